@@ -1,0 +1,93 @@
+#!/usr/bin/env bash
+# Brings the build tools that this machine lacks into .tools/ (ignored by git), as PyPI wheels.
+#
+#   scripts/setup.sh          cmake >= 3.26 (HDF5), libclang (bindgen), nvcc 13.0 (kernels)
+#   scripts/setup.sh oracle   pyFAI 2026.9.0, FabIO, silx, h5py: what the conformance tests compare with
+#
+# What the machine already has is used and left alone. The result is .tools/env, a file of
+# exports that the Makefile reads. XRDCT_NO_NVCC=1 leaves nvcc out (a CPU-only build).
+set -euo pipefail
+cd "$(dirname "$0")/.."
+top=$PWD
+tools=$top/.tools
+mkdir -p "$tools"
+
+say() { printf 'setup: %s\n' "$*"; }
+die() { printf 'setup: %s\n' "$*" >&2; exit 1; }
+
+for need in cargo python3 cc; do
+    command -v "$need" >/dev/null || die "'$need' is not on the PATH; xrdct needs cargo, a C compiler and python3 with pip"
+done
+
+# A venv without ensurepip (Debian's python3 has none), filled by the machine's own pip.
+make_venv() { # folder, then what pip installs
+    local dir=$1; shift
+    [ -x "$dir/bin/python" ] || python3 -m venv --without-pip "$dir" || die "python3 -m venv failed (is python3 >= 3.9 complete?)"
+    python3 -m pip --disable-pip-version-check --python "$dir/bin/python" install -q "$@" \
+        || die "pip could not install: $* (is PyPI reachable?)"
+}
+
+at_least() { # have, want: true when version have >= want
+    [ "$(printf '%s\n%s\n' "$2" "$1" | sort -V | head -n 1)" = "$2" ]
+}
+
+if [ "${1:-}" = oracle ]; then
+    stamp=$tools/oracle/.ready-1
+    if [ ! -e "$stamp" ]; then
+        say "oracles for the conformance tests: pyFAI 2026.9.0, FabIO, silx, h5py (one time)"
+        make_venv "$tools/oracle" pyFAI==2026.9.0 fabio==2026.6.0 silx==3.1.3 h5py hdf5plugin
+        touch "$stamp"
+    fi
+    exit 0
+fi
+
+wheels=()
+env=()
+
+if command -v cmake >/dev/null && at_least "$(cmake --version | sed -n '1s/.*version //p')" 3.26; then
+    say "cmake: the machine's $(command -v cmake)"
+else
+    wheels+=("cmake>=3.26,<4")
+fi
+
+if ldconfig -p 2>/dev/null | grep -Eq 'libclang(-[0-9]+)?\.so' || ls /usr/lib/llvm-*/lib/libclang.so* >/dev/null 2>&1; then
+    say "libclang: the machine's"
+else
+    wheels+=("libclang>=18,<19")
+fi
+
+if [ -n "${XRDCT_NO_NVCC:-}" ]; then
+    say "nvcc: left out (XRDCT_NO_NVCC)"
+elif command -v nvcc >/dev/null; then
+    say "nvcc: the machine's $(command -v nvcc)"
+elif [ -n "${CUDA_HOME:-}" ] && [ -x "$CUDA_HOME/bin/nvcc" ]; then
+    say "nvcc: the machine's $CUDA_HOME/bin/nvcc"
+elif [ "$(uname -s)" = Linux ]; then
+    wheels+=("nvidia-cuda-nvcc==13.0.*" "nvidia-cuda-crt==13.0.*" "nvidia-nvvm==13.0.*"
+             "nvidia-cuda-runtime==13.0.*" "nvidia-cuda-cccl==13.0.*")
+fi
+
+if [ ${#wheels[@]} -gt 0 ]; then
+    stamp=$tools/wheels.ready
+    if [ "$(cat "$stamp" 2>/dev/null)" != "${wheels[*]}" ]; then
+        say "bringing into .tools: ${wheels[*]}"
+        make_venv "$tools/build" "${wheels[@]}"
+        printf '%s' "${wheels[*]}" >"$stamp"
+    fi
+    site=$("$tools/build/bin/python" -c 'import sysconfig; print(sysconfig.get_paths()["purelib"])')
+    case " ${wheels[*]}" in *" cmake"*) env+=("export PATH=\"$tools/build/bin:\$PATH\"") ;; esac
+    case " ${wheels[*]}" in *" libclang"*)
+        env+=("export LIBCLANG_PATH=\"$site/clang/native\""
+              # the wheel has no built-in headers (stddef.h, stdint.h): lend it the C compiler's
+              "export BINDGEN_EXTRA_CLANG_ARGS=\"-isystem $(cc -print-file-name=include)\"") ;;
+    esac
+    case " ${wheels[*]}" in *" nvidia-cuda-nvcc"*) env+=("export XRDCT_CUDA_HOME=\"$site/nvidia/cu13\"") ;; esac
+fi
+
+{
+    echo "# written by scripts/setup.sh; read by the Makefile"
+    [ ${#env[@]} -eq 0 ] || printf '%s\n' "${env[@]}"
+} >"$tools/env.new"
+# Kept when unchanged: its date decides nothing, but a rewrite would confuse a reader of 'ls -l'.
+cmp -s "$tools/env.new" "$tools/env" && rm "$tools/env.new" || mv "$tools/env.new" "$tools/env"
+say "ready (.tools/env)"

@@ -1,0 +1,352 @@
+//! The words that the whole corridor shares: what a frame is, where its bytes live, what becomes of it.
+//!
+//! A [`Frame`] is a detector image on its way: an id, an [`Encoding`] that says how its bytes are to be read,
+//! and the [`Slot`] that holds those bytes. Decoding is a change of encoding, nothing else: a compressed frame has
+//! `codec = ByteOffset`, a decoded one `codec = Raw`. What comes out at the far end is a [`Pattern`], which carries
+//! the frame's id and is written to that row, so frames may overtake each other anywhere.
+//!
+//! A [`Slot`] is a reusable host buffer that goes home to its [`SlotPool`] when dropped: no path can lose it, and
+//! the number of slots is the only back-pressure there is.
+
+use std::fmt;
+use std::ops::Range;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+
+/// Place of a frame in its scan: the row that its pattern is written to. Counted from 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct FrameId(pub usize);
+
+/// Size of an image in pixels, in C order: `slow` rows of `fast` pixels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Shape {
+    /// Rows: the slow axis, y, dimension 1 of pyFAI.
+    pub slow: usize,
+    /// Pixels in a row: the fast axis, x, dimension 2 of pyFAI.
+    pub fast: usize,
+}
+
+impl Shape {
+    /// Number of pixels.
+    pub const fn pixels(self) -> usize {
+        self.slow * self.fast
+    }
+}
+
+impl fmt::Display for Shape {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} x {}", self.slow, self.fast)
+    }
+}
+
+/// Type of one pixel as the detector wrote it (little-endian in memory).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[allow(missing_docs)]
+pub enum PixelType {
+    I8,
+    U8,
+    I16,
+    U16,
+    I32,
+    U32,
+    I64,
+    U64,
+}
+
+impl PixelType {
+    /// Bytes of one pixel.
+    pub const fn size(self) -> usize {
+        match self {
+            PixelType::I8 | PixelType::U8 => 1,
+            PixelType::I16 | PixelType::U16 => 2,
+            PixelType::I32 | PixelType::U32 => 4,
+            PixelType::I64 | PixelType::U64 => 8,
+        }
+    }
+
+    /// Name as numpy spells it: `int32`, `uint16`, …
+    pub const fn name(self) -> &'static str {
+        match self {
+            PixelType::I8 => "int8",
+            PixelType::U8 => "uint8",
+            PixelType::I16 => "int16",
+            PixelType::U16 => "uint16",
+            PixelType::I32 => "int32",
+            PixelType::U32 => "uint32",
+            PixelType::I64 => "int64",
+            PixelType::U64 => "uint64",
+        }
+    }
+}
+
+/// How an image was packed into bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Codec {
+    /// Not packed: little-endian pixels in C order.
+    Raw,
+    /// CBF byte-offset: signed differences in 1, 3, 7 or 15 bytes.
+    ByteOffset,
+}
+
+/// Everything needed to turn a frame's bytes into pixels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Encoding {
+    /// How the bytes are packed.
+    pub codec: Codec,
+    /// What they unpack to.
+    pub pixel: PixelType,
+    /// How many of them there are.
+    pub shape: Shape,
+}
+
+/// Memory behind a [`Slot`]: ordinary host memory, or pinned memory when a GPU is in the plan.
+pub trait SlotMemory: Send {
+    /// The whole buffer.
+    fn bytes(&self) -> &[u8];
+    /// The whole buffer, to be filled.
+    fn bytes_mut(&mut self) -> &mut [u8];
+    /// Makes the buffer at least `len` bytes long; what it held may be lost.
+    ///
+    /// # Errors
+    /// When there is no memory of that size.
+    fn grow(&mut self, len: usize) -> std::io::Result<()>;
+    /// For code that must know which kind it holds (an upload from pinned memory).
+    fn as_any(&self) -> &dyn std::any::Any;
+}
+
+impl SlotMemory for Vec<u8> {
+    fn bytes(&self) -> &[u8] {
+        self
+    }
+
+    fn bytes_mut(&mut self) -> &mut [u8] {
+        self
+    }
+
+    fn grow(&mut self, len: usize) -> std::io::Result<()> {
+        if len > self.len() {
+            self.try_reserve_exact(len - self.len())
+                .map_err(|e| std::io::Error::new(std::io::ErrorKind::OutOfMemory, e))?;
+            self.resize(len, 0);
+        }
+        Ok(())
+    }
+
+    fn as_any(&self) -> &dyn std::any::Any {
+        self
+    }
+}
+
+type Memory = Box<dyn SlotMemory>;
+
+struct Home {
+    free: Mutex<Vec<Memory>>,
+    came_home: Condvar,
+}
+
+/// The slots of one run. Cloning shares the pool.
+#[derive(Clone)]
+pub struct SlotPool(Arc<Home>);
+
+impl SlotPool {
+    /// A pool that owns exactly these buffers.
+    pub fn new(buffers: impl IntoIterator<Item = Memory>) -> SlotPool {
+        let free = Mutex::new(buffers.into_iter().collect());
+        SlotPool(Arc::new(Home { free, came_home: Condvar::new() }))
+    }
+
+    /// A pool of `count` ordinary host buffers of `len` bytes.
+    pub fn on_host(count: usize, len: usize) -> SlotPool {
+        SlotPool::new((0..count).map(|_| Box::new(vec![0; len]) as Memory))
+    }
+
+    /// Takes a slot; blocks until one has come home.
+    pub fn take(&self) -> Slot {
+        let free = self.0.free.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut free =
+            self.0.came_home.wait_while(free, |f| f.is_empty()).unwrap_or_else(PoisonError::into_inner);
+        let memory = free.pop();
+        Slot { memory, home: Arc::clone(&self.0) }
+    }
+}
+
+/// A reusable host buffer, on loan from its [`SlotPool`] until dropped.
+pub struct Slot {
+    /// `None` only while being dropped.
+    memory: Option<Memory>,
+    home: Arc<Home>,
+}
+
+impl Slot {
+    /// The memory itself.
+    pub fn memory(&self) -> &dyn SlotMemory {
+        self.memory.as_deref().expect("a slot holds its memory until it is dropped")
+    }
+
+    /// The memory itself, to be filled.
+    pub fn memory_mut(&mut self) -> &mut dyn SlotMemory {
+        self.memory.as_deref_mut().expect("a slot holds its memory until it is dropped")
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        if let Some(memory) = self.memory.take() {
+            self.home.free.lock().unwrap_or_else(PoisonError::into_inner).push(memory);
+            self.home.came_home.notify_one();
+        }
+    }
+}
+
+/// Numbers that a detector writes into each frame's header and that change from frame to frame.
+///
+/// Units as DECTRIS writes them: seconds, degrees, metres.
+pub const HEADER_NUMBERS: [&str; 16] = [
+    "exposure_time",
+    "exposure_period",
+    "start_angle",
+    "angle_increment",
+    "detector_2theta",
+    "alpha",
+    "kappa",
+    "phi",
+    "phi_increment",
+    "chi",
+    "chi_increment",
+    "omega",
+    "omega_increment",
+    "start_position",
+    "position_increment",
+    "flux",
+];
+
+/// What a frame's own header says and the next frame's may say otherwise.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FrameHeader {
+    /// Date as written, ISO 8601 with fractions of a second; empty when the header has none.
+    pub date: String,
+    /// One value for each name in [`HEADER_NUMBERS`]; NaN when the header has none.
+    pub numbers: [f64; HEADER_NUMBERS.len()],
+}
+
+impl Default for FrameHeader {
+    fn default() -> Self {
+        FrameHeader { date: String::new(), numbers: [f64::NAN; HEADER_NUMBERS.len()] }
+    }
+}
+
+/// A detector image on its way through the corridor.
+pub struct Frame {
+    /// Which row its pattern goes to.
+    pub id: FrameId,
+    /// How to read its bytes.
+    pub encoding: Encoding,
+    /// The buffer that holds them.
+    pub slot: Slot,
+    /// Where in the slot they are.
+    pub payload: Range<usize>,
+    /// What its header said.
+    pub header: FrameHeader,
+}
+
+impl Frame {
+    /// The bytes of the image, packed as [`Encoding::codec`] says.
+    pub fn bytes(&self) -> &[u8] {
+        &self.slot.memory().bytes()[self.payload.clone()]
+    }
+}
+
+/// What became of a frame; the number is what the output's `frame_status` holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum FrameStatus {
+    /// Integrated; its row is complete.
+    Good = 0,
+    /// Not reached: the run ended before it. Its row is NaN (or zero in a killed run's file).
+    Pending = 1,
+    /// The file could not be opened or read.
+    Unreadable = 2,
+    /// The file's header is not one that can be used.
+    BadHeader = 3,
+    /// Another shape or pixel type than the first frame's.
+    OtherShape = 4,
+    /// The packed bytes end before the last pixel.
+    Truncated = 5,
+    /// The packed bytes go on after the last pixel.
+    Overlong = 6,
+    /// The packed bytes do not match the header's Content-MD5 (only with `--verify-md5`).
+    Md5Mismatch = 7,
+}
+
+impl FrameStatus {
+    /// Every status, in the order of its number.
+    pub const ALL: [FrameStatus; 8] = [
+        FrameStatus::Good,
+        FrameStatus::Pending,
+        FrameStatus::Unreadable,
+        FrameStatus::BadHeader,
+        FrameStatus::OtherShape,
+        FrameStatus::Truncated,
+        FrameStatus::Overlong,
+        FrameStatus::Md5Mismatch,
+    ];
+
+    /// One word for tables and the output's legend.
+    pub const fn word(self) -> &'static str {
+        match self {
+            FrameStatus::Good => "good",
+            FrameStatus::Pending => "pending",
+            FrameStatus::Unreadable => "unreadable",
+            FrameStatus::BadHeader => "bad_header",
+            FrameStatus::OtherShape => "other_shape",
+            FrameStatus::Truncated => "truncated",
+            FrameStatus::Overlong => "overlong",
+            FrameStatus::Md5Mismatch => "md5_mismatch",
+        }
+    }
+}
+
+/// A frame that cannot be reduced: data, not a failure of the system.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BadFrame {
+    /// Which frame.
+    pub id: FrameId,
+    /// What kind of bad; never [`FrameStatus::Good`].
+    pub status: FrameStatus,
+    /// One line for people: path, place, cause.
+    pub message: String,
+}
+
+/// The sums of the matrix that depend on geometry and on which pixels were valid, not on what they counted.
+///
+/// One value a bin. Frames with the same valid pixels share one of these.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Norms {
+    /// N = Σ c·norm
+    pub normalization: Vec<f64>,
+    /// N₂ = Σ (c·norm)²
+    pub normalization_squared: Vec<f64>,
+    /// C = Σ c
+    pub count: Vec<f64>,
+}
+
+/// The powder pattern of one good frame. Vectors have one value a bin.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Pattern {
+    /// Which row it is written to.
+    pub id: FrameId,
+    /// What the frame's header said.
+    pub header: FrameHeader,
+    /// I = S / N; the `empty` value where no pixel contributed.
+    pub intensity: Vec<f32>,
+    /// Standard error of the mean, √V / N, when an error model was asked for (pyFAI's `sigma`).
+    pub errors: Option<Vec<f32>>,
+    /// S = Σ c·(raw − dark)
+    pub signal: Vec<f64>,
+    /// V = Σ c²·var, when an error model was asked for.
+    pub variance: Option<Vec<f64>>,
+    /// The sums that do not depend on the counts.
+    pub norms: Arc<Norms>,
+}
+
+/// What comes out of the corridor for each frame that went in.
+pub type Outcome = Result<Pattern, BadFrame>;

@@ -1,0 +1,14 @@
+//! xrdct: X-ray diffraction scans to powder patterns, sinograms and tomograms.
+//!
+//! A frame walks one straight corridor: source → decode → integrate → write.
+pub mod cli;
+pub mod codec;
+pub mod cuda;
+pub mod frame;
+pub mod geometry;
+pub mod integrate;
+pub mod output;
+pub mod pipeline;
+pub mod reduce;
+pub mod simulate;
+pub mod source;

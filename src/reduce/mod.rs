@@ -1,0 +1,2 @@
+//! The third door: frames in, patterns out.
+pub mod host;
