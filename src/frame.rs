@@ -156,7 +156,7 @@ impl SlotPool {
 
     /// A pool of `count` ordinary host buffers of `len` bytes.
     pub fn on_host(count: usize, len: usize) -> SlotPool {
-        SlotPool::new((0..count).map(|_| Box::new(vec![0; len]) as Memory))
+        SlotPool::new((0..count).map(|_| Box::new(vec![0_u8; len]) as Memory))
     }
 
     /// Takes a slot; blocks until one has come home.
