@@ -4,4 +4,5 @@ mod codec;
 mod geometry;
 mod integrate;
 mod output;
+mod pipeline;
 mod simulate;

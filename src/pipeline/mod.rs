@@ -1,1 +1,154 @@
-//! (to come)
+//! The corridor itself: who runs where, and how frames are handed on.
+//!
+//! ```text
+//!            tickets            frames              outcomes
+//!   source ──────────▶ readers ─────────▶ reducers ──────────▶ sink
+//!                         ▲                  │
+//!                         └──── slots ◀──────┘   (come home by themselves)
+//! ```
+//!
+//! A [`Corridor`] holds the four doors, already open; [`Strategy`] says how many threads stand behind them.
+//! [`sequential`] walks each frame through all doors in turn on the calling thread; [`concurrent`] gives every
+//! reader and every reducer its own thread and leaves the sink to the caller's. Both give the same bits.
+//!
+//! *Bad frames are data, broken systems are errors.* A [`BadFrame`] goes on to the sink like any pattern. A failed
+//! stage raises [`Stop`], everybody drains what they were given (a frame left in a channel would keep its slot and
+//! starve the readers), and the first error is what the run returns.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::frame::{BadFrame, Outcome, SlotPool};
+use crate::reduce::{ReduceError, Reducer};
+use crate::source::{Reader, Ticket};
+
+mod concurrent;
+mod report;
+mod sequential;
+
+pub use report::{Report, Stage, StageTimes};
+
+/// Asks a run to end: raised by Ctrl-C, by a failed stage, or by the first bad frame when asked to.
+///
+/// No new frame is started; those under way are finished and written.
+#[derive(Debug, Clone, Default)]
+pub struct Stop(Arc<AtomicBool>);
+
+impl Stop {
+    /// Asks. Safe to call from a signal handler's thread, and more than once.
+    pub fn raise(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether somebody asked.
+    pub fn is_raised(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// What a bad frame does to the run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BadFrames {
+    /// It gets a NaN row and a status; the run goes on.
+    Keep,
+    /// The run ends there; what came before is kept.
+    Stop,
+}
+
+/// How the doors are manned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Strategy {
+    /// Read, decode, integrate, write: one frame after the other on one thread (Table 1, "sequential").
+    Sequential,
+    /// Every reader and every reducer on a thread of its own (Table 1, "pool of n readers").
+    Pool,
+}
+
+/// The fourth door: puts each outcome in the row of its id.
+pub trait Sink {
+    /// Takes one outcome, in whatever order they come.
+    ///
+    /// # Errors
+    /// When it cannot be kept: a full disk, a closed file.
+    fn put(&mut self, outcome: Outcome) -> Result<(), SinkError>;
+}
+
+/// Whatever made a sink fail.
+pub type SinkError = Box<dyn std::error::Error + Send + Sync>;
+
+/// Why a run ended before its last frame.
+#[derive(Debug, thiserror::Error)]
+pub enum PipelineError {
+    /// A reducer's device or engine failed.
+    #[error(transparent)]
+    Reduce(#[from] ReduceError),
+    /// The output could not be written.
+    #[error("{0}")]
+    Sink(SinkError),
+    /// A bad frame, when bad frames were to stop the run.
+    #[error("{}", .0.message)]
+    BadFrame(BadFrame),
+    /// A stage panicked: a defect of xrdct.
+    #[error("the {0} thread panicked; this is a defect of xrdct, please report it")]
+    Panicked(&'static str),
+    /// A thread could not be started.
+    #[error("could not start a {0} thread: {1}")]
+    Thread(&'static str, std::io::Error),
+}
+
+/// Everything a run needs, already open. One reader and one reducer for each thread that is to have one.
+pub struct Corridor<'a> {
+    /// The frames to walk through, in order of their ids.
+    pub tickets: Vec<Ticket>,
+    /// The second doors; at least one.
+    pub readers: Vec<Box<dyn Reader>>,
+    /// The third doors; at least one.
+    pub reducers: Vec<Box<dyn Reducer>>,
+    /// The fourth door.
+    pub sink: &'a mut dyn Sink,
+    /// The buffers that frames travel in: all the back-pressure there is.
+    pub slots: SlotPool,
+    /// What a bad frame does.
+    pub bad_frames: BadFrames,
+    /// Asks the run to end early.
+    pub stop: Stop,
+    /// Called on the sink's thread after each outcome, with the number done so far.
+    pub progress: &'a mut dyn FnMut(usize, Option<&BadFrame>),
+}
+
+/// Walks every frame through the corridor.
+///
+/// # Errors
+/// The first failure of the system, see [`PipelineError`], with the report of what was done until then. Bad frames
+/// are in the report.
+pub fn run(corridor: Corridor<'_>, strategy: Strategy) -> (Report, Result<(), PipelineError>) {
+    match strategy {
+        Strategy::Sequential => sequential::run(corridor),
+        Strategy::Pool => concurrent::run(corridor),
+    }
+}
+
+/// The sink's side of a run: puts outcomes, counts them, and stops at a bad frame when asked to.
+struct Landing<'a> {
+    sink: &'a mut dyn Sink,
+    bad_frames: BadFrames,
+    progress: &'a mut dyn FnMut(usize, Option<&BadFrame>),
+    report: &'a mut Report,
+    times: &'a StageTimes,
+}
+
+impl Landing<'_> {
+    fn put(&mut self, outcome: Outcome) -> Result<(), PipelineError> {
+        let bad = outcome.as_ref().err().cloned();
+        self.times.book(Stage::Write, || self.sink.put(outcome)).map_err(PipelineError::Sink)?;
+        self.report.done += 1;
+        (self.progress)(self.report.done, bad.as_ref());
+        if let Some(bad) = bad {
+            self.report.bad.push(bad.clone());
+            if self.bad_frames == BadFrames::Stop {
+                return Err(PipelineError::BadFrame(bad));
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,215 @@
+//! Every reader and every reducer on a thread of its own; the sink on the caller's.
+//!
+//! Frames are handed on through channels that never fill up, because a frame needs a slot and slots are counted;
+//! outcomes go through a bounded one, so a slow disk holds the reducers back and memory stays what it is.
+//!
+//! Why it cannot hang: a thread waits only for (a) a slot, which a reducer gives back when its batch is done,
+//! (b) a frame, which a reader sends or the channel closes, (c) room for an outcome, which the sink's thread makes.
+//! Whoever fails raises `stop` and goes on *draining* what it is sent until the channel closes.
+
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::thread::{self, Scope};
+use std::time::Instant;
+
+use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded, unbounded};
+
+use super::{Corridor, Landing, PipelineError, Report, Stage, StageTimes, Stop};
+use crate::frame::{Frame, Outcome, SlotPool};
+use crate::reduce::Reducer;
+use crate::source::{Reader, Ticket};
+
+/// Outcomes that may wait for the sink: a few batches' worth, 48 kB each at 1000 bins.
+const WAITING_OUTCOMES: usize = 256;
+
+pub(super) fn run(corridor: Corridor<'_>) -> (Report, Result<(), PipelineError>) {
+    let Corridor { tickets, readers, reducers, sink, slots, bad_frames, stop, progress } = corridor;
+    let mut report = Report::new(tickets.len());
+    let start = Instant::now();
+    let times = StageTimes::default();
+    let ending = thread::scope(|scope| {
+        let (ticket_out, ticket_in) = unbounded::<Ticket>();
+        let (frame_out, frame_in) = unbounded::<Frame>();
+        let (outcome_out, outcome_in) = bounded::<Outcome>(WAITING_OUTCOMES);
+        let mut threads = Vec::new();
+        let mut started = Ok(());
+
+        for reader in readers {
+            let stage = ReaderThread {
+                tickets: ticket_in.clone(),
+                frames: frame_out.clone(),
+                outcomes: outcome_out.clone(),
+                slots: slots.clone(),
+                stop: &stop,
+                times: &times,
+            };
+            keep_first(&mut started, spawn(scope, "reader", &stop, &mut threads, move || stage.run(reader)));
+        }
+        for reducer in reducers {
+            let stage = ReducerThread {
+                frames: frame_in.clone(),
+                outcomes: outcome_out.clone(),
+                stop: &stop,
+                times: &times,
+            };
+            keep_first(
+                &mut started,
+                spawn(scope, "reducer", &stop, &mut threads, move || stage.run(reducer)),
+            );
+        }
+        // From here on only the threads hold the ends: when they are gone, the channels close.
+        drop((ticket_in, frame_out, frame_in, outcome_out));
+        for ticket in tickets {
+            if ticket_out.send(ticket).is_err() {
+                break;
+            }
+        }
+        drop(ticket_out);
+
+        let mut landing = Landing { sink, bad_frames, progress, report: &mut report, times: &times };
+        let mut landed = Ok(());
+        for outcome in outcome_in {
+            if landed.is_err() {
+                continue;
+            }
+            landed = landing.put(outcome);
+            if landed.is_err() {
+                stop.raise();
+            }
+        }
+        let mut ending = started.and(landed);
+        for (name, thread) in threads {
+            let result = thread.join().unwrap_or(Err(PipelineError::Panicked(name)));
+            keep_first(&mut ending, result);
+        }
+        ending
+    });
+    report.close(start.elapsed(), times, ending.is_ok());
+    (report, ending)
+}
+
+fn keep_first(ending: &mut Result<(), PipelineError>, next: Result<(), PipelineError>) {
+    if ending.is_ok() {
+        *ending = next;
+    }
+}
+
+type Joiner<'scope> = (&'static str, thread::ScopedJoinHandle<'scope, Result<(), PipelineError>>);
+
+/// Starts a named thread; if it fails or panics, the run is asked to stop.
+fn spawn<'scope>(
+    scope: &'scope Scope<'scope, '_>,
+    name: &'static str,
+    stop: &'scope Stop,
+    threads: &mut Vec<Joiner<'scope>>,
+    work: impl FnOnce() -> Result<(), PipelineError> + Send + 'scope,
+) -> Result<(), PipelineError> {
+    let guarded = move || {
+        let result = catch_unwind(AssertUnwindSafe(work)).unwrap_or(Err(PipelineError::Panicked(name)));
+        if result.is_err() {
+            stop.raise();
+        }
+        result
+    };
+    let handle = thread::Builder::new().name(name.to_owned()).spawn_scoped(scope, guarded);
+    match handle {
+        Ok(handle) => {
+            threads.push((name, handle));
+            Ok(())
+        }
+        Err(cause) => {
+            stop.raise();
+            Err(thread_failed(name, cause))
+        }
+    }
+}
+
+fn thread_failed(name: &'static str, cause: io::Error) -> PipelineError {
+    PipelineError::Thread(name, cause)
+}
+
+struct ReaderThread<'a> {
+    tickets: Receiver<Ticket>,
+    frames: Sender<Frame>,
+    outcomes: Sender<Outcome>,
+    slots: SlotPool,
+    stop: &'a Stop,
+    times: &'a StageTimes,
+}
+
+impl ReaderThread<'_> {
+    fn run(self, mut reader: Box<dyn Reader>) -> Result<(), PipelineError> {
+        for ticket in self.tickets {
+            if self.stop.is_raised() {
+                break;
+            }
+            let slot = self.slots.take();
+            // A closed channel means that the run is ending for a reason somebody else reports.
+            let delivered = match self.times.book(Stage::Read, || reader.read(&ticket, slot)) {
+                Ok(frame) => self.frames.send(frame).is_ok(),
+                Err(bad) => self.outcomes.send(Err(bad)).is_ok(),
+            };
+            if !delivered {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
+struct ReducerThread<'a> {
+    frames: Receiver<Frame>,
+    outcomes: Sender<Outcome>,
+    stop: &'a Stop,
+    times: &'a StageTimes,
+}
+
+impl ReducerThread<'_> {
+    fn run(self, mut reducer: Box<dyn Reducer>) -> Result<(), PipelineError> {
+        let result = catch_unwind(AssertUnwindSafe(|| self.drive(reducer.as_mut())))
+            .unwrap_or(Err(PipelineError::Panicked("reducer")));
+        if result.is_err() {
+            self.stop.raise();
+            // Frames that were on their way hold slots that readers wait for: send them home.
+            self.frames.iter().for_each(drop);
+        }
+        result
+    }
+
+    /// Keeps the reducer as full as the frames allow, and starts what it has when no other frame waits.
+    fn drive(&self, reducer: &mut dyn Reducer) -> Result<(), PipelineError> {
+        let mut in_flight = 0;
+        let mut open = true;
+        while open || in_flight > 0 {
+            while open && in_flight < reducer.capacity() {
+                let next = if in_flight == 0 {
+                    self.frames.recv().map_err(|_| TryRecvError::Disconnected)
+                } else {
+                    self.frames.try_recv()
+                };
+                match next {
+                    Ok(frame) => {
+                        self.times.book(Stage::Reduce, || reducer.submit(frame))?;
+                        in_flight += 1;
+                    }
+                    Err(TryRecvError::Empty) => break,
+                    Err(TryRecvError::Disconnected) => open = false,
+                }
+            }
+            if in_flight == 0 {
+                continue;
+            }
+            let outcomes = self.times.book(Stage::Reduce, || {
+                reducer.flush()?;
+                reducer.collect()
+            })?;
+            in_flight = in_flight.saturating_sub(outcomes.len().max(1));
+            for outcome in outcomes {
+                if self.outcomes.send(outcome).is_err() {
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,95 @@
+//! What a run did and where its time went.
+//!
+//! Every stage's threads add the time they were *busy* (not waiting for a frame or a slot) to one clock a stage, so
+//! the shares say what the bottleneck is, whatever the number of threads.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::frame::BadFrame;
+
+/// The stages that time is booked to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// File to slot, header parsed.
+    Read,
+    /// Slot to pattern: decode and integrate, which the engines do in one go.
+    Reduce,
+    /// Pattern to file.
+    Write,
+}
+
+impl Stage {
+    /// Every stage, in the order of the corridor.
+    pub const ALL: [Stage; 3] = [Stage::Read, Stage::Reduce, Stage::Write];
+
+    /// How the stage is named to people.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Stage::Read => "read",
+            Stage::Reduce => "decode+integrate",
+            Stage::Write => "write",
+        }
+    }
+}
+
+/// Busy time by stage, summed over its threads.
+#[derive(Debug, Default)]
+pub struct StageTimes([AtomicU64; Stage::ALL.len()]);
+
+impl StageTimes {
+    /// Does some work of a stage and books the time it took.
+    pub fn book<T>(&self, stage: Stage, work: impl FnOnce() -> T) -> T {
+        let start = Instant::now();
+        let result = work();
+        let nanos = u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        self.0[stage as usize].fetch_add(nanos, Ordering::Relaxed);
+        result
+    }
+
+    /// The time booked to a stage so far.
+    pub fn of(&self, stage: Stage) -> Duration {
+        Duration::from_nanos(self.0[stage as usize].load(Ordering::Relaxed))
+    }
+}
+
+/// What a run did.
+#[derive(Debug)]
+pub struct Report {
+    /// Frames that the run was asked for.
+    pub asked: usize,
+    /// Frames whose outcome reached the sink, good or bad.
+    pub done: usize,
+    /// The bad ones, in the order they were met.
+    pub bad: Vec<BadFrame>,
+    /// Whether the run was asked to end before its last frame, and did so in good order.
+    pub interrupted: bool,
+    /// Wall time of the run, from the first ticket to the last row.
+    pub wall: Duration,
+    /// Busy time by stage.
+    pub times: StageTimes,
+}
+
+impl Report {
+    pub(super) fn new(asked: usize) -> Report {
+        Report {
+            asked,
+            done: 0,
+            bad: Vec::new(),
+            interrupted: false,
+            wall: Duration::ZERO,
+            times: StageTimes::default(),
+        }
+    }
+
+    pub(super) fn close(&mut self, wall: Duration, times: StageTimes, went_well: bool) {
+        self.wall = wall;
+        self.times = times;
+        self.interrupted = went_well && self.done < self.asked;
+    }
+
+    /// Frames done per second of wall time.
+    pub fn frames_per_second(&self) -> f64 {
+        self.done as f64 / self.wall.as_secs_f64().max(1e-9)
+    }
+}
