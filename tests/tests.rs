@@ -3,6 +3,7 @@ mod cbf;
 mod codec;
 mod geometry;
 mod integrate;
+mod layering;
 mod output;
 mod pipeline;
 mod simulate;

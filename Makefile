@@ -1,0 +1,53 @@
+# Every target does its own set-up first. On a fresh machine (cargo, a C compiler, python3 with pip):
+#   make demo     build, simulate a small XRD-CT scan, integrate it, say how to look at it
+#   make test     the whole test suite, with pyFAI as the judge
+# XRDCT_NO_NVCC=1 builds without CUDA kernels.
+
+SHELL := /bin/bash
+.ONESHELL:
+.SHELLFLAGS := -euo pipefail -c
+# What scripts/setup.sh found or brought: cmake, libclang, nvcc.
+ENV := . .tools/env &&
+PROFILE := --release --locked
+
+.PHONY: help setup oracle build demo test test-gpu lint doc ci bench bench-peers bench-gpu dist clean
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
+
+setup: ## bring the build tools that this machine lacks into .tools/
+	@scripts/setup.sh
+
+oracle: setup
+	@scripts/setup.sh oracle
+
+build: setup ## the program: target/release/xrdct
+	@$(ENV) cargo build $(PROFILE)
+
+demo: build ## simulate a small XRD-CT scan, integrate it, show what came out
+	@scripts/demo.sh
+
+test: oracle ## the whole test suite
+	@$(ENV) cargo test $(PROFILE)
+
+test-gpu: setup ## the suites that need a GPU; fails without one
+	@$(ENV) cargo test $(PROFILE) --test tests -- --ignored gpu
+
+lint: setup ## formatting and clippy, warnings as errors
+	@cargo fmt --check
+	$(ENV) cargo clippy $(PROFILE) --all-targets -- -D warnings
+
+doc: setup ## the API documentation, warnings as errors
+	@$(ENV) RUSTDOCFLAGS="-D warnings" cargo doc $(PROFILE) --no-deps
+
+bench: setup ## CPU benches, each with its floor beside it
+	@$(ENV) cargo bench --locked
+
+bench-peers: build oracle ## whole corridor beside FabIO + pyFAI, same frames, same cores, one run
+	@scripts/bench_peers.sh
+
+dist: setup ## a folder that runs on a node without a tool chain: program, tests, scripts
+	@$(ENV) scripts/dist.sh
+
+clean: ## what cargo built; .tools/ stays
+	@cargo clean

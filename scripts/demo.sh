@@ -1,0 +1,16 @@
+#!/usr/bin/env bash
+# A small XRD-CT scan from nothing: simulate, integrate, say what was written and how to look at it.
+#   scripts/demo.sh [FOLDER=demo]
+set -euo pipefail
+cd "$(dirname "$0")/.."
+folder=${1:-demo}
+xrdct=target/release/xrdct
+
+step() { printf '\n\033[1m$ %s\033[0m\n' "$*"; "$@"; }
+
+rm -rf "$folder"
+mkdir -p "$folder"
+step $xrdct simulate xrdct -o "$folder/scan"
+step $xrdct integrate --poni "$folder/scan/scan.poni" -o "$folder/scan.h5" --slow 31 --fast 31 --unit q_A^-1 \
+    --error-model poisson "$folder/scan"
+step $xrdct info "$folder/scan.h5"

@@ -1,0 +1,251 @@
+//! What was typed: the options of `xrdct integrate` and `xrdct convert`, before anything is opened.
+//!
+//! The same structure is what a result's `configuration` holds, so `--config RESULT.h5` repeats a run: options on
+//! the command line win over the file's. Names are pyFAI's where it has one, in the JSON too.
+
+use std::path::PathBuf;
+
+use clap::{ArgAction, Args, ValueEnum};
+use serde::{Deserialize, Serialize};
+
+/// Which pixels share their counts with which bins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Method {
+    /// A pixel goes to the bin of its centre
+    No,
+    /// A pixel is shared by the bins that its bounding box covers
+    Bbox,
+    /// A pixel is shared by area: its corners' polygon cut at the bin edges
+    Full,
+}
+
+/// How uncertainties are estimated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ErrorModelName {
+    /// Variance of a pixel = its counts (at least 1)
+    Poisson,
+    /// No uncertainties
+    None,
+}
+
+/// How the corridor is manned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum StrategyName {
+    /// Pool, unless there is one thread or one frame
+    Auto,
+    /// Read, decode, integrate, write, one frame after the other
+    Sequential,
+    /// Readers and workers side by side
+    Pool,
+}
+
+/// What a bad frame does to the run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum BadFramesName {
+    /// A NaN row and a status; the run goes on and ends with exit code 10
+    Keep,
+    /// The run ends at the first one
+    Stop,
+}
+
+/// How much is said while running.
+#[derive(Debug, Clone, Copy, Default, Args)]
+pub struct Saying {
+    /// Say nothing but errors
+    #[arg(short, long, conflicts_with = "verbose")]
+    pub quiet: bool,
+    /// Say what is decided and why
+    #[arg(short, long)]
+    pub verbose: bool,
+}
+
+/// Azimuthal integration of a scan, to a NeXus/HDF5 file of powder patterns
+#[derive(Debug, Clone, Default, Args, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct IntegrateArgs {
+    /// Frames: CBF files, folders of them, globs in quotes, or @list.txt with one name a line
+    #[arg(value_name = "INPUT")]
+    #[serde(rename = "input_data")]
+    pub inputs: Vec<String>,
+
+    /// Geometry: a PONI file (v1, v2, v2.1 or v3), as pyFAI-calib2 writes it
+    #[arg(short, long, value_name = "FILE", help_heading = "Geometry and corrections")]
+    pub poni: Option<PathBuf>,
+
+    /// Mask: non-zero pixels are left out (npy, EDF, TIFF, CBF, or HDF5 as file.h5::/path).
+    /// Replaces the detector's own mask, as in pyFAI; see --combine-mask
+    #[arg(short, long, value_name = "FILE", help_heading = "Geometry and corrections")]
+    #[serde(rename = "mask_file")]
+    pub mask: Option<String>,
+
+    /// Leave out what either --mask or the detector's own mask leaves out
+    #[arg(long, requires = "mask", num_args = 0..=1, default_missing_value = "true", help_heading = "Geometry and corrections")]
+    pub combine_mask: Option<bool>,
+
+    /// Dark current, subtracted from every frame; several files are averaged
+    #[arg(short, long, value_name = "FILE", num_args = 1.., help_heading = "Geometry and corrections")]
+    #[serde(rename = "dark_current")]
+    pub dark: Vec<String>,
+
+    /// Flat field, divided out; several files are averaged. Pixels where it is 0 are left out
+    #[arg(short, long, value_name = "FILE", num_args = 1.., help_heading = "Geometry and corrections")]
+    #[serde(rename = "flat_field")]
+    pub flat: Vec<String>,
+
+    /// Polarisation factor, from -1 (vertical) to 1 (horizontal); left out: no correction
+    #[arg(long, value_name = "F", allow_negative_numbers = true, help_heading = "Geometry and corrections")]
+    #[serde(rename = "polarization_factor")]
+    pub polarization: Option<f64>,
+
+    /// Do not correct for the solid angle of the pixels
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", help_heading = "Geometry and corrections")]
+    pub no_solid_angle: Option<bool>,
+
+    /// Value of pixels to be ignored [default: the detector's own, -2 +- 1.5 for DECTRIS]
+    #[arg(long, value_name = "V", allow_negative_numbers = true, help_heading = "Geometry and corrections")]
+    #[serde(rename = "val_dummy")]
+    pub dummy: Option<f64>,
+
+    /// Pixels within this distance of --dummy are ignored too [default: 0, exact]
+    #[arg(long, value_name = "D", requires = "dummy", help_heading = "Geometry and corrections")]
+    pub delta_dummy: Option<f64>,
+
+    /// Divide all intensities by this number (a monitor, say)
+    #[arg(long, value_name = "V", help_heading = "Geometry and corrections")]
+    #[serde(rename = "normalization_factor")]
+    pub normalization: Option<f64>,
+
+    /// Uncertainties [default: none]
+    #[arg(long, value_name = "MODEL", help_heading = "Geometry and corrections")]
+    pub error_model: Option<ErrorModelName>,
+
+    /// Number of radial bins [default: 1000]
+    #[arg(short = 'c', long, value_name = "N", help_heading = "Bins")]
+    #[serde(rename = "nbpt_rad")]
+    pub npt: Option<usize>,
+
+    /// Radial unit: q_nm^-1, q_A^-1, 2th_deg, 2th_rad, r_mm, r_m, d*2_nm^-2, … [default: q_nm^-1]
+    #[arg(short, long, value_name = "UNIT", help_heading = "Bins")]
+    pub unit: Option<String>,
+
+    /// Pixel splitting [default: bbox]
+    #[arg(long, value_name = "SPLIT", help_heading = "Bins")]
+    pub method: Option<Method>,
+
+    /// Lower and upper end of the radial axis, in its unit [default: all pixels]
+    #[arg(long, num_args = 2, value_names = ["A", "B"], allow_negative_numbers = true, help_heading = "Bins")]
+    pub radial_range: Vec<f64>,
+
+    /// Sector to integrate, in degrees [default: the whole circle]
+    #[arg(long, num_args = 2, value_names = ["A", "B"], allow_negative_numbers = true, help_heading = "Bins")]
+    pub azimuth_range: Vec<f64>,
+
+    /// Value of bins that no pixel contributes to [default: 0]
+    #[arg(long, value_name = "V", allow_negative_numbers = true, help_heading = "Bins")]
+    pub empty: Option<f32>,
+
+    /// Points along the slow axis of the scan; the result is then (slow, fast, npt)
+    #[arg(short = 'r', long, value_name = "N", requires = "fast", help_heading = "Scan")]
+    pub slow: Option<usize>,
+
+    /// Points along the fast axis of the scan
+    #[arg(short = 't', long, value_name = "N", requires = "slow", help_heading = "Scan")]
+    pub fast: Option<usize>,
+
+    /// Every other line of the scan runs backwards
+    #[arg(long, requires = "slow", num_args = 0..=1, default_missing_value = "true", help_heading = "Scan")]
+    pub zigzag: Option<bool>,
+
+    /// Frames to leave out at the start
+    #[arg(short = 'O', long, value_name = "N", help_heading = "Scan")]
+    pub offset: Option<usize>,
+
+    /// Result file
+    #[arg(short, long, value_name = "FILE", help_heading = "Output")]
+    #[serde(skip)]
+    pub output: Option<PathBuf>,
+
+    /// Replace the result file if it exists
+    #[arg(long, help_heading = "Output")]
+    #[serde(skip)]
+    pub overwrite: bool,
+
+    /// Settings of an earlier run: a JSON file or a result file; options given here win
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    #[serde(skip)]
+    pub config: Option<PathBuf>,
+
+    /// Check everything and say what would be done, but do not do it
+    #[arg(long, help_heading = "Output")]
+    #[serde(skip)]
+    pub dry_run: bool,
+
+    /// Where to compute: auto, cpu, cuda or cuda:N [default: auto]
+    #[arg(long, value_name = "DEVICE", help_heading = "Running")]
+    pub device: Option<String>,
+
+    /// How threads share the work [default: auto]
+    #[arg(long, value_name = "STRATEGY", help_heading = "Running")]
+    pub strategy: Option<StrategyName>,
+
+    /// Threads that read files [default: half of --threads, at least 1]
+    #[arg(long, value_name = "N", value_parser = count, help_heading = "Running")]
+    pub readers: Option<usize>,
+
+    /// Threads that compute [default: all cores]
+    #[arg(long, value_name = "N", value_parser = count, help_heading = "Running")]
+    pub threads: Option<usize>,
+
+    /// What a bad frame does to the run [default: keep]
+    #[arg(long, value_name = "WHAT", help_heading = "Running")]
+    pub bad_frames: Option<BadFramesName>,
+
+    /// Check the Content-MD5 of every frame
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", help_heading = "Running")]
+    pub verify_md5: Option<bool>,
+
+    #[command(flatten)]
+    #[serde(skip)]
+    #[allow(missing_docs)]
+    pub saying: Saying,
+}
+
+/// Decode frames into an HDF5 stack, /entry_0000/data/data
+#[derive(Debug, Clone, Args)]
+pub struct ConvertArgs {
+    /// Frames: CBF files, folders of them, globs in quotes, or @list.txt with one name a line
+    #[arg(value_name = "INPUT", required = true)]
+    pub inputs: Vec<String>,
+
+    /// Stack to write
+    #[arg(short, long, value_name = "FILE")]
+    pub output: PathBuf,
+
+    /// Replace the stack if it exists
+    #[arg(long)]
+    pub overwrite: bool,
+
+    /// Compress with gzip, level 1 (fast) to 9 (small)
+    #[arg(long, value_name = "LEVEL", num_args = 0..=1, default_missing_value = "1", action = ArgAction::Set, value_parser = clap::value_parser!(u8).range(1..=9))]
+    pub gzip: Option<u8>,
+
+    /// Check the Content-MD5 of every frame
+    #[arg(long)]
+    pub verify_md5: bool,
+
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub saying: Saying,
+}
+
+fn count(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) => Err("must be at least 1".to_owned()),
+        Ok(n) => Ok(n),
+        Err(_) => Err("must be a whole number, at least 1".to_owned()),
+    }
+}

@@ -1,0 +1,64 @@
+//! Exit codes: what a script can tell from `$?`. They are part of the interface and are listed in the README.
+
+use std::fmt;
+use std::process::ExitCode;
+
+/// How a command ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Exit {
+    /// All went well.
+    Success = 0,
+    /// Something unexpected; the message says what.
+    Failure = 1,
+    /// The command line makes no sense (clap's own code).
+    Usage = 2,
+    /// The frames cannot be used: missing, not CBF, none at all.
+    Input = 3,
+    /// The calibration cannot be used: PONI, mask, dark, flat, or ranges that hold no pixel.
+    Calibration = 4,
+    /// The output cannot be written: it exists, the folder does not, the disk is full.
+    Output = 5,
+    /// The device that was asked for is not there, or failed.
+    Device = 6,
+    /// The run is complete, but some frames were bad; they are listed in the output.
+    BadFrames = 10,
+    /// Ended by Ctrl-C; what was done is written and marked as such.
+    Interrupted = 130,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> ExitCode {
+        ExitCode::from(exit as u8)
+    }
+}
+
+/// An error on its way to the user, with the code that the process ends with.
+#[derive(Debug)]
+pub struct Failure {
+    /// The exit code.
+    pub exit: Exit,
+    /// What is printed, with its chain of causes.
+    pub error: anyhow::Error,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:#}", self.error)
+    }
+}
+
+/// Gives an error the exit code of the thing it is about.
+pub trait OrExit<T> {
+    /// Turns the error into a [`Failure`] with this code.
+    ///
+    /// # Errors
+    /// The error itself, dressed.
+    fn or_exit(self, exit: Exit) -> Result<T, Failure>;
+}
+
+impl<T, E: Into<anyhow::Error>> OrExit<T> for Result<T, E> {
+    fn or_exit(self, exit: Exit) -> Result<T, Failure> {
+        self.map_err(|error| Failure { exit, error: error.into() })
+    }
+}
