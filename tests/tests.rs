@@ -4,6 +4,7 @@ mod codec;
 mod geometry;
 mod integrate;
 mod layering;
+mod listing;
 mod output;
 mod pipeline;
 mod simulate;
