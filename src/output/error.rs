@@ -111,4 +111,15 @@ impl OutputError {
             _ => OutputError::Io { path, action, cause },
         }
     }
+
+    /// As [`OutputError::from_io`] for an error of the HDF5 library, whose words carry the system's error number.
+    pub fn from_hdf5(path: &Path, action: &'static str, needed: u64, cause: hdf5::Error) -> OutputError {
+        let words = cause.to_string();
+        let number =
+            words.split("errno = ").nth(1).and_then(|rest| rest.split(|c: char| !c.is_ascii_digit()).next());
+        match number.and_then(|digits| digits.parse().ok()) {
+            Some(number) => OutputError::from_io(path, action, needed, io::Error::from_raw_os_error(number)),
+            None => OutputError::Hdf5 { path: path.to_path_buf(), action, cause },
+        }
+    }
 }

@@ -36,6 +36,13 @@ impl Motor {
     pub fn counted(name: &str, points: usize) -> Motor {
         Motor { name: name.into(), points, range: (0.0, points.saturating_sub(1) as f64) }
     }
+
+    /// The position of each point, evenly spaced.
+    pub fn positions(&self) -> Vec<f64> {
+        let (start, stop) = self.range;
+        let steps = self.points.saturating_sub(1).max(1) as f64;
+        (0..self.points).map(|i| start + (stop - start) * i as f64 / steps).collect()
+    }
 }
 
 /// How frames follow one another in a map: frame n is at row n ÷ fast, column n mod fast.
@@ -119,6 +126,32 @@ impl Layout {
             dark_files: Vec::new(),
             flat_files: Vec::new(),
         }
+    }
+
+    /// Whether the parts fit each other; says what does not and what would.
+    pub(super) fn check(&self) -> Result<(), String> {
+        if self.frames == 0 || self.npt() == 0 {
+            return Err(format!(
+                "a result needs frames and bins, here are {} and {}",
+                self.frames,
+                self.npt()
+            ));
+        }
+        if let Some(scan) = &self.scan {
+            let (slow, fast) = (scan.slow.points, scan.fast.points);
+            if scan.points() == 0 || scan.points() < self.frames {
+                return Err(format!(
+                    "{} frames do not fit into a map of {slow} x {fast} points. Give a larger map or fewer frames",
+                    self.frames
+                ));
+            }
+        }
+        let name = self.axis.name.as_str();
+        let taken = ["intensity", "errors", "map", "map_ptr", "slow", "fast", "frame", "", "."];
+        if taken.contains(&name) || name.contains('/') {
+            return Err(format!("the radial axis cannot be called `{name}`"));
+        }
+        Ok(())
     }
 
     /// Number of bins.
