@@ -1,1 +1,428 @@
-//! (to come)
+//! Result files and stacks: what h5py, silx and pyFAI's viewer read in them, and what is left when things go wrong.
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+use xrdct::frame::{
+    BadFrame, FrameHeader, FrameId, FrameStatus, HEADER_NUMBERS, Norms, Outcome, Pattern, PixelType, Shape,
+};
+use xrdct::output::OutputError;
+use xrdct::output::result::{Ending, Layout, Progress, RadialAxis, ResultFile, ResultInfo, Scan};
+use xrdct::output::stack::{StackLayout, StackWriter};
+
+/// Runs a check of tests/oracle/output.py on a file; what it prints, or `None` when there is no oracle here.
+fn oracle(arguments: &[&str]) -> Option<String> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let python = root.join(".tools/oracle/bin/python");
+    if !python.exists() {
+        println!("skipped: no pyFAI in .tools/oracle");
+        return None;
+    }
+    let done =
+        Command::new(python).arg(root.join("tests/oracle/output.py")).args(arguments).output().unwrap();
+    assert!(done.status.success(), "{arguments:?}\n{}", String::from_utf8_lossy(&done.stderr));
+    Some(String::from_utf8(done.stdout).unwrap())
+}
+
+fn axis(npt: usize) -> RadialAxis {
+    RadialAxis {
+        name: "q".into(),
+        unit: "nm^-1".into(),
+        long_name: "Scattering vector".into(),
+        centres: (0..npt).map(|i| 0.5 + i as f64).collect(),
+    }
+}
+
+fn layout(frames: usize, npt: usize) -> Layout {
+    let mut layout = Layout::new(frames, axis(npt));
+    layout.title = "a série".into();
+    layout.configuration = json!({ "answer": 42 });
+    layout.inputs = (0..frames).map(|n| format!("f_{n:05}.cbf")).collect();
+    layout.header = header(0);
+    layout
+}
+
+fn header(n: usize) -> FrameHeader {
+    let mut header = FrameHeader { date: format!("2024-01-01T00:00:{n:02}"), ..Default::default() };
+    for (value, name) in header.numbers.iter_mut().zip(HEADER_NUMBERS) {
+        match name {
+            "exposure_time" => *value = 0.25,
+            "omega" => *value = n as f64 * 0.5,
+            _ => {}
+        }
+    }
+    header
+}
+
+/// Frame n: intensity 1000·n + bin; the other numbers are multiples of it, each by its own factor.
+fn pattern(n: usize, npt: usize, errors: bool) -> Outcome {
+    let times = |factor: f64| (0..npt).map(|bin| factor * (1000 * n + bin) as f64).collect::<Vec<f64>>();
+    let times32 = |factor: f32| (0..npt).map(|bin| factor * (1000 * n + bin) as f32).collect::<Vec<f32>>();
+    Ok(Pattern {
+        id: FrameId(n),
+        header: header(n),
+        intensity: times32(1.0),
+        errors: errors.then(|| times32(0.125)),
+        signal: times(2.0),
+        variance: errors.then(|| times(3.0)),
+        norms: Arc::new(Norms {
+            normalization: times(4.0),
+            normalization_squared: times(5.0),
+            count: times(6.0),
+        }),
+    })
+}
+
+fn bad(n: usize, status: FrameStatus, message: &str) -> Outcome {
+    Err(BadFrame { id: FrameId(n), status, message: message.into() })
+}
+
+/// An order without much order: every number below `n` once.
+fn shuffled(n: usize) -> impl Iterator<Item = usize> {
+    let step = (1..n).rev().find(|s| gcd(*s, n) == 1 && *s < n / 2 + 2).unwrap_or(1);
+    (0..n).map(move |i| i * step % n)
+}
+
+fn gcd(a: usize, b: usize) -> usize {
+    if b == 0 { a } else { gcd(b, a % b) }
+}
+
+#[test]
+fn series_is_what_h5py_and_silx_expect() {
+    let folder = tempfile::tempdir().unwrap();
+    for errors in [false, true] {
+        let path = folder.path().join(format!("series_{errors}.h5"));
+        let mut layout = layout(40, 17);
+        layout.errors = errors;
+        let mut file = ResultFile::create(&path, &layout, false).unwrap();
+        for n in shuffled(40) {
+            let outcome = match n {
+                3 => bad(3, FrameStatus::Truncated, "too short — é"),
+                4 => bad(4, FrameStatus::Unreadable, "gone"),
+                _ => pattern(n, 17, errors),
+            };
+            file.put(outcome).unwrap();
+            if n % 7 == 0 {
+                file.flush().unwrap();
+            }
+        }
+        let written = file.finish(&Ending::Complete).unwrap();
+        assert_eq!((written.good, written.bad, written.pending), (38, 2, 0));
+        assert_eq!(written.bytes, fs::metadata(&path).unwrap().len());
+        oracle(&["series", path.to_str().unwrap(), "40", "17", if errors { "errors" } else { "none" }]);
+    }
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2, "temporary files are left");
+}
+
+#[test]
+fn one_frame_reaches_a_spectrum() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("one.h5");
+    let mut file = ResultFile::create(&path, &layout(1, 9), false).unwrap();
+    file.put(pattern(0, 9, false)).unwrap();
+    file.finish(&Ending::Complete).unwrap();
+    let info = ResultInfo::open(&path).unwrap();
+    assert_eq!((info.shape, info.progress), (vec![1, 9], Progress::Complete));
+}
+
+#[test]
+fn map_is_laid_out_as_diffmap_does() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("map.h5");
+    for (zigzag, frames, errors, offset) in
+        [(false, 35, false, 0), (true, 35, true, 2), (true, 33, false, 0), (false, 30, true, 1)]
+    {
+        let mut layout = layout(frames, 13);
+        layout.scan = Some(Scan::new(5, 7, zigzag));
+        layout.errors = errors;
+        layout.offset = offset;
+        let mut file = ResultFile::create(&path, &layout, true).unwrap();
+        for n in shuffled(frames) {
+            file.put(pattern(n, 13, errors)).unwrap();
+            if n % 10 == 0 {
+                file.flush().unwrap();
+            }
+        }
+        let ending = if frames < 35 { Ending::Interrupted } else { Ending::Complete };
+        let written = file.finish(&ending).unwrap();
+        assert_eq!((written.good, written.bad, written.pending), (frames, 0, 35 - frames));
+        let zigzag = if zigzag { "zigzag" } else { "" };
+        let (frames, offset) = (frames.to_string(), offset.to_string());
+        let errors = if errors { "errors" } else { "" };
+        oracle(&["scan", path.to_str().unwrap(), "5", "7", zigzag, &frames, "13", errors, &offset]);
+    }
+}
+
+#[test]
+fn map_opens_in_the_viewer_of_pyfai_diffmap() {
+    let folder = tempfile::tempdir().unwrap();
+    for errors in [false, true] {
+        let path = folder.path().join("map.h5");
+        let mut layout = layout(12, 13);
+        layout.scan = Some(Scan::new(3, 4, false));
+        layout.errors = errors;
+        layout.configuration = json!({
+            "application": "worker", "version": 5, "unit": "q_nm^-1", "nbpt_rad": 13, "shape": [195, 487],
+            "poni": { "poni_version": 2.1, "detector": "Pilatus100k", "detector_config": {}, "dist": 0.1,
+                "poni1": 0.01, "poni2": 0.01, "rot1": 0.0, "rot2": 0.0, "rot3": 0.0, "wavelength": 1e-10 },
+        });
+        let mut file = ResultFile::create(&path, &layout, true).unwrap();
+        (0..12).for_each(|n| file.put(pattern(n, 13, errors)).unwrap());
+        file.finish(&Ending::Complete).unwrap();
+        oracle(&["viewer", path.to_str().unwrap(), "3", "4", "13"]);
+    }
+}
+
+#[test]
+fn info_reads_back_what_was_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("result.h5");
+    let mut layout = layout(6, 5);
+    layout.scan = Some(Scan::new(2, 3, true));
+    let mut file = ResultFile::create(&path, &layout, false).unwrap();
+    assert_eq!(ResultInfo::open(&path).unwrap().progress, Progress::Running);
+    file.put(pattern(4, 5, false)).unwrap();
+    file.put(bad(1, FrameStatus::OtherShape, "f_00001.cbf: 3 x 3, not 4 x 4")).unwrap();
+    file.finish(&Ending::Failed("the moon is full".into())).unwrap();
+    let info = ResultInfo::open(&path).unwrap();
+    assert_eq!(info.shape, [2, 3, 5]);
+    assert_eq!(info.axis, axis(5));
+    assert_eq!(info.progress, Progress::Failed("the moon is full".into()));
+    let counts = [(FrameStatus::Good, 1), (FrameStatus::Pending, 4), (FrameStatus::OtherShape, 1)];
+    assert_eq!(info.statuses, counts);
+    assert_eq!(info.bad_frames, ["frame 1: f_00001.cbf: 3 x 3, not 4 x 4"]);
+    assert_eq!((info.inputs, info.configuration), (layout.inputs, layout.configuration));
+    assert!(!info.errors && !info.end_time.is_empty());
+}
+
+#[test]
+fn info_says_why_a_file_is_not_a_result() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.h5");
+    let message = || ResultInfo::open(&path).unwrap_err().to_string();
+    assert!(message().contains("No such file"), "{}", message());
+    fs::write(&path, b"text").unwrap();
+    assert!(message().contains("not an HDF5 file"), "{}", message());
+    drop(hdf5::File::create(&path).unwrap());
+    assert!(message().contains("/entry_0000/xrdct"), "{}", message());
+}
+
+#[test]
+fn what_does_not_fit_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("r.h5");
+    let mut too_small = layout(7, 5);
+    too_small.scan = Some(Scan::new(2, 3, false));
+    let refused = ResultFile::create(&path, &too_small, false).err().unwrap();
+    assert!(refused.to_string().contains("7 frames do not fit into a map of 2 x 3"), "{refused}");
+    assert!(ResultFile::create(&path, &layout(0, 5), false).is_err());
+    assert!(!path.exists());
+
+    let mut file = ResultFile::create(&path, &layout(2, 5), false).unwrap();
+    file.put(pattern(1, 5, false)).unwrap();
+    for (outcome, why) in [
+        (pattern(1, 5, false), "before"),
+        (pattern(2, 5, false), "frames 0 to 1"),
+        (pattern(0, 4, false), "5 bins"),
+        (pattern(0, 5, true), "errors"),
+        (bad(0, FrameStatus::Good, ""), "status good"),
+    ] {
+        let refused = file.put(outcome).unwrap_err();
+        assert!(
+            matches!(refused, OutputError::Misfit { .. }) && refused.to_string().contains(why),
+            "{refused}"
+        );
+    }
+    assert_eq!(file.finish(&Ending::Interrupted).unwrap().pending, 1);
+}
+
+#[test]
+fn existing_files_are_replaced_only_when_allowed_and_only_by_whole_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("r.h5");
+    fs::write(&path, "precious").unwrap();
+    let stack = StackLayout {
+        frames: 1,
+        shape: Shape { slow: 1, fast: 1 },
+        pixel: PixelType::U8,
+        gzip: None,
+        inputs: Vec::new(),
+    };
+    assert!(matches!(ResultFile::create(&path, &layout(1, 1), false), Err(OutputError::Exists { .. })));
+    assert!(matches!(StackWriter::create(&path, &stack, false), Err(OutputError::Exists { .. })));
+    // More than any disk has.
+    let huge = ResultFile::create(&path, &Layout::new(1 << 40, axis(99)), true).err().unwrap();
+    assert!(matches!(huge, OutputError::Full { .. }) && huge.to_string().contains("are free"), "{huge}");
+    assert_eq!(fs::read(&path).unwrap(), b"precious");
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "temporary files are left");
+
+    // A stack replaces it when it is finished, a result when it is created.
+    drop(StackWriter::create(&path, &stack, true).unwrap());
+    assert_eq!(fs::read(&path).unwrap(), b"precious");
+    let link = folder.path().join("link.h5");
+    std::os::unix::fs::symlink(&path, &link).unwrap();
+    drop(ResultFile::create(&link, &layout(1, 1), true).unwrap());
+    assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+    assert_eq!(ResultInfo::open(&path).unwrap().progress, Progress::Running);
+
+    for (path, words) in [
+        (folder.path().join("no/where/r.h5"), "No such file"),
+        (folder.path().to_path_buf(), "not an ordinary file"),
+        (PathBuf::from("/dev/null"), "not an ordinary file"),
+        (PathBuf::from("/proc/r.h5"), "cannot create a file"),
+    ] {
+        let refused = ResultFile::create(&path, &layout(1, 1), true).err().unwrap().to_string();
+        assert!(refused.contains(words), "{refused}");
+    }
+}
+
+#[test]
+fn stack_is_what_h5py_expects() {
+    let folder = tempfile::tempdir().unwrap();
+    for pixel in [PixelType::I32, PixelType::U8, PixelType::I16, PixelType::U64] {
+        for gzip in [None, Some(1), Some(6)] {
+            let path = folder.path().join("stack.h5");
+            let layout = StackLayout {
+                frames: 5,
+                shape: Shape { slow: 4, fast: 6 },
+                pixel,
+                gzip,
+                inputs: ["a", "b", "c", "d", "e"].map(String::from).to_vec(),
+            };
+            let mut stack = StackWriter::create(&path, &layout, true).unwrap();
+            for n in [2, 0, 1] {
+                let pixel = |i: u64| (n as u64 * 20 + i).to_le_bytes()[..pixel.size()].to_vec();
+                stack.put(FrameId(n), &(0..24).flat_map(pixel).collect::<Vec<u8>>()).unwrap();
+            }
+            stack
+                .put_bad(&BadFrame {
+                    id: FrameId(3),
+                    status: FrameStatus::Unreadable,
+                    message: "gone".into(),
+                })
+                .unwrap();
+            assert!(stack.put(FrameId(0), &vec![0; 24 * pixel.size()]).is_err());
+            assert!(stack.put(FrameId(4), &[0]).is_err());
+            assert!(stack.put(FrameId(5), &vec![0; 24 * pixel.size()]).is_err());
+            assert_eq!(stack.finish().unwrap(), path);
+            let gzip = gzip.map_or("none".to_string(), |level| level.to_string());
+            oracle(&["stack", path.to_str().unwrap(), pixel.name(), &gzip]);
+        }
+    }
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "temporary files are left");
+}
+
+const KILLED_FRAMES: usize = 400;
+const KILLED_NPT: usize = 50;
+
+/// Not a test of its own: the child of the next one. It writes as fast as it can until it is killed.
+#[test]
+fn child_that_writes() {
+    let Some(path) = std::env::var_os("XRDCT_TEST_CHILD_WRITES") else { return };
+    let path = PathBuf::from(path);
+    let mut layout = layout(KILLED_FRAMES, KILLED_NPT);
+    layout.scan = path.to_string_lossy().contains("map").then(|| Scan::new(20, 20, true));
+    loop {
+        let mut file = ResultFile::create(&path, &layout, true).unwrap();
+        for n in shuffled(KILLED_FRAMES) {
+            let outcome = match n % 97 {
+                7 => bad(n, FrameStatus::Truncated, &"long ".repeat(200)),
+                _ => pattern(n, KILLED_NPT, false),
+            };
+            file.put(outcome).unwrap();
+            if n % 13 == 0 {
+                file.flush().unwrap();
+            }
+        }
+        file.finish(&Ending::Complete).unwrap();
+    }
+}
+
+#[test]
+fn killed_at_any_time_leaves_a_file_that_opens_and_tells_the_truth() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut seen = Vec::new();
+    for attempt in 0..24_u64 {
+        let path = folder.path().join(if attempt % 2 == 0 { "series.h5" } else { "map.h5" });
+        let _ = fs::remove_file(&path);
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "output::child_that_writes"])
+            .env("XRDCT_TEST_CHILD_WRITES", &path)
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        let started = Instant::now();
+        while !path.exists() {
+            assert!(started.elapsed() < Duration::from_secs(60), "the child writes nothing");
+            std::thread::sleep(Duration::from_micros(200));
+        }
+        // The child makes a file in a few milliseconds; odd fractions of one hit every part of its life.
+        std::thread::sleep(Duration::from_micros(attempt * 1_237 % 9_000));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        seen.extend(oracle(&["killed", path.to_str().unwrap(), &KILLED_NPT.to_string()]));
+        assert!(matches!(ResultInfo::open(&path).unwrap().progress, Progress::Running | Progress::Complete));
+    }
+    println!("good rows in killed files: {seen:?}");
+}
+
+/// A limit on the size of files stands for a full disk: the same path through the code, and no root needed.
+#[test]
+fn no_room_is_said_at_the_start_and_nothing_is_left() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("r.h5");
+    if std::env::var_os("XRDCT_TEST_CHILD_FULL").is_some() {
+        let path = PathBuf::from(std::env::var_os("XRDCT_TEST_CHILD_FULL").unwrap());
+        let refused = ResultFile::create(&path, &layout(1000, 1000), true).err().unwrap();
+        let words = refused.to_string();
+        assert!(matches!(refused, OutputError::Full { .. }), "{words}");
+        assert!(
+            words.contains("r.h5") && words.contains("are needed") && words.contains("ulimit -f"),
+            "{words}"
+        );
+        return;
+    }
+    let command = format!(
+        "ulimit -f 2000; exec {:?} --exact output::no_room_is_said_at_the_start_and_nothing_is_left",
+        std::env::current_exe().unwrap()
+    );
+    let done =
+        Command::new("sh").args(["-c", &command]).env("XRDCT_TEST_CHILD_FULL", &path).output().unwrap();
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stdout));
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "something is left");
+}
+
+/// Prints how fast patterns are written; run with `--ignored --nocapture`.
+#[test]
+#[ignore = "a measurement, not a test"]
+fn writing_rate() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, scan, errors) in
+        [("series", false, false), ("series with errors", false, true), ("map with errors", true, true)]
+    {
+        let frames = 20_000;
+        let mut layout = layout(frames, 1000);
+        layout.scan = scan.then(|| Scan::new(100, 200, false));
+        layout.errors = errors;
+        let mut file = ResultFile::create(&folder.path().join("r.h5"), &layout, true).unwrap();
+        let Ok(template) = pattern(0, 1000, errors) else { unreachable!() };
+        let mut in_put = Duration::ZERO;
+        for n in 0..frames {
+            let pattern = Pattern { id: FrameId(n), ..template.clone() };
+            let start = Instant::now();
+            file.put(Ok(pattern)).unwrap();
+            in_put += start.elapsed();
+        }
+        let start = Instant::now();
+        let written = file.finish(&Ending::Complete).unwrap();
+        in_put += start.elapsed();
+        println!(
+            "{name}: {:.0} frames/s, {:.0} MB/s",
+            frames as f64 / in_put.as_secs_f64(),
+            written.bytes as f64 / 1e6 / in_put.as_secs_f64()
+        );
+    }
+}

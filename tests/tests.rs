@@ -2,6 +2,7 @@
 mod cbf;
 mod codec;
 mod geometry;
+mod image;
 mod integrate;
 mod layering;
 mod listing;

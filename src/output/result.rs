@@ -1,1 +1,330 @@
-//! (to come)
+//! The result file: patterns in a NeXus/HDF5 file that is whole from the start and survives being killed.
+//!
+//! [`ResultFile::create`] builds the complete file under a temporary name, reserves its disk space, gives it its final
+//! name and closes the HDF5 library's hold on it. From then on [`ResultFile::put`] only writes numbers into places that
+//! exist: rows first, then their `frame_status`. Killed at any instant, the file opens and its statuses tell the truth
+//! (`status` says `running` then). The kernel keeps what was written when a process dies; against a power failure
+//! nothing is promised.
+//!
+//! Rows are buffered and written in runs, at the latest a second after they came or when [`BLOCK_BYTES`] wait. One writer,
+//! any order of frames. While it runs, the file can be opened and watched; it is not locked.
+//!
+//! At the end only three texts change: `end_time`, `message`, `status`, in this order and in their places. When there are
+//! bad frames, the HDF5 library opens the file once more to store their messages: it then touches that one dataset only.
+mod info;
+mod layout;
+mod rows;
+mod skeleton;
+
+use std::collections::BTreeMap;
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use hdf5::types::VarLenUnicode;
+
+use super::OutputError;
+use super::draft::Draft;
+use super::nexus;
+use crate::frame::{FrameStatus, Outcome, Pattern};
+use rows::{Row, RowWriter, fixed};
+use skeleton::{DATE_LEN, MESSAGE_LEN, RUNNING, STATUS_LEN};
+
+pub use info::{Progress, ResultInfo};
+pub use layout::{Ending, Layout, Motor, RadialAxis, Scan};
+
+/// Patterns that may wait to be written, in bytes of the file.
+///
+/// 16 MiB is some 350 patterns of 1000 bins: larger blocks are not faster (`writing_rate` in the tests), and smaller
+/// ones make the writes into `map` short.
+const BLOCK_BYTES: usize = 16 << 20;
+/// Rows that may wait, however short they are.
+const BLOCK_ROWS: usize = 4096;
+/// Longest time that a pattern waits, as long as others follow.
+const BLOCK_TIME: Duration = Duration::from_secs(1);
+/// Messages of bad frames that are kept; the statuses of all are.
+const MOST_MESSAGES: usize = 10_000;
+
+/// A result file that is being written.
+///
+/// Dropped without [`ResultFile::finish`], it writes what it has and its status stays `running`.
+pub struct ResultFile {
+    path: PathBuf,
+    layout: Layout,
+    writer: RowWriter,
+    waiting: Vec<Row>,
+    most_waiting: usize,
+    waiting_since: Instant,
+    /// One a row.
+    statuses: Vec<FrameStatus>,
+    messages: BTreeMap<usize, String>,
+    messages_left_out: usize,
+}
+
+/// What a finished file holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Written {
+    /// The file.
+    pub path: PathBuf,
+    /// Rows with a pattern.
+    pub good: usize,
+    /// Rows of bad frames: NaN.
+    pub bad: usize,
+    /// Rows that no frame came for: NaN.
+    pub pending: usize,
+    /// Size of the file in bytes.
+    pub bytes: u64,
+}
+
+impl ResultFile {
+    /// Creates the file with room for every frame of `layout`. An existing file is replaced only with `overwrite`, and
+    /// only once the new one is complete and its disk space reserved.
+    ///
+    /// # Errors
+    /// [`OutputError::Exists`], [`OutputError::NotAFile`], [`OutputError::Folder`], [`OutputError::Full`],
+    /// [`OutputError::Layout`] when the frames do not fit the map, or what HDF5 says. Nothing is left on disk then, and
+    /// an existing file is as it was.
+    pub fn create(path: &Path, layout: &Layout, overwrite: bool) -> Result<ResultFile, OutputError> {
+        if let Err(problem) = layout.check() {
+            return Err(OutputError::Layout { path: path.into(), problem });
+        }
+        let draft = Draft::begin(path, overwrite, skeleton::size(layout))?;
+        let path = draft.path().to_path_buf();
+        let places = skeleton::build(draft.temporary(), layout).map_err(|cause| OutputError::Hdf5 {
+            path: path.clone(),
+            action: "creating the file",
+            cause,
+        })?;
+        let io_error = |cause| OutputError::Io { path: path.clone(), action: "opening the new file", cause };
+        let file = OpenOptions::new().read(true).write(true).open(draft.temporary()).map_err(io_error)?;
+        let bytes = file.metadata().map_err(io_error)?.len();
+        draft.reserve(&file, bytes)?;
+        let writer = RowWriter::new(file, places, layout.npt(), layout.rows());
+        prepare(&writer, layout).map_err(|e| OutputError::from_io(&path, "preparing the file", bytes, e))?;
+        draft.publish()?;
+
+        let row_bytes = (skeleton::size(layout) / layout.rows() as u64) as usize;
+        Ok(ResultFile {
+            path,
+            writer,
+            waiting: Vec::new(),
+            most_waiting: (BLOCK_BYTES / row_bytes.max(1)).clamp(1, BLOCK_ROWS),
+            waiting_since: Instant::now(),
+            statuses: vec![FrameStatus::Pending; layout.rows()],
+            messages: BTreeMap::new(),
+            messages_left_out: 0,
+            layout: layout.clone(),
+        })
+    }
+
+    /// Where the file is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Puts what became of one frame into its row; frames may come in any order, each once.
+    ///
+    /// # Errors
+    /// [`OutputError::Misfit`] when the frame's number or the lengths of its vectors do not fit the file or its row is
+    /// taken; [`OutputError::Full`] or [`OutputError::Io`] when the disk fails: the patterns of that block are lost.
+    pub fn put(&mut self, outcome: Outcome) -> Result<(), OutputError> {
+        let frame = match &outcome {
+            Ok(pattern) => pattern.id.0,
+            Err(bad) => bad.id.0,
+        };
+        if let Some(problem) = self.misfit(frame, &outcome) {
+            return Err(OutputError::Misfit { path: self.path.clone(), frame, problem });
+        }
+        let row = self.layout.row(frame);
+        let (pattern, status) = match outcome {
+            Ok(pattern) => (Some(pattern), FrameStatus::Good),
+            Err(bad) => {
+                if self.messages.len() < MOST_MESSAGES {
+                    self.messages.insert(frame, bad.message);
+                } else {
+                    self.messages_left_out += 1;
+                }
+                (None, bad.status)
+            }
+        };
+        self.statuses[row] = status;
+        if self.waiting.is_empty() {
+            self.waiting_since = Instant::now();
+        }
+        self.waiting.push(Row { row, frame, pattern, status });
+        if self.waiting.len() >= self.most_waiting || self.waiting_since.elapsed() >= BLOCK_TIME {
+            self.flush()?;
+        }
+        Ok(())
+    }
+
+    fn misfit(&self, frame: usize, outcome: &Outcome) -> Option<String> {
+        if frame >= self.layout.frames {
+            return Some(format!("the file has room for frames 0 to {}", self.layout.frames - 1));
+        }
+        if self.statuses[self.layout.row(frame)] != FrameStatus::Pending {
+            return Some("this frame was put before".into());
+        }
+        match outcome {
+            Err(bad) if matches!(bad.status, FrameStatus::Good | FrameStatus::Pending) => {
+                Some(format!("a bad frame cannot have the status {}", bad.status.word()))
+            }
+            Err(_) => None,
+            Ok(pattern) => lengths_misfit(pattern, self.layout.npt(), self.layout.errors),
+        }
+    }
+
+    /// Writes what is buffered. [`ResultFile::put`] does so by itself at least once a second while frames come;
+    /// call this when they pause.
+    ///
+    /// # Errors
+    /// [`OutputError::Full`] or [`OutputError::Io`]; the patterns of that block are lost.
+    pub fn flush(&mut self) -> Result<(), OutputError> {
+        if self.waiting.is_empty() {
+            return Ok(());
+        }
+        let done = self.writer.write(&mut self.waiting);
+        if done.is_err() {
+            // Their statuses were written only for complete rows; the rest are as if they had not come.
+            for row in &self.waiting {
+                self.statuses[row.row] = FrameStatus::Pending;
+            }
+        }
+        let bytes = self.waiting.len() * self.layout.npt() * size_of::<f64>();
+        self.waiting.clear();
+        done.map_err(|e| OutputError::from_io(&self.path, "writing patterns", bytes as u64, e))
+    }
+
+    /// Writes what is buffered, fills the rows that no frame came for with NaN, stores the messages of bad frames, and
+    /// marks how the run ended.
+    ///
+    /// # Errors
+    /// The first thing that failed. What can still be written after it is written, the status last.
+    pub fn finish(mut self, ending: &Ending) -> Result<Written, OutputError> {
+        let flushed = self.flush();
+        let filled = match (&flushed, ending) {
+            // A disk that has failed once is not asked for gigabytes of NaN.
+            (Ok(()), _) => self.fill_pending(),
+            (Err(_), _) => Ok(()),
+        };
+        let listed = self.list_bad_frames();
+        let failed = [&flushed, &filled, &listed].into_iter().find_map(|done| done.as_ref().err());
+        let ending = match (failed, ending) {
+            (Some(e), Ending::Complete | Ending::Interrupted) => Ending::Failed(e.to_string()),
+            _ => ending.clone(),
+        };
+        let marked = self.mark(&ending);
+        flushed.and(filled).and(listed).and(marked)?;
+        let count = |status| self.statuses.iter().filter(|&&s| s == status).count();
+        let (good, pending) = (count(FrameStatus::Good), count(FrameStatus::Pending));
+        let bytes = self.writer.file.metadata().map_or(0, |m| m.len());
+        Ok(Written {
+            path: self.path.clone(),
+            good,
+            bad: self.statuses.len() - good - pending,
+            pending,
+            bytes,
+        })
+    }
+
+    fn fill_pending(&self) -> Result<(), OutputError> {
+        let mut start = 0;
+        for run in self.statuses.chunk_by(|a, b| a == b) {
+            let rows = start..start + run.len();
+            start = rows.end;
+            if run[0] == FrameStatus::Pending {
+                let bytes = (rows.len() * self.layout.npt() * size_of::<f32>()) as u64;
+                self.writer
+                    .write_nan(rows)
+                    .map_err(|e| OutputError::from_io(&self.path, "filling empty rows", bytes, e))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The one time that HDF5 opens the file again. The file is made longer first, so that a kill between the
+    /// library's writes never leaves a file shorter than its header says.
+    fn list_bad_frames(&self) -> Result<(), OutputError> {
+        if self.messages.is_empty() {
+            return Ok(());
+        }
+        let mut lines: Vec<String> = self.messages.iter().map(|(n, m)| format!("frame {n}: {m}")).collect();
+        if self.messages_left_out > 0 {
+            lines.push(format!("and {} more: see frame_status", self.messages_left_out));
+        }
+        // A reference of 16 bytes a line, the text, and what HDF5 keeps of it.
+        let room = (1 << 20) + lines.iter().map(|line| 2 * line.len() + 64).sum::<usize>() as u64;
+        self.writer
+            .file
+            .metadata()
+            .and_then(|m| self.writer.file.set_len(m.len() + room))
+            .map_err(|e| OutputError::from_io(&self.path, "making room for messages", room, e))?;
+        let store = || -> hdf5::Result<()> {
+            let file = nexus::builder().open_as(&self.path, hdf5::OpenMode::ReadWrite)?;
+            let dataset = file.dataset("entry_0000/xrdct/bad_frames")?;
+            dataset.resize([lines.len()])?;
+            let lines =
+                lines.iter().map(|l| nexus::unicode(l)).collect::<hdf5::Result<Vec<VarLenUnicode>>>()?;
+            dataset.write_raw(&lines)?;
+            drop(dataset);
+            file.close()
+        };
+        store().map_err(|cause| OutputError::Hdf5 {
+            path: self.path.clone(),
+            action: "listing bad frames",
+            cause,
+        })
+    }
+
+    fn mark(&self, ending: &Ending) -> Result<(), OutputError> {
+        let (file, places) = (&self.writer.file, &self.writer.places);
+        let message = match ending {
+            Ending::Failed(reason) => reason.as_str(),
+            _ => "",
+        };
+        file.write_all_at(&fixed::<DATE_LEN>(&nexus::now()), places.end_time)
+            .and_then(|()| file.write_all_at(&fixed::<MESSAGE_LEN>(message), places.message))
+            .and_then(|()| file.write_all_at(&fixed::<STATUS_LEN>(ending.word()), places.status))
+            .map_err(|e| OutputError::from_io(&self.path, "marking the end of the run", 0, e))
+    }
+}
+
+impl Drop for ResultFile {
+    fn drop(&mut self) {
+        // Nobody is left to tell; the statuses tell which rows are there.
+        let _ = self.flush();
+    }
+}
+
+/// Everything that is not zero in a file whose run has just begun.
+fn prepare(writer: &RowWriter, layout: &Layout) -> io::Result<()> {
+    let (file, places): (&File, _) = (&writer.file, &writer.places);
+    file.write_all_at(&vec![FrameStatus::Pending as u8; writer.rows], places.frame_status)?;
+    for &(_, place) in &places.header {
+        writer.fill(f64::NAN, place, layout.frames)?;
+    }
+    file.write_all_at(&fixed::<STATUS_LEN>(RUNNING), places.status)
+}
+
+fn lengths_misfit(pattern: &Pattern, npt: usize, errors: bool) -> Option<String> {
+    if errors != (pattern.errors.is_some() && pattern.variance.is_some()) {
+        return Some(format!(
+            "the file {} errors, the pattern does not",
+            if errors { "has" } else { "has no" }
+        ));
+    }
+    let norms = &pattern.norms;
+    let lengths = [
+        pattern.intensity.len(),
+        pattern.signal.len(),
+        pattern.errors.as_ref().map_or(npt, Vec::len),
+        pattern.variance.as_ref().map_or(npt, Vec::len),
+        norms.normalization.len(),
+        norms.normalization_squared.len(),
+        norms.count.len(),
+    ];
+    let wrong = lengths.into_iter().find(|&len| len != npt)?;
+    Some(format!("the file has {npt} bins, the pattern has {wrong}"))
+}

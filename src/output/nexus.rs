@@ -1,0 +1,198 @@
+//! The few HDF5 phrases that a NeXus file is made of: classed groups, attributes, text, numbers, reserved places.
+//!
+//! Text is variable-length UTF-8, which is what h5py writes and what h5py and silx give back as `str`. Text that is
+//! only known at the end of a run stands in a *place* of fixed length instead, because nothing may be allocated later.
+//! A [`Place`] is a contiguous dataset whose space the file owns from the start: its bytes can be written with a plain
+//! `pwrite` after the HDF5 library has closed the file. The library allocates it (`H5D_ALLOC_TIME_EARLY`) and never
+//! fills it (`H5D_FILL_TIME_NEVER`), so creating a place of 100 GB costs nothing.
+//!
+//! No function here touches a file that is not given to it, and each returns the library's own error; whoever knows
+//! the path adds it.
+use std::path::Path;
+use std::str::FromStr;
+
+use hdf5::plist::dataset_create::{AllocTime, FillTime};
+use hdf5::plist::file_access::FileCloseDegree;
+use hdf5::types::{FixedUnicode, TypeDescriptor, VarLenUnicode};
+use hdf5::{Dataset, Extents, File, FileBuilder, Group, H5Type, Location, Result};
+
+use crate::frame::FrameStatus;
+
+/// Where a dataset's bytes lie in its file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    /// First byte, from the start of the file.
+    pub offset: u64,
+    /// Number of bytes.
+    pub bytes: u64,
+}
+
+/// How files are opened here: every object closes with its file, and no lock is taken, so that a viewer that
+/// looks at a running file stops neither us nor itself.
+pub fn builder() -> FileBuilder {
+    let mut builder = File::with_options();
+    builder.with_fapl(|access| access.fclose_degree(FileCloseDegree::Strong).file_locking(false));
+    builder
+}
+
+/// Opens a file for reading.
+///
+/// # Errors
+/// When it is not an HDF5 file.
+pub fn open(path: &Path) -> Result<File> {
+    builder().open_as(path, hdf5::OpenMode::Read)
+}
+
+/// The time, as NeXus wants it: ISO 8601 with the offset from UTC. Seconds are enough to tell when a run was.
+pub fn now() -> String {
+    jiff::Zoned::now().strftime("%Y-%m-%dT%H:%M:%S%:z").to_string()
+}
+
+/// What the numbers in `frame_status` mean, for its `legend` attribute.
+pub fn status_legend() -> String {
+    FrameStatus::ALL.map(|status| format!("{} = {}", status as u8, status.word())).join(", ")
+}
+
+/// A string as HDF5 wants it; a NUL inside, which HDF5 cannot hold, becomes the replacement character.
+///
+/// # Errors
+/// None that is known.
+pub fn unicode(text: &str) -> Result<VarLenUnicode> {
+    VarLenUnicode::from_str(&text.replace('\0', "\u{fffd}")).map_err(|e| hdf5::Error::from(e.to_string()))
+}
+
+/// Creates a group of a NeXus class.
+///
+/// # Errors
+/// What the library says.
+pub fn group(parent: &Group, name: &str, class: &str) -> Result<Group> {
+    let group = parent.create_group(name)?;
+    attribute(&group, "NX_class", class)?;
+    Ok(group)
+}
+
+/// Writes a text attribute.
+///
+/// # Errors
+/// What the library says.
+pub fn attribute(object: &Location, name: &str, text: &str) -> Result<()> {
+    object.new_attr::<VarLenUnicode>().create(name)?.write_scalar(&unicode(text)?)
+}
+
+/// Writes an attribute that is a list of texts.
+///
+/// # Errors
+/// What the library says.
+pub fn attribute_list(object: &Location, name: &str, texts: &[&str]) -> Result<()> {
+    let texts = texts.iter().map(|t| unicode(t)).collect::<Result<Vec<_>>>()?;
+    object.new_attr::<VarLenUnicode>().shape(texts.len()).create(name)?.write_raw(&texts)
+}
+
+/// Writes an attribute that is a list of numbers.
+///
+/// # Errors
+/// What the library says.
+pub fn attribute_numbers<T: H5Type>(object: &Location, name: &str, numbers: &[T]) -> Result<()> {
+    object.new_attr::<T>().shape(numbers.len()).create(name)?.write_raw(numbers)
+}
+
+/// Writes a text.
+///
+/// # Errors
+/// What the library says.
+pub fn text(parent: &Group, name: &str, text: &str) -> Result<Dataset> {
+    let dataset = parent.new_dataset::<VarLenUnicode>().create(name)?;
+    dataset.write_scalar(&unicode(text)?)?;
+    Ok(dataset)
+}
+
+/// Writes a list of texts; it may be empty.
+///
+/// # Errors
+/// What the library says.
+pub fn texts<S: AsRef<str>>(parent: &Group, name: &str, texts: &[S]) -> Result<Dataset> {
+    let texts = texts.iter().map(|t| unicode(t.as_ref())).collect::<Result<Vec<_>>>()?;
+    let dataset = parent.new_dataset::<VarLenUnicode>().shape(texts.len()).create(name)?;
+    if !texts.is_empty() {
+        dataset.write_raw(&texts)?;
+    }
+    Ok(dataset)
+}
+
+/// Writes an array of numbers.
+///
+/// # Errors
+/// What the library says.
+pub fn numbers<T: H5Type>(
+    parent: &Group,
+    name: &str,
+    shape: impl Into<Extents>,
+    data: &[T],
+) -> Result<Dataset> {
+    let dataset = parent.new_dataset::<T>().shape(shape).create(name)?;
+    dataset.write_raw(data)?;
+    Ok(dataset)
+}
+
+/// Writes one number.
+///
+/// # Errors
+/// What the library says.
+pub fn number<T: H5Type>(parent: &Group, name: &str, value: T) -> Result<Dataset> {
+    let dataset = parent.new_dataset::<T>().create(name)?;
+    dataset.write_scalar(&value)?;
+    Ok(dataset)
+}
+
+/// Reserves a contiguous array of numbers; what it holds at first is not defined (zeros on a fresh file).
+///
+/// # Errors
+/// What the library says.
+pub fn reserve<T: H5Type>(parent: &Group, name: &str, shape: impl Into<Extents>) -> Result<(Dataset, Place)> {
+    let dataset = parent
+        .new_dataset::<T>()
+        .alloc_time(Some(AllocTime::Early))
+        .fill_time(FillTime::Never)
+        .shape(shape)
+        .create(name)?;
+    let place = place_of(&dataset)?;
+    Ok((dataset, place))
+}
+
+fn place_of(dataset: &Dataset) -> Result<Place> {
+    let offset = dataset
+        .offset()
+        .ok_or_else(|| hdf5::Error::from(format!("{} has no place in the file", dataset.name())))?;
+    Ok(Place { offset, bytes: dataset.storage_size() })
+}
+
+/// Longest text of fixed length that is read back.
+const LONGEST_FIXED: usize = 4096;
+
+/// Reads a text, of variable or fixed length.
+///
+/// # Errors
+/// When it is missing or not a text.
+pub fn read_text(parent: &Group, name: &str) -> Result<String> {
+    let dataset = parent.dataset(name)?;
+    match dataset.dtype()?.to_descriptor()? {
+        TypeDescriptor::FixedUnicode(_) | TypeDescriptor::FixedAscii(_) => {
+            Ok(dataset.read_scalar::<FixedUnicode<LONGEST_FIXED>>()?.to_string())
+        }
+        _ => Ok(dataset.read_scalar::<VarLenUnicode>()?.to_string()),
+    }
+}
+
+/// Reads a list of texts.
+///
+/// # Errors
+/// When it is missing or not a list of texts.
+pub fn read_texts(parent: &Group, name: &str) -> Result<Vec<String>> {
+    let texts: Vec<VarLenUnicode> = parent.dataset(name)?.read_raw()?;
+    Ok(texts.iter().map(ToString::to_string).collect())
+}
+
+/// Reads a text attribute; `None` when there is none or it is not a text.
+pub fn read_attribute(object: &Location, name: &str) -> Option<String> {
+    object.attr(name).ok()?.read_scalar::<VarLenUnicode>().ok().map(|text| text.to_string())
+}

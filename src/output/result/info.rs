@@ -1,0 +1,132 @@
+//! Reads back what a result file says of itself: for `xrdct info`, for resuming, for tests.
+//!
+//! Nothing is taken on trust: a file that another program wrote, that is cut short or that lacks a part gives one
+//! sentence that names the part. The patterns are not read.
+use std::path::{Path, PathBuf};
+
+use super::layout::RadialAxis;
+use super::skeleton::RUNNING;
+use crate::frame::FrameStatus;
+use crate::output::{OutputError, nexus};
+
+/// How far the run that wrote a file came.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Progress {
+    /// Still being written, or killed: the file cannot know which.
+    Running,
+    /// The run ended by itself.
+    Complete,
+    /// The user stopped it.
+    Interrupted,
+    /// It could not go on, for this reason.
+    Failed(String),
+}
+
+/// What a result file holds, without its patterns.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ResultInfo {
+    /// The file.
+    pub path: PathBuf,
+    /// Version of xrdct that wrote it.
+    pub version: String,
+    /// Title of the entry.
+    pub title: String,
+    /// When the run began, ISO 8601.
+    pub start_time: String,
+    /// When it ended, ISO 8601; empty while it runs.
+    pub end_time: String,
+    /// How far it came.
+    pub progress: Progress,
+    /// Shape of `intensity`: (frames, npt) or (slow, fast, npt).
+    pub shape: Vec<usize>,
+    /// Bins.
+    pub axis: RadialAxis,
+    /// Whether there are errors.
+    pub errors: bool,
+    /// Number of rows of each status, only those that occur.
+    pub statuses: Vec<(FrameStatus, usize)>,
+    /// Messages of bad frames; written at the end of a run.
+    pub bad_frames: Vec<String>,
+    /// The input files.
+    pub inputs: Vec<String>,
+    /// The run.
+    pub configuration: serde_json::Value,
+}
+
+impl ResultInfo {
+    /// Reads what a result file says of itself.
+    ///
+    /// # Errors
+    /// [`OutputError::Io`] when it cannot be read, [`OutputError::NotAResult`] when it is something else.
+    pub fn open(path: &Path) -> Result<ResultInfo, OutputError> {
+        std::fs::File::open(path).map_err(|cause| OutputError::Io {
+            path: path.into(),
+            action: "opening the file",
+            cause,
+        })?;
+        let not = |problem: String| OutputError::NotAResult { path: path.into(), problem };
+        let file = nexus::open(path).map_err(|_| not("it is not an HDF5 file, or it is damaged".into()))?;
+        let process = file.group("entry_0000/xrdct").map_err(|_| {
+            not("there is no group /entry_0000/xrdct in it. pyFAI's own results can be opened with pyFAI"
+                .into())
+        })?;
+        let entry = file.group("entry_0000").map_err(|e| not(e.to_string()))?;
+        let part = |name: &str| {
+            let name = name.to_string();
+            move |e: hdf5::Error| not_whole(path, &name, &e)
+        };
+        let text = |group: &hdf5::Group, name: &str| nexus::read_text(group, name).map_err(part(name));
+
+        let data = process.group("result").map_err(part("result"))?;
+        let intensity = data.dataset("intensity").map_err(part("result/intensity"))?;
+        let axes: Vec<hdf5::types::VarLenUnicode> =
+            data.attr("axes").and_then(|axes| axes.read_raw()).map_err(part("result@axes"))?;
+        let name = axes
+            .iter()
+            .map(|axis| axis.as_str())
+            .find(|axis| !["slow", "fast", "frame"].contains(axis))
+            .ok_or_else(|| not("result has no radial axis".into()))?;
+        let axis = data.dataset(name).map_err(part(name))?;
+        let statuses: Vec<u8> = process
+            .dataset("frame_status")
+            .and_then(|statuses| statuses.read_raw())
+            .map_err(part("frame_status"))?;
+        let count = |status: FrameStatus| statuses.iter().filter(|&&s| s == status as u8).count();
+        let configuration = text(&process, "configuration/data")?;
+
+        Ok(ResultInfo {
+            path: path.into(),
+            version: text(&process, "version")?,
+            title: text(&entry, "title")?,
+            start_time: text(&entry, "start_time")?,
+            end_time: text(&entry, "end_time")?,
+            progress: match text(&process, "status")?.as_str() {
+                RUNNING => Progress::Running,
+                "complete" => Progress::Complete,
+                "interrupted" => Progress::Interrupted,
+                "failed" => Progress::Failed(text(&process, "message")?),
+                other => return Err(not(format!("its status is `{other}`"))),
+            },
+            shape: intensity.shape(),
+            axis: RadialAxis {
+                name: name.into(),
+                unit: nexus::read_attribute(&axis, "unit").unwrap_or_default(),
+                long_name: nexus::read_attribute(&axis, "long_name").unwrap_or_default(),
+                centres: axis.read_raw().map_err(part(name))?,
+            },
+            errors: data.link_exists("errors"),
+            statuses: FrameStatus::ALL.into_iter().map(|s| (s, count(s))).filter(|(_, n)| *n > 0).collect(),
+            bad_frames: nexus::read_texts(&process, "bad_frames").unwrap_or_default(),
+            inputs: nexus::read_texts(&process, "input/file_names").map_err(part("input/file_names"))?,
+            configuration: serde_json::from_str(&configuration)
+                .map_err(|e| not(format!("configuration/data is not JSON: {e}")))?,
+        })
+    }
+}
+
+fn not_whole(path: &Path, part: &str, cause: &hdf5::Error) -> OutputError {
+    OutputError::NotAResult {
+        path: path.into(),
+        problem: format!("{part} is missing or different ({cause})"),
+    }
+}

@@ -1,0 +1,198 @@
+//! What a result file is to hold, as its writer is told at the start.
+//!
+//! Everything that decides the size or the names in the file is known before the first frame: the number of frames,
+//! the bins, whether there are errors, whether the frames are points of a map. [`Layout`] carries exactly that, as
+//! plain values: the writer knows nothing of geometry, and its caller nothing of HDF5.
+use serde_json::Value;
+
+use crate::frame::{FrameHeader, HEADER_NUMBERS};
+
+/// The radial axis of the patterns.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RadialAxis {
+    /// Name of the dataset, pyFAI's `unit.space`: `q`, `2th`, `r`, …
+    pub name: String,
+    /// Symbol of the unit, pyFAI's name after the underscore: `nm^-1`, `deg`, `mm`, …
+    pub unit: String,
+    /// Label for plots, e.g. `Scattering vector $q$ ($nm^{-1}$)`.
+    pub long_name: String,
+    /// Bin centres in that unit, one a bin, ascending.
+    pub centres: Vec<f64>,
+}
+
+/// One axis of a map.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Motor {
+    /// Name of the motor, shown by viewers.
+    pub name: String,
+    /// Number of points.
+    pub points: usize,
+    /// Position at the first and at the last point.
+    pub range: (f64, f64),
+}
+
+impl Motor {
+    /// A motor without positions: points are counted from 0.
+    pub fn counted(name: &str, points: usize) -> Motor {
+        Motor { name: name.into(), points, range: (0.0, points.saturating_sub(1) as f64) }
+    }
+
+    /// The position of each point, evenly spaced.
+    pub fn positions(&self) -> Vec<f64> {
+        let (start, stop) = self.range;
+        let steps = self.points.saturating_sub(1).max(1) as f64;
+        (0..self.points).map(|i| start + (stop - start) * i as f64 / steps).collect()
+    }
+}
+
+/// How frames follow one another in a map: frame n is at row n ÷ fast, column n mod fast.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Scan {
+    /// The motor that moves once a row.
+    pub slow: Motor,
+    /// The motor that moves once a frame.
+    pub fast: Motor,
+    /// Whether odd rows run backwards.
+    pub zigzag: bool,
+}
+
+impl Scan {
+    /// A scan of `slow` rows of `fast` points without positions.
+    pub fn new(slow: usize, fast: usize, zigzag: bool) -> Scan {
+        Scan { slow: Motor::counted("slow", slow), fast: Motor::counted("fast", fast), zigzag }
+    }
+
+    /// Number of points of the map.
+    pub fn points(&self) -> usize {
+        self.slow.points.saturating_mul(self.fast.points)
+    }
+
+    /// Which point of the map (row · fast + column) frame `n` is.
+    pub fn point(&self, n: usize) -> usize {
+        let (row, column) = (n / self.fast.points, n % self.fast.points);
+        match self.zigzag && row % 2 == 1 {
+            true => row * self.fast.points + (self.fast.points - 1 - column),
+            false => n,
+        }
+    }
+}
+
+/// What a result file is to hold.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Layout {
+    /// Number of frames; the patterns' ids are below it.
+    pub frames: usize,
+    /// The map that the frames are points of, if any. Points without a frame stay `pending`.
+    pub scan: Option<Scan>,
+    /// How many frames of the input were left out before frame 0 (`offset` and `map_ptr`, as diffmap counts).
+    pub offset: usize,
+    /// Bins of the patterns.
+    pub axis: RadialAxis,
+    /// Whether the patterns carry errors and variances.
+    pub errors: bool,
+    /// Header of the first frame: its numbers that are not NaN get a dataset each.
+    pub header: FrameHeader,
+    /// Names of the input files, in the order of the frames.
+    pub inputs: Vec<String>,
+    /// The run, so that it can be repeated. A superset of pyFAI's worker configuration lets pyFAI's viewer open the file.
+    pub configuration: Value,
+    /// Title of the entry.
+    pub title: String,
+    /// PONI file, as given.
+    pub poni_file: Option<String>,
+    /// Mask file, as given.
+    pub mask_file: Option<String>,
+    /// Dark files, as given.
+    pub dark_files: Vec<String>,
+    /// Flat files, as given.
+    pub flat_files: Vec<String>,
+}
+
+impl Layout {
+    /// A plain series of `frames` patterns without errors; the rest can be set field by field.
+    pub fn new(frames: usize, axis: RadialAxis) -> Layout {
+        Layout {
+            frames,
+            scan: None,
+            offset: 0,
+            axis,
+            errors: false,
+            header: FrameHeader::default(),
+            inputs: Vec::new(),
+            configuration: Value::Null,
+            title: "xrdct integrate".into(),
+            poni_file: None,
+            mask_file: None,
+            dark_files: Vec::new(),
+            flat_files: Vec::new(),
+        }
+    }
+
+    /// Whether the parts fit each other; says what does not and what would.
+    pub(super) fn check(&self) -> Result<(), String> {
+        if self.frames == 0 || self.npt() == 0 {
+            return Err(format!(
+                "a result needs frames and bins, here are {} and {}",
+                self.frames,
+                self.npt()
+            ));
+        }
+        if let Some(scan) = &self.scan {
+            let (slow, fast) = (scan.slow.points, scan.fast.points);
+            if scan.points() == 0 || scan.points() < self.frames {
+                return Err(format!(
+                    "{} frames do not fit into a map of {slow} x {fast} points. Give a larger map or fewer frames",
+                    self.frames
+                ));
+            }
+        }
+        let name = self.axis.name.as_str();
+        let taken = ["intensity", "errors", "map", "map_ptr", "slow", "fast", "frame", "", "."];
+        if taken.contains(&name) || name.contains('/') {
+            return Err(format!("the radial axis cannot be called `{name}`"));
+        }
+        Ok(())
+    }
+
+    /// Number of bins.
+    pub fn npt(&self) -> usize {
+        self.axis.centres.len()
+    }
+
+    /// Number of rows of the file: points of the map, or frames.
+    pub fn rows(&self) -> usize {
+        self.scan.as_ref().map_or(self.frames, Scan::points)
+    }
+
+    /// Which row frame `n` goes to.
+    pub fn row(&self, n: usize) -> usize {
+        self.scan.as_ref().map_or(n, |scan| scan.point(n))
+    }
+
+    /// The header numbers that get a dataset: place in [`HEADER_NUMBERS`] and name.
+    pub fn header_numbers(&self) -> Vec<(usize, &'static str)> {
+        HEADER_NUMBERS.into_iter().enumerate().filter(|(i, _)| !self.header.numbers[*i].is_nan()).collect()
+    }
+}
+
+/// How a run ended; written into the file as `status`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ending {
+    /// Every frame was handled.
+    Complete,
+    /// The user stopped the run; the rows that are there are good.
+    Interrupted,
+    /// The run could not go on, for this reason; the rows that are there are good.
+    Failed(String),
+}
+
+impl Ending {
+    /// One word, as it stands in the file.
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Ending::Complete => "complete",
+            Ending::Interrupted => "interrupted",
+            Ending::Failed(_) => "failed",
+        }
+    }
+}

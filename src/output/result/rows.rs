@@ -1,0 +1,218 @@
+//! Puts rows into their places with plain writes: no HDF5 call, no lock, no copy of the patterns.
+//!
+//! A block of outcomes is sorted by row and cut into runs of consecutive rows. Each run is one `pwritev` per dataset,
+//! gathered straight from the patterns' vectors; a bad frame contributes a shared row of NaN (zeros for the sums, which
+//! is what "no pixel" adds up to). For the transposed `map` the run is turned in memory and written bin by bin.
+//! The statuses go last: a row that says `good` is complete in the file, whatever happens next.
+//!
+//! Blocks are large enough that a write costs little beside the copy into the page cache, and small enough that the
+//! patterns waiting for it stay within a few tens of megabytes.
+use std::fs::File;
+use std::io::{self, IoSlice};
+use std::ops::Range;
+use std::os::unix::fs::FileExt;
+
+use super::skeleton::{DATE_LEN, Places};
+use crate::frame::{FrameHeader, FrameStatus, Pattern};
+
+/// Most slices that one `pwritev` takes (Linux: `IOV_MAX`).
+const MOST_SLICES: usize = 1024;
+
+/// A frame's outcome and where it goes.
+pub(super) struct Row {
+    /// Point of the map, or frame.
+    pub row: usize,
+    /// Frame, in the order of the input.
+    pub frame: usize,
+    /// The pattern; `None` for a bad frame.
+    pub pattern: Option<Pattern>,
+    /// What is written as its status.
+    pub status: FrameStatus,
+}
+
+/// Writes rows into the places of one file.
+pub(super) struct RowWriter {
+    pub file: File,
+    pub places: Places,
+    pub npt: usize,
+    /// Number of rows in the file.
+    pub rows: usize,
+    nan: Vec<f32>,
+    zero: Vec<f64>,
+    turned: Vec<f32>,
+}
+
+impl RowWriter {
+    pub(super) fn new(file: File, places: Places, npt: usize, rows: usize) -> RowWriter {
+        RowWriter {
+            file,
+            places,
+            npt,
+            rows,
+            nan: vec![f32::NAN; npt],
+            zero: vec![0.0; npt],
+            turned: Vec::new(),
+        }
+    }
+
+    /// Writes the whole block; it is sorted by row afterwards.
+    pub(super) fn write(&mut self, block: &mut [Row]) -> io::Result<()> {
+        block.sort_unstable_by_key(|row| row.frame);
+        for run in runs(block, |row| row.frame) {
+            self.write_headers(&block[run])?;
+        }
+        block.sort_unstable_by_key(|row| row.row);
+        for run in runs(block, |row| row.row) {
+            self.write_run(&block[run])?;
+        }
+        Ok(())
+    }
+
+    /// What the headers of consecutive frames said.
+    fn write_headers(&self, run: &[Row]) -> io::Result<()> {
+        let first = run[0].frame as u64;
+        let header = |row: &Row| row.pattern.as_ref().map_or_else(FrameHeader::default, |p| p.header.clone());
+        let headers: Vec<FrameHeader> = run.iter().map(header).collect();
+        for &(number, offset) in &self.places.header {
+            let values: Vec<f64> = headers.iter().map(|h| h.numbers[number]).collect();
+            self.file.write_all_at(bytes(&values), offset + first * 8)?;
+        }
+        let dates: Vec<u8> = headers.iter().flat_map(|h| fixed::<DATE_LEN>(&h.date)).collect();
+        self.file.write_all_at(&dates, self.places.date + first * DATE_LEN as u64)
+    }
+
+    /// Consecutive rows: patterns first, statuses last.
+    fn write_run(&mut self, run: &[Row]) -> io::Result<()> {
+        let places = self.places.clone();
+        let nan = &self.nan;
+        self.gather(run, places.intensity, |p| Some(&p.intensity), nan)?;
+        if let Some(offset) = places.errors {
+            self.gather(run, offset, |p| p.errors.as_deref(), nan)?;
+        }
+        let zero = &self.zero;
+        self.gather(run, places.signal, |p| Some(&p.signal), zero)?;
+        if let Some(offset) = places.variance {
+            self.gather(run, offset, |p| p.variance.as_deref(), zero)?;
+        }
+        self.gather(run, places.normalization, |p| Some(&p.norms.normalization), zero)?;
+        self.gather(run, places.normalization_squared, |p| Some(&p.norms.normalization_squared), zero)?;
+        self.gather(run, places.count, |p| Some(&p.norms.count), zero)?;
+        if let Some(offset) = places.map {
+            self.write_map(run, offset)?;
+        }
+        let statuses: Vec<u8> = run.iter().map(|row| row.status as u8).collect();
+        self.file.write_all_at(&statuses, places.frame_status + run[0].row as u64)
+    }
+
+    /// One dataset of a run; `missing` stands in for bad frames.
+    fn gather<T: Plain>(
+        &self,
+        run: &[Row],
+        place: u64,
+        part: impl Fn(&Pattern) -> Option<&[T]>,
+        missing: &[T],
+    ) -> io::Result<()> {
+        let row_bytes = (self.npt * size_of::<T>()) as u64;
+        let mut offset = place + run[0].row as u64 * row_bytes;
+        for rows in run.chunks(MOST_SLICES) {
+            let values = rows.iter().map(|row| row.pattern.as_ref().and_then(&part).unwrap_or(missing));
+            let mut slices: Vec<IoSlice<'_>> = values.map(|v| IoSlice::new(bytes(v))).collect();
+            write_slices_at(&self.file, &mut slices, offset)?;
+            offset += rows.len() as u64 * row_bytes;
+        }
+        Ok(())
+    }
+
+    /// A run of the transposed map: bin by bin, the same few points.
+    fn write_map(&mut self, run: &[Row], place: u64) -> io::Result<()> {
+        self.turned.resize(self.npt * run.len(), 0.0);
+        for (i, row) in run.iter().enumerate() {
+            let values = row.pattern.as_ref().map_or(&self.nan, |p| &p.intensity);
+            for (bin, &value) in values.iter().enumerate() {
+                self.turned[bin * run.len() + i] = value;
+            }
+        }
+        for (bin, values) in self.turned.chunks_exact(run.len()).enumerate() {
+            let offset = place + ((bin * self.rows + run[0].row) * 4) as u64;
+            self.file.write_all_at(bytes(values), offset)?;
+        }
+        Ok(())
+    }
+
+    /// Fills rows that no frame came for with NaN.
+    pub(super) fn write_nan(&self, rows: Range<usize>) -> io::Result<()> {
+        let per_row = self.npt as u64 * 4;
+        for place in [Some(self.places.intensity), self.places.errors].into_iter().flatten() {
+            self.fill(f32::NAN, place + rows.start as u64 * per_row, rows.len() * self.npt)?;
+        }
+        if let Some(place) = self.places.map {
+            for bin in 0..self.npt {
+                let offset = place + ((bin * self.rows + rows.start) * 4) as u64;
+                self.fill(f32::NAN, offset, rows.len())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes `value` `count` times from `offset` on, in pieces of 64 Ki values.
+    pub(super) fn fill<T: Plain>(&self, value: T, offset: u64, count: usize) -> io::Result<()> {
+        let block = vec![value; count.min(1 << 16)];
+        let mut offset = offset;
+        for start in (0..count).step_by(block.len().max(1)) {
+            let piece = bytes(&block[..block.len().min(count - start)]);
+            self.file.write_all_at(piece, offset)?;
+            offset += piece.len() as u64;
+        }
+        Ok(())
+    }
+}
+
+/// Cuts a sorted block into runs of consecutive numbers.
+fn runs(block: &[Row], number: impl Fn(&Row) -> usize) -> Vec<Range<usize>> {
+    let mut runs = Vec::new();
+    let mut start = 0;
+    for i in 1..=block.len() {
+        if i == block.len() || number(&block[i]) != number(&block[i - 1]) + 1 {
+            runs.push(start..i);
+            start = i;
+        }
+    }
+    runs
+}
+
+/// Writes all slices one after the other at `offset`.
+fn write_slices_at(file: &File, mut slices: &mut [IoSlice<'_>], mut offset: u64) -> io::Result<()> {
+    while !slices.is_empty() {
+        match rustix::io::pwritev(file, slices, offset) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(n) => {
+                offset += n as u64;
+                IoSlice::advance_slices(&mut slices, n);
+            }
+            Err(rustix::io::Errno::INTR) => {}
+            Err(e) => return Err(e.into()),
+        }
+    }
+    Ok(())
+}
+
+/// A text in a place of fixed length: cut at a character, filled up with NUL.
+pub(super) fn fixed<const N: usize>(text: &str) -> [u8; N] {
+    let mut bytes = [0; N];
+    let mut end = text.len().min(N);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    bytes[..end].copy_from_slice(&text.as_bytes()[..end]);
+    bytes
+}
+
+/// Numbers whose memory is exactly their bytes in the file: the datasets have the machine's own types.
+pub(super) trait Plain: Copy {}
+impl Plain for f32 {}
+impl Plain for f64 {}
+
+fn bytes<T: Plain>(values: &[T]) -> &[u8] {
+    // SAFETY: `Plain` is implemented for f32 and f64 only: no padding, every byte initialised, and u8 has no alignment.
+    unsafe { std::slice::from_raw_parts(values.as_ptr().cast(), size_of_val(values)) }
+}
