@@ -1,1 +1,2 @@
+//! (kernels to come)
 fn main() {}

@@ -8,6 +8,6 @@ threads=${2:-2}
 folder=$(mktemp -d "${TMPDIR:-/tmp}/xrdct-bench.XXXXXX")
 trap 'rm -rf "$folder"' EXIT
 echo "simulating $frames frames of Pilatus CdTe 2M ..."
-target/release/xrdct simulate frames -o "$folder/frames" --detector PilatusCdTe2M --frames "$frames" --seed 1 --quiet
+target/release/xrdct simulate --output "$folder/frames" --detector PilatusCdTe2M --frames "$frames" >/dev/null
 OMP_NUM_THREADS=$threads .tools/oracle/bin/python scripts/bench_peers.py \
     --xrdct target/release/xrdct --frames "$folder/frames" --threads "$threads"

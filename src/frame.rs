@@ -10,6 +10,7 @@
 
 use std::fmt;
 use std::ops::Range;
+use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
 /// Place of a frame in its scan: the row that its pattern is written to. Counted from 0.
@@ -238,6 +239,8 @@ impl Default for FrameHeader {
 pub struct Frame {
     /// Which row its pattern goes to.
     pub id: FrameId,
+    /// Where it came from, for messages.
+    pub origin: Arc<Path>,
     /// How to read its bytes.
     pub encoding: Encoding,
     /// The buffer that holds them.

@@ -73,7 +73,8 @@ fn offences(module: &str, place: &str, text: &str) -> Vec<String> {
         for name in reached(line) {
             let (Some(own), Some(other)) = (own_floor, floor(name)) else { continue };
             if name != module && other >= own {
-                found.push(format!("{}\n    {module} (floor {own}) may not use {name} (floor {other})", at()));
+                found
+                    .push(format!("{}\n    {module} (floor {own}) may not use {name} (floor {other})", at()));
             }
         }
         let code = line.split("//").next().unwrap_or("");

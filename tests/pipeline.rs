@@ -3,6 +3,7 @@
 //! Doors are fakes here, so that failures can be injected at each of them; real doors are tested through the CLI.
 
 use std::collections::VecDeque;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -39,7 +40,14 @@ impl Reader for FakeReader {
         assert!(!(id.0 == AT && self.0 == Fault::ReaderPanics), "a reader that panics");
         let encoding =
             Encoding { codec: Codec::Raw, pixel: PixelType::U8, shape: Shape { slow: 1, fast: 1 } };
-        Ok(Frame { id, encoding, slot, payload: 0..1, header: FrameHeader::default() })
+        Ok(Frame {
+            id,
+            origin: Arc::clone(&ticket.path),
+            encoding,
+            slot,
+            payload: 0..1,
+            header: FrameHeader::default(),
+        })
     }
 }
 
@@ -120,7 +128,7 @@ fn walk(s: &Setup, frames: usize) -> (Report, Result<(), PipelineError>, Vec<Opt
     let slots = SlotPool::on_host(s.slots, 8);
     let (report, ending) = run(
         Corridor {
-            tickets: (0..frames).map(|i| Ticket { id: FrameId(i), path: format!("f{i}").into() }).collect(),
+            tickets: (0..frames).map(|i| Ticket { id: FrameId(i), path: Path::new("f").into() }).collect(),
             readers: (0..s.readers).map(|_| Box::new(FakeReader(s.fault)) as Box<dyn Reader>).collect(),
             reducers: (0..s.reducers)
                 .map(|_| {

@@ -34,7 +34,7 @@ pub enum ErrorModelName {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum StrategyName {
-    /// Pool, unless there is one thread or one frame
+    /// Pool, unless there is only one frame
     Auto,
     /// Read, decode, integrate, write, one frame after the other
     Sequential,

@@ -1,1 +1,74 @@
-//! (to come)
+//! The command line: what was typed ([`args`]), what it means ([`plan`]), and one file a subcommand.
+//!
+//! Only this floor prints. What a command was asked for goes to stdout, everything else (progress, warnings, errors)
+//! to stderr. Exit codes are in [`exit`].
+
+use clap::{CommandFactory, Parser, Subcommand};
+
+pub mod args;
+mod convert;
+pub mod exit;
+mod info;
+mod integrate;
+pub mod plan;
+mod progress;
+mod summary;
+
+use args::{ConvertArgs, IntegrateArgs};
+use exit::Exit;
+use info::InfoArgs;
+
+/// X-ray diffraction scans to powder patterns, in real time
+///
+/// Frames of a scan are decoded, azimuthally integrated and written as patterns to a NeXus/HDF5 file.
+/// Results are pyFAI's, see `xrdct integrate --help`.
+#[derive(Debug, Parser)]
+#[command(name = "xrdct", version, max_term_width = 110, after_help = AFTER_HELP)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    command: Command,
+}
+
+const AFTER_HELP: &str = "\
+Exit codes: 0 all went well · 1 unexpected · 2 command line · 3 frames · 4 PONI, mask, dark, flat, ranges ·
+5 output · 6 device · 10 done, but some frames were bad · 130 interrupted, what was done is written";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Integrate(Box<IntegrateArgs>),
+    Convert(ConvertArgs),
+    Info(InfoArgs),
+    /// Shell completions, to stdout
+    Completions {
+        /// Shell to complete for
+        shell: clap_complete::Shell,
+    },
+}
+
+/// Runs a parsed command to its end and says how it ended. Errors are printed to stderr.
+pub fn run(cli: &Cli) -> Exit {
+    let result = match &cli.command {
+        Command::Integrate(args) => integrate::run(args),
+        Command::Convert(args) => convert::run(args),
+        Command::Info(args) => info::run(args),
+        Command::Completions { shell } => {
+            clap_complete::generate(*shell, &mut Cli::command(), "xrdct", &mut std::io::stdout());
+            Ok(Exit::Success)
+        }
+    };
+    match result {
+        Ok(exit) => exit,
+        Err(failure) => {
+            eprintln!("xrdct: {failure}");
+            failure.exit
+        }
+    }
+}
+
+/// Prints to stdout what a command was asked for; a reader that went away is nobody's error.
+#[allow(clippy::print_stdout)]
+fn print(text: &str) {
+    use std::io::Write;
+    let _ = std::io::stdout().lock().write_all(text.as_bytes());
+}

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use super::args::Saying;
 use crate::frame::BadFrame;
 
 /// In a log: one line this often, so that a night's run does not fill a screen.
@@ -23,6 +24,17 @@ pub enum Verbosity {
     Normal,
     /// Also what was decided and why.
     Verbose,
+}
+
+impl Verbosity {
+    /// What the options ask for.
+    pub fn of(saying: Saying) -> Verbosity {
+        match saying {
+            Saying { quiet: true, .. } => Verbosity::Quiet,
+            Saying { verbose: true, .. } => Verbosity::Verbose,
+            Saying { .. } => Verbosity::Normal,
+        }
+    }
 }
 
 /// Progress of one run.

@@ -25,6 +25,8 @@ mod avx512;
 #[cfg(target_arch = "x86_64")]
 mod block;
 
+use std::path::Path;
+
 use crate::codec::Pixel;
 use crate::frame::{BadFrame, FrameId, FrameStatus, Shape};
 
@@ -49,7 +51,7 @@ pub enum DecodeError {
 
 impl DecodeError {
     /// The same as data: the frame that cannot be reduced.
-    pub fn bad_frame(&self, id: FrameId, shape: Shape) -> BadFrame {
+    pub fn bad_frame(&self, id: FrameId, origin: &Path, shape: Shape) -> BadFrame {
         let (status, place) = match *self {
             DecodeError::Truncated { pixel, .. } => {
                 let place =
@@ -58,7 +60,9 @@ impl DecodeError {
             }
             DecodeError::Overlong { .. } => (FrameStatus::Overlong, "end of the image".to_owned()),
         };
-        BadFrame { id, status, message: format!("{place} of {shape} pixels: {self}: the data are damaged") }
+        let origin = origin.display();
+        let message = format!("{origin}: {place} of {shape} pixels: {self}: the data are damaged");
+        BadFrame { id, status, message }
     }
 }
 

@@ -99,13 +99,9 @@ fn take<T: Pixel>(bytes: &[u8], pixels: &mut [T]) {
 }
 
 fn not_decoded(frame: &Frame, error: &DecodeError) -> BadFrame {
-    let status = match error {
-        DecodeError::Truncated { .. } => FrameStatus::Truncated,
-        DecodeError::Overlong { .. } => FrameStatus::Overlong,
-    };
-    bad(frame, status, &error.to_string())
+    error.bad_frame(frame.id, &frame.origin, frame.encoding.shape)
 }
 
 fn bad(frame: &Frame, status: FrameStatus, cause: &str) -> BadFrame {
-    BadFrame { id: frame.id, status, message: format!("frame {}: {cause}", frame.id.0) }
+    BadFrame { id: frame.id, status, message: format!("{}: {cause}", frame.origin.display()) }
 }

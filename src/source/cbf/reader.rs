@@ -7,6 +7,7 @@
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
+use std::sync::Arc;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -74,7 +75,10 @@ impl CbfReader {
 impl Reader for CbfReader {
     fn read(&mut self, ticket: &Ticket, mut slot: Slot) -> Result<Frame, BadFrame> {
         match self.fill(&ticket.path, slot.memory_mut()) {
-            Ok((encoding, payload, header)) => Ok(Frame { id: ticket.id, encoding, slot, payload, header }),
+            Ok((encoding, payload, header)) => {
+                let origin = Arc::clone(&ticket.path);
+                Ok(Frame { id: ticket.id, origin, encoding, slot, payload, header })
+            }
             Err(error) => Err(error.bad_frame(ticket.id)),
         }
     }

@@ -1,0 +1,203 @@
+//! `xrdct integrate`: a plan becomes a matrix, an output file, a corridor, and a closing summary.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::args::IntegrateArgs;
+use super::exit::{Exit, Failure, OrExit};
+use super::plan::Plan;
+use super::progress::{Progress, Verbosity};
+use super::summary;
+use crate::frame::{FrameId, Outcome, SlotPool};
+use crate::integrate::axis::Axis;
+use crate::integrate::engine::{Engine, GROUP, Recipe};
+use crate::integrate::split::{self, Request};
+use crate::output::result::{Ending, Layout, RadialAxis, ResultFile};
+use crate::pipeline::{self, Corridor, PipelineError, Sink, SinkError, Stop, Strategy};
+use crate::reduce::Reducer;
+use crate::reduce::host::HostReducer;
+use crate::source::cbf::CbfReader;
+use crate::source::{Reader, Ticket};
+
+impl Sink for ResultFile {
+    fn put(&mut self, outcome: Outcome) -> Result<(), SinkError> {
+        Ok(ResultFile::put(self, outcome)?)
+    }
+}
+
+/// Runs the command.
+pub(super) fn run(args: &IntegrateArgs) -> Result<Exit, Failure> {
+    let verbosity = Verbosity::of(args.saying);
+    let plan = Plan::new(args)?;
+    if verbosity > Verbosity::Quiet {
+        plan.warnings.iter().for_each(|line| eprintln!("warning: {line}"));
+    }
+    if plan.args.dry_run {
+        summary::print_plan(&plan);
+        return Ok(Exit::Success);
+    }
+    if verbosity == Verbosity::Verbose {
+        summary::explain_plan(&plan);
+    }
+    // The same number of threads builds the matrix; a pool that exists already (in tests) is as good.
+    let _ = rayon::ThreadPoolBuilder::new().num_threads(plan.crew.threads).build_global();
+    let stop = stop_on_ctrl_c().or_exit(Exit::Failure)?;
+
+    let started = Instant::now();
+    let (axis, engine) = prepare(&plan)?;
+    let matrix_time = started.elapsed();
+
+    let output = plan.args.output.clone().unwrap_or_default();
+    let mut file =
+        ResultFile::create(&output, &layout(&plan, &axis), plan.args.overwrite).or_exit(Exit::Output)?;
+    let mut progress = Progress::new(plan.files.len(), verbosity);
+    let (report, ended) = pipeline::run(
+        Corridor {
+            tickets: tickets(&plan),
+            readers: readers(&plan),
+            reducers: reducers(&plan, &engine),
+            sink: &mut file,
+            slots: SlotPool::on_host(slots(&plan), plan.first.payload.end),
+            bad_frames: plan.bad_frames,
+            stop: stop.clone(),
+            progress: &mut |done, bad| progress.step(done, bad),
+        },
+        plan.crew.strategy,
+    );
+    progress.finish();
+
+    let ending = match &ended {
+        Ok(()) if report.interrupted => Ending::Interrupted,
+        Ok(()) => Ending::Complete,
+        Err(error) => Ending::Failed(error.to_string()),
+    };
+    let finishing = Instant::now();
+    let written = file.finish(&ending);
+    let closing = finishing.elapsed();
+    // The failure that ended the run comes first: closing the file may fail for the same reason.
+    ended.map_err(|error| failed(error, &output))?;
+    let written = written.or_exit(Exit::Output)?;
+    if verbosity > Verbosity::Quiet {
+        summary::print_run(&plan, &report, &written, matrix_time, closing);
+    }
+    Ok(match () {
+        () if report.interrupted => Exit::Interrupted,
+        () if report.bad.is_empty() => Exit::Success,
+        () => Exit::BadFrames,
+    })
+}
+
+fn failed(error: PipelineError, output: &std::path::Path) -> Failure {
+    let exit = match &error {
+        PipelineError::Reduce(_) => Exit::Device,
+        PipelineError::Sink(_) => Exit::Output,
+        PipelineError::BadFrame(_) => Exit::BadFrames,
+        PipelineError::Panicked(_) | PipelineError::Thread(..) => Exit::Failure,
+    };
+    let context = format!("stopped; what was done before is in {}", output.display());
+    Failure { exit, error: anyhow::Error::from(error).context(context) }
+}
+
+/// Matrix and engine; the error says what to look at when no pixel falls into the range.
+fn prepare(plan: &Plan) -> Result<(Axis, Arc<Engine>), Failure> {
+    let encoding = plan.encoding();
+    let (axis, csr) = split::build(&Request {
+        poni: &plan.poni,
+        shape: encoding.shape,
+        npt: plan.npt,
+        unit: plan.unit,
+        split: plan.split,
+        mask: plan.mask.as_ref(),
+        radial_range: plan.radial_range(),
+        azimuth_range: plan.azimuth_range(),
+    })
+    .or_exit(Exit::Calibration)?;
+    let mut recipe = Recipe {
+        csr,
+        normalization: plan.normalization(),
+        dark: plan.dark.clone(),
+        dummy: plan.dummy,
+        error_model: plan.error_model,
+        empty: plan.args.empty.unwrap_or(0.0),
+        shape: encoding.shape,
+        pixel: encoding.pixel,
+    };
+    if let Some(flat) = &plan.flat {
+        recipe.exclude_flat(flat);
+    }
+    let engine = Engine::new(recipe).or_exit(Exit::Calibration)?;
+    Ok((axis, Arc::new(engine)))
+}
+
+fn layout(plan: &Plan, axis: &Axis) -> Layout {
+    let radial = RadialAxis {
+        name: plan.unit.short_name().to_owned(),
+        unit: plan.unit.unit_symbol().to_owned(),
+        long_name: plan.unit.label().to_owned(),
+        centres: axis.centres.clone(),
+    };
+    Layout {
+        scan: plan.scan.clone(),
+        offset: plan.args.offset.unwrap_or(0),
+        errors: plan.error_model != crate::integrate::engine::ErrorModel::None,
+        header: plan.first.frame.clone(),
+        inputs: plan.files.iter().map(|f| f.display().to_string()).collect(),
+        configuration: plan.configuration(),
+        poni_file: plan.args.poni.as_ref().map(|p| p.display().to_string()),
+        mask_file: plan.args.mask.clone(),
+        dark_files: plan.args.dark.clone(),
+        flat_files: plan.args.flat.clone(),
+        ..Layout::new(plan.files.len(), radial)
+    }
+}
+
+fn tickets(plan: &Plan) -> Vec<Ticket> {
+    let ticket =
+        |(id, path): (usize, &std::path::PathBuf)| Ticket { id: FrameId(id), path: path.as_path().into() };
+    plan.files.iter().enumerate().map(ticket).collect()
+}
+
+fn readers(plan: &Plan) -> Vec<Box<dyn Reader>> {
+    let verify_md5 = plan.args.verify_md5 == Some(true);
+    let reader = |_| Box::new(CbfReader::new(Some(plan.encoding()), verify_md5)) as Box<dyn Reader>;
+    (0..plan.crew.readers).map(reader).collect()
+}
+
+fn reducers(plan: &Plan, engine: &Arc<Engine>) -> Vec<Box<dyn Reducer>> {
+    let reducer = |_| Box::new(HostReducer::new(Arc::clone(engine))) as Box<dyn Reducer>;
+    (0..plan.crew.threads).map(reducer).collect()
+}
+
+/// Slots: a batch in work and one waiting for each worker, and one in the hands of each reader.
+fn slots(plan: &Plan) -> usize {
+    match plan.crew.strategy {
+        Strategy::Sequential => 1,
+        Strategy::Pool => 2 * GROUP * plan.crew.threads + plan.crew.readers,
+    }
+}
+
+/// The first Ctrl-C asks the run to end in good order; a second one ends the process at once.
+fn stop_on_ctrl_c() -> Result<Stop, ctrlc::Error> {
+    let stop = Stop::default();
+    let handle = stop.clone();
+    let handler = move || {
+        if handle.is_raised() {
+            std::process::exit(Exit::Interrupted as i32);
+        }
+        eprintln!("\ninterrupted: finishing what is under way (once more to give up at once)");
+        handle.raise();
+    };
+    match ctrlc::set_handler(handler) {
+        Ok(()) | Err(ctrlc::Error::MultipleHandlers) => Ok(stop),
+        Err(error) => Err(error),
+    }
+}
+
+/// Time as people write it.
+pub(super) fn seconds(time: Duration) -> String {
+    match time.as_secs_f64() {
+        s if s < 0.1 => format!("{:.1} ms", s * 1e3),
+        s if s < 100.0 => format!("{s:.2} s"),
+        s => format!("{:.0} min {:02.0} s", (s / 60.0).floor(), s % 60.0),
+    }
+}

@@ -1,0 +1,106 @@
+//! What a person reads before and after a run.
+
+use std::time::Duration;
+
+use super::integrate::seconds;
+use super::plan::Plan;
+use crate::geometry::mask::Mask;
+use crate::output::result::Written;
+use crate::pipeline::{Report, Stage, Strategy};
+
+/// Bad frames that the summary names; all are in the output.
+const NAMED_BAD_FRAMES: usize = 5;
+
+/// What `--dry-run` prints: everything that was decided, to stdout.
+pub(super) fn print_plan(plan: &Plan) {
+    let mut text = String::new();
+    describe(plan, &mut text);
+    text.push_str("nothing done (--dry-run)\n");
+    super::print(&text);
+}
+
+/// The same, to stderr, before a verbose run.
+pub(super) fn explain_plan(plan: &Plan) {
+    let mut text = String::new();
+    describe(plan, &mut text);
+    eprint!("{text}");
+}
+
+fn describe(plan: &Plan, text: &mut String) {
+    let encoding = plan.encoding();
+    let mut line = |name: &str, value: String| text.push_str(&format!("{name:<14}{value}\n"));
+    let first = plan.files.first().map_or_else(String::new, |f| f.display().to_string());
+    line(
+        "frames",
+        format!("{} of {} {}, from {first}", plan.files.len(), encoding.shape, encoding.pixel.name()),
+    );
+    let poni = plan.args.poni.as_ref().map_or_else(String::new, |p| p.display().to_string());
+    line("geometry", format!("{poni}: {}, {:.4} m", plan.poni.detector.name, plan.poni.distance));
+    let masked = plan.mask.as_ref().map_or(0, Mask::count);
+    let origin = plan.args.mask.as_deref().unwrap_or("the detector's own");
+    line("mask", format!("{masked} of {} pixels ({origin})", encoding.shape.pixels()));
+    let dummy = plan.dummy.as_ref().map_or("none".to_owned(), |d| format!("{} +- {}", d.value, d.delta));
+    line("dummy", dummy);
+    let corrections: Vec<String> = [
+        plan.dark.is_some().then(|| "dark".to_owned()),
+        plan.flat.is_some().then(|| "flat".to_owned()),
+        plan.args.polarization.map(|f| format!("polarisation {f}")),
+        (plan.args.no_solid_angle != Some(true)).then(|| "solid angle".to_owned()),
+        plan.args.normalization.map(|v| format!("normalisation {v}")),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    line("corrections", if corrections.is_empty() { "none".to_owned() } else { corrections.join(", ") });
+    line("bins", format!("{} in {}, {:?} splitting", plan.npt, plan.unit.name(), plan.split).to_lowercase());
+    if let Some(scan) = &plan.scan {
+        let zigzag = if scan.zigzag { ", zigzag" } else { "" };
+        line("map", format!("{} slow x {} fast{zigzag}", scan.slow.points, scan.fast.points));
+    }
+    let crew = match plan.crew.strategy {
+        Strategy::Sequential => "sequential, on the CPU".to_owned(),
+        Strategy::Pool => {
+            format!("pool of {} readers and {} workers, on the CPU", plan.crew.readers, plan.crew.threads)
+        }
+    };
+    line("strategy", crew);
+    line("output", plan.args.output.as_ref().map_or("none named".to_owned(), |o| o.display().to_string()));
+}
+
+/// The closing summary, to stdout.
+pub(super) fn print_run(
+    plan: &Plan,
+    report: &Report,
+    written: &Written,
+    matrix: Duration,
+    closing: Duration,
+) {
+    let mut text = String::new();
+    let mut line = |name: &str, value: String| text.push_str(&format!("{name:<14}{value}\n"));
+    let interrupted = if report.interrupted { "; interrupted" } else { "" };
+    line("frames", format!("{} of {}{interrupted}", report.done, report.asked));
+    if !report.bad.is_empty() {
+        line("bad frames", format!("{} (rows of NaN; listed in the output's bad_frames)", report.bad.len()));
+        for bad in report.bad.iter().take(NAMED_BAD_FRAMES) {
+            line("", format!("{}: {}", bad.id.0, bad.message));
+        }
+    }
+    let rate = format!("{:.1} frames/s, {} in all", report.frames_per_second(), seconds(report.wall));
+    line("speed", rate);
+    let busy: f64 = Stage::ALL.iter().map(|s| report.times.of(*s).as_secs_f64()).sum();
+    let stages: Vec<String> = Stage::ALL
+        .iter()
+        .map(|stage| {
+            let time = report.times.of(*stage);
+            let share = 100.0 * time.as_secs_f64() / busy.max(1e-9);
+            let each = 1e3 * time.as_secs_f64() / report.done.max(1) as f64;
+            format!("{} {share:.0} % ({each:.2} ms a frame)", stage.name())
+        })
+        .collect();
+    line("time by stage", stages.join(", "));
+    line("besides", format!("matrix {}, closing the file {}", seconds(matrix), seconds(closing)));
+    let size = written.bytes as f64 / 1e6;
+    line("file", format!("{} ({size:.1} MB)", written.path.display()));
+    let _ = plan;
+    super::print(&text);
+}

@@ -1,0 +1,168 @@
+#!/usr/bin/env python3
+"""xrdct against pyFAI 2026.9.0 on real detector frames: the same numbers, option by option.
+
+usage: conformance.py XRDCT DATA SCRATCH
+
+Every case runs the xrdct program as a user would and the same options through pyFAI's ("…", "csr", "cython")
+integrators. Bin centres must be equal; intensity and standard error of the mean agree within 1e-6 relative for
+splitting "no" and "bbox", and within 5e-5 for "full", where pyFAI's polygon areas live in a float32 buffer.
+The last line printed is "N passed, M failed".
+"""
+import itertools
+import json
+import pathlib
+import subprocess
+import sys
+import warnings
+
+import fabio
+import h5py
+import numpy
+import pyFAI
+import pyFAI.detectors
+from pyFAI.integrator.azimuthal import AzimuthalIntegrator
+
+TOLERANCE = {"no": 1e-6, "bbox": 1e-6, "full": 5e-5}
+NPT = 500
+
+
+def scene(scratch, name, frame, detector, orientation=3, tilt=(0.02, -0.013, 0.3), distance=0.3, center=(0.45, 0.52)):
+    """A real frame with a made-up, tilted geometry: PONI file, calibration images, and the image itself."""
+    folder = scratch / name
+    folder.mkdir()
+    image = fabio.open(str(frame)).data
+    det = pyFAI.detectors.detector_factory(detector, {"orientation": orientation})
+    assert det.shape == image.shape, (det.shape, image.shape)
+    ai = AzimuthalIntegrator(dist=distance, poni1=center[0] * det.shape[0] * det.pixel1,
+                             poni2=center[1] * det.shape[1] * det.pixel2, rot1=tilt[0], rot2=tilt[1], rot3=tilt[2],
+                             wavelength=1.0e-10, detector=det)
+    ai.save(str(folder / "geometry.poni"))
+    rng = numpy.random.default_rng(2026)
+    mask = numpy.zeros(image.shape, numpy.uint8)
+    mask[100:140, 50:200] = 1
+    mask[rng.integers(0, mask.shape[0], 500), rng.integers(0, mask.shape[1], 500)] = 1
+    images = {
+        "mask": mask,
+        "dark": (3.0 * rng.random(image.shape)).astype(numpy.float32),
+        "flat": (0.9 + 0.2 * rng.random(image.shape)).astype(numpy.float32),
+    }
+    for kind, array in images.items():
+        numpy.save(folder / f"{kind}.npy", array)
+    fabio.edfimage.EdfImage(data=mask).write(str(folder / "mask.edf"))
+    return {"name": name, "frame": str(frame), "folder": folder, "image": image, "detector": detector, **images}
+
+
+def variations(scene_):
+    """Options for xrdct beside arguments for pyFAI. Names say what is tested."""
+    at = scene_["folder"]
+    everything = (
+        ["--polarization", "0.99", "--mask", at / "mask.npy", "--dark", at / "dark.npy", "--flat", at / "flat.npy",
+         "--error-model", "poisson", "--normalization", "3.5"],
+        {"polarization_factor": 0.99, "mask": scene_["mask"], "dark": scene_["dark"], "flat": scene_["flat"],
+         "error_model": "poisson", "normalization_factor": 3.5},
+    )
+    return {
+        "plain": ([], {}),
+        "no solid angle": (["--no-solid-angle"], {"correctSolidAngle": False}),
+        "polarisation": (["--polarization", "0.99"], {"polarization_factor": 0.99}),
+        "mask": (["--mask", at / "mask.edf"], {"mask": scene_["mask"]}),
+        "dark": (["--dark", at / "dark.npy"], {"dark": scene_["dark"]}),
+        "flat": (["--flat", at / "flat.npy"], {"flat": scene_["flat"]}),
+        "poisson": (["--error-model", "poisson"], {"error_model": "poisson"}),
+        "poisson, dark": (["--error-model", "poisson", "--dark", at / "dark.npy"],
+                          {"error_model": "poisson", "dark": scene_["dark"]}),
+        "dummy": (["--dummy", "0", "--delta-dummy", "0.5"], {"dummy": 0, "delta_dummy": 0.5}),
+        "normalisation": (["--normalization", "1234.5"], {"normalization_factor": 1234.5}),
+        "radial range": (["--radial-range", "RANGE"], {"radial_range": "RANGE"}),
+        "azimuth range": (["--azimuth-range", "-70", "100"], {"azimuth_range": (-70, 100)}),
+        "both ranges": (["--radial-range", "RANGE", "--azimuth-range", "10", "95"],
+                        {"radial_range": "RANGE", "azimuth_range": (10, 95)}),
+        "all corrections": everything,
+    }
+
+
+RANGES = {"q_nm^-1": (8, 20), "q_A^-1": (0.8, 2.0), "2th_deg": (8, 20), "2th_rad": (0.1, 0.3), "r_mm": (20, 60), "r_m": (0.02, 0.06),
+          "d*2_nm^-2": (1, 9), "d*2_A^-2": (0.01, 0.09)}
+
+
+def worst(ours, theirs):
+    """Largest difference, relative to pyFAI's value; equal values (both 0, say) differ by nothing."""
+    difference = numpy.abs(ours.astype(float) - theirs.astype(float))
+    scale = numpy.where(difference > 0, numpy.abs(theirs.astype(float)), 1.0)
+    with numpy.errstate(divide="ignore"):
+        return float(numpy.nanmax(difference / scale))
+
+
+def run_case(xrdct, scene_, split, unit, variation, options, arguments, scratch):
+    options = list(itertools.chain.from_iterable(
+        [str(v) for v in RANGES[unit]] if o == "RANGE" else [str(o)] for o in options))
+    arguments = {k: RANGES[unit] if isinstance(v, str) and v == "RANGE" else v for k, v in arguments.items()}
+    output = scratch / "ours.h5"
+    command = [xrdct, "integrate", "--poni", str(scene_["folder"] / "geometry.poni"), "-o", str(output), scene_["frame"],
+               "--npt", str(NPT), "--unit", unit, "--method", split, "--overwrite", "--quiet", *options]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode != 0:
+        return f"exit {done.returncode}: {done.stderr.strip()}"
+    with h5py.File(output) as h5:
+        result = h5[h5["/"].attrs["default"]]["xrdct/result"]
+        centres = result[[n for n in result.attrs["axes"] if n in result and n not in ("frame", "frames", ".")][-1]][()]
+        intensity = result["intensity"][0]
+        errors = result["errors"][0] if "errors" in result else None
+    # A fresh integrator each time: no state of an earlier case can leak into this one.
+    ai = pyFAI.load(str(scene_["folder"] / "geometry.poni"))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        theirs = ai.integrate1d(scene_["image"], NPT, unit=unit, method=(split, "csr", "cython"), **arguments)
+    if not numpy.array_equal(centres, theirs.radial):
+        return f"bin centres differ by {numpy.abs(centres - theirs.radial).max():.3g}"
+    limit = TOLERANCE[split]
+    if (off := worst(intensity, theirs.intensity)) > limit:
+        where = int(numpy.nanargmax(numpy.abs(intensity - theirs.intensity)))
+        return f"intensity differs by {off:.3g} (bin {where}: {intensity[where]!r} for {theirs.intensity[where]!r})"
+    if (errors is None) != (theirs.sigma is None):
+        return f"errors: ours {errors is not None}, pyFAI's {theirs.sigma is not None}"
+    if errors is not None and (off := worst(errors, theirs.sigma)) > limit:
+        return f"errors differ by {off:.3g}"
+    if not numpy.any(theirs.intensity):
+        return "an empty pattern proves nothing"
+    return None
+
+
+def main():
+    xrdct, data, scratch = sys.argv[1], pathlib.Path(sys.argv[2]), pathlib.Path(sys.argv[3])
+    cbf = data / "cbf"
+    small = scene(scratch, "300k", cbf / "in16c_010001.cbf", "Pilatus300k")
+    cases = [(small, split, unit, name)
+             for split in ("no", "bbox", "full") for unit in ("q_nm^-1", "2th_deg", "r_mm") for name in variations(small)]
+    cases += [(small, "bbox", unit, name) for unit in ("q_A^-1", "2th_rad", "r_m", "d*2_nm^-2", "d*2_A^-2")
+              for name in ("plain", "radial range")]
+    for orientation in (1, 2, 3, 4):
+        turned = scene(scratch, f"orientation{orientation}", cbf / "in16c_010001.cbf", "Pilatus300k", orientation)
+        cases += [(turned, split, "q_nm^-1", name) for split in ("no", "bbox", "full")
+                  for name in ("all corrections", "azimuth range")]
+    # Every other real frame, whole, once a splitting: other detectors, 2M and 6M, no tilt.
+    for name, frame, detector in [
+        ("100k", cbf / "pilatus_100k_lavue.cbf", "Pilatus100k"),
+        ("1M", cbf / "pilatus_1M_desy.cbf", "Pilatus1M"),
+        ("2M CdTe", cbf / "series_p03/jg_gisaxs_4nm_old_3ml_insitu_ds03_00001_00006.cbf", "PilatusCdTe2M"),
+        ("2M", cbf / "pilatus3_2M_fragmax.cbf", "Pilatus2M"),
+        ("6M", cbf / "run2_1_00148.cbf.bz2", "Pilatus6M"),
+    ]:
+        flat = scene(scratch, name, frame, detector, tilt=(0.0, 0.0, 0.0))
+        cases += [(flat, "bbox", "q_nm^-1", "all corrections")]
+        if name == "2M CdTe":
+            cases += [(flat, split, unit, "poisson") for split in ("no", "full") for unit in ("q_nm^-1", "2th_deg")]
+    failed = []
+    for scene_, split, unit, name in cases:
+        options, arguments = variations(scene_)[name]
+        problem = run_case(xrdct, scene_, split, unit, name, options, arguments, scratch)
+        if problem:
+            failed.append(f"{scene_['name']}, {split}, {unit}, {name}: {problem}")
+            print("FAILED", failed[-1], flush=True)
+    print(json.dumps({"pyFAI": pyFAI.version, "cases": len(cases)}))
+    print(f"{len(cases) - len(failed)} passed, {len(failed)} failed")
+    sys.exit(bool(failed))
+
+
+if __name__ == "__main__":
+    main()
