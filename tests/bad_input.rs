@@ -7,7 +7,8 @@ use tempfile::TempDir;
 use xrdct::codec::byte_offset;
 
 use crate::support::{
-    Done, SMALL, SMALL_PONI, ask_oracle, cbf_bytes, names, small_pixels, write_small_frame, write_small_scan, xrdct,
+    Done, SMALL, SMALL_PONI, ask_oracle, cbf_bytes, names, small_pixels, write_small_frame, write_small_scan,
+    xrdct,
 };
 
 const FRAMES: usize = 6;
@@ -229,7 +230,12 @@ fn calibration_images_that_cannot_be_used() {
     let shape = xrdct::frame::Shape { slow: 10, fast: 20 };
     fs::write(&wrong, cbf_bytes(&packed, shape, 0, |h| h)).expect("writable");
     for option in ["--mask", "--dark", "--flat"] {
-        refused(&folder, &integrate(&folder, &[option, "wrong.cbf"]), 4, &["wrong.cbf", "10 x 20", "61 x 47"]);
+        refused(
+            &folder,
+            &integrate(&folder, &[option, "wrong.cbf"]),
+            4,
+            &["wrong.cbf", "10 x 20", "61 x 47"],
+        );
         refused(&folder, &integrate(&folder, &[option, "none.npy"]), 4, &["none.npy"]);
     }
     let packed = byte_offset::encode(&vec![1_i32; SMALL.pixels()]);
@@ -281,8 +287,16 @@ fn a_folder_that_cannot_be_written() {
 fn a_full_disk() {
     let folder = scan();
     // A file-size limit is a full disk that a test can have anywhere; the shell sets it for one process.
-    let line = format!("ulimit -f 20; exec {} integrate --poni small.poni -o out.h5 --npt 5000 scan", env!("CARGO_BIN_EXE_xrdct"));
-    let done = std::process::Command::new("sh").arg("-c").arg(line).current_dir(folder.path()).output().expect("sh runs");
+    let line = format!(
+        "ulimit -f 20; exec {} integrate --poni small.poni -o out.h5 --npt 5000 scan",
+        env!("CARGO_BIN_EXE_xrdct")
+    );
+    let done = std::process::Command::new("sh")
+        .arg("-c")
+        .arg(line)
+        .current_dir(folder.path())
+        .output()
+        .expect("sh runs");
     let done = Done {
         code: done.status.code().unwrap_or(-1),
         stdout: String::from_utf8_lossy(&done.stdout).into_owned(),
@@ -312,7 +326,8 @@ fn convert_has_the_same_manners() {
 fn a_frame_list_and_its_order() {
     let folder = scan();
     write_small_frame(&folder.path().join("scan"), 10);
-    fs::write(folder.path().join("list.txt"), "scan/small_00010.cbf\nscan/small_00002.cbf\n").expect("writable");
+    fs::write(folder.path().join("list.txt"), "scan/small_00010.cbf\nscan/small_00002.cbf\n")
+        .expect("writable");
     let done = xrdct(
         folder.path(),
         &["integrate", "--poni", "small.poni", "-o", "out.h5", "--npt", "50", "@list.txt"],

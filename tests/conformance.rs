@@ -19,7 +19,8 @@ fn patterns_are_pyfais() {
 fn converted_frames_are_fabios() {
     let Some(frames) = data("cbf") else { return };
     let scratch = tempfile::tempdir().expect("a scratch folder");
-    let printed = ask_oracle("convert.py", &[Path::new(env!("CARGO_BIN_EXE_xrdct")), &frames, scratch.path()]);
+    let printed =
+        ask_oracle("convert.py", &[Path::new(env!("CARGO_BIN_EXE_xrdct")), &frames, scratch.path()]);
     println!("{printed}");
     assert!(printed.trim_end().ends_with(" passed, 0 failed"), "{printed}");
 }

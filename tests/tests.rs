@@ -1,6 +1,9 @@
 //! One integration-test binary: each file is the tests of one part, named by the property it holds.
+mod bad_input;
 mod cbf;
+mod cli;
 mod codec;
+mod conformance;
 mod geometry;
 mod image;
 mod integrate;
@@ -9,3 +12,4 @@ mod listing;
 mod output;
 mod pipeline;
 mod simulate;
+mod support;

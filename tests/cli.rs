@@ -1,0 +1,266 @@
+//! The program as a user meets it: what it prints, what it writes, how it ends.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+use crate::support::{ask_oracle, names, write_small_scan, xrdct};
+
+fn scan(frames: usize) -> TempDir {
+    let folder = tempfile::tempdir().expect("a scratch folder");
+    write_small_scan(folder.path(), frames);
+    folder
+}
+
+const INTEGRATE: [&str; 6] = ["integrate", "--poni", "small.poni", "--npt", "60", "scan"];
+
+#[track_caller]
+fn done(folder: &TempDir, arguments: &[&str]) -> String {
+    let done = xrdct(folder.path(), arguments);
+    assert_eq!(done.code, 0, "{}", done.stderr);
+    done.stdout
+}
+
+#[test]
+fn every_option_is_explained() {
+    let folder = scan(0);
+    let help = done(&folder, &["integrate", "--help"]);
+    for option in [
+        "--poni",
+        "--output",
+        "--npt",
+        "--unit",
+        "--method",
+        "--mask",
+        "--dark",
+        "--flat",
+        "--polarization",
+        "--no-solid-angle",
+        "--error-model",
+        "--radial-range",
+        "--azimuth-range",
+        "--dummy",
+        "--delta-dummy",
+        "--normalization",
+        "--slow",
+        "--fast",
+        "--zigzag",
+        "--offset",
+        "--strategy",
+        "--readers",
+        "--threads",
+        "--device",
+        "--bad-frames",
+        "--verify-md5",
+        "--overwrite",
+        "--dry-run",
+        "--quiet",
+        "--verbose",
+        "--config",
+    ] {
+        assert!(help.contains(option), "no {option} in:\n{help}");
+    }
+    for command in ["integrate", "convert", "info", "simulate", "completions"] {
+        assert!(done(&folder, &["--help"]).contains(command));
+    }
+    assert!(done(&folder, &["completions", "bash"]).contains("--azimuth-range"));
+}
+
+#[test]
+fn info_says_what_this_machine_can_do() {
+    let folder = scan(1);
+    let info = done(&folder, &["info"]);
+    for word in ["xrdct", "threads", "HDF5", "kernels", "GPU"] {
+        assert!(info.contains(word), "no '{word}' in:\n{info}");
+    }
+    let info = done(&folder, &["info", "scan/small_00000.cbf", "small.poni"]);
+    for word in ["byte-offset", "61 x 47", "int32", "Exposure_time", "PONI file", "172", "1.000000 Å"] {
+        assert!(info.contains(word), "no '{word}' in:\n{info}");
+    }
+    let other = xrdct(folder.path(), &["info", "nowhere"]);
+    assert_eq!(other.code, 3);
+    assert!(other.stderr.contains("nowhere"), "{}", other.stderr);
+}
+
+#[test]
+fn a_dry_run_says_everything_and_does_nothing() {
+    let folder = scan(3);
+    let said = done(&folder, &[&INTEGRATE[..], &["-o", "out.h5", "--dry-run"]].concat());
+    for word in
+        ["3 of 61 x 47 int32", "small.poni", "60 in q_nm^-1", "bbox", "solid angle", "out.h5", "nothing done"]
+    {
+        assert!(said.contains(word), "no '{word}' in:\n{said}");
+    }
+    assert_eq!(names(folder.path()), ["scan", "small.poni"]);
+}
+
+#[test]
+fn quiet_says_nothing_and_the_summary_says_all() {
+    let folder = scan(3);
+    let quiet = xrdct(folder.path(), &[&INTEGRATE[..], &["-o", "a.h5", "--quiet"]].concat());
+    assert_eq!((quiet.code, quiet.stdout.as_str(), quiet.stderr.as_str()), (0, "", ""));
+    let said = done(&folder, &[&INTEGRATE[..], &["-o", "b.h5"]].concat());
+    for word in ["3 of 3", "frames/s", "read", "decode+integrate", "write", "matrix", "b.h5"] {
+        assert!(said.contains(word), "no '{word}' in:\n{said}");
+    }
+}
+
+#[test]
+fn the_same_bits_for_every_crew() {
+    let folder = scan(23);
+    let options =
+        ["--error-model", "poisson", "--dummy", "-2", "--delta-dummy", "1.5", "--polarization", "0.9"];
+    let crews: [(&str, &[&str]); 6] = [
+        ("sequential", &["--strategy", "sequential"]),
+        ("one", &["--strategy", "pool", "--threads", "1"]),
+        ("two", &["--strategy", "pool", "--threads", "2"]),
+        ("seven", &["--strategy", "pool", "--threads", "7", "--readers", "3"]),
+        ("auto", &[]),
+        ("again", &[]),
+    ];
+    for method in ["no", "bbox", "full"] {
+        let files: Vec<_> = crews
+            .iter()
+            .map(|(name, crew)| {
+                let file = format!("{method}-{name}.h5");
+                done(&folder, &[&INTEGRATE[..], &options, crew, &["--method", method, "-o", &file]].concat());
+                folder.path().join(file)
+            })
+            .collect();
+        let paths: Vec<_> = files.iter().map(|f| f.as_path()).collect();
+        assert_eq!(ask_oracle("same_bits.py", &paths).trim(), "6 files hold the same bits");
+    }
+}
+
+#[test]
+fn a_result_repeats_itself() {
+    let folder = scan(4);
+    let options =
+        ["--unit", "2th_deg", "--method", "full", "--polarization", "-0.5", "--azimuth-range", "-90", "100"];
+    done(&folder, &[&INTEGRATE[..], &options, &["-o", "first.h5", "--normalization", "2"]].concat());
+    // From another folder, to be sure that the configuration's names mean the same there.
+    let elsewhere = tempfile::tempdir().expect("a scratch folder");
+    let first = folder.path().join("first.h5");
+    let again = elsewhere.path().join("again.h5");
+    let said =
+        xrdct(elsewhere.path(), &["integrate", "--config", &first.to_string_lossy(), "-o", "again.h5"]);
+    assert_eq!(said.code, 0, "{}", said.stderr);
+    assert_eq!(ask_oracle("same_bits.py", &[&first, &again]).trim(), "2 files hold the same bits");
+    // What is typed wins.
+    let other = elsewhere.path().join("other.h5");
+    let said = xrdct(
+        elsewhere.path(),
+        &["integrate", "--config", &first.to_string_lossy(), "-o", "other.h5", "--normalization", "4"],
+    );
+    assert_eq!(said.code, 0, "{}", said.stderr);
+    assert_eq!(ask_oracle("half.py", &[&first, &other]).trim(), "half");
+}
+
+#[test]
+fn a_map_is_laid_out_as_it_was_scanned() {
+    let folder = scan(12);
+    done(&folder, &[&INTEGRATE[..], &["-o", "plain.h5", "--offset", "2"]].concat());
+    done(
+        &folder,
+        &[&INTEGRATE[..], &["-o", "map.h5", "--offset", "2", "--slow", "3", "--fast", "4"]].concat(),
+    );
+    let zigzag = ["-o", "zigzag.h5", "--offset", "2", "--slow", "3", "--fast", "4", "--zigzag"];
+    done(&folder, &[&INTEGRATE[..], &zigzag].concat());
+    let files = ["plain.h5", "map.h5", "zigzag.h5"].map(|n| folder.path().join(n));
+    let paths: Vec<_> = files.iter().map(|f| f.as_path()).collect();
+    assert_eq!(ask_oracle("maps.py", &paths).trim(), "3 x 4 points, rows where they belong, 2 pending");
+}
+
+#[test]
+fn compressed_files_are_the_same_frames() {
+    let folder = scan(3);
+    done(&folder, &[&INTEGRATE[..], &["-o", "plain.h5"]].concat());
+    let zipped = folder.path().join("zipped");
+    fs::create_dir(&zipped).expect("writable");
+    for (number, suffix) in ["gz", "bz2", ""].iter().enumerate() {
+        let bytes = fs::read(folder.path().join(format!("scan/small_{number:05}.cbf"))).expect("readable");
+        let name = zipped.join(format!("small_{number:05}.cbf.{suffix}").trim_end_matches('.'));
+        let file = fs::File::create(name).expect("writable");
+        match *suffix {
+            "gz" => std::io::Write::write_all(
+                &mut flate2::write::GzEncoder::new(file, flate2::Compression::fast()),
+                &bytes,
+            ),
+            "bz2" => std::io::Write::write_all(
+                &mut bzip2::write::BzEncoder::new(file, bzip2::Compression::fast()),
+                &bytes,
+            ),
+            _ => std::io::Write::write_all(&mut &file, &bytes),
+        }
+        .expect("writable");
+    }
+    done(&folder, &["integrate", "--poni", "small.poni", "--npt", "60", "zipped", "-o", "zipped.h5"]);
+    let files = ["plain.h5", "zipped.h5"].map(|n| folder.path().join(n));
+    assert_eq!(ask_oracle("same_bits.py", &[&files[0], &files[1]]).trim(), "2 files hold the same bits");
+}
+
+/// Starts a run that is slow because one of its frames is a pipe that nobody writes to yet.
+fn slow_run(folder: &TempDir) -> std::process::Child {
+    let pipe = folder.path().join("scan/small_00005.cbf");
+    fs::remove_file(&pipe).expect("removable");
+    let made = Command::new("mkfifo").arg(&pipe).status().expect("mkfifo runs");
+    assert!(made.success());
+    Command::new(env!("CARGO_BIN_EXE_xrdct"))
+        .current_dir(folder.path())
+        .args(INTEGRATE)
+        .args(["-o", "out.h5", "--strategy", "sequential", "-v"])
+        .stderr(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("xrdct starts")
+}
+
+/// Waits until rows 0…4 are in the file, as another process sees it.
+fn wait_for_rows(folder: &TempDir) {
+    let start = Instant::now();
+    while !folder.path().join("out.h5").exists() {
+        assert!(start.elapsed() < Duration::from_secs(60), "no file");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    std::thread::sleep(Duration::from_millis(1500));
+}
+
+#[test]
+fn ctrl_c_ends_cleanly_with_what_is_done() {
+    let folder = scan(12);
+    let mut run = slow_run(&folder);
+    wait_for_rows(&folder);
+    Command::new("kill").args(["-INT", &run.id().to_string()]).status().expect("kill runs");
+    let mut said = BufReader::new(run.stderr.take().expect("piped")).lines();
+    assert!(said.any(|line| line.is_ok_and(|l| l.contains("interrupted"))), "it says that it heard");
+    // The frame under way is finished first: its pipe now opens, and holds nothing.
+    fs::File::options()
+        .write(true)
+        .open(folder.path().join("scan/small_00005.cbf"))
+        .expect("the run reads it");
+    let status = run.wait().expect("it ends");
+    assert_eq!(status.code(), Some(130));
+    let info = done(&folder, &["info", "out.h5"]);
+    assert!(info.contains("interrupted"), "{info}");
+    assert!(info.contains("5 good, 6 pending, 1 bad_header"), "{info}");
+}
+
+#[test]
+fn a_killed_run_leaves_a_file_that_says_what_is_done() {
+    let folder = scan(12);
+    let mut run = slow_run(&folder);
+    wait_for_rows(&folder);
+    run.kill().expect("it was running");
+    run.wait().expect("it is gone");
+    let info = done(&folder, &["info", "out.h5"]);
+    for word in ["killed", "good", "pending"] {
+        assert!(info.contains(word), "no '{word}' in:\n{info}");
+    }
+    assert_eq!(
+        ask_oracle("killed.py", &[&folder.path().join("out.h5")]).trim(),
+        "rows marked good are whole"
+    );
+}
