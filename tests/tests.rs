@@ -4,5 +4,6 @@ mod codec;
 mod geometry;
 mod image;
 mod integrate;
+mod listing;
 mod output;
 mod simulate;
