@@ -1,0 +1,31 @@
+//! A CBF frame as an image: the dark or the mask that a Pilatus control program wrote.
+
+use super::{Image, Trouble};
+use crate::codec::{Pixel, byte_offset};
+use crate::frame::{Codec, PixelType};
+use crate::source::cbf::{CbfHeader, parse_header};
+
+pub(super) fn read(bytes: &[u8]) -> Result<Image, Trouble> {
+    let header = parse_header(bytes).map_err(|cause| cause.to_string())?;
+    let data = match header.encoding.pixel {
+        PixelType::I8 => decode::<i8>(&header, bytes),
+        PixelType::U8 => decode::<u8>(&header, bytes),
+        PixelType::I16 => decode::<i16>(&header, bytes),
+        PixelType::U16 => decode::<u16>(&header, bytes),
+        PixelType::I32 => decode::<i32>(&header, bytes),
+        PixelType::U32 => decode::<u32>(&header, bytes),
+        PixelType::I64 => decode::<i64>(&header, bytes),
+        PixelType::U64 => decode::<u64>(&header, bytes),
+    }?;
+    Ok(Image { shape: header.encoding.shape, data })
+}
+
+fn decode<T: Pixel>(header: &CbfHeader, bytes: &[u8]) -> Result<Vec<f64>, Trouble> {
+    let packed = bytes.get(header.payload.clone()).ok_or("it ends before its image does")?;
+    if header.encoding.codec != Codec::ByteOffset {
+        return Err("its image is not packed as byte-offset".into());
+    }
+    let mut pixels = vec![T::default(); header.encoding.shape.pixels()];
+    byte_offset::decode(packed, &mut pixels).map_err(|cause| cause.to_string())?;
+    Ok(pixels.into_iter().map(T::to_f64).collect())
+}
