@@ -376,7 +376,7 @@ impl Scratch {
         let (signal, variance) = self.lanes.split_at_mut(LANES * stride);
         Prepared {
             signal: &mut signal[at * stride..][..pixels],
-            variance: variance.get_mut(at * stride..).map(|lane| &mut lane[..pixels]),
+            variance: variance.get_mut(at * stride..at * stride + pixels),
             invalid: &mut self.invalid[at],
         }
     }
