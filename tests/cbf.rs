@@ -27,7 +27,7 @@ fn data(name: &str) -> Option<PathBuf> {
         .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/data"), PathBuf::from);
     let path = folder.join(name);
     if !path.exists() {
-        println!("skipped: no test data at {}", path.display());
+        eprintln!("skipped: no test data at {}", path.display());
         return None;
     }
     Some(path)
@@ -58,7 +58,7 @@ fn every_real_frame_is_what_fabio_reads() {
     let python = Path::new(env!("CARGO_MANIFEST_DIR")).join(".tools/oracle/bin/python");
     let frames = real_frames();
     if !python.exists() {
-        println!("skipped: no FabIO (no {})", python.display());
+        eprintln!("skipped: no FabIO (no {})", python.display());
         return;
     }
     const SCRIPT: &str = "
@@ -443,7 +443,7 @@ fn mutate(seeds: &[Vec<u8>], check: fn(&[u8])) {
         check(&bytes);
         runs += 1;
     }
-    println!("{runs} mutated inputs");
+    eprintln!("{runs} mutated inputs");
 }
 
 #[test]

@@ -94,7 +94,7 @@ pub enum Simd {
     Scalar,
     /// 8 codes at a time.
     Avx2,
-    /// 16 codes at a time.
+    /// 16 codes at a time; needs F, BW, VL and VNNI (Cascade Lake, Zen 4 and later).
     Avx512,
 }
 
@@ -118,6 +118,7 @@ impl Simd {
                     && is_x86_feature_detected!("avx512f")
                     && is_x86_feature_detected!("avx512bw")
                     && is_x86_feature_detected!("avx512vl")
+                    && is_x86_feature_detected!("avx512vnni")
             }
             #[cfg(not(target_arch = "x86_64"))]
             _ => false,
