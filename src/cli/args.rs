@@ -242,10 +242,12 @@ pub struct ConvertArgs {
     pub saying: Saying,
 }
 
-fn count(text: &str) -> Result<usize, String> {
+/// More threads than any machine has cores are a slip of the finger, and would only fight each other.
+const MOST_THREADS: usize = 1024;
+
+pub(super) fn count(text: &str) -> Result<usize, String> {
     match text.parse() {
-        Ok(0) => Err("must be at least 1".to_owned()),
-        Ok(n) => Ok(n),
-        Err(_) => Err("must be a whole number, at least 1".to_owned()),
+        Ok(n) if (1..=MOST_THREADS).contains(&n) => Ok(n),
+        _ => Err(format!("must be a whole number from 1 to {MOST_THREADS}")),
     }
 }
