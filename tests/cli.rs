@@ -211,7 +211,7 @@ fn slow_run(folder: &TempDir) -> std::process::Child {
     Command::new(env!("CARGO_BIN_EXE_xrdct"))
         .current_dir(folder.path())
         .args(INTEGRATE)
-        .args(["-o", "out.h5", "--strategy", "sequential", "-v"])
+        .args(["-o", "out.h5", "--strategy", "pool", "--readers", "1", "-v"])
         .stderr(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()

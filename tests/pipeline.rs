@@ -95,6 +95,9 @@ struct FakeSink {
 }
 
 impl Sink for FakeSink {
+    fn pause(&mut self) -> Result<(), SinkError> {
+        Ok(())
+    }
     fn put(&mut self, outcome: Outcome) -> Result<(), SinkError> {
         let (id, value) = match &outcome {
             Ok(p) => (p.id.0, p.intensity[0]),

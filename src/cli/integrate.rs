@@ -23,6 +23,10 @@ impl Sink for ResultFile {
     fn put(&mut self, outcome: Outcome) -> Result<(), SinkError> {
         Ok(ResultFile::put(self, outcome)?)
     }
+
+    fn pause(&mut self) -> Result<(), SinkError> {
+        Ok(self.flush()?)
+    }
 }
 
 /// Runs the command.

@@ -10,9 +10,9 @@
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread::{self, Scope};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded, unbounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, bounded, unbounded};
 
 use super::{Corridor, Landing, PipelineError, Report, Stage, StageTimes, Stop};
 use crate::frame::{Frame, Outcome, SlotPool};
@@ -21,6 +21,9 @@ use crate::source::{Reader, Ticket};
 
 /// Outcomes that may wait for the sink: a few batches' worth, 48 kB each at 1000 bins.
 const WAITING_OUTCOMES: usize = 256;
+
+/// When no outcome comes for this long (frames that arrive while they are measured), the sink may catch up.
+const PAUSE: Duration = Duration::from_millis(500);
 
 pub(super) fn run(corridor: Corridor<'_>) -> (Report, Result<(), PipelineError>) {
     let Corridor { tickets, readers, reducers, sink, slots, bad_frames, stop, progress } = corridor;
@@ -68,13 +71,19 @@ pub(super) fn run(corridor: Corridor<'_>) -> (Report, Result<(), PipelineError>)
 
         let mut landing = Landing { sink, bad_frames, progress, report: &mut report, times: &times };
         let mut landed = Ok(());
-        for outcome in outcome_in {
-            if landed.is_err() {
-                continue;
-            }
-            landed = landing.put(outcome);
-            if landed.is_err() {
-                stop.raise();
+        loop {
+            let next = outcome_in.recv_timeout(PAUSE);
+            if landed.is_ok() {
+                landed = match next {
+                    Ok(outcome) => landing.put(outcome),
+                    Err(RecvTimeoutError::Timeout) => landing.pause(),
+                    Err(RecvTimeoutError::Disconnected) => break,
+                };
+                if landed.is_err() {
+                    stop.raise();
+                }
+            } else if matches!(next, Err(RecvTimeoutError::Disconnected)) {
+                break;
             }
         }
         let mut ending = started.and(landed);

@@ -71,6 +71,12 @@ pub trait Sink {
     /// # Errors
     /// When it cannot be kept: a full disk, a closed file.
     fn put(&mut self, outcome: Outcome) -> Result<(), SinkError>;
+
+    /// Nothing came for a while: what is buffered may be written.
+    ///
+    /// # Errors
+    /// As [`Sink::put`].
+    fn pause(&mut self) -> Result<(), SinkError>;
 }
 
 /// Whatever made a sink fail.
@@ -138,6 +144,10 @@ struct Landing<'a> {
 }
 
 impl Landing<'_> {
+    fn pause(&mut self) -> Result<(), PipelineError> {
+        self.times.book(Stage::Write, || self.sink.pause()).map_err(PipelineError::Sink)
+    }
+
     fn put(&mut self, outcome: Outcome) -> Result<(), PipelineError> {
         let bad = outcome.as_ref().err().cloned();
         self.times.book(Stage::Write, || self.sink.put(outcome)).map_err(PipelineError::Sink)?;

@@ -12,7 +12,7 @@ with h5py.File(sys.argv[1]) as h5:
     good = [i for i in range(6) if i != 3]
     assert numpy.isnan(rows[3]).all() and numpy.isfinite(rows[good]).all(), rows
     assert (rows[good] > 0).any(axis=1).all()
-    status = h5["/entry_0000/xrdct/result/frame_status"]
+    status = h5["/entry_0000/xrdct/frame_status"]
     words = status.attrs["legend"]
     words = words if isinstance(words, str) else " ".join(map(str, words))
     assert sys.argv[2] in words, words

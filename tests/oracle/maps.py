@@ -5,11 +5,11 @@ import sys
 import h5py
 import numpy
 
-plain, straight, zigzag = (h5py.File(name)["/entry_0000/xrdct/result"] for name in sys.argv[1:])
-rows = plain["intensity"][()]
+plain, straight, zigzag = (h5py.File(name)["/entry_0000/xrdct"] for name in sys.argv[1:])
+rows = plain["result/intensity"][()]
 assert rows.shape[0] == 10
 for result, reverse in ((straight, False), (zigzag, True)):
-    points = result["intensity"][()]
+    points = result["result/intensity"][()]
     assert points.shape == (3, 4, rows.shape[1]), points.shape
     status = result["frame_status"][()].reshape(3, 4)
     assert status.sum() == 2, "two points were never measured"

@@ -9,14 +9,15 @@ import numpy
 def arrays(name):
     found = {}
     with h5py.File(name) as h5:
-        h5["/entry_0000/xrdct/result"].visititems(
-            lambda key, item: found.update({key: item[()]}) if isinstance(item, h5py.Dataset) else None)
+        h5["/entry_0000/xrdct"].visititems(
+            lambda key, item: found.update({key: item[()]})
+            if isinstance(item, h5py.Dataset) and key.split("/")[0] in ("result", "sums", "frame_status") else None)
     return found
 
 
 first = arrays(sys.argv[1])
-assert {"intensity", "frame_status", "sums/signal", "sums/normalization"} <= set(first), sorted(first)
-assert (first["frame_status"] == 0).all() and numpy.any(first["intensity"])
+assert {"result/intensity", "frame_status", "sums/signal", "sums/normalization"} <= set(first), sorted(first)
+assert (first["frame_status"] == 0).all() and numpy.any(first["result/intensity"])
 for name in sys.argv[2:]:
     other = arrays(name)
     assert set(other) == set(first), (name, sorted(other))
