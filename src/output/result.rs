@@ -10,7 +10,8 @@
 //! any order of frames. While it runs, the file can be opened and watched; it is not locked.
 //!
 //! At the end only three texts change: `end_time`, `message`, `status`, in this order and in their places. When there are
-//! bad frames, the HDF5 library opens the file once more to store their messages: it then touches that one dataset only.
+//! bad frames, the HDF5 library opens the file once more to store their messages. It touches that one dataset only, so
+//! a kill in that millisecond may cost the messages, never a pattern or a status.
 mod info;
 mod layout;
 mod rows;
@@ -61,6 +62,8 @@ pub struct ResultFile {
     statuses: Vec<FrameStatus>,
     messages: BTreeMap<usize, String>,
     messages_left_out: usize,
+    /// Why patterns were lost, once a write has failed.
+    broken: Option<String>,
 }
 
 /// What a finished file holds.
@@ -115,6 +118,7 @@ impl ResultFile {
             statuses: vec![FrameStatus::Pending; layout.rows()],
             messages: BTreeMap::new(),
             messages_left_out: 0,
+            broken: None,
             layout: layout.clone(),
         })
     }
@@ -186,33 +190,34 @@ impl ResultFile {
             return Ok(());
         }
         let done = self.writer.write(&mut self.waiting);
-        if done.is_err() {
-            // Their statuses were written only for complete rows; the rest are as if they had not come.
+        let bytes = self.waiting.len() * self.layout.npt() * size_of::<f64>();
+        let done = done.map_err(|e| OutputError::from_io(&self.path, "writing patterns", bytes as u64, e));
+        if let Err(e) = &done {
+            self.broken.get_or_insert_with(|| e.to_string());
             for row in &self.waiting {
                 self.statuses[row.row] = FrameStatus::Pending;
             }
         }
-        let bytes = self.waiting.len() * self.layout.npt() * size_of::<f64>();
         self.waiting.clear();
-        done.map_err(|e| OutputError::from_io(&self.path, "writing patterns", bytes as u64, e))
+        done
     }
 
     /// Writes what is buffered, fills the rows that no frame came for with NaN, stores the messages of bad frames, and
-    /// marks how the run ended.
+    /// marks how the run ended. A run that lost patterns to a failing disk has `failed`, whatever `ending` says.
     ///
     /// # Errors
-    /// The first thing that failed. What can still be written after it is written, the status last.
+    /// The first thing that fails here. What can still be written after it is written, the status last.
     pub fn finish(mut self, ending: &Ending) -> Result<Written, OutputError> {
         let flushed = self.flush();
-        let filled = match (&flushed, ending) {
-            // A disk that has failed once is not asked for gigabytes of NaN.
-            (Ok(()), _) => self.fill_pending(),
-            (Err(_), _) => Ok(()),
-        };
+        // A disk that has failed once is not asked for gigabytes of NaN.
+        let filled = if self.broken.is_none() { self.fill_pending() } else { Ok(()) };
         let listed = self.list_bad_frames();
-        let failed = [&flushed, &filled, &listed].into_iter().find_map(|done| done.as_ref().err());
-        let ending = match (failed, ending) {
-            (Some(e), Ending::Complete | Ending::Interrupted) => Ending::Failed(e.to_string()),
+        let reason = self.broken.take().or_else(|| {
+            let failed = [&filled, &listed].into_iter().find_map(|done| done.as_ref().err());
+            failed.map(ToString::to_string)
+        });
+        let ending = match (reason, ending) {
+            (Some(reason), Ending::Complete | Ending::Interrupted) => Ending::Failed(reason),
             _ => ending.clone(),
         };
         let marked = self.mark(&ending);
