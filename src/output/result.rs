@@ -20,6 +20,7 @@ mod skeleton;
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io;
+use std::os::fd::IntoRawFd;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -212,8 +213,9 @@ impl ResultFile {
         // A disk that has failed once is not asked for gigabytes of NaN.
         let filled = if self.broken.is_none() { self.fill_pending() } else { Ok(()) };
         let listed = self.list_bad_frames();
+        let sent = self.send_to_server();
         let reason = self.broken.take().or_else(|| {
-            let failed = [&filled, &listed].into_iter().find_map(|done| done.as_ref().err());
+            let failed = [&filled, &listed, &sent].into_iter().find_map(|done| done.as_ref().err());
             failed.map(ToString::to_string)
         });
         let ending = match (reason, ending) {
@@ -221,7 +223,7 @@ impl ResultFile {
             _ => ending.clone(),
         };
         let marked = self.mark(&ending);
-        flushed.and(filled).and(listed).and(marked)?;
+        flushed.and(filled).and(listed).and(sent).and(marked)?;
         let count = |status| self.statuses.iter().filter(|&&s| s == status).count();
         let (good, pending) = (count(FrameStatus::Good), count(FrameStatus::Pending));
         let bytes = self.writer.file.metadata().map_or(0, |m| m.len());
@@ -281,6 +283,16 @@ impl ResultFile {
             action: "listing bad frames",
             cause,
         })
+    }
+
+    /// Network file systems keep what is written and send it when a descriptor is closed: only then do they say that
+    /// the server's disk is full. So a twin of ours is closed, and its answer heard. On a local disk this does nothing.
+    fn send_to_server(&self) -> Result<(), OutputError> {
+        let closed = self.writer.file.try_clone().and_then(|twin| {
+            // SAFETY: the descriptor is the twin's own and is given up here; nobody else knows it.
+            unsafe { rustix::io::try_close(twin.into_raw_fd()) }.map_err(io::Error::from)
+        });
+        closed.map_err(|e| OutputError::from_io(&self.path, "sending the file to its server", 0, e))
     }
 
     fn mark(&self, ending: &Ending) -> Result<(), OutputError> {
