@@ -6,7 +6,7 @@
 //! (`status` says `running` then). The kernel keeps what was written when a process dies; against a power failure
 //! nothing is promised.
 //!
-//! Rows are buffered and written in runs, at the latest a second after they came or when [`BLOCK_BYTES`] wait. One writer,
+//! Rows are buffered and written in runs, at the latest a second after they came or when 16 MiB wait. One writer,
 //! any order of frames. While it runs, the file can be opened and watched; it is not locked.
 //!
 //! At the end only three texts change: `end_time`, `message`, `status`, in this order and in their places. When there are
