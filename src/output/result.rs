@@ -6,11 +6,12 @@
 //! (`status` says `running` then). The kernel keeps what was written when a process dies; against a power failure
 //! nothing is promised.
 //!
-//! Rows are buffered and written in runs, at the latest a second after they came or when [`BLOCK_BYTES`] wait. One writer,
+//! Rows are buffered and written in runs, at the latest a second after they came or when 16 MiB wait. One writer,
 //! any order of frames. While it runs, the file can be opened and watched; it is not locked.
 //!
 //! At the end only three texts change: `end_time`, `message`, `status`, in this order and in their places. When there are
-//! bad frames, the HDF5 library opens the file once more to store their messages: it then touches that one dataset only.
+//! bad frames, the HDF5 library opens the file once more to store their messages. It touches that one dataset only, so
+//! a kill in that millisecond may cost the messages, never a pattern or a status.
 mod info;
 mod layout;
 mod rows;
@@ -19,6 +20,7 @@ mod skeleton;
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io;
+use std::os::fd::IntoRawFd;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -61,6 +63,8 @@ pub struct ResultFile {
     statuses: Vec<FrameStatus>,
     messages: BTreeMap<usize, String>,
     messages_left_out: usize,
+    /// Why patterns were lost, once a write has failed.
+    broken: Option<String>,
 }
 
 /// What a finished file holds.
@@ -115,6 +119,7 @@ impl ResultFile {
             statuses: vec![FrameStatus::Pending; layout.rows()],
             messages: BTreeMap::new(),
             messages_left_out: 0,
+            broken: None,
             layout: layout.clone(),
         })
     }
@@ -186,37 +191,39 @@ impl ResultFile {
             return Ok(());
         }
         let done = self.writer.write(&mut self.waiting);
-        if done.is_err() {
-            // Their statuses were written only for complete rows; the rest are as if they had not come.
+        let bytes = self.waiting.len() * self.layout.npt() * size_of::<f64>();
+        let done = done.map_err(|e| OutputError::from_io(&self.path, "writing patterns", bytes as u64, e));
+        if let Err(e) = &done {
+            self.broken.get_or_insert_with(|| e.to_string());
             for row in &self.waiting {
                 self.statuses[row.row] = FrameStatus::Pending;
             }
         }
-        let bytes = self.waiting.len() * self.layout.npt() * size_of::<f64>();
         self.waiting.clear();
-        done.map_err(|e| OutputError::from_io(&self.path, "writing patterns", bytes as u64, e))
+        done
     }
 
     /// Writes what is buffered, fills the rows that no frame came for with NaN, stores the messages of bad frames, and
-    /// marks how the run ended.
+    /// marks how the run ended. A run that lost patterns to a failing disk has `failed`, whatever `ending` says.
     ///
     /// # Errors
-    /// The first thing that failed. What can still be written after it is written, the status last.
+    /// The first thing that fails here. What can still be written after it is written, the status last.
     pub fn finish(mut self, ending: &Ending) -> Result<Written, OutputError> {
         let flushed = self.flush();
-        let filled = match (&flushed, ending) {
-            // A disk that has failed once is not asked for gigabytes of NaN.
-            (Ok(()), _) => self.fill_pending(),
-            (Err(_), _) => Ok(()),
-        };
+        // A disk that has failed once is not asked for gigabytes of NaN.
+        let filled = if self.broken.is_none() { self.fill_pending() } else { Ok(()) };
         let listed = self.list_bad_frames();
-        let failed = [&flushed, &filled, &listed].into_iter().find_map(|done| done.as_ref().err());
-        let ending = match (failed, ending) {
-            (Some(e), Ending::Complete | Ending::Interrupted) => Ending::Failed(e.to_string()),
+        let sent = self.send_to_server();
+        let reason = self.broken.take().or_else(|| {
+            let failed = [&filled, &listed, &sent].into_iter().find_map(|done| done.as_ref().err());
+            failed.map(ToString::to_string)
+        });
+        let ending = match (reason, ending) {
+            (Some(reason), Ending::Complete | Ending::Interrupted) => Ending::Failed(reason),
             _ => ending.clone(),
         };
         let marked = self.mark(&ending);
-        flushed.and(filled).and(listed).and(marked)?;
+        flushed.and(filled).and(listed).and(sent).and(marked)?;
         let count = |status| self.statuses.iter().filter(|&&s| s == status).count();
         let (good, pending) = (count(FrameStatus::Good), count(FrameStatus::Pending));
         let bytes = self.writer.file.metadata().map_or(0, |m| m.len());
@@ -276,6 +283,16 @@ impl ResultFile {
             action: "listing bad frames",
             cause,
         })
+    }
+
+    /// Network file systems keep what is written and send it when a descriptor is closed: only then do they say that
+    /// the server's disk is full. So a twin of ours is closed, and its answer heard. On a local disk this does nothing.
+    fn send_to_server(&self) -> Result<(), OutputError> {
+        let closed = self.writer.file.try_clone().and_then(|twin| {
+            // SAFETY: the descriptor is the twin's own and is given up here; nobody else knows it.
+            unsafe { rustix::io::try_close(twin.into_raw_fd()) }.map_err(io::Error::from)
+        });
+        closed.map_err(|e| OutputError::from_io(&self.path, "sending the file to its server", 0, e))
     }
 
     fn mark(&self, ending: &Ending) -> Result<(), OutputError> {

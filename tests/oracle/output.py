@@ -1,6 +1,6 @@
 """What h5py, silx and pyFAI's map viewer see in the files that tests/output.rs writes.
 
-usage: output.py CHECK FILE [ARGUMENT…]
+usage: output.py CHECK FILE [ARGUMENT…] [+ CHECK FILE …]
 
 Frame n of a test file has intensity 1000·n + bin, and every other number is a multiple of it (see `pattern` there).
 Exits with a traceback when something is not as it should be.
@@ -208,4 +208,11 @@ def stack(path, dtype, gzip):
 
 
 if __name__ == "__main__":
-    globals()[sys.argv[1]](*sys.argv[2:])
+    checks = [[]]
+    for argument in sys.argv[1:]:
+        if argument == "+":
+            checks.append([])
+        else:
+            checks[-1].append(argument)
+    for check, *arguments in checks:
+        globals()[check](*arguments)
