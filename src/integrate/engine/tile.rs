@@ -56,9 +56,23 @@ struct Tile {
 /// The entries of one tile.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct TileView<'a> {
-    pub(super) packs: &'a [Pack],
-    pub(super) places: &'a [Places],
-    pub(super) weights: &'a [Weights],
+    packs: &'a [Pack],
+    places: &'a [Places],
+    weights: &'a [Weights],
+}
+
+impl<'a> TileView<'a> {
+    /// Each pack with its rows.
+    #[inline(always)]
+    pub(super) fn packs(self) -> impl Iterator<Item = (&'a Pack, &'a [Places], &'a [Weights])> {
+        let TileView { packs, mut places, mut weights } = self;
+        packs.iter().map(move |pack| {
+            let (these_places, later_places) = places.split_at(pack.rows as usize);
+            let (these_weights, later_weights) = weights.split_at(pack.rows as usize);
+            (places, weights) = (later_places, later_weights);
+            (pack, these_places, these_weights)
+        })
+    }
 }
 
 /// A sparse matrix in tiles.
