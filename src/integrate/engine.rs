@@ -291,9 +291,16 @@ impl Engine {
         let mut raw = [T::default(); RUN];
         for tile in 0..self.tiles.len() {
             let pixels = self.tiles.pixels(tile);
-            for first in pixels.clone().step_by(RUN) {
+            let (runs, parts) = (pixels.clone().step_by(RUN), pixels.len().div_ceil(RUN) * frames.len());
+            let mut part = 0;
+            for first in runs {
                 let raw = &mut raw[..RUN.min(pixels.end - first)];
                 for (at, lane) in lanes.iter_mut().enumerate() {
+                    // A lone frame waits for the matrix's bytes whatever is asked early; a group has time to hide that.
+                    if frames.len() > 1 {
+                        self.tiles.prefetch(tile, part, parts);
+                    }
+                    part += 1;
                     if lane.next(raw) {
                         self.prepare.run(self.simd, first, raw, scratch.lane(at, raw.len()));
                     }
