@@ -4,5 +4,6 @@ mod codec;
 mod engine;
 mod geometry;
 mod integrate;
+mod listing;
 mod output;
 mod simulate;
