@@ -126,7 +126,8 @@ fn frame(id: usize, codec: Codec, pixel: PixelType, bytes: &[u8]) -> Frame {
     let payload = 5..5 + bytes.len();
     slot.memory_mut().bytes_mut()[payload.clone()].copy_from_slice(bytes);
     let encoding = Encoding { codec, pixel, shape: SHAPE };
-    Frame { id: FrameId(id), encoding, slot, payload, header: FrameHeader::default() }
+    let origin = Path::new("frame").into();
+    Frame { id: FrameId(id), origin, encoding, slot, payload, header: FrameHeader::default() }
 }
 
 fn packed<T: Pixel>(id: usize, pixels: &[T]) -> Frame {
