@@ -3,5 +3,6 @@ mod cbf;
 mod codec;
 mod geometry;
 mod integrate;
+mod listing;
 mod output;
 mod simulate;

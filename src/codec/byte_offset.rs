@@ -18,7 +18,15 @@
 //! [`decode`] are fast and equal to it bit for bit, errors included. Format: CBFlib manual, "byte-offset compression"
 //! (H. Powell, IUCr imgCIF dictionary `_array_structure.compression_type`).
 
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+#[cfg(target_arch = "x86_64")]
+mod block;
+
 use crate::codec::Pixel;
+use crate::frame::{BadFrame, FrameId, FrameStatus, Shape};
 
 /// Why packed bytes are not the image that they were said to be.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -37,6 +45,21 @@ pub enum DecodeError {
         /// How many.
         bytes_left: usize,
     },
+}
+
+impl DecodeError {
+    /// The same as data: the frame that cannot be reduced.
+    pub fn bad_frame(&self, id: FrameId, shape: Shape) -> BadFrame {
+        let (status, place) = match *self {
+            DecodeError::Truncated { pixel, .. } => {
+                let place =
+                    format!("row {}, column {}", pixel / shape.fast.max(1), pixel % shape.fast.max(1));
+                (FrameStatus::Truncated, place)
+            }
+            DecodeError::Overlong { .. } => (FrameStatus::Overlong, "end of the image".to_owned()),
+        };
+        BadFrame { id, status, message: format!("{place} of {shape} pixels: {self}: the data are damaged") }
+    }
 }
 
 /// Unpacks an image one code at a time: simple, safe and checked. What it says is the law.
@@ -60,6 +83,49 @@ pub fn decode<T: Pixel>(packed: &[u8], pixels: &mut [T]) -> Result<(), DecodeErr
     decoder.finish()
 }
 
+/// Instructions that a decoder works with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Simd {
+    /// One code at a time; any CPU.
+    Scalar,
+    /// 8 codes at a time.
+    Avx2,
+    /// 16 codes at a time.
+    Avx512,
+}
+
+impl Simd {
+    /// Every set of instructions, slowest first.
+    pub const ALL: [Simd; 3] = [Simd::Scalar, Simd::Avx2, Simd::Avx512];
+
+    /// Whether this CPU has them.
+    pub fn is_available(self) -> bool {
+        match self {
+            Simd::Scalar => true,
+            #[cfg(target_arch = "x86_64")]
+            Simd::Avx2 => {
+                is_x86_feature_detected!("avx2")
+                    && is_x86_feature_detected!("bmi1")
+                    && is_x86_feature_detected!("popcnt")
+            }
+            #[cfg(target_arch = "x86_64")]
+            Simd::Avx512 => {
+                Simd::Avx2.is_available()
+                    && is_x86_feature_detected!("avx512f")
+                    && is_x86_feature_detected!("avx512bw")
+                    && is_x86_feature_detected!("avx512vl")
+            }
+            #[cfg(not(target_arch = "x86_64"))]
+            _ => false,
+        }
+    }
+
+    /// The fastest that this CPU has.
+    pub fn best() -> Simd {
+        Simd::ALL.into_iter().rev().find(|simd| simd.is_available()).unwrap_or(Simd::Scalar)
+    }
+}
+
 /// Unpacks an image a run of pixels at a time, so that the caller can use them while they are in cache.
 ///
 /// All runs of an image have the same pixel type.
@@ -67,21 +133,38 @@ pub fn decode<T: Pixel>(packed: &[u8], pixels: &mut [T]) -> Result<(), DecodeErr
 pub struct Decoder<'a> {
     packed: &'a [u8],
     at: At,
+    simd: Simd,
 }
 
 impl<'a> Decoder<'a> {
     /// Starts at the first pixel of `packed`.
     pub fn new(packed: &'a [u8]) -> Self {
-        Decoder { packed, at: At::default() }
+        Decoder { packed, at: At::default(), simd: Simd::best() }
+    }
+
+    /// Like [`Decoder::new`], with other instructions than the best; `Scalar` where the CPU lacks them.
+    pub fn with_simd(packed: &'a [u8], simd: Simd) -> Self {
+        let simd = if simd.is_available() { simd } else { Simd::Scalar };
+        Decoder { packed, at: At::default(), simd }
     }
 
     /// Fills `out` with the next pixels.
     ///
     /// # Errors
     /// [`DecodeError::Truncated`] when the bytes end before `out` is full; what comes before that pixel is filled.
-    #[inline]
     pub fn next<T: Pixel>(&mut self, out: &mut [T]) -> Result<(), DecodeError> {
-        self.at.unpack(self.packed, out)
+        let done = match self.simd {
+            Simd::Scalar => 0,
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: the constructors checked that this CPU has the instructions.
+            Simd::Avx2 => unsafe { avx2::unpack_blocks(&mut self.at, self.packed, out) },
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: as above.
+            Simd::Avx512 => unsafe { avx512::unpack_blocks(&mut self.at, self.packed, out) },
+            #[cfg(not(target_arch = "x86_64"))]
+            _ => 0,
+        };
+        self.at.unpack(self.packed, &mut out[done..])
     }
 
     /// Says that the image ends here.
