@@ -1,7 +1,8 @@
 //! `xrdct simulate`: what was typed, and what it means for [`crate::simulate`].
 //!
-//! Defaults make frames like those of a high-energy beamline: a Pilatus CdTe 2M half a metre behind LaB6 at 70 keV. With `--phantom`
-//! they make an XRD-CT scan that is small enough for a laptop: a Pilatus 100k, 30 rotations, 31 translations.
+//! Defaults make frames like those of a high-energy beamline: a Pilatus CdTe 2M half a metre behind LaB6 at
+//! 70 keV. With `--phantom` they make an XRD-CT scan that is small enough for a laptop: a Pilatus 100k, 30
+//! rotations, 31 translations.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -25,13 +26,14 @@ const ENERGY: f64 = 70.0;
 /// A detector this many times wider than high is put beside the beam, not around it.
 const WIDE: usize = 2;
 
-/// With `--strong`, peaks are this many times higher: a powder in a focused beam, where a tenth of the pixels needs long codes.
-const STRONG: f64 = 30.0;
+/// With `--strong`, peaks are this many times higher: one pixel in thirteen of a Pilatus CdTe 2M then needs a
+/// 3-byte code.
+const STRONG: f64 = 10.0;
 
 /// Make frames: powder rings on any known detector, or an XRD-CT scan of a phantom.
 ///
-/// Frames are CBF files with mini-CBF headers and MD5, as DECTRIS detectors write them; the PONI file that belongs to them is written
-/// beside them. The same options always give the same files.
+/// Frames are CBF files with mini-CBF headers and MD5, as DECTRIS detectors write them; the PONI file that
+/// belongs to them is written beside them. The same options always give the same files.
 #[derive(Debug, Clone, Args)]
 pub struct SimulateArgs {
     /// Folder for the frames; made when it does not exist
@@ -59,11 +61,11 @@ pub struct SimulateArgs {
     pub seed: u64,
 
     /// Threads to use [default: all cores]; the files are the same for any number
-    #[arg(long, value_name = "N")]
-    pub threads: Option<usize>,
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub threads: Option<u16>,
 
-    /// Detector, by its pyFAI name, such as PilatusCdTe2M, Pilatus300k or Eiger2_4M; "Detector" takes --shape and --pixel-size
-    /// [default: PilatusCdTe2M; for a phantom Pilatus100k]
+    /// Detector, by its pyFAI name, such as PilatusCdTe2M, Pilatus300k or Eiger2_4M; "Detector" takes --shape
+    /// and --pixel-size [default: PilatusCdTe2M; for a phantom Pilatus100k]
     #[arg(long, value_name = "NAME", help_heading = "Geometry", conflicts_with = "poni")]
     pub detector: Option<String>,
 
@@ -83,8 +85,8 @@ pub struct SimulateArgs {
     #[arg(long, value_name = "M", help_heading = "Geometry", conflicts_with = "poni")]
     pub distance: Option<f64>,
 
-    /// Where the beam hits the detector, in pixels from its corner: column and row [default: the middle; for a detector much
-    /// wider than high near its left edge]
+    /// Where the beam hits the detector, in pixels from its corner: column and row [default: the middle; for
+    /// a detector much wider than high near its left edge]
     #[arg(
         long,
         num_args = 2,
@@ -108,8 +110,15 @@ pub struct SimulateArgs {
     #[arg(short, long, value_name = "NAME", value_delimiter = ',', help_heading = "Sample")]
     pub calibrant: Vec<String>,
 
-    /// A ring of your own: its position and, after a colon, its strength (1 if not given), such as 3.1356:100; may be repeated
-    #[arg(long, value_name = "RING", value_delimiter = ',', help_heading = "Sample", conflicts_with = "phantom")]
+    /// A ring of your own: its position and, after a colon, its strength (1 if not given), such as
+    /// 3.1356:100; may be repeated
+    #[arg(
+        long,
+        value_name = "RING",
+        value_delimiter = ',',
+        help_heading = "Sample",
+        conflicts_with = "phantom"
+    )]
     pub ring: Vec<String>,
 
     /// What the positions of rings are
@@ -124,11 +133,11 @@ pub struct SimulateArgs {
     #[arg(long, value_name = "ETA", default_value_t = 0.3, help_heading = "Sample")]
     pub eta: f64,
 
-    /// Counts at the top of the highest ring
-    #[arg(long, value_name = "COUNTS", default_value_t = 400.0, help_heading = "Counting")]
+    /// Counts at the top of the highest ring; in a phantom, of a phase as thick as the capillary
+    #[arg(long, value_name = "COUNTS", default_value_t = 800.0, help_heading = "Counting")]
     pub peak: f64,
 
-    /// Thirty times stronger rings, for frames that compress badly
+    /// Ten times stronger rings, for frames that compress badly
     #[arg(long, help_heading = "Counting")]
     pub strong: bool,
 
@@ -141,7 +150,13 @@ pub struct SimulateArgs {
     pub no_noise: bool,
 
     /// Polarisation of the beam: 1 is horizontal, 0 none, -1 vertical
-    #[arg(long, value_name = "F", default_value_t = 0.99, allow_negative_numbers = true, help_heading = "Counting")]
+    #[arg(
+        long,
+        value_name = "F",
+        default_value_t = 0.99,
+        allow_negative_numbers = true,
+        help_heading = "Counting"
+    )]
     pub polarization: f64,
 
     /// Time from one frame to the next, seconds (for the headers)
@@ -193,7 +208,13 @@ pub struct SimulateArgs {
     pub zigzag: bool,
 
     /// Put the rotation axis this many translation steps off the middle
-    #[arg(long, value_name = "STEPS", default_value_t = 0.0, allow_negative_numbers = true, help_heading = "Phantom")]
+    #[arg(
+        long,
+        value_name = "STEPS",
+        default_value_t = 0.0,
+        allow_negative_numbers = true,
+        help_heading = "Phantom"
+    )]
     pub axis_offset: f64,
 }
 
@@ -223,7 +244,8 @@ pub enum SlowAxis {
 /// Makes the frames and says what was written.
 ///
 /// # Errors
-/// An unknown detector or substance, a PONI file that cannot be read, a setting out of range, files that exist or cannot be written.
+/// An unknown detector or substance, a PONI file that cannot be read, a setting out of range, files that exist or
+/// cannot be written.
 pub fn run(args: &SimulateArgs) -> anyhow::Result<Summary> {
     let request = request(args)?;
     let frames = match &request.sample {
@@ -240,9 +262,9 @@ pub fn run(args: &SimulateArgs) -> anyhow::Result<Summary> {
     let summary = match args.threads {
         None => work(),
         Some(threads) => rayon::ThreadPoolBuilder::new()
-            .num_threads(threads)
+            .num_threads(threads.into())
             .build()
-            .map_err(|error| SimulateError::Threads { threads, cause: error.to_string() })?
+            .map_err(|error| SimulateError::Threads { threads: threads.into(), cause: error.to_string() })?
             .install(work),
     };
     bar.finish_and_clear();
@@ -341,7 +363,8 @@ fn geometry(args: &SimulateArgs) -> anyhow::Result<Poni> {
         poni.wavelength = given.map(|angstrom| angstrom * 1e-10).or(poni.wavelength);
         return Ok(poni);
     }
-    let (default_name, default_distance) = if args.phantom { ("Pilatus100k", 0.3) } else { ("PilatusCdTe2M", 0.5) };
+    let (default_name, default_distance) =
+        if args.phantom { ("Pilatus100k", 0.3) } else { ("PilatusCdTe2M", 0.5) };
     let name = args.detector.as_deref().unwrap_or(default_name);
     let shape = args.shape.as_deref().map(|s| Shape { slow: s[0], fast: s[1] });
     let pixel = args.pixel_size * 1e-6;
@@ -373,5 +396,67 @@ fn geometry(args: &SimulateArgs) -> anyhow::Result<Poni> {
         rot3: 0.0,
         wavelength: Some(given.unwrap_or(HC_KEV_ANGSTROM / ENERGY) * 1e-10),
         detector,
+        version: 2.1,
+        notes: Vec::new(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Debug, Parser)]
+    struct Typed {
+        #[command(flatten)]
+        args: SimulateArgs,
+    }
+
+    fn typed(line: &str) -> anyhow::Result<Request> {
+        let words = ["simulate", "-o", "out"].into_iter().chain(line.split_whitespace());
+        request(&Typed::try_parse_from(words)?.args)
+    }
+
+    #[test]
+    fn nothing_but_a_folder_makes_lab6_on_a_pilatus() {
+        let request = typed("").unwrap();
+        assert_eq!(request.poni.detector.name, "PilatusCdTe2M");
+        let rings = Vec::new();
+        assert_eq!(request.sample, Sample::Powder { substances: vec![Substance::LaB6], rings, frames: 10 });
+        assert_eq!(request.bad_pixels, 247);
+        assert!(request.noise && request.shape.is_none());
+    }
+
+    #[test]
+    fn a_phantom_is_a_scan_of_three_phases() {
+        let request = typed("--phantom --slow-axis translation --zigzag --axis-offset -1.5").unwrap();
+        assert_eq!(request.poni.detector.name, "Pilatus100k");
+        let Sample::Phantom { substances, scan, order } = request.sample else { panic!("no phantom") };
+        assert_eq!(substances.len(), 3);
+        assert_eq!((scan.rotations, scan.translations, scan.axis_offset), (30, 31, -1.5));
+        assert_eq!(order, Order { rotation_fast: true, zigzag: true });
+    }
+
+    #[test]
+    fn rings_are_read_in_every_unit() {
+        let d = |line: &str| match typed(line).unwrap().sample {
+            Sample::Powder { rings, .. } => rings.iter().map(|ring| ring.d).collect::<Vec<_>>(),
+            Sample::Phantom { .. } => Vec::new(),
+        };
+        assert_eq!(d("--ring 3.1356:100,1.92"), [3.1356, 1.92]);
+        assert!((d("--ring 20 --ring-unit q_nm^-1")[0] - std::f64::consts::PI).abs() < 1e-12);
+        assert!((d("--ring 60 --ring-unit 2th_deg --wavelength 2")[0] - 2.0).abs() < 1e-12);
+    }
+
+    #[test]
+    fn nonsense_is_refused_with_a_hint() {
+        let message = |line: &str| typed(line).unwrap_err().to_string();
+        assert!(message("--detector Pilatus9Z").contains("names are pyFAI's"));
+        assert!(message("--calibrant Fe").contains("choose from LaB6, CeO2"));
+        assert!(message("--ring 3:x").contains("POSITION:STRENGTH"));
+        assert!(message("--ring -3").contains("unexpected argument"));
+        assert!(message("--energy 0").contains("above zero"));
+        assert!(message("--phantom -n 5").contains("cannot be used with"));
+        assert!(message("--threads 0").contains("1..=1024"));
+    }
 }

@@ -1,8 +1,9 @@
 //! Writes frames as DECTRIS detectors do: mini-CBF, byte-offset compressed.
 //!
-//! The layout was read off real Pilatus frames: CRLF lines, the `# …` header of convention PILATUS_1.2, a MIME-like binary header,
-//! the bytes 0C 1A 04 D5, the packed image, 4095 zeros, the closing boundary and `;`. Content-MD5 is that of the packed image.
-//! Every key that DECTRIS documents for mini-CBF is written, with values that belong to the simulated experiment.
+//! The layout was read off real Pilatus frames: CRLF lines, the `# …` header of convention PILATUS_1.2, a
+//! MIME-like binary header, the bytes 0C 1A 04 D5, the packed image, 4095 zeros, the closing boundary and
+//! `;`. Content-MD5 is that of the packed image. Every key that DECTRIS documents for mini-CBF is written,
+//! with values that belong to the simulated experiment.
 
 use std::fmt::Write as _;
 
@@ -84,7 +85,8 @@ pub fn file(instrument: &Instrument, moment: &Moment, shape: Shape, pixels: &[i3
 
 /// Lines up to the end of the mini-CBF header.
 fn header(instrument: &Instrument, moment: &Moment) -> String {
-    let Instrument { detector, sensor, thickness, pixel: [height, width], beam: [beam_x, beam_y], .. } = instrument;
+    let Instrument { detector, sensor, thickness, pixel: [height, width], beam: [beam_x, beam_y], .. } =
+        instrument;
     let energy = crate::simulate::HC_KEV_ANGSTROM / instrument.wavelength * 1000.0;
     let lines = [
         format!("# Detector: {detector}"),

@@ -1,12 +1,14 @@
 //! Powder lines of known substances, computed from their crystal structures.
 //!
-//! A [`Substance`] is a cell and the atoms in it. Every line follows from that: its spacing from the cell, its strength from the
-//! structure factor F(hkl), its multiplicity from how many (hkl) share the spacing. Extinction needs no rules of its own: a
-//! reflection that a screw axis, a glide plane or a centring forbids has F = 0.
+//! A [`Substance`] is a cell and the atoms in it. Every line follows from that: its spacing from the cell,
+//! its strength from the structure factor F(hkl), its multiplicity from how many (hkl) share the spacing.
+//! Extinction needs no rules of its own: a reflection that a screw axis, a glide plane or a centring forbids
+//! has F = 0.
 //!
-//! Cells are those of the NIST certificates where there is one (named beside each), so that a simulated LaB6 frame calibrates a
-//! detector as the real powder does. Strengths are kinematic: neutral-atom form factors, one temperature factor for all, no texture,
-//! no absorption. They are good enough to look right and are no reference values.
+//! Cells are those of the NIST certificates where there is one (named beside each), so that a simulated LaB6
+//! frame calibrates a detector as the real powder does. Strengths are kinematic: neutral-atom form factors,
+//! one temperature factor for all, no texture, no absorption. They are good enough to look right and are no
+//! reference values.
 
 use std::f64::consts::PI;
 
@@ -19,7 +21,8 @@ const FORBIDDEN: f64 = 1e-9;
 /// Two spacings closer than this (relative, in 1/d²) are the same line.
 const SAME_LINE: f64 = 1e-9;
 
-/// Neutral-atom form factor as four Gaussians and a constant: International Tables for Crystallography, vol. C, table 6.1.1.4.
+/// Neutral-atom form factor as four Gaussians and a constant: International Tables for Crystallography, vol.
+/// C, table 6.1.1.4.
 #[derive(Debug)]
 struct Element {
     a: [f64; 4],
@@ -136,8 +139,8 @@ pub struct Line {
     pub hkl: [i32; 3],
     /// Number of reflections that share the spacing.
     pub multiplicity: usize,
-    /// Σ |F|² of those reflections with their temperature factor, over the squared volume of the cell: what a unit volume of
-    /// powder scatters into the whole line before the Lorentz factor. Electrons² Å⁻⁶.
+    /// Σ |F|² of those reflections with their temperature factor, over the squared volume of the cell: what a
+    /// unit volume of powder scatters into the whole line before the Lorentz factor. Electrons² Å⁻⁶.
     pub strength: f64,
 }
 
@@ -220,7 +223,8 @@ impl Substance {
         }
     }
 
-    /// Its atoms; positions from the usual refinements of each structure. Empty for silver behenate (see [`Self::lines`]).
+    /// Its atoms; positions from the usual refinements of each structure. Empty for silver behenate (see
+    /// [`Self::lines`]).
     fn atoms(self) -> Vec<Atom> {
         match self {
             Substance::LaB6 => lab6(),
@@ -247,8 +251,8 @@ impl Substance {
 
     /// All lines with a spacing of `d_min`, Å, or more, from the largest spacing down.
     ///
-    /// Silver behenate is given as layers: its orders (0 0 l) fall off as 1/l², which leaves the first ten or so visible, as in
-    /// real patterns.
+    /// Silver behenate is given as layers: its orders (0 0 l) fall off as 1/l², which leaves the first ten or
+    /// so visible, as in real patterns.
     pub fn lines(self, d_min: f64) -> Vec<Line> {
         let cell = self.cell();
         let atoms = self.atoms();

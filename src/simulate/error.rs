@@ -16,6 +16,14 @@ pub enum SimulateError {
         /// What the system said.
         source: io::Error,
     },
+    /// The frames' prefix is no beginning of a file name.
+    #[error(
+        "'{prefix}' cannot begin the names of files: give a --prefix without slashes, and --output for the folder"
+    )]
+    Prefix {
+        /// The prefix.
+        prefix: String,
+    },
     /// A file that would be written exists.
     #[error(
         "{} exists already{}; choose another folder or prefix, or overwrite with --overwrite",

@@ -1,9 +1,11 @@
-//! What one piece of sample scatters, as a function of the scattering angle 2θ: a powder's peaks, or smooth scattering.
+//! What one piece of sample scatters, as a function of the scattering angle 2θ: a powder's peaks, or smooth
+//! scattering.
 //!
-//! A [`Pattern1d`] is a table over 2θ of the intensity per solid angle, read by linear interpolation. A powder puts a line's strength
-//! on a ring that grows with the angle, so its intensity per solid angle carries the Lorentz factor 1 / (sin θ · sin 2θ)
-//! (Warren, *X-ray Diffraction*, ch. 4). Polarisation and the solid angle of a pixel belong to the detector image and are applied
-//! there. Peaks are pseudo-Voigt functions whose width holds everything: beam, sample size and the pixel itself.
+//! A [`Pattern1d`] is a table over 2θ of the intensity per solid angle, read by linear interpolation. A
+//! powder puts a line's strength on a ring that grows with the angle, so its intensity per solid angle
+//! carries the Lorentz factor 1 / (sin θ · sin 2θ) (Warren, *X-ray Diffraction*, ch. 4). Polarisation and the
+//! solid angle of a pixel belong to the detector image and are applied there. Peaks are pseudo-Voigt
+//! functions whose width holds everything: beam, sample size and the pixel itself.
 //!
 //! Powder patterns are scaled so that their highest peak is 1, smooth ones so that their maximum is 1.
 
@@ -11,7 +13,8 @@ use std::f64::consts::{LN_2, PI};
 
 use super::crystal::Substance;
 
-/// Points of the table in one full width at half maximum: linear interpolation is then good to 0.1 % of a peak.
+/// Points of the table in one full width at half maximum: linear interpolation is then good to 0.1 % of a
+/// peak.
 const POINTS_PER_WIDTH: f64 = 40.0;
 
 /// A peak is followed this many widths to each side; its Lorentzian part has then fallen below 1e-4.
@@ -58,7 +61,8 @@ impl Ring {
     }
 }
 
-/// The rings of a substance below the angle `two_theta_max`, rad, at `wavelength`, Å; areas carry the Lorentz factor.
+/// The rings of a substance below the angle `two_theta_max`, rad, at `wavelength`, Å; areas carry the Lorentz
+/// factor.
 pub fn rings_of(substance: Substance, wavelength: f64, two_theta_max: f64) -> Vec<Ring> {
     let d_min = wavelength / (2.0 * (two_theta_max / 2.0).min(PI / 2.0).sin());
     let with_area = |line: super::crystal::Line| {
@@ -77,8 +81,8 @@ pub struct Pattern1d {
 }
 
 impl Pattern1d {
-    /// A powder pattern from 0 to `two_theta_max`, rad; its highest peak is 1. Rings that do not diffract at `wavelength`, Å, are left
-    /// out; without any ring the pattern is 0.
+    /// A powder pattern from 0 to `two_theta_max`, rad; its highest peak is 1. Rings that do not diffract at
+    /// `wavelength`, Å, are left out; without any ring the pattern is 0.
     pub fn powder(rings: &[Ring], shape: PeakShape, wavelength: f64, two_theta_max: f64) -> Pattern1d {
         let step = shape.fwhm / POINTS_PER_WIDTH;
         let points = (two_theta_max / step).ceil() as usize + 2;
@@ -94,7 +98,8 @@ impl Pattern1d {
         Pattern1d::scaled(step, sums)
     }
 
-    /// Smooth scattering from 0 to `two_theta_max`, rad: `intensity` is asked at many q, nm⁻¹. Its maximum becomes 1.
+    /// Smooth scattering from 0 to `two_theta_max`, rad: `intensity` is asked at many q, nm⁻¹. Its maximum
+    /// becomes 1.
     pub fn smooth(intensity: impl Fn(f64) -> f64, wavelength: f64, two_theta_max: f64) -> Pattern1d {
         const POINTS: usize = 4096;
         let step = two_theta_max / (POINTS - 2) as f64;
@@ -123,8 +128,8 @@ pub fn air(q: f64) -> f64 {
     0.25 + 0.75 * (-q / 12.0).exp()
 }
 
-/// Scattering of an amorphous solid at q, nm⁻¹: silica glass, with its first sharp diffraction peak at 15.2 nm⁻¹ (4.1 Å) and the
-/// broad second and third maxima near 29 and 52 nm⁻¹.
+/// Scattering of an amorphous solid at q, nm⁻¹: silica glass, with its first sharp diffraction peak at 15.2
+/// nm⁻¹ (4.1 Å) and the broad second and third maxima near 29 and 52 nm⁻¹.
 pub fn glass(q: f64) -> f64 {
     let bump = |centre: f64, width: f64| (-((q - centre) / width).powi(2)).exp();
     0.08 + bump(15.2, 4.0) + 0.18 * bump(29.0, 6.0) + 0.22 * bump(52.0, 9.0)

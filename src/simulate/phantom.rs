@@ -1,15 +1,18 @@
-//! A sample whose truth is known: grains of several phases in a glass capillary, and what a pencil beam sees of it.
+//! A sample whose truth is known: grains of several phases in a glass capillary, and what a pencil beam sees
+//! of it.
 //!
-//! **Sample frame.** x points right, y up, origin on the rotation axis, looking along the axis against its direction: angles count
-//! counter-clockwise. Maps are `map[row, column]` with `x[column]` and `y[row]` both ascending: row 0 is the **lowest** row.
+//! **Sample frame.** x points right, y up, origin on the rotation axis, looking along the axis against its
+//! direction: angles count counter-clockwise. Maps are `map[row, column]` with `x[column]` and `y[row]` both
+//! ascending: row 0 is the **lowest** row.
 //!
-//! **Scan.** The sample is rotated by ω counter-clockwise and the beam runs along laboratory y, at the position t along laboratory x.
-//! A ray collects what lies on x·cos ω − y·sin ω = t − c, where c is the position of the rotation axis (0 unless set). The sinogram is
-//! the length of phase on that ray, averaged over the width of the beam, which is one translation step: strips tile the sample, and
-//! for every ω the sum of a sinogram's row times the step is the area of the phase.
+//! **Scan.** The sample is rotated by ω counter-clockwise and the beam runs along laboratory y, at the
+//! position t along laboratory x. A ray collects what lies on x·cos ω − y·sin ω = t − c, where c is the
+//! position of the rotation axis (0 unless set). The sinogram is the length of phase on that ray, averaged
+//! over the width of the beam, which is one translation step: strips tile the sample, and for every ω the sum
+//! of a sinogram's row times the step is the area of the phase.
 //!
-//! Maps and sinograms are made from the same fine points, so that this rule holds to rounding. What is ignored: absorption in the
-//! sample and scattering more than once.
+//! Maps and sinograms are made from the same fine points, so that this rule holds to rounding. What is
+//! ignored: absorption in the sample and scattering more than once.
 
 use rayon::prelude::*;
 
@@ -57,7 +60,8 @@ impl Region {
 /// What fills a region: number of the phase and how much of the volume it takes (the rest is void).
 type Filling = (usize, f64, Region);
 
-/// The grains. No two are alike and nothing is symmetric, so that a mirrored or turned picture is seen to be wrong. Later ones lie on top.
+/// The grains. No two are alike and nothing is symmetric, so that a mirrored or turned picture is seen to be
+/// wrong. Later ones lie on top.
 const GRAINS: [Filling; 9] = [
     // The first phase: a large disc at the upper left and two grains.
     (0, 1.0, Region::Ellipse { at: [-0.36, 0.34], a: 0.30, b: 0.30, turn: 0.0 }),
@@ -230,10 +234,10 @@ mod tests {
                 (0..n).map(sum).collect()
             };
             let expected = [
-                along(&|i, j| j * n + i),             // 0°: t = x
-                along(&|i, j| (n - 1 - i) * n + j),   // 90°: t = −y
-                along(&|i, j| j * n + (n - 1 - i)),   // 180°: t = −x
-                along(&|i, j| i * n + j),             // 270°: t = y
+                along(&|i, j| j * n + i),           // 0°: t = x
+                along(&|i, j| (n - 1 - i) * n + j), // 90°: t = −y
+                along(&|i, j| j * n + (n - 1 - i)), // 180°: t = −x
+                along(&|i, j| i * n + j),           // 270°: t = y
             ];
             for (row, expected) in truth.sinogram.chunks(n).zip(expected) {
                 for (a, b) in row.iter().zip(expected) {

@@ -1,12 +1,13 @@
 //! Counting noise: exact Poisson counts, fast, and the same on every machine and for every number of threads.
 //!
-//! Expected counts lie on a fixed ladder of levels, λ = (level / 64)²: steps are even in √λ, so that two neighbouring levels differ
-//! by 1/32 of the standard deviation of a single count, far below anything that a frame can show. Each level up to λ = 1024 has a
-//! table (Walker's alias method) that turns one random number into one count; brighter pixels, few in number, are drawn by rejection.
-//! Counts are thus exactly Poisson around the expected value of their level.
+//! Expected counts lie on a fixed ladder of levels, λ = (level / 64)²: steps are even in √λ, so that two
+//! neighbouring levels differ by 1/32 of the standard deviation of a single count, far below anything that a
+//! frame can show. Each level up to λ = 1024 has a table (Walker's alias method) that turns one random number
+//! into one count; brighter pixels, few in number, are drawn by rejection. Counts are thus exactly Poisson
+//! around the expected value of their level.
 //!
-//! Random numbers come from SplitMix64 (Steele, Lea & Flood, 2014) started from the seed and the frame's number: no frame depends on
-//! another, and which thread makes it does not matter.
+//! Random numbers come from SplitMix64 (Steele, Lea & Flood, 2014) started from the seed and the frame's
+//! number: no frame depends on another, and which thread makes it does not matter.
 
 use rand::RngCore;
 use rand_distr::{Distribution, Poisson};

@@ -1,9 +1,11 @@
-//! What the detector is expected to count: images of every scattering part, gaps, bad, hot and shadowed pixels.
+//! What the detector is expected to count: images of every scattering part, gaps, bad, hot and shadowed
+//! pixels.
 //!
-//! A [`Scene`] is made once: for each part (a powder, the glass, the air) an image of the counts that one unit of it gives, with
-//! polarisation and the solid angle of each pixel in it. A frame is then a sum of those images with the weights of that frame, and
-//! counts drawn around it. Bad pixels read −2, gaps and the wafer joints that the detector's mask holds read −1, as DECTRIS writes
-//! them; hot pixels count by themselves, whatever falls on them.
+//! A [`Scene`] is made once: for each part (a powder, the glass, the air) an image of the counts that one
+//! unit of it gives, with polarisation and the solid angle of each pixel in it. A frame is then a sum of
+//! those images with the weights of that frame, and counts drawn around it. Bad pixels read −2, gaps and the
+//! wafer joints that the detector's mask holds read −1, as DECTRIS writes them; hot pixels count by
+//! themselves, whatever falls on them.
 
 use rayon::prelude::*;
 
@@ -73,7 +75,8 @@ pub struct Scene {
 }
 
 impl Scene {
-    /// Images of `parts`, seen through `view`. Pixels nearer to the beam than `beamstop`, rad in 2θ, lie in shadow.
+    /// Images of `parts`, seen through `view`. Pixels nearer to the beam than `beamstop`, rad in 2θ, lie in
+    /// shadow.
     ///
     /// # Errors
     /// [`SimulateError::Setting`] when there are more defects than pixels.

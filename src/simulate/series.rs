@@ -1,7 +1,7 @@
 //! Writes a series of frames to a folder: names, times, what exists already, all cores.
 //!
-//! Frames are independent: each has its own random stream, so any number of threads writes the same bytes. A worker keeps one set of
-//! buffers (levels, pixels) and makes frame after frame in it.
+//! Frames are independent: each has its own random stream, so any number of threads writes the same bytes. A
+//! worker keeps one set of buffers (levels, pixels) and makes frame after frame in it.
 
 use std::fs::OpenOptions;
 use std::io::{self, Write as _};
@@ -47,11 +47,17 @@ impl Destination {
         self.folder.join(format!("{}.cbf", self.stem(index)))
     }
 
-    /// Makes the folder and sees that nothing is lost: with `frames` frames and the files `beside` them about to be written.
+    /// Makes the folder and sees that nothing is lost: with `frames` frames and the files `beside` them about
+    /// to be written.
     ///
     /// # Errors
-    /// [`SimulateError::Folder`], [`SimulateError::Exists`].
+    /// [`SimulateError::Prefix`], [`SimulateError::Folder`], [`SimulateError::Exists`].
     pub fn prepare(&self, frames: usize, beside: &[&Path]) -> Result<(), SimulateError> {
+        if self.prefix.is_empty()
+            || self.prefix.contains(|c: char| std::path::is_separator(c) || c.is_control())
+        {
+            return Err(SimulateError::Prefix { prefix: self.prefix.clone() });
+        }
         std::fs::create_dir_all(&self.folder)
             .map_err(|source| SimulateError::Folder { path: self.folder.clone(), source })?;
         if self.overwrite {
@@ -67,8 +73,8 @@ impl Destination {
         }
     }
 
-    /// Frames of this prefix in the folder that do not belong to a series of `frames` frames: left from before, and in the way of
-    /// whoever reads the whole folder.
+    /// Frames of this prefix in the folder that do not belong to a series of `frames` frames: left from
+    /// before, and in the way of whoever reads the whole folder.
     pub fn strangers(&self, frames: usize) -> Vec<PathBuf> {
         let Ok(entries) = std::fs::read_dir(&self.folder) else { return Vec::new() };
         let is_stranger = |path: &PathBuf| {
@@ -90,17 +96,21 @@ impl Destination {
     /// # Errors
     /// [`SimulateError::Write`].
     pub fn write(&self, path: &Path, bytes: &[u8]) -> Result<(), SimulateError> {
-        let write = || -> io::Result<()> {
-            let mut options = OpenOptions::new();
-            options.write(true);
-            if self.overwrite {
-                options.create(true).truncate(true);
-            } else {
-                options.create_new(true);
-            }
-            options.open(path)?.write_all(bytes)
-        };
-        write().map_err(|source| SimulateError::Write { path: path.to_path_buf(), source })
+        let failed = |source: io::Error| SimulateError::Write { path: path.to_path_buf(), source };
+        let mut options = OpenOptions::new();
+        options.write(true);
+        if self.overwrite {
+            options.create(true).truncate(true);
+        } else {
+            options.create_new(true);
+        }
+        let mut file = options.open(path).map_err(failed)?;
+        file.write_all(bytes).map_err(|error| {
+            // Half a file is of no use to anybody; that it cannot be removed would be the second error, not
+            // the first.
+            let _ = std::fs::remove_file(path);
+            failed(error)
+        })
     }
 }
 
@@ -131,7 +141,8 @@ struct Workplace {
     pixels: Vec<i32>,
 }
 
-/// Writes one frame a shot and returns how many bytes that made. `done` is called after each frame, from any thread.
+/// Writes one frame a shot and returns how many bytes that made. `done` is called after each frame, from any
+/// thread.
 ///
 /// # Errors
 /// [`SimulateError::Write`] for a frame that could not be written; frames written before it stay.
@@ -191,8 +202,7 @@ mod tests {
     #[test]
     fn names_and_times_count_up() {
         let folder = PathBuf::from("out");
-        let destination =
-            Destination { folder, prefix: "scan".to_owned(), first: 1, overwrite: false };
+        let destination = Destination { folder, prefix: "scan".to_owned(), first: 1, overwrite: false };
         assert_eq!(destination.frame(0), PathBuf::from("out/scan_00001.cbf"));
         assert_eq!(destination.stem(123_455), "scan_123456");
         assert_eq!(date(0, 0.1), "2026-01-01T08:00:00.000");

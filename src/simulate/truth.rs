@@ -1,13 +1,15 @@
 //! Saves what the phantom really is beside its frames: `truth.h5`, a NeXus file.
 //!
 //! ```text
-//! /                      NXroot    default = "phantom"
-//! /phantom               NXentry   default = the first phase; title, program, conventions (text), scan settings as attributes
-//!   /<phase>             NXdata    map (y, x): part of the volume, 0 … 1; x, y in mm, ascending (row 0 is the lowest)
-//!   /<phase>_sinogram    NXdata    sinogram (rotation, translation): length on the ray, mm; rotation in deg, translation in mm
-//!   /<phase>_lines       NXcollection   d (Å), q (nm^-1), two_theta (deg), area; attribute `region`: q limits of a line that no
-//!                                  other phase disturbs, for a picture of this phase
-//!   /frames              NXcollection   rotation (deg), translation (mm), row, column of each frame in the order of the files
+//! /                     NXroot        default = "phantom"
+//! /phantom              NXentry       default = the first phase; title, definition_of_axes (text);
+//!                                     attributes: step, field, diameter, axis, range, wavelength
+//!   /<phase>            NXdata        map (y, x): part of the volume, 0 … 1; x, y in mm,
+//!                                     ascending (row 0 is the lowest)
+//!   /<phase>_sinogram   NXdata        sinogram (rotation, translation): length on the ray, mm
+//!   /<phase>_lines      NXcollection  d (Å), q (nm^-1), two_theta (deg), area; attribute region:
+//!                                     q limits of a line that no other phase disturbs
+//!   /frames             NXcollection  rotation (deg), translation (mm), row, column of each frame
 //! ```
 
 use hdf5::types::VarLenUnicode;

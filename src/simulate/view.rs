@@ -1,8 +1,10 @@
-//! From a geometry to what the scene and the headers need: angles and efficiencies of all pixels, beam centre, plate.
+//! From a geometry to what the scene and the headers need: angles and efficiencies of all pixels, beam
+//! centre, plate.
 
 use super::error::SimulateError;
 use super::scene::View;
 use crate::frame::Shape;
+use crate::geometry::detector::Detector;
 use crate::geometry::poni::Poni;
 use crate::geometry::{correction, position};
 
@@ -27,8 +29,8 @@ pub fn view(poni: &Poni, shape: Option<Shape>, polarization: f64) -> Result<View
     })
 }
 
-/// Where the direct beam meets the detector: column and row in pixels from the corner of the first pixel, and the way from the
-/// sample to there, m.
+/// Where the direct beam meets the detector: column and row in pixels from the corner of the first pixel, and
+/// the way from the sample to there, m.
 ///
 /// The point on the detector that the tilts bring to x = y = 0 (see [`position`] for the rotations).
 pub fn beam(poni: &Poni, shape: Shape) -> ([f64; 2], f64) {
@@ -53,7 +55,9 @@ pub fn beam(poni: &Poni, shape: Shape) -> ([f64; 2], f64) {
 
 /// What DECTRIS writes on the plate of this pyFAI class: `PilatusCdTe2M` is a `PILATUS CdTe 2M`.
 pub fn plate(class: &str) -> String {
-    for (family, plate) in [("Pilatus4", "PILATUS4"), ("Pilatus", "PILATUS"), ("Eiger2", "EIGER2"), ("Eiger", "EIGER")] {
+    for (family, plate) in
+        [("Pilatus4", "PILATUS4"), ("Pilatus", "PILATUS"), ("Eiger2", "EIGER2"), ("Eiger", "EIGER")]
+    {
         if let Some(rest) = class.strip_prefix(family) {
             let (sensor, size) = rest.strip_prefix("CdTe").map_or(("", rest), |size| (" CdTe", size));
             let size = size.trim_start_matches(['_', ' ']).to_ascii_uppercase();
@@ -61,6 +65,19 @@ pub fn plate(class: &str) -> String {
         }
     }
     class.to_owned()
+}
+
+/// Material and thickness, m, of a detector's sensor, as its header names them.
+pub fn sensor(detector: &Detector) -> (String, f64) {
+    let sensor = detector.sensor.as_ref();
+    let material = match sensor.map(|sensor| sensor.material.as_str()) {
+        Some("Si") => "Silicon",
+        Some(material) => material,
+        None if detector.name.contains("CdTe") => "CdTe",
+        None => "Silicon",
+    };
+    let usual = if material == "CdTe" { 1e-3 } else { 320e-6 };
+    (material.to_owned(), sensor.and_then(|sensor| sensor.thickness).unwrap_or(usual))
 }
 
 #[cfg(test)]
