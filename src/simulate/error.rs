@@ -1,0 +1,93 @@
+//! What can go wrong while frames are made: each says where, why, and what to do.
+
+use std::io;
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+/// Why a simulation stopped.
+#[derive(Debug, Error)]
+pub enum SimulateError {
+    /// The output folder cannot be made.
+    #[error("cannot make the folder {}: {source}", path.display())]
+    Folder {
+        /// The folder.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The frames' prefix is no beginning of a file name.
+    #[error(
+        "'{prefix}' cannot begin the names of files: give a --prefix without slashes, and --output for the folder"
+    )]
+    Prefix {
+        /// The prefix.
+        prefix: String,
+    },
+    /// A file that would be written exists.
+    #[error(
+        "{} exists already{}; choose another folder or prefix, or overwrite with --overwrite",
+        path.display(),
+        if *others > 0 { format!(" (and {others} more of the files to be written)") } else { String::new() }
+    )]
+    Exists {
+        /// The first such file.
+        path: PathBuf,
+        /// How many more there are.
+        others: usize,
+    },
+    /// A file cannot be written.
+    #[error("cannot write {}: {source}", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The true maps cannot be written.
+    #[error("cannot write the true maps to {}: {source}", path.display())]
+    Truth {
+        /// The HDF5 file.
+        path: PathBuf,
+        /// What HDF5 said.
+        source: hdf5::Error,
+    },
+    /// The geometry has no wavelength, so rings have no place.
+    #[error("the geometry has no wavelength: add a Wavelength line to the PONI file, or give --energy")]
+    NoWavelength,
+    /// The detector has no fixed size.
+    #[error("the detector '{detector}' has no size of its own: give --shape ROWS COLUMNS")]
+    NoShape {
+        /// Its name.
+        detector: String,
+    },
+    /// A setting is out of its range.
+    #[error("{name} = {value} cannot be used: {why}")]
+    Setting {
+        /// Which setting.
+        name: &'static str,
+        /// What it was.
+        value: f64,
+        /// What it must be.
+        why: &'static str,
+    },
+    /// No ring falls on the detector.
+    #[error(
+        "none of the rings falls on the detector, which sees 2θ from {nearest:.3}° to {furthest:.3}°: \
+         change the distance, the energy or the substance"
+    )]
+    NoRings {
+        /// Smallest angle that a pixel sees, degrees.
+        nearest: f64,
+        /// Largest angle that a pixel sees, degrees.
+        furthest: f64,
+    },
+    /// The worker threads cannot be started.
+    #[error("cannot start {threads} worker threads: {cause}")]
+    Threads {
+        /// How many were asked for.
+        threads: usize,
+        /// What the system said.
+        cause: String,
+    },
+}

@@ -1,0 +1,96 @@
+//! From a geometry to what the scene and the headers need: angles and efficiencies of all pixels, beam
+//! centre, plate.
+
+use super::error::SimulateError;
+use super::scene::View;
+use crate::frame::Shape;
+use crate::geometry::detector::Detector;
+use crate::geometry::poni::Poni;
+use crate::geometry::{correction, position};
+
+/// How the pixels of this geometry see the sample; `shape` is used when the detector has none of its own.
+///
+/// # Errors
+/// [`SimulateError::NoShape`] when neither says how large the detector is.
+pub fn view(poni: &Poni, shape: Option<Shape>, polarization: f64) -> Result<View, SimulateError> {
+    let detector = &poni.detector;
+    let no_shape = || SimulateError::NoShape { detector: detector.name.clone() };
+    let shape = detector.shape.or(shape).filter(|shape| shape.pixels() > 0).ok_or_else(no_shape)?;
+    let mut efficiency = correction::solid_angle(poni, shape);
+    for (value, factor) in efficiency.iter_mut().zip(correction::polarization(poni, shape, polarization)) {
+        *value *= factor;
+    }
+    let mask = detector.mask().filter(|mask| mask.shape == shape);
+    Ok(View {
+        shape,
+        two_theta: position::two_theta(poni, shape),
+        efficiency,
+        gap: mask.map_or_else(|| vec![false; shape.pixels()], |mask| mask.masked),
+    })
+}
+
+/// Where the direct beam meets the detector: column and row in pixels from the corner of the first pixel, and
+/// the way from the sample to there, m.
+///
+/// The point on the detector that the tilts bring to x = y = 0 (see [`position`] for the rotations).
+pub fn beam(poni: &Poni, shape: Shape) -> ([f64; 2], f64) {
+    let (s1, c1) = poni.rot1.sin_cos();
+    let (s2, c2) = poni.rot2.sin_cos();
+    let (s3, c3) = poni.rot3.sin_cos();
+    // Two equations, y = 0 and x = 0: p1·a + p2·b = L·c.
+    let y = [c2 * c3, c3 * s1 * s2 - c1 * s3, c1 * c3 * s2 + s1 * s3];
+    let x = [c2 * s3, c1 * c3 + s1 * s2 * s3, c1 * s2 * s3 - c3 * s1];
+    let determinant = y[0] * x[1] - y[1] * x[0];
+    let p1 = poni.distance * (y[2] * x[1] - y[1] * x[2]) / determinant;
+    let p2 = poni.distance * (y[0] * x[2] - y[2] * x[0]) / determinant;
+    let detector = &poni.detector;
+    let pixels = |metres: f64, pixel: f64, flipped: bool, count: usize| {
+        let place = metres / pixel;
+        if flipped { count as f64 - place } else { place }
+    };
+    let row = pixels(poni.poni1 + p1, detector.pixel1, detector.orientation.flips_slow(), shape.slow);
+    let column = pixels(poni.poni2 + p2, detector.pixel2, detector.orientation.flips_fast(), shape.fast);
+    ([column, row], (p1 * p1 + p2 * p2 + poni.distance * poni.distance).sqrt())
+}
+
+/// What DECTRIS writes on the plate of this pyFAI class: `PilatusCdTe2M` is a `PILATUS CdTe 2M`.
+pub fn plate(class: &str) -> String {
+    for (family, plate) in
+        [("Pilatus4", "PILATUS4"), ("Pilatus", "PILATUS"), ("Eiger2", "EIGER2"), ("Eiger", "EIGER")]
+    {
+        if let Some(rest) = class.strip_prefix(family) {
+            let (sensor, size) = rest.strip_prefix("CdTe").map_or(("", rest), |size| (" CdTe", size));
+            let size = size.trim_start_matches(['_', ' ']).to_ascii_uppercase();
+            return format!("{plate}{sensor} {size}").trim_end().to_owned();
+        }
+    }
+    class.to_owned()
+}
+
+/// Material and thickness, m, of a detector's sensor, as its header names them.
+pub fn sensor(detector: &Detector) -> (String, f64) {
+    let sensor = detector.sensor.as_ref();
+    let material = match sensor.map(|sensor| sensor.material.as_str()) {
+        Some("Si") => "Silicon",
+        Some(material) => material,
+        None if detector.name.contains("CdTe") => "CdTe",
+        None => "Silicon",
+    };
+    let usual = if material == "CdTe" { 1e-3 } else { 320e-6 };
+    (material.to_owned(), sensor.and_then(|sensor| sensor.thickness).unwrap_or(usual))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plates_read_as_on_the_detector() {
+        assert_eq!(plate("PilatusCdTe2M"), "PILATUS CdTe 2M");
+        assert_eq!(plate("Pilatus300k"), "PILATUS 300K");
+        assert_eq!(plate("Pilatus4_2M"), "PILATUS4 2M");
+        assert_eq!(plate("Eiger2CdTe_1MW"), "EIGER2 CdTe 1MW");
+        assert_eq!(plate("Eiger4M"), "EIGER 4M");
+        assert_eq!(plate("Detector"), "Detector");
+    }
+}
