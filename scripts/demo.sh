@@ -11,6 +11,6 @@ step() { printf '\n\033[1m$ %s\033[0m\n' "$*"; "$@"; }
 rm -rf "$folder"
 mkdir -p "$folder"
 step $xrdct simulate --phantom --rotations 30 --translations 31 --output "$folder/scan"
-step $xrdct integrate --poni "$folder/scan/frame.poni" --output "$folder/scan.h5" --slow 30 --fast 31 --npt 500 \
+step $xrdct integrate --poni "$folder/scan/geometry.poni" --output "$folder/scan.h5" --slow 30 --fast 31 --npt 500 \
     --unit q_A^-1 --error-model poisson "$folder/scan"
 step $xrdct info "$folder/scan.h5"

@@ -3,6 +3,7 @@
 //! The truth here is [`naive`]: one frame, one bin, one pixel at a time in `f64`, straight from the formulas. Since the
 //! engine sums in the same order, equality is exact.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use rand::rngs::StdRng;

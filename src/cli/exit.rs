@@ -44,7 +44,15 @@ pub struct Failure {
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:#}", self.error)
+        // Many errors name their cause already; it is said once.
+        let mut said = String::new();
+        for cause in self.error.chain().map(ToString::to_string) {
+            if !said.contains(&cause) {
+                let colon = if said.is_empty() { "" } else { ": " };
+                said.push_str(&format!("{colon}{cause}"));
+            }
+        }
+        f.write_str(&said)
     }
 }
 

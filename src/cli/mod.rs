@@ -12,11 +12,15 @@ mod info;
 mod integrate;
 pub mod plan;
 mod progress;
+mod simulate;
 mod summary;
 
 use args::{ConvertArgs, IntegrateArgs};
-use exit::Exit;
+use exit::{Exit, Failure};
 use info::InfoArgs;
+use simulate::SimulateArgs;
+
+use crate::simulate::SimulateError;
 
 /// X-ray diffraction scans to powder patterns, in real time
 ///
@@ -39,6 +43,7 @@ enum Command {
     Integrate(Box<IntegrateArgs>),
     Convert(ConvertArgs),
     Info(InfoArgs),
+    Simulate(Box<SimulateArgs>),
     /// Shell completions, to stdout
     Completions {
         /// Shell to complete for
@@ -52,6 +57,7 @@ pub fn run(cli: &Cli) -> Exit {
         Command::Integrate(args) => integrate::run(args),
         Command::Convert(args) => convert::run(args),
         Command::Info(args) => info::run(args),
+        Command::Simulate(args) => simulated(args),
         Command::Completions { shell } => {
             clap_complete::generate(*shell, &mut Cli::command(), "xrdct", &mut std::io::stdout());
             Ok(Exit::Success)
@@ -64,6 +70,18 @@ pub fn run(cli: &Cli) -> Exit {
             failure.exit
         }
     }
+}
+
+fn simulated(args: &SimulateArgs) -> Result<Exit, Failure> {
+    let summary = simulate::run(args).map_err(|error| {
+        let exit = match error.downcast_ref::<SimulateError>() {
+            Some(error) if error.is_about_writing() => Exit::Output,
+            _ => Exit::Usage,
+        };
+        Failure { exit, error }
+    })?;
+    print(&format!("{summary}\n"));
+    Ok(Exit::Success)
 }
 
 /// Prints to stdout what a command was asked for; a reader that went away is nobody's error.

@@ -98,6 +98,7 @@ impl Plan {
         let (files, first) = frames(&args)?;
         let encoding = first.encoding;
         let poni = geometry(&args, encoding.shape)?;
+        warnings.extend(poni.notes.iter().map(|note| format!("{}: {note}", path_of(args.poni.as_ref()))));
         let unit: Unit = match &args.unit {
             Some(name) => name.parse().or_exit(Exit::Usage)?,
             None => Unit::QNm,
@@ -180,8 +181,8 @@ impl Plan {
         pair(&self.args.azimuth_range)
     }
 
-    /// The run as JSON: pyFAI's worker configuration, so that its viewers understand it, and under `xrdct` the
-    /// options of this program, which `--config` reads back.
+    /// The run as JSON: pyFAI's worker configuration (version 5), so that its viewers understand it, and under
+    /// `xrdct` the options of this program, which `--config` reads back.
     pub fn configuration(&self) -> Value {
         let method = match self.split {
             Split::No => "no",
@@ -189,10 +190,20 @@ impl Plan {
             Split::Full => "full",
         };
         json!({
-            "application": "xrdct",
-            "version": env!("CARGO_PKG_VERSION"),
-            "poni": path_of(self.args.poni.as_ref()),
-            "poni_text": self.poni.to_text(),
+            "application": "worker",
+            "version": 5,
+            "poni": {
+                "poni_version": 2.1,
+                "detector": self.poni.detector.name,
+                "detector_config": self.poni.detector_config(),
+                "dist": self.poni.distance,
+                "poni1": self.poni.poni1,
+                "poni2": self.poni.poni2,
+                "rot1": self.poni.rot1,
+                "rot2": self.poni.rot2,
+                "rot3": self.poni.rot3,
+                "wavelength": self.poni.wavelength,
+            },
             "nbpt_rad": self.npt,
             "nbpt_azim": 1,
             "unit": self.unit.name(),

@@ -5,6 +5,14 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
+impl SimulateError {
+    /// Whether it is about files rather than about what was asked for.
+    pub fn is_about_writing(&self) -> bool {
+        use SimulateError::{Exists, Folder, Truth, Write};
+        matches!(self, Folder { .. } | Exists { .. } | Write { .. } | Truth { .. })
+    }
+}
+
 /// Why a simulation stopped.
 #[derive(Debug, Error)]
 pub enum SimulateError {

@@ -100,6 +100,11 @@ impl Poni {
         })
     }
 
+    /// pyFAI's `Detector_config`: what must be said of the detector beside its name.
+    pub fn detector_config(&self) -> serde_json::Value {
+        config::to_json(&self.detector)
+    }
+
     /// The text of a version 2.1 PONI file, which pyFAI reads back as the same geometry.
     pub fn to_text(&self) -> String {
         let mut text =
