@@ -1,6 +1,7 @@
 //! One integration-test binary: each file is the tests of one part, named by the property it holds.
 mod cbf;
 mod codec;
+mod cuda;
 mod geometry;
 mod integrate;
 mod output;

@@ -177,7 +177,7 @@ __device__ __forceinline__ uint32_t bytes_of(uint32_t bits) {
 // The codes that start in a lane's chunk.
 struct Codes {
     uint32_t starts;   // bit i: a complete code starts at byte i
-    int64_t sum;       // of their differences
+    uint64_t sum;      // of their differences; wraps
     bool broken;       // the last one goes on past the frame's end
 };
 
@@ -199,7 +199,7 @@ __device__ __forceinline__ Codes find_codes(const Chunk& chunk, uint32_t found, 
             codes.broken = true;
             codes.starts &= ~(1u << at);
         } else {
-            codes.sum += escape.delta;
+            codes.sum += (uint64_t)escape.delta;
         }
     }
     const uint32_t plain = codes.starts & ~found;
@@ -207,7 +207,7 @@ __device__ __forceinline__ Codes find_codes(const Chunk& chunk, uint32_t found, 
 #pragma unroll
     for (uint32_t j = 0; j < 4; ++j)
         sum = __dp4a((int)(chunk.word[j] & bytes_of(plain >> (4 * j))), 0x01010101, sum);
-    codes.sum += sum;
+    codes.sum += (uint64_t)(int64_t)sum;
     return codes;
 }
 

@@ -1,1 +1,3 @@
-//! (to come)
+//! The CUDA engine (to come: this line is replaced below).
+pub mod params;
+pub mod tiles;

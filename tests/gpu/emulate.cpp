@@ -22,13 +22,13 @@ static Bytes read_array(FILE* file) {
 
 static void write_array(FILE* file, const void* data, uint64_t size) {
     fwrite(&size, 8, 1, file);
-    fwrite(data, 1, size, file);
+    if (size) fwrite(data, 1, size, file);
 }
 
 template <typename T>
 static std::vector<T> as(const Bytes& bytes) {
     std::vector<T> values(bytes.size() / sizeof(T));
-    memcpy(values.data(), bytes.data(), values.size() * sizeof(T));
+    if (!values.empty()) memcpy(values.data(), bytes.data(), values.size() * sizeof(T));
     return values;
 }
 
