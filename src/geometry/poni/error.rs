@@ -1,0 +1,97 @@
+//! What can be wrong with a PONI file, and what to do about it.
+//!
+//! A [`PoniError`] is a path, a line when there is one, and a [`Problem`]; its message has all three.
+
+use std::fmt;
+use std::path::PathBuf;
+
+/// A PONI file that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub struct PoniError {
+    /// The file.
+    pub path: PathBuf,
+    /// The line, from 1; `None` when the problem is that something is missing.
+    pub line: Option<usize>,
+    /// What is wrong.
+    #[source]
+    pub problem: Problem,
+}
+
+impl fmt::Display for PoniError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.path.display())?;
+        if let Some(line) = self.line {
+            write!(f, ", line {line}")?;
+        }
+        write!(f, ": {}", self.problem)
+    }
+}
+
+/// What is wrong with a PONI file.
+#[derive(Debug, thiserror::Error)]
+pub enum Problem {
+    /// The file could not be read.
+    #[error("cannot be read: {0}")]
+    Unreadable(std::io::Error),
+    /// Nothing in the file looks like a PONI.
+    #[error("no \"Key: value\" line: this is not a PONI file")]
+    NoKeys,
+    /// A value without which nothing can be computed.
+    #[error("{0} is missing: calibrate again with pyFAI-calib2, or add the line")]
+    Missing(&'static str),
+    /// A value that is no number, or NaN, or infinite.
+    #[error("{key} is \"{value}\", not a finite number: metres and radians are wanted")]
+    NotANumber {
+        /// The key as pyFAI writes it.
+        key: &'static str,
+        /// What the file says.
+        value: String,
+    },
+    /// A length that must be above zero.
+    #[error("{key} is {value}: it must be greater than 0 (metres)")]
+    NotPositive {
+        /// The key as pyFAI writes it.
+        key: &'static str,
+        /// What the file says.
+        value: f64,
+    },
+    /// A version of the format that is not known.
+    #[error("version {0} of the PONI format is not known: versions 1, 2, 2.1 and 3 are")]
+    Version(f64),
+    /// A detector that is not in the catalogue.
+    #[error(
+        "detector \"{0}\" is not known: DECTRIS detectors go by pyFAI's names (Pilatus2M, PilatusCdTe2M, Eiger2_4M, …); \
+         any other flat one can be given as \"Detector\" with pixel1, pixel2 and max_shape in Detector_config"
+    )]
+    UnknownDetector(String),
+    /// A detector described by a NeXus file.
+    #[error("NeXus detector files ({0}) are not supported: only detectors with a regular grid of pixels are")]
+    NexusDetector(String),
+    /// A detector with a spline file.
+    #[error(
+        "the distortion of spline file \"{0}\" is not supported: correct the images first, or write \"SplineFile: None\" to \
+         go without"
+    )]
+    SplineFile(String),
+    /// A Pilatus with offset files.
+    #[error(
+        "the distortion files \"{0}\" are not supported: remove x_offset_file and y_offset_file to go without"
+    )]
+    OffsetFiles(String),
+    /// Parallax correction is switched on.
+    #[error("parallax correction is not supported: write \"Parallax: False\" to go without")]
+    Parallax,
+    /// `Detector_config` is not JSON.
+    #[error("Detector_config is not a JSON object: {0}")]
+    Json(String),
+    /// A value in `Detector_config` that cannot be.
+    #[error("{key} in Detector_config is {value}: {expected}")]
+    Config {
+        /// The key in the JSON object.
+        key: &'static str,
+        /// What the file says.
+        value: String,
+        /// What would be right.
+        expected: &'static str,
+    },
+}

@@ -1,0 +1,216 @@
+//! PONI files: how detector and beam stand to each other.
+//!
+//! A text of `Key: value` lines; keys in any case, lines that begin with `#` are comments, a line without a colon is nothing,
+//! and **the last value of a key wins**, because pyFAI appends to an existing file when it saves. Lengths are in
+//! metres, angles in radians.
+//!
+//! * version 1: `Detector` and `PixelSize1/2` (both optional), `SplineFile`;
+//! * version 2: `Detector` and `Detector_config`, a JSON object; 2.1: which may hold `orientation`;
+//! * version 3: `Parallax: True/False`, and `sensor` in the JSON object.
+//!
+//! The version is `poni_version`, raised when the contents need it. Where pyFAI falls back to a default or logs
+//! and goes on (no distance, no rotations, a sensor that is not known), this reader refuses with the reason: a geometry that
+//! was guessed gives wrong patterns, not bad ones. Refused too, because positions would silently be wrong: spline and
+//! offset files, NeXus detectors, parallax correction.
+//!
+//! Reference: `pyFAI/io/ponifile.py` and `pyFAI/detectors/_common.py` of 2026.9.0.
+
+mod config;
+mod error;
+mod text;
+
+pub use error::{PoniError, Problem};
+
+use super::detector::Detector;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use text::{Entries, Entry};
+
+/// The newest version of the format that pyFAI 2026.9.0 writes.
+const NEWEST_VERSION: f64 = 3.0;
+
+/// Geometry of an experiment.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Poni {
+    /// Distance from the sample to the detector plane, metres; > 0.
+    pub distance: f64,
+    /// Foot of the perpendicular from the sample, along the slow axis, metres.
+    pub poni1: f64,
+    /// … and along the fast axis.
+    pub poni2: f64,
+    /// Rotation about axis 1, radians, left-handed.
+    pub rot1: f64,
+    /// Rotation about axis 2, radians, left-handed.
+    pub rot2: f64,
+    /// Rotation about the beam, radians, right-handed.
+    pub rot3: f64,
+    /// Wavelength in metres, when known.
+    pub wavelength: Option<f64>,
+    /// What stands there.
+    pub detector: Detector,
+    /// Version of the file's format: 1, 2, 2.1 or 3.
+    pub version: f64,
+    /// Things in the file that have no effect and that the user may want to know of.
+    pub notes: Vec<String>,
+}
+
+impl Poni {
+    /// Reads a PONI file.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or as [`Poni::parse`].
+    pub fn read(path: impl AsRef<Path>) -> Result<Poni, PoniError> {
+        let path = path.as_ref();
+        let bytes = std::fs::read(path).map_err(|cause| PoniError {
+            path: path.to_owned(),
+            line: None,
+            problem: Problem::Unreadable(cause),
+        })?;
+        Poni::parse(&String::from_utf8_lossy(&bytes), path)
+    }
+
+    /// Reads the text of a PONI file; `path` is for messages only.
+    ///
+    /// # Errors
+    /// For missing or impossible values, unknown detectors, and features that are not supported.
+    pub fn parse(text: &str, path: impl Into<PathBuf>) -> Result<Poni, PoniError> {
+        let entries = Entries::new(text, path.into());
+        let version = version(&entries)?;
+        if entries.get("parallax").is_some_and(|e| e.value.trim().eq_ignore_ascii_case("true")) {
+            return Err(entries.error("parallax", Problem::Parallax));
+        }
+        let mut notes = Vec::new();
+        let detector = if version >= 2.0 {
+            config::detector(&entries, &mut notes)?
+        } else {
+            version_1_detector(&entries, &mut notes)?
+        };
+        let distance = if entries.get("distance").is_some() { "distance" } else { "dist" };
+        Ok(Poni {
+            distance: positive(&entries, distance)?,
+            poni1: number(&entries, "poni1")?,
+            poni2: number(&entries, "poni2")?,
+            rot1: number(&entries, "rot1")?,
+            rot2: number(&entries, "rot2")?,
+            rot3: number(&entries, "rot3")?,
+            wavelength: entries.get("wavelength").map(|_| positive(&entries, "wavelength")).transpose()?,
+            detector,
+            version,
+            notes,
+        })
+    }
+
+    /// The text of a version 2.1 PONI file, which pyFAI reads back as the same geometry.
+    pub fn to_text(&self) -> String {
+        let mut text =
+            String::from("# Nota: C-Order, 1 refers to the Y axis, 2 to the X axis\nponi_version: 2.1\n");
+        let config = config::to_json(&self.detector);
+        let mut line = |key: &str, value: &dyn std::fmt::Display| {
+            // Writing into a String cannot fail.
+            let _ = writeln!(text, "{key}: {value}");
+        };
+        line("Detector", &self.detector.name);
+        line("Detector_config", &config);
+        let numbers = [
+            ("Distance", Some(self.distance)),
+            ("Poni1", Some(self.poni1)),
+            ("Poni2", Some(self.poni2)),
+            ("Rot1", Some(self.rot1)),
+            ("Rot2", Some(self.rot2)),
+            ("Rot3", Some(self.rot3)),
+            ("Wavelength", self.wavelength),
+        ];
+        for (key, value) in numbers {
+            if let Some(value) = value {
+                line(key, &format_args!("{value:?}"));
+            }
+        }
+        text
+    }
+}
+
+/// The version that the contents need.
+fn version(entries: &Entries) -> Result<f64, PoniError> {
+    let mut version = match entries.get("poni_version") {
+        Some(_) => number(entries, "poni_version")?,
+        None => 1.0,
+    };
+    if let Some(config) = entries.get("detector_config") {
+        version = version.max(if config.value.contains("orientation") { 2.1 } else { 2.0 });
+    }
+    if entries.get("parallax").is_some() {
+        version = version.max(3.0);
+    }
+    // pyFAI knows no versions between 1 and 2 and would go on without any detector.
+    if version > NEWEST_VERSION || version < 1.0 || (version > 1.0 && version < 2.0) {
+        return Err(entries.error("poni_version", Problem::Version(version)));
+    }
+    Ok(version)
+}
+
+/// Detector of a file without `Detector_config`.
+fn version_1_detector(entries: &Entries, notes: &mut Vec<String>) -> Result<Detector, PoniError> {
+    if let Some(spline) = entries.get("splinefile")
+        && !spline.value.eq_ignore_ascii_case("none")
+    {
+        return Err(entries.error("splinefile", Problem::SplineFile(spline.value.clone())));
+    }
+    let size = |key| entries.get(key).map(|_| positive(entries, key)).transpose();
+    let (pixel1, pixel2) = (size("pixelsize1")?, size("pixelsize2")?);
+    let named = match entries.get("detector") {
+        Some(Entry { value, .. }) if !value.eq_ignore_ascii_case("detector") => {
+            Some(config::by_name(entries, value)?)
+        }
+        _ => None,
+    };
+    match (named, pixel1, pixel2) {
+        (Some(detector), None, None) => Ok(detector),
+        (Some(mut detector), Some(pixel1), Some(pixel2)) => {
+            config::set_pixel_size(&mut detector, Some(pixel1), Some(pixel2))
+                .map_err(|problem| entries.error("pixelsize1", problem))?;
+            Ok(detector)
+        }
+        (named, Some(pixel1), Some(pixel2)) => {
+            debug_assert!(named.is_none());
+            notes.push("the file names no detector: no default mask and no dummy values".to_owned());
+            Ok(Detector::plain(pixel1, pixel2, None))
+        }
+        (_, None, _) => Err(entries.missing("PixelSize1")),
+        (_, _, None) => Err(entries.missing("PixelSize2")),
+    }
+}
+
+/// A finite number that must be there.
+fn number(entries: &Entries, key: &'static str) -> Result<f64, PoniError> {
+    let entry = entries.get(key).ok_or_else(|| entries.missing(shown(key)))?;
+    match entry.value.parse::<f64>() {
+        Ok(number) if number.is_finite() => Ok(number),
+        _ => Err(entries.error(key, Problem::NotANumber { key: shown(key), value: entry.value.clone() })),
+    }
+}
+
+/// A number that must be there and above zero.
+fn positive(entries: &Entries, key: &'static str) -> Result<f64, PoniError> {
+    let value = number(entries, key)?;
+    if value > 0.0 {
+        Ok(value)
+    } else {
+        Err(entries.error(key, Problem::NotPositive { key: shown(key), value }))
+    }
+}
+
+/// A key as pyFAI writes it.
+fn shown(key: &'static str) -> &'static str {
+    match key {
+        "distance" | "dist" => "Distance",
+        "poni1" => "Poni1",
+        "poni2" => "Poni2",
+        "rot1" => "Rot1",
+        "rot2" => "Rot2",
+        "rot3" => "Rot3",
+        "wavelength" => "Wavelength",
+        "pixelsize1" => "PixelSize1",
+        "pixelsize2" => "PixelSize2",
+        other => other,
+    }
+}

@@ -1,0 +1,52 @@
+//! The lines of a PONI file: keys, values, and where each was found.
+//!
+//! As pyFAI reads them: a line without a colon is skipped, a line whose first character is `#` is a comment, the
+//! key is what precedes the first colon, trimmed and in lower case; a later line replaces an earlier one.
+
+use super::error::{PoniError, Problem};
+use std::collections::HashMap;
+use std::path::PathBuf;
+
+/// Value of a key, and the line (from 1) that gave it.
+pub(super) struct Entry {
+    pub(super) value: String,
+    pub(super) line: usize,
+}
+
+/// All keys of a file.
+pub(super) struct Entries {
+    path: PathBuf,
+    entries: HashMap<String, Entry>,
+}
+
+impl Entries {
+    pub(super) fn new(text: &str, path: PathBuf) -> Entries {
+        let mut entries = HashMap::new();
+        for (index, line) in text.lines().enumerate() {
+            if line.starts_with('#') {
+                continue;
+            }
+            if let Some((key, value)) = line.split_once(':') {
+                let entry = Entry { value: value.trim().to_owned(), line: index + 1 };
+                entries.insert(key.trim().to_lowercase(), entry);
+            }
+        }
+        Entries { path, entries }
+    }
+
+    /// Looks a key (lower case) up.
+    pub(super) fn get(&self, key: &str) -> Option<&Entry> {
+        self.entries.get(key)
+    }
+
+    /// An error at the line of this key.
+    pub(super) fn error(&self, key: &str, problem: Problem) -> PoniError {
+        PoniError { path: self.path.clone(), line: self.get(key).map(|e| e.line), problem }
+    }
+
+    /// The error for a key that is not there.
+    pub(super) fn missing(&self, key: &'static str) -> PoniError {
+        let problem = if self.entries.is_empty() { Problem::NoKeys } else { Problem::Missing(key) };
+        PoniError { path: self.path.clone(), line: None, problem }
+    }
+}

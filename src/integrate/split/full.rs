@@ -1,0 +1,206 @@
+//! Pixels as polygons in the plane of radial coordinate and χ.
+//!
+//! The area of a polygon within a bin is the sum, over its sides, of the signed area under the side within the bin.
+//! pyFAI adds these up in a float32 buffer, whose rounding shows in the shares at 1e-5; the same buffer is used here, so that
+//! the shares are equal to pyFAI's and not merely close.
+//!
+//! A pixel on the χ = ±π cut has corners on both sides. It is recognised by the sign of its (approximate) area, which is
+//! opposite for orientations that flip one axis, and its corners are then brought to one side.
+
+use super::sort::{Bins, Shares};
+use super::{Limits, Request};
+use crate::geometry::position::{Lattice, Points};
+use crate::geometry::units::Formula;
+use crate::integrate::axis::Axis;
+use rayon::prelude::*;
+use std::f64::consts::{PI, TAU};
+
+/// Radial coordinate and χ of all (slow + 1) × (fast + 1) corners, float32 as pyFAI has them.
+pub(super) struct Corners {
+    places: Vec<[f32; 2]>,
+}
+
+impl Corners {
+    /// Finds all corners, and the limits of the pixels that are not masked.
+    pub(super) fn new(request: &Request, formula: Formula) -> (Corners, Limits) {
+        let lattice = Lattice::new(request.poni, request.shape, Points::corners_for(request.unit));
+        let mut places = vec![[0_f32; 2]; lattice.slow() * lattice.fast()];
+        places.par_chunks_mut(lattice.fast()).enumerate().for_each(|(row, places)| {
+            for (place, (x, y, z)) in places.iter_mut().zip(lattice.row(row)) {
+                *place = [formula.at(x, y, z) as f32, y.atan2(x) as f32];
+            }
+        });
+        let corners = Corners { places };
+        let fast = request.shape.fast;
+        let limits = (0..request.shape.slow)
+            .into_par_iter()
+            .map(|row| {
+                let mut limits = Limits::NONE;
+                for pixel in row * fast..(row + 1) * fast {
+                    if !request.mask.is_some_and(|m| m.masked[pixel]) {
+                        for [radial, _] in corners.of(pixel, fast) {
+                            limits.include(radial, radial);
+                        }
+                    }
+                }
+                limits
+            })
+            .reduce(|| Limits::NONE, Limits::and);
+        (corners, limits)
+    }
+
+    /// Corners of a pixel in pyFAI's order: (0, 0), (1, 0), (1, 1), (0, 1) along (slow, fast).
+    #[inline]
+    fn of(&self, pixel: usize, fast: usize) -> [[f64; 2]; 4] {
+        let above = pixel + pixel / fast;
+        let below = above + fast + 1;
+        [above, below, below + 1, above + 1].map(|i| self.places[i].map(f64::from))
+    }
+}
+
+pub(super) struct Polygons<'a> {
+    pub(super) corners: &'a Corners,
+    pub(super) request: &'a Request<'a>,
+    pub(super) azimuth: Option<(f64, f64)>,
+    pub(super) axis: &'a Axis,
+}
+
+impl Polygons<'_> {
+    /// The polygon with radial coordinates in bins, all on one side of the χ cut.
+    fn polygon(&self, pixel: usize) -> [[f64; 2]; 4] {
+        let mut polygon = self.corners.of(pixel, self.request.shape.fast);
+        let orientation = self.request.poni.detector.orientation;
+        recentre(&mut polygon, orientation.flips_slow() != orientation.flips_fast());
+        polygon.map(|[radial, chi]| [self.axis.bin(radial), chi])
+    }
+
+    fn bins_of(&self, polygon: &[[f64; 2]; 4]) -> Option<Bins> {
+        let (lower, upper) = extent(polygon, 0);
+        if !(lower.is_finite() && upper.is_finite()) || upper < 0.0 || lower >= self.axis.npt() as f64 {
+            return None;
+        }
+        if let Some((from, to)) = self.azimuth {
+            let (least, most) = extent(polygon, 1);
+            if most < from || least > to {
+                return None;
+            }
+        }
+        let last = (upper as usize).min(self.axis.npt() - 1);
+        Some(Bins { first: lower.max(0.0) as usize, last })
+    }
+}
+
+impl Shares for Polygons<'_> {
+    /// Areas by bin; zero between pixels.
+    type Scratch = Vec<f32>;
+
+    fn scratch(&self) -> Vec<f32> {
+        vec![0.0; self.axis.npt()]
+    }
+
+    fn bins(&self, pixel: usize) -> Option<Bins> {
+        if self.request.mask.is_some_and(|m| m.masked[pixel]) {
+            return None;
+        }
+        self.bins_of(&self.polygon(pixel))
+    }
+
+    fn shares(&self, pixel: usize, areas: &mut Vec<f32>, mut put: impl FnMut(usize, f32)) {
+        if self.request.mask.is_some_and(|m| m.masked[pixel]) {
+            return;
+        }
+        let polygon = self.polygon(pixel);
+        let Some(Bins { first, last }) = self.bins_of(&polygon) else { return };
+        let (lower, upper) = extent(&polygon, 0);
+        if lower.floor() == upper.floor() {
+            return put(first, 1.0);
+        }
+        let [a, b, c, d] = polygon;
+        for (from, to) in [(a, b), (b, c), (c, d), (d, a)] {
+            add_side(areas, from, to);
+        }
+        let areas = &mut areas[first..=last];
+        let sum: f64 = areas.iter().map(|&area| f64::from(area)).sum();
+        let inverse = 1.0 / sum;
+        for (bin, area) in (first..).zip(areas) {
+            // A polygon without area has no shares (pyFAI would divide by zero).
+            let share = if sum == 0.0 { 0.0 } else { (f64::from(*area) * inverse) as f32 };
+            put(bin, share);
+            *area = 0.0;
+        }
+    }
+}
+
+/// Smallest and largest coordinate of the corners; NaN does not count.
+fn extent(polygon: &[[f64; 2]; 4], axis: usize) -> (f64, f64) {
+    let values = polygon.map(|corner| corner[axis]);
+    (values.into_iter().fold(f64::INFINITY, f64::min), values.into_iter().fold(f64::NEG_INFINITY, f64::max))
+}
+
+/// Brings the corners of a pixel on the χ cut to one side of it. `mirrored`: the detector's orientation flips one axis.
+fn recentre(polygon: &mut [[f64; 2]; 4], mirrored: bool) {
+    let [[a0, a1], [b0, b1], [c0, c1], [d0, d1]] = *polygon;
+    // pyFAI's approximate area: only its sign matters, negative unless the polygon crosses itself at the cut.
+    let area = 0.5 * ((c0 - a0) * (d1 - b1)) - ((c1 - a1) * (d0 - b0));
+    let crosses = if mirrored { area < 0.0 } else { area > 0.0 };
+    if !crosses {
+        return;
+    }
+    for [_, chi] in polygon.iter_mut() {
+        if *chi < 0.0 {
+            *chi += TAU;
+        }
+    }
+    let [[_, a1], [_, b1], [_, c1], [_, d1]] = *polygon;
+    if 0.25 * (a1 + b1 + c1 + d1) > PI {
+        for [_, chi] in polygon.iter_mut() {
+            *chi -= TAU;
+        }
+    }
+}
+
+/// Adds the signed area under one side to the bins that it passes.
+fn add_side(areas: &mut [f32], [start0, start1]: [f64; 2], [stop0, stop1]: [f64; 2]) {
+    if stop0 == start0 {
+        return;
+    }
+    let slope = (stop1 - start1) / (stop0 - start0);
+    let intercept = start1 - slope * start0;
+    let npt = areas.len() as f64;
+    let mut add = |bin: f64, from: f64, to: f64| {
+        let area = (to - from) * (0.5 * slope * (to + from) + intercept);
+        let sum = &mut areas[bin as usize];
+        *sum = (f64::from(*sum) + area) as f32;
+    };
+    let inside = |place: f64| 0.0 <= place && place < npt;
+    let (start_bin, stop_bin) = (start0.floor(), stop0.floor());
+    if start_bin == stop_bin {
+        if inside(start0) {
+            add(start_bin, start0, stop0);
+        }
+    } else if stop0 > start0 {
+        if inside(start0) {
+            add(start_bin, start0, start_bin + 1.0);
+        }
+        let mut bin = (start_bin + 1.0).max(0.0);
+        while bin < stop_bin.min(npt) {
+            add(bin, bin, bin + 1.0);
+            bin += 1.0;
+        }
+        if inside(stop0) {
+            add(stop_bin, stop_bin, stop0);
+        }
+    } else {
+        if inside(start0) {
+            add(start_bin, start0, start_bin);
+        }
+        let mut bin = start_bin.min(npt) - 1.0;
+        while bin > stop_bin.max(-1.0) {
+            add(bin, bin + 1.0, bin);
+            bin -= 1.0;
+        }
+        if inside(stop0) {
+            add(stop_bin, stop_bin + 1.0, stop0);
+        }
+    }
+}

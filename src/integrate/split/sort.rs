@@ -1,0 +1,102 @@
+//! Counting sort of (bin, pixel, share) into rows, in parallel.
+//!
+//! Pixels are divided into blocks. The first pass counts, for each block, the entries of each bin; a running sum over
+//! (bin, block) then gives every block its own stretch of every row; the second pass writes entries to their places.
+//! Blocks follow each other in a row in the order of their pixels, so rows come out the same for any number of
+//! blocks and threads.
+
+use super::SplitError;
+use crate::integrate::csr::Csr;
+use rayon::prelude::*;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// Blocks for each thread, so that one slow block does not keep the others waiting.
+const BLOCKS_PER_THREAD: usize = 4;
+
+/// Counters of all blocks together: 16 Mi of them take 64 MiB.
+const MOST_COUNTERS: usize = 1 << 24;
+
+/// Bins that a pixel has entries in, both included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Bins {
+    pub(super) first: usize,
+    pub(super) last: usize,
+}
+
+/// How pixels are shared out.
+pub(super) trait Shares: Sync {
+    /// Working memory of one thread.
+    type Scratch: Send;
+
+    fn scratch(&self) -> Self::Scratch;
+
+    /// The bins of a pixel; `None` when it is in no bin.
+    fn bins(&self, pixel: usize) -> Option<Bins>;
+
+    /// Puts one share for each bin that [`Shares::bins`] names.
+    fn shares(&self, pixel: usize, scratch: &mut Self::Scratch, put: impl FnMut(usize, f32));
+}
+
+/// Makes the matrix of `npt` bins × `pixels`.
+pub(super) fn sort<S: Shares>(pixels: usize, npt: usize, shares: &S) -> Result<Csr, SplitError> {
+    let blocks = (rayon::current_num_threads() * BLOCKS_PER_THREAD).min(MOST_COUNTERS / npt).max(1);
+    let block_pixels = pixels.div_ceil(blocks).max(1);
+    let block = |i: usize| (i * block_pixels).min(pixels)..((i + 1) * block_pixels).min(pixels);
+
+    let mut places: Vec<Vec<u32>> = (0..blocks)
+        .into_par_iter()
+        .map(|i| {
+            let mut counts = vec![0_u32; npt];
+            for bins in block(i).filter_map(|pixel| shares.bins(pixel)) {
+                counts[bins.first..=bins.last].iter_mut().for_each(|count| *count += 1);
+            }
+            counts
+        })
+        .collect();
+
+    let indptr = begin_rows(&mut places, npt)?;
+    let entries = indptr[npt] as usize;
+    // Every entry is written by exactly one block; atomics only make that legal, a relaxed store is a plain one.
+    let indices: Vec<AtomicU32> = std::iter::repeat_with(AtomicU32::default).take(entries).collect();
+    let weights: Vec<AtomicU32> = std::iter::repeat_with(AtomicU32::default).take(entries).collect();
+    places.par_iter_mut().enumerate().for_each_init(
+        || shares.scratch(),
+        |scratch, (i, places)| {
+            for pixel in block(i) {
+                shares.shares(pixel, scratch, |bin, share| {
+                    let place = places[bin] as usize;
+                    places[bin] += 1;
+                    // Checked when the request was: pixels fit in 32 bits.
+                    indices[place].store(pixel as u32, Ordering::Relaxed);
+                    weights[place].store(share.to_bits(), Ordering::Relaxed);
+                });
+            }
+        },
+    );
+    Ok(Csr {
+        pixels,
+        indptr,
+        indices: indices.into_iter().map(AtomicU32::into_inner).collect(),
+        weights: weights.into_iter().map(|bits| f32::from_bits(bits.into_inner())).collect(),
+    })
+}
+
+/// Turns the blocks' counts into the place of each block's first entry in each row; returns where rows begin.
+fn begin_rows(counts: &mut [Vec<u32>], npt: usize) -> Result<Vec<u32>, SplitError> {
+    let mut indptr = Vec::with_capacity(npt + 1);
+    indptr.push(0);
+    let mut place = 0_u64;
+    for bin in 0..npt {
+        for block in counts.iter_mut() {
+            let count = block[bin];
+            // Wraps only when the total does, which is an error below.
+            block[bin] = place as u32;
+            place += u64::from(count);
+        }
+        indptr.push(place as u32);
+    }
+    if place > u64::from(u32::MAX) {
+        return Err(SplitError::TooLarge { entries: place });
+    }
+    Ok(indptr)
+}
