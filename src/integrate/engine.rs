@@ -1,1 +1,383 @@
-//! (to come)
+//! The host's integrator: frames in, powder patterns out. What it computes defines what the GPU must compute.
+//!
+//! A pattern is a sparse matrix (bins × pixels) times the corrected pixels, pyFAI's formulas (`ext/CSR_common.pxi`,
+//! integrate_ng) in `f64`: S = Σ c·(raw − dark), V = Σ c²·var, N = Σ c·norm, N₂ = Σ (c·norm)², C = Σ c; intensity = S / N,
+//! errors = √V / N (the standard error of the mean). Each bin is summed in ascending order of its pixels, one entry at a
+//! time. The bits of a result therefore depend on the frame and the [`Recipe`] alone: not on the CPU's instructions, the
+//! size of the tiles, the thread, or the frames it is integrated with.
+//!
+//! The work is arranged for cache. Up to eight frames go together, tile by tile of a few thousand pixels:
+//!
+//! ```text
+//! frame 0  decode T pixels ─▶ signal, invalid pixels ─┐
+//! frame 1  decode T pixels ─▶ signal, invalid pixels ─┼─▶ side by side ─▶ the tile's entries ─▶ sums[bin][8]
+//!   ⋮                                                 │    [pixel][8]      are read once
+//! ```
+//!
+//! so decoded pixels never leave the cache and the matrix is read once for eight frames. A frame whose bytes do not decode
+//! drops out and leaves its neighbours alone.
+
+use std::sync::Arc;
+
+use crate::codec::Pixel;
+use crate::codec::byte_offset::Simd;
+use crate::frame::{Frame, Norms, Outcome, Pattern, PixelType, Shape};
+use crate::geometry::detector::Dummy;
+use crate::integrate::csr::Csr;
+use crate::with_pixel;
+
+mod kernel;
+mod norms;
+mod prepare;
+mod stream;
+mod tile;
+
+use kernel::{Counts, LANES, Power, Reach, Sums};
+use norms::NormsOf;
+use prepare::{Prepare, Prepared, Run};
+use stream::Lane;
+use tile::Tiles;
+
+/// Frames that share one pass over the matrix.
+pub const GROUP: usize = LANES;
+
+/// How the variance of a pixel follows from its counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ErrorModel {
+    /// Not at all: patterns have no errors.
+    #[default]
+    None,
+    /// max(1, raw), before the dark is subtracted.
+    Poisson,
+}
+
+/// Everything that an integrator needs to know before the first frame.
+#[derive(Debug, Clone)]
+pub struct Recipe {
+    /// Weights of pixels in bins. Entries of a row ascend in pixel.
+    pub csr: Csr,
+    /// N₀ · flat · polarisation · solid angle of each pixel. A pixel is invalid where this is 0 or not finite.
+    pub normalization: Vec<f32>,
+    /// Subtracted from each pixel. A pixel is invalid where this is not finite.
+    pub dark: Option<Vec<f32>>,
+    /// Raw values that mean "no value".
+    pub dummy: Option<Dummy>,
+    /// How errors are estimated.
+    pub error_model: ErrorModel,
+    /// What intensity and errors are in a bin where N₂ = 0.
+    pub empty: f32,
+    /// Shape of the frames.
+    pub shape: Shape,
+    /// Type of the frames' pixels.
+    pub pixel: PixelType,
+}
+
+/// Parts of a [`Recipe`] that do not fit together.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RecipeError {
+    /// An array has another length than the image has pixels.
+    #[error("{what} has {found} values, but an image of {shape} has {}: make it for this detector", .shape.pixels())]
+    Length {
+        /// Which array.
+        what: &'static str,
+        /// Its length.
+        found: usize,
+        /// The recipe's shape.
+        shape: Shape,
+    },
+    /// The sparse matrix is not one.
+    #[error("the sparse matrix is broken at bin {bin}: {cause}")]
+    Matrix {
+        /// The first row that is wrong.
+        bin: usize,
+        /// What is wrong with it.
+        cause: &'static str,
+    },
+}
+
+impl Recipe {
+    /// Makes pixels invalid whose flat-field value is a dummy, as pyFAI does: without a dummy those whose flat is 0, with
+    /// one those whose flat passes for it.
+    ///
+    /// To be called by whoever multiplies `flat` into the normalisation, with the same array.
+    pub fn exclude_flat(&mut self, flat: &[f32]) {
+        let dummy = self.dummy.unwrap_or(Dummy { value: 0.0, delta: 0.0 });
+        let dummy = prepare::Invalid::from(dummy);
+        for (normalization, flat) in self.normalization.iter_mut().zip(flat) {
+            if dummy.has(*flat) {
+                *normalization = 0.0;
+            }
+        }
+    }
+
+    /// Whether pixel `pixel` is valid as far as one can say without a frame.
+    pub fn is_valid(&self, pixel: usize) -> bool {
+        let normalization = self.normalization[pixel];
+        normalization.is_finite()
+            && normalization != 0.0
+            && self.dark.as_ref().is_none_or(|dark| dark[pixel].is_finite())
+    }
+
+    fn check(&self) -> Result<(), RecipeError> {
+        let pixels = self.shape.pixels();
+        let length = |what, found| match found == pixels {
+            true => Ok(()),
+            false => Err(RecipeError::Length { what, found, shape: self.shape }),
+        };
+        length("the sparse matrix", self.csr.pixels)?;
+        length("the normalisation", self.normalization.len())?;
+        length("the dark image", self.dark.as_ref().map_or(pixels, Vec::len))?;
+        let Csr { indptr, indices, weights, .. } = &self.csr;
+        let broken = |bin, cause| Err(RecipeError::Matrix { bin, cause });
+        if indices.len() != weights.len() || indptr.last().map_or(0, |end| *end as usize) != indices.len() {
+            return broken(indptr.len().saturating_sub(1), "its arrays have different lengths");
+        }
+        for (bin, row) in indptr.windows(2).enumerate() {
+            let Some(row) = indices.get(row[0] as usize..row[1] as usize) else {
+                return broken(bin, "the row ends before it begins");
+            };
+            if !row.is_sorted() {
+                return broken(bin, "pixels do not ascend");
+            }
+            if row.last().is_some_and(|last| *last as usize >= pixels) {
+                return broken(bin, "a pixel is outside the image");
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes entries out of the matrix that contribute to no frame; says which pixels have one left.
+    fn prune(&mut self) -> Vec<u8> {
+        let mut used = vec![0; self.shape.pixels()];
+        let mut kept = 0;
+        let mut start = 0;
+        for bin in 1..self.csr.indptr.len() {
+            let end = self.csr.indptr[bin] as usize;
+            for entry in start..end {
+                let (pixel, weight) = (self.csr.indices[entry], self.csr.weights[entry]);
+                if weight != 0.0 && self.is_valid(pixel as usize) {
+                    used[pixel as usize] = 1;
+                    self.csr.indices[kept] = pixel;
+                    self.csr.weights[kept] = weight;
+                    kept += 1;
+                }
+            }
+            self.csr.indptr[bin] = kept as u32;
+            start = end;
+        }
+        self.csr.indices.truncate(kept);
+        self.csr.weights.truncate(kept);
+        used
+    }
+}
+
+/// Choices that change the speed and never a result.
+#[derive(Debug, Clone, Copy)]
+pub struct Tuning {
+    /// Instructions to use; those that the CPU lacks are replaced by plain ones.
+    pub simd: Simd,
+    /// Pixels in a tile, at most 65536.
+    pub tile_pixels: usize,
+}
+
+impl Default for Tuning {
+    /// The best instructions, and the tile that was fastest (profiles/notes/engine-cpu.md).
+    fn default() -> Self {
+        Tuning { simd: Simd::best(), tile_pixels: 4096 }
+    }
+}
+
+/// Integrates frames; shared by threads, each of which has its own [`Scratch`].
+#[derive(Debug)]
+pub struct Engine {
+    tiles: Tiles,
+    prepare: Prepare,
+    norms: NormsOf,
+    empty: f32,
+    shape: Shape,
+    pixel: PixelType,
+    simd: Simd,
+}
+
+/// What one thread needs to integrate: tiles of pixels, sums. Made once, used for every frame.
+#[derive(Debug, Default)]
+pub struct Scratch {
+    /// Counts of one tile, frame after frame.
+    lanes: Vec<f32>,
+    /// The same, frames side by side.
+    counts: Vec<Counts>,
+    signal: Vec<Sums>,
+    variance: Vec<Sums>,
+    /// Sums when there is one frame.
+    signal_one: Vec<f64>,
+    variance_one: Vec<f64>,
+    /// Invalid pixels of each frame.
+    invalid: [Vec<Run>; LANES],
+}
+
+/// Lanes begin one cache line apart from a power of two, or eight of them would share the sets of the first-level cache.
+const LANE_GAP: usize = 16;
+
+impl Engine {
+    /// Prepares for frames of one kind.
+    ///
+    /// # Errors
+    /// When the recipe's arrays do not fit its shape or the matrix is not a valid one.
+    pub fn new(recipe: Recipe) -> Result<Engine, RecipeError> {
+        Engine::with_tuning(recipe, Tuning::default())
+    }
+
+    /// [`Engine::new`] with other choices than the default ones.
+    ///
+    /// # Errors
+    /// As [`Engine::new`].
+    pub fn with_tuning(mut recipe: Recipe, tuning: Tuning) -> Result<Engine, RecipeError> {
+        recipe.check()?;
+        let used = recipe.prune();
+        let poisson = recipe.error_model == ErrorModel::Poisson;
+        // The transpose takes four pixels at a time.
+        let tile_pixels = tuning.tile_pixels.clamp(4, 1 << 16).next_multiple_of(4);
+        Ok(Engine {
+            tiles: Tiles::new(&recipe.csr, tile_pixels),
+            prepare: Prepare::new(used, recipe.dark, recipe.dummy, poisson),
+            norms: NormsOf::new(recipe.csr, recipe.normalization),
+            empty: recipe.empty,
+            shape: recipe.shape,
+            pixel: recipe.pixel,
+            simd: if tuning.simd.is_available() { tuning.simd } else { Simd::Scalar },
+        })
+    }
+
+    /// Number of bins.
+    pub fn npt(&self) -> usize {
+        self.tiles.bins()
+    }
+
+    /// N, N₂ and C of a frame without invalid pixels of its own.
+    pub fn static_norms(&self) -> Arc<Norms> {
+        Arc::clone(self.norms.all_valid())
+    }
+
+    /// Bytes of the matrix that are read once for each group of frames.
+    pub fn matrix_bytes(&self) -> usize {
+        self.tiles.bytes()
+    }
+
+    /// Integrates frames, [`GROUP`] at a time; outcomes are in the order of the frames.
+    pub fn integrate(&self, frames: &[Frame], scratch: &mut Scratch) -> Vec<Outcome> {
+        let mut outcomes = Vec::with_capacity(frames.len());
+        for group in frames.chunks(LANES) {
+            with_pixel!(self.pixel, T => self.group::<T>(group, scratch, &mut outcomes));
+        }
+        outcomes
+    }
+
+    /// Integrates up to [`GROUP`] frames together.
+    fn group<T: Pixel>(&self, frames: &[Frame], scratch: &mut Scratch, outcomes: &mut Vec<Outcome>) {
+        scratch.clear(self);
+        let mut lanes: Vec<Lane> =
+            frames.iter().map(|frame| Lane::open(frame, self.shape, self.pixel)).collect();
+        let mut raw = vec![T::default(); self.tiles.tile_pixels()];
+        for tile in 0..self.tiles.len() {
+            let pixels = self.tiles.pixels(tile);
+            for (at, lane) in lanes.iter_mut().enumerate() {
+                let raw = &mut raw[..pixels.len()];
+                if lane.next(raw) {
+                    self.prepare.tile(self.simd, pixels.start, raw, scratch.lane(self, at, pixels.len()));
+                }
+            }
+            if lanes.iter().all(Lane::is_bad) {
+                break;
+            }
+            self.sum(tile, frames.len(), scratch);
+        }
+        for (at, lane) in lanes.into_iter().enumerate() {
+            outcomes.push(lane.close().map(|frame| self.pattern(frame, at, frames.len(), scratch)));
+        }
+    }
+
+    /// Adds a tile of all frames to their sums.
+    fn sum(&self, tile: usize, frames: usize, scratch: &mut Scratch) {
+        let view = self.tiles.view(tile);
+        if view.packs.is_empty() {
+            return;
+        }
+        let stride = self.tiles.tile_pixels() + LANE_GAP;
+        let reach = Reach { pixels: self.tiles.tile_pixels(), bins: self.tiles.bins() };
+        let Scratch { lanes, counts, signal, variance, signal_one, variance_one, .. } = scratch;
+        let (signal_lanes, variance_lanes) = lanes.split_at(LANES * stride);
+        let mut add = |power, lanes: &[f32], sums: &mut [Sums], sums_one: &mut [f64]| {
+            if frames == 1 {
+                kernel::accumulate_one(power, view, reach, lanes, sums_one);
+            } else {
+                kernel::side_by_side(self.simd, lanes, stride, counts);
+                kernel::accumulate(self.simd, power, view, reach, counts, sums);
+            }
+        };
+        add(Power::One, signal_lanes, signal, signal_one);
+        if self.prepare.has_variance() {
+            add(Power::Two, variance_lanes, variance, variance_one);
+        }
+    }
+
+    /// The pattern of the frame in lane `at`.
+    fn pattern(&self, frame: &Frame, at: usize, frames: usize, scratch: &Scratch) -> Pattern {
+        let sums = |side_by_side: &[Sums], one: &[f64]| -> Vec<f64> {
+            match frames {
+                1 => one[..self.npt()].to_vec(),
+                _ => side_by_side[..self.npt()].iter().map(|sums| sums.0[at]).collect(),
+            }
+        };
+        let norms = self.norms.without(&scratch.invalid[at], &self.tiles);
+        let signal = sums(&scratch.signal, &scratch.signal_one);
+        let variance = self.prepare.has_variance().then(|| sums(&scratch.variance, &scratch.variance_one));
+        let per_bin = |value: &dyn Fn(usize) -> f64| -> Vec<f32> {
+            let is_empty = norms.normalization_squared.iter().map(|n2| *n2 <= 0.0);
+            is_empty.enumerate().map(|(bin, e)| if e { self.empty } else { value(bin) as f32 }).collect()
+        };
+        let errors =
+            variance.as_ref().map(|variance| per_bin(&|bin| variance[bin].sqrt() / norms.normalization[bin]));
+        Pattern {
+            id: frame.id,
+            header: frame.header.clone(),
+            intensity: per_bin(&|bin| signal[bin] / norms.normalization[bin]),
+            errors,
+            signal,
+            variance,
+            norms: Arc::clone(&norms),
+        }
+    }
+}
+
+impl Scratch {
+    /// Makes room for `engine`'s tiles and sets all sums to 0.
+    fn clear(&mut self, engine: &Engine) {
+        let stride = engine.tiles.tile_pixels() + LANE_GAP;
+        let bins = engine.tiles.bins() + 1;
+        let kinds = if engine.prepare.has_variance() { 2 } else { 1 };
+        if self.lanes.len() != kinds * LANES * stride {
+            self.lanes = vec![0.0; kinds * LANES * stride];
+            self.counts = vec![Counts::default(); engine.tiles.tile_pixels()];
+        }
+        for sums in [&mut self.signal, &mut self.variance] {
+            sums.clear();
+            sums.resize(bins, Sums::default());
+        }
+        for sums in [&mut self.signal_one, &mut self.variance_one] {
+            sums.clear();
+            sums.resize(bins, 0.0);
+        }
+        self.invalid.iter_mut().for_each(Vec::clear);
+    }
+
+    /// Where the first `pixels` pixels of a tile of frame `at` go.
+    fn lane(&mut self, engine: &Engine, at: usize, pixels: usize) -> Prepared<'_> {
+        let stride = engine.tiles.tile_pixels() + LANE_GAP;
+        let (signal, variance) = self.lanes.split_at_mut(LANES * stride);
+        Prepared {
+            signal: &mut signal[at * stride..][..pixels],
+            variance: variance.get_mut(at * stride..).map(|lane| &mut lane[..pixels]),
+            invalid: &mut self.invalid[at],
+        }
+    }
+}

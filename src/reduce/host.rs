@@ -1,1 +1,63 @@
-//! (to come)
+//! Reduction on the host, in the thread that asks for it.
+//!
+//! Each worker thread has a [`HostReducer`] of its own over one shared [`Engine`]; together they are the pool. `submit` only
+//! gathers, so a slot is held until its batch is integrated; `collect` (or `flush`) integrates what has been gathered and
+//! sends the slots home before it gives the outcomes back. Nothing runs in the background and nothing can be lost.
+
+use std::sync::Arc;
+
+use super::{ReduceError, Reducer};
+use crate::frame::{Frame, Outcome};
+use crate::integrate::engine::{Engine, GROUP, Scratch};
+
+/// Integrates batches of frames in the calling thread.
+pub struct HostReducer {
+    engine: Arc<Engine>,
+    scratch: Scratch,
+    batch: usize,
+    gathered: Vec<Frame>,
+    done: Vec<Outcome>,
+}
+
+impl HostReducer {
+    /// A reducer that integrates [`GROUP`] frames at a time, which reads the matrix once.
+    pub fn new(engine: Arc<Engine>) -> HostReducer {
+        HostReducer::with_batch(engine, GROUP)
+    }
+
+    /// A reducer that integrates `batch` frames at a time (at least 1): fewer for less delay and fewer slots.
+    pub fn with_batch(engine: Arc<Engine>, batch: usize) -> HostReducer {
+        let batch = batch.max(1);
+        let gathered = Vec::with_capacity(batch);
+        HostReducer { engine, scratch: Scratch::default(), batch, gathered, done: Vec::new() }
+    }
+}
+
+impl Reducer for HostReducer {
+    fn capacity(&self) -> usize {
+        self.batch
+    }
+
+    fn submit(&mut self, frame: Frame) -> Result<(), ReduceError> {
+        self.gathered.push(frame);
+        Ok(())
+    }
+
+    fn flush(&mut self) -> Result<(), ReduceError> {
+        // Frames of a batch go home together as soon as it is done, before the next one begins.
+        while !self.gathered.is_empty() {
+            let count = self.gathered.len().min(self.batch);
+            let batch = &self.gathered[..count];
+            self.done.append(&mut self.engine.integrate(batch, &mut self.scratch));
+            self.gathered.drain(..count);
+        }
+        Ok(())
+    }
+
+    fn collect(&mut self) -> Result<Vec<Outcome>, ReduceError> {
+        if self.done.is_empty() {
+            self.flush()?;
+        }
+        Ok(std::mem::take(&mut self.done))
+    }
+}

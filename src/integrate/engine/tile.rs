@@ -1,0 +1,212 @@
+//! The sparse matrix, cut so that decoded pixels are used while they are in cache.
+//!
+//! A [`Csr`] row runs over the whole image; a decoder gives pixels in frame order. So the image is cut in tiles of pixels
+//! in frame order, and each tile keeps its own entries: for each bin that the tile reaches, a *segment* of (pixel, weight).
+//! Segments of nearly equal length are put side by side, eight to a *pack*, entry by entry (a sliced ELLPACK layout with
+//! the tile as its sorting window): eight sums then grow at once, which hides the latency of an addition, and the inner
+//! loop has no branch of its own.
+//!
+//! ```text
+//! pack   bins      17   18  103  104  …        8 segments
+//! row 0  (pixel,w) (pixel,w) (pixel,w) …       their first entries
+//! row 1  (pixel,w) (pixel,w) (pixel,w) …       their second entries; a segment that has ended repeats its last pixel
+//! …                                            with weight 0, which adds nothing
+//! ```
+//!
+//! A bin has at most one segment in a tile and tiles follow each other in pixel order, so every bin is summed in ascending
+//! order of its pixels, one entry at a time: the order of the matrix itself, whatever the size of the tiles.
+
+use std::ops::Range;
+
+use rayon::prelude::*;
+
+use crate::integrate::csr::Csr;
+
+/// Segments in a pack: what one 512-bit register of sums holds for a single frame, and how many independent sums it takes
+/// to hide an addition of 4 cycles at 2 a cycle.
+pub(super) const SIDE: usize = 8;
+
+/// Pixels of one row of a pack, counted from the start of the tile.
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[repr(C, align(16))]
+pub(super) struct Places(pub(super) [u16; SIDE]);
+
+/// Weights of one row of a pack.
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[repr(C, align(32))]
+pub(super) struct Weights(pub(super) [f32; SIDE]);
+
+/// Eight segments side by side.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Pack {
+    /// The bin of each segment; [`Tiles::bins`] (one past the last) for a place without a segment.
+    pub(super) bins: [u32; SIDE],
+    /// Rows: the length of the longest segment.
+    pub(super) rows: u32,
+}
+
+/// A run of pixels and where its entries are.
+#[derive(Debug, Clone, PartialEq)]
+struct Tile {
+    pixels: Range<usize>,
+    packs: Range<usize>,
+    rows: Range<usize>,
+}
+
+/// The entries of one tile.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct TileView<'a> {
+    pub(super) packs: &'a [Pack],
+    pub(super) places: &'a [Places],
+    pub(super) weights: &'a [Weights],
+}
+
+/// A sparse matrix in tiles.
+///
+/// Holds for every view: each place is smaller than the number of pixels in the tile, each bin at most [`Tiles::bins`],
+/// and the packs' rows add up to the number of rows.
+#[derive(Debug, Clone)]
+pub(super) struct Tiles {
+    tile_pixels: usize,
+    bins: usize,
+    tiles: Vec<Tile>,
+    packs: Vec<Pack>,
+    places: Vec<Places>,
+    weights: Vec<Weights>,
+}
+
+impl Tiles {
+    /// Cuts `csr`, whose rows must ascend in pixel, in tiles of `tile_pixels` (at most 65536, the reach of a place).
+    pub(super) fn new(csr: &Csr, tile_pixels: usize) -> Tiles {
+        let tile_pixels = tile_pixels.clamp(1, 1 << 16);
+        let bins = csr.indptr.len().saturating_sub(1);
+        let count = csr.pixels.div_ceil(tile_pixels);
+        // A chunk of tiles finds its first entries by bisection and walks on from there.
+        let chunk = count.div_ceil(4 * rayon::current_num_threads()).max(1);
+        let starts: Vec<usize> = (0..count).step_by(chunk).collect();
+        let parts: Vec<Tiles> = starts
+            .into_par_iter()
+            .map(|first| Tiles::part(csr, tile_pixels, first..(first + chunk).min(count)))
+            .collect();
+        let mut all =
+            Tiles { tile_pixels, bins, tiles: vec![], packs: vec![], places: vec![], weights: vec![] };
+        all.packs.reserve_exact(parts.iter().map(|part| part.packs.len()).sum());
+        all.places.reserve_exact(parts.iter().map(|part| part.places.len()).sum());
+        all.weights.reserve_exact(parts.iter().map(|part| part.weights.len()).sum());
+        for part in parts {
+            let (pack, row) = (all.packs.len(), all.places.len());
+            all.tiles.extend(part.tiles.into_iter().map(|tile| Tile {
+                pixels: tile.pixels,
+                packs: tile.packs.start + pack..tile.packs.end + pack,
+                rows: tile.rows.start + row..tile.rows.end + row,
+            }));
+            all.packs.extend(part.packs);
+            all.places.extend(part.places);
+            all.weights.extend(part.weights);
+        }
+        all
+    }
+
+    /// The tiles `which`, by themselves.
+    fn part(csr: &Csr, tile_pixels: usize, which: Range<usize>) -> Tiles {
+        let bins = csr.indptr.len().saturating_sub(1);
+        let mut part =
+            Tiles { tile_pixels, bins, tiles: vec![], packs: vec![], places: vec![], weights: vec![] };
+        let mut cursors: Vec<usize> = (0..bins)
+            .map(|bin| {
+                let row = csr.indptr[bin] as usize..csr.indptr[bin + 1] as usize;
+                let before = |pixel: &u32| (*pixel as usize) < which.start * tile_pixels;
+                row.start + csr.indices[row].partition_point(before)
+            })
+            .collect();
+        let mut segments = Vec::new();
+        for tile in which {
+            let pixels = tile * tile_pixels..((tile + 1) * tile_pixels).min(csr.pixels);
+            segments.clear();
+            for (bin, cursor) in cursors.iter_mut().enumerate() {
+                let rest = &csr.indices[*cursor..csr.indptr[bin + 1] as usize];
+                let inside = rest.iter().take_while(|pixel| (**pixel as usize) < pixels.end).count();
+                if inside > 0 {
+                    segments.push(Segment { bin, entries: *cursor..*cursor + inside });
+                }
+                *cursor += inside;
+            }
+            part.push(csr, pixels, &mut segments);
+        }
+        part
+    }
+
+    /// Adds the tile that has these segments.
+    fn push(&mut self, csr: &Csr, pixels: Range<usize>, segments: &mut [Segment]) {
+        let (first_pack, first_row) = (self.packs.len(), self.places.len());
+        segments.sort_unstable_by_key(|segment| (segment.entries.len(), segment.bin));
+        for side in segments.chunks(SIDE) {
+            let rows = side.iter().map(|segment| segment.entries.len()).max().unwrap_or(0);
+            let mut bins = [self.bins as u32; SIDE];
+            for (bin, segment) in bins.iter_mut().zip(side) {
+                *bin = segment.bin as u32;
+            }
+            self.packs.push(Pack { bins, rows: rows as u32 });
+            for row in 0..rows {
+                let mut places = Places([0; SIDE]);
+                let mut weights = Weights([0.0; SIDE]);
+                for (lane, segment) in side.iter().enumerate() {
+                    let entry = segment.entries.start + row.min(segment.entries.len() - 1);
+                    places.0[lane] = (csr.indices[entry] as usize - pixels.start) as u16;
+                    if row < segment.entries.len() {
+                        weights.0[lane] = csr.weights[entry];
+                    }
+                }
+                self.places.push(places);
+                self.weights.push(weights);
+            }
+        }
+        self.tiles.push(Tile {
+            pixels,
+            packs: first_pack..self.packs.len(),
+            rows: first_row..self.places.len(),
+        });
+    }
+
+    /// Pixels in a tile; the last tile may have fewer.
+    pub(super) fn tile_pixels(&self) -> usize {
+        self.tile_pixels
+    }
+
+    /// Bins of the matrix.
+    pub(super) fn bins(&self) -> usize {
+        self.bins
+    }
+
+    /// Number of tiles.
+    pub(super) fn len(&self) -> usize {
+        self.tiles.len()
+    }
+
+    /// Which pixels tile `tile` has.
+    pub(super) fn pixels(&self, tile: usize) -> Range<usize> {
+        self.tiles[tile].pixels.clone()
+    }
+
+    /// The entries of tile `tile`.
+    pub(super) fn view(&self, tile: usize) -> TileView<'_> {
+        let tile = &self.tiles[tile];
+        TileView {
+            packs: &self.packs[tile.packs.clone()],
+            places: &self.places[tile.rows.clone()],
+            weights: &self.weights[tile.rows.clone()],
+        }
+    }
+
+    /// Bytes that one pass over the matrix reads.
+    pub(super) fn bytes(&self) -> usize {
+        size_of_val(&self.packs[..]) + size_of_val(&self.places[..]) + size_of_val(&self.weights[..])
+    }
+}
+
+/// The entries of one bin in one tile.
+struct Segment {
+    bin: usize,
+    /// In the matrix's own arrays.
+    entries: Range<usize>,
+}
