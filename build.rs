@@ -56,6 +56,8 @@ fn bind_parameters(out: &Path) -> Result<(), Box<dyn Error>> {
         .allowlist_var("XRDCT_.*")
         .derive_default(true)
         .derive_copy(true)
+        .derive_partialeq(true)
+        .derive_eq(true)
         .layout_tests(true)
         .generate()?
         .write_to_file(out.join("params.rs"))?;

@@ -469,7 +469,7 @@ impl PinnedBuffer {
             sys::CUresult::CUDA_ERROR_OUT_OF_MEMORY => CudaError::OutOfPinnedMemory { asked: len },
             _ => CudaError::driver("taking pinned memory", e),
         })?;
-        let pointer = NonNull::new(pointer.cast()).ok_or(CudaError::OutOfPinnedMemory { asked: len })?;
+        let pointer: NonNull<u8> = NonNull::new(pointer.cast()).ok_or(CudaError::OutOfPinnedMemory { asked: len })?;
         // SAFETY: len bytes were just taken.
         unsafe { pointer.as_ptr().write_bytes(0, len) };
         Ok(PinnedBuffer { pointer, len, context: Arc::clone(context) })
