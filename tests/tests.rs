@@ -4,5 +4,6 @@ mod codec;
 mod cuda;
 mod geometry;
 mod integrate;
+mod listing;
 mod output;
 mod simulate;

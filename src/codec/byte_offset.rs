@@ -26,6 +26,7 @@ mod avx512;
 mod block;
 
 use crate::codec::Pixel;
+use crate::frame::{BadFrame, FrameId, FrameStatus, Shape};
 
 /// Why packed bytes are not the image that they were said to be.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -44,6 +45,21 @@ pub enum DecodeError {
         /// How many.
         bytes_left: usize,
     },
+}
+
+impl DecodeError {
+    /// The same as data: the frame that cannot be reduced.
+    pub fn bad_frame(&self, id: FrameId, shape: Shape) -> BadFrame {
+        let (status, place) = match *self {
+            DecodeError::Truncated { pixel, .. } => {
+                let place =
+                    format!("row {}, column {}", pixel / shape.fast.max(1), pixel % shape.fast.max(1));
+                (FrameStatus::Truncated, place)
+            }
+            DecodeError::Overlong { .. } => (FrameStatus::Overlong, "end of the image".to_owned()),
+        };
+        BadFrame { id, status, message: format!("{place} of {shape} pixels: {self}: the data are damaged") }
+    }
 }
 
 /// Unpacks an image one code at a time: simple, safe and checked. What it says is the law.
@@ -74,7 +90,7 @@ pub enum Simd {
     Scalar,
     /// 8 codes at a time.
     Avx2,
-    /// 16 codes at a time.
+    /// 16 codes at a time; needs F, BW, VL and VNNI (Cascade Lake, Zen 4 and later).
     Avx512,
 }
 
@@ -98,6 +114,7 @@ impl Simd {
                     && is_x86_feature_detected!("avx512f")
                     && is_x86_feature_detected!("avx512bw")
                     && is_x86_feature_detected!("avx512vl")
+                    && is_x86_feature_detected!("avx512vnni")
             }
             #[cfg(not(target_arch = "x86_64"))]
             _ => false,

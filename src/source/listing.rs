@@ -1,1 +1,217 @@
-//! (to come)
+//! From what was typed to the list of frames: files, folders, globs and `@list.txt`.
+//!
+//! - A file is taken whatever its name; a path that exists is never read as a glob.
+//! - A folder gives its `.cbf`, `.cbf.gz` and `.cbf.bz2` files; folders inside it are not searched, hidden files are left out.
+//! - A glob (`scan_*/*.cbf`, `**` for any depth) gives the files that it matches, and the frames of the folders.
+//! - `@list.txt` has one such input a line; empty lines and lines that begin with `#` are left out. What does not exist from
+//!   where the program runs is looked for beside the list.
+//!
+//! The whole is sorted by the numbers in the names (`scan_9` before `scan_10`), folder by folder, and no file comes twice.
+//! The order is the order of the rows in the output.
+
+use std::cmp::Ordering;
+use std::ffi::OsStr;
+use std::fs;
+use std::io;
+use std::path::{Component, Path, PathBuf};
+
+/// Why the inputs do not make a list of frames.
+#[derive(Debug, thiserror::Error)]
+#[allow(missing_docs)]
+pub enum ListingError {
+    /// Nothing was given.
+    #[error("no input: name CBF files, folders, globs or @list.txt")]
+    NoInput,
+    /// A path that is not there.
+    #[error("{}: no such file or folder", path.display())]
+    Missing { path: PathBuf },
+    /// A folder without frames.
+    #[error(
+        "{}: the folder has no .cbf, .cbf.gz or .cbf.bz2 file (folders inside it are not searched: '{}/**/*.cbf' does)",
+        path.display(), path.display()
+    )]
+    EmptyFolder { path: PathBuf },
+    /// A folder or file that cannot be opened.
+    #[error("{}: cannot be read: {source}", path.display())]
+    Unreadable { path: PathBuf, source: io::Error },
+    /// A glob that is not one.
+    #[error("{pattern}: not a valid pattern: {message}")]
+    BadPattern { pattern: String, message: String },
+    /// A glob without matches.
+    #[error("{pattern}: no file matches this pattern")]
+    NoMatch { pattern: String },
+    /// A list that cannot be opened.
+    #[error("{}: the list cannot be read: {source}", path.display())]
+    UnreadableList { path: PathBuf, source: io::Error },
+    /// A list without entries.
+    #[error("{}: the list names no file", path.display())]
+    EmptyList { path: PathBuf },
+    /// A list in a list.
+    #[error("{}: line {line}: a list cannot name another list ({entry})", path.display())]
+    NestedList { path: PathBuf, line: usize, entry: String },
+    /// A fault in one line of a list.
+    #[error("{}: line {line}: {source}", path.display())]
+    InList { path: PathBuf, line: usize, source: Box<ListingError> },
+}
+
+/// The frames that `inputs` name, in order.
+///
+/// # Errors
+/// A [`ListingError`] for the first input that names nothing; nothing is left out in silence.
+pub fn expand(inputs: &[String]) -> Result<Vec<PathBuf>, ListingError> {
+    if inputs.is_empty() {
+        return Err(ListingError::NoInput);
+    }
+    let mut paths = Vec::new();
+    for input in inputs {
+        match input.strip_prefix('@') {
+            Some(list) if !Path::new(input).exists() => add_list(Path::new(list), &mut paths)?,
+            _ => add(input, Path::new(""), &mut paths)?,
+        }
+    }
+    paths.sort_by(|a, b| natural_order(a, b));
+    paths.dedup();
+    Ok(paths)
+}
+
+fn add_list(list: &Path, paths: &mut Vec<PathBuf>) -> Result<(), ListingError> {
+    let text = fs::read_to_string(list)
+        .map_err(|source| ListingError::UnreadableList { path: list.to_path_buf(), source })?;
+    let beside = list.parent().unwrap_or(Path::new(""));
+    let before = paths.len();
+    for (number, entry) in text.lines().map(str::trim).enumerate() {
+        let line = number + 1;
+        if entry.is_empty() || entry.starts_with('#') {
+            continue;
+        }
+        if entry.starts_with('@') {
+            let path = list.to_path_buf();
+            return Err(ListingError::NestedList { path, line, entry: entry.to_owned() });
+        }
+        add(entry, beside, paths).map_err(|source| ListingError::InList {
+            path: list.to_path_buf(),
+            line,
+            source: Box::new(source),
+        })?;
+    }
+    if paths.len() == before {
+        return Err(ListingError::EmptyList { path: list.to_path_buf() });
+    }
+    Ok(())
+}
+
+/// Adds what one input names; `beside` is where else to look.
+fn add(input: &str, beside: &Path, paths: &mut Vec<PathBuf>) -> Result<(), ListingError> {
+    let here = PathBuf::from(input);
+    let path = if here.exists() { here } else { beside.join(input) };
+    if path.exists() {
+        return add_path(&path, paths);
+    }
+    if !input.contains(['*', '?', '[']) {
+        return Err(ListingError::Missing { path: PathBuf::from(input) });
+    }
+    let before = paths.len();
+    add_matches(input, paths)?;
+    if paths.len() == before && beside != Path::new("") {
+        // Only what the list's line says is a pattern, not the folder that the list is in.
+        let folder = glob::Pattern::escape(&beside.to_string_lossy());
+        add_matches(&format!("{folder}/{input}"), paths)?;
+    }
+    if paths.len() == before {
+        return Err(ListingError::NoMatch { pattern: input.to_owned() });
+    }
+    Ok(())
+}
+
+fn add_matches(pattern: &str, paths: &mut Vec<PathBuf>) -> Result<(), ListingError> {
+    let matches = glob::glob(pattern).map_err(|error| ListingError::BadPattern {
+        pattern: pattern.to_owned(),
+        message: error.to_string(),
+    })?;
+    for found in matches {
+        let path = found.map_err(|error| ListingError::Unreadable {
+            path: error.path().to_path_buf(),
+            source: error.into(),
+        })?;
+        match add_path(&path, paths) {
+            // `scan/*` may match a folder of something else beside the frames.
+            Ok(()) | Err(ListingError::EmptyFolder { .. }) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// Adds a file, or the frames of a folder.
+fn add_path(path: &Path, paths: &mut Vec<PathBuf>) -> Result<(), ListingError> {
+    if !path.is_dir() {
+        paths.push(plain(path));
+        return Ok(());
+    }
+    let unreadable = |source| ListingError::Unreadable { path: path.to_path_buf(), source };
+    let before = paths.len();
+    for entry in fs::read_dir(path).map_err(unreadable)? {
+        let entry = entry.map_err(unreadable)?;
+        if is_frame(&entry.file_name()) && !entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            paths.push(plain(&entry.path()));
+        }
+    }
+    if paths.len() == before {
+        return Err(ListingError::EmptyFolder { path: path.to_path_buf() });
+    }
+    Ok(())
+}
+
+fn is_frame(name: &OsStr) -> bool {
+    let name = name.to_string_lossy().to_ascii_lowercase();
+    !name.starts_with('.') && [".cbf", ".cbf.gz", ".cbf.bz2"].iter().any(|end| name.ends_with(end))
+}
+
+/// Without `.` components, so that `./a.cbf` and `a.cbf` are one file.
+fn plain(path: &Path) -> PathBuf {
+    path.components().filter(|component| !matches!(component, Component::CurDir)).collect()
+}
+
+/// Folder by folder; within a name, runs of digits by their value.
+fn natural_order(a: &Path, b: &Path) -> Ordering {
+    let by_component = || {
+        let mut others = b.components();
+        for component in a.components() {
+            let Some(other) = others.next() else { return Ordering::Greater };
+            let names = (component.as_os_str().as_encoded_bytes(), other.as_os_str().as_encoded_bytes());
+            let order = natural_order_of_names(names.0, names.1);
+            if order.is_ne() {
+                return order;
+            }
+        }
+        if others.next().is_some() { Ordering::Less } else { Ordering::Equal }
+    };
+    // `a1` and `a01` have the same numbers: any fixed order will do.
+    by_component().then_with(|| a.cmp(b))
+}
+
+fn natural_order_of_names(mut a: &[u8], mut b: &[u8]) -> Ordering {
+    while let (Some(&first), Some(&other)) = (a.first(), b.first()) {
+        let order = if first.is_ascii_digit() && other.is_ascii_digit() {
+            let (number, rest) = split_number(a);
+            let (other, others) = split_number(b);
+            (a, b) = (rest, others);
+            number.len().cmp(&other.len()).then_with(|| number.cmp(other))
+        } else {
+            (a, b) = (&a[1..], &b[1..]);
+            first.cmp(&other)
+        };
+        if order.is_ne() {
+            return order;
+        }
+    }
+    a.len().cmp(&b.len())
+}
+
+/// The digits at the start of a name, without leading zeros, and what follows them.
+fn split_number(name: &[u8]) -> (&[u8], &[u8]) {
+    let end = name.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(name.len());
+    let (digits, rest) = name.split_at(end);
+    let zeros = digits.iter().take_while(|&&byte| byte == b'0').count();
+    (&digits[zeros..], rest)
+}

@@ -1,6 +1,6 @@
 //! Byte-offset with AVX2: 16 packed bytes in a step, in two halves of 8 lanes.
 //!
-//! The same idea as with AVX-512. AVX2 cannot compress lanes; a permutation from a table of 256 does it: lanes that begin
+//! The same idea as with AVX-512. A dot product of bytes takes two instructions. AVX2 cannot compress lanes; a permutation from a table of 256 does it: lanes that begin
 //! no code are made zero and go to the right, so that they add nothing to the prefix sum.
 
 use std::arch::x86_64::*;
@@ -56,6 +56,19 @@ pub(super) unsafe fn unpack_blocks<T: Pixel>(at: &mut At, packed: &[u8], out: &m
         };
         let mark = _mm_set1_epi8(i8::MIN);
         let marks = _mm_movemask_epi8(_mm_cmpeq_epi8(bytes, mark)) as u32;
+        if marks | covered == 0 {
+            // SAFETY: the loop's condition leaves 18 bytes to read and 16 pixels to write.
+            unsafe {
+                for half in [0, BLOCK / 2] {
+                    let sums = prefix_sum_of_bytes(packed.as_ptr().add(byte + half));
+                    last = last.store(sums, out.as_mut_ptr().add(done + half));
+                }
+            }
+            done += BLOCK;
+            byte += BLOCK;
+            continue;
+        }
+
         let codes = Codes::new(marks, covered);
         // A word of 80 00 steps on to a longer code: byte 1 is 00 and byte 2 is 80.
         let zeros = _mm_movemask_epi8(_mm_cmpeq_epi8(low, _mm_setzero_si128())) as u32;
@@ -123,6 +136,43 @@ fn select(bytes: __m128i, low: __m128i, high: __m128i, escapes: u32, starts: u32
 fn lanes(bits: u32) -> __m256i {
     let bit = _mm256_setr_epi32(1, 2, 4, 8, 16, 32, 64, 128);
     _mm256_cmpeq_epi32(_mm256_and_si256(_mm256_set1_epi32(bits as i32), bit), bit)
+}
+
+/// For group g of four bytes, byte k and lane i: whether byte 4 g + k is one of the bytes 0 … i.
+static UP_TO: [[[u8; 4]; 8]; 2] = up_to();
+
+const fn up_to() -> [[[u8; 4]; 8]; 2] {
+    let mut table = [[[0; 4]; 8]; 2];
+    let mut place = 0;
+    while place < 8 {
+        let mut lane = place;
+        while lane < 8 {
+            table[place / 4][lane][place % 4] = 1;
+            lane += 1;
+        }
+        place += 1;
+    }
+    table
+}
+
+/// Lane i is the sum of the signed bytes 0 … i at `p`.
+///
+/// # Safety
+/// 8 bytes may be read at `p`.
+#[inline]
+#[target_feature(enable = "avx2")]
+unsafe fn prefix_sum_of_bytes(p: *const u8) -> __m256i {
+    let mut pairs = [_mm256_setzero_si256(); 2];
+    for (group, pairs) in pairs.iter_mut().enumerate() {
+        // SAFETY: the table has 32 bytes a group, and the caller has 8 readable bytes at `p`; neither needs alignment.
+        unsafe {
+            let ones = _mm256_loadu_si256(UP_TO[group].as_ptr().cast());
+            let bytes = p.add(4 * group).cast::<i32>().read_unaligned();
+            *pairs = _mm256_maddubs_epi16(ones, _mm256_set1_epi32(bytes));
+        }
+    }
+    // Four bytes are at most 4 · 127: the sum of two such pairs fits 16 bits.
+    _mm256_madd_epi16(_mm256_add_epi16(pairs[0], pairs[1]), _mm256_set1_epi16(1))
 }
 
 /// Lane i becomes the sum of lanes 0 … i.

@@ -1,11 +1,12 @@
 //! Byte-offset with AVX-512: 16 packed bytes in a step, up to 16 pixels.
 //!
-//! Each byte is widened to a 32-bit lane, and so are the two bytes after it, as the word that it would have if it were an
+//! Most blocks have no escape: 16 codes of one byte. Their prefix sums are four dot products (VNNI), in which lane i counts the
+//! bytes 0 … i.
+//!
+//! In other blocks each byte is widened to a 32-bit lane, and so are the two bytes after it, as the word that it would have if it were an
 //! escape. Lanes that begin a code take one or the other and are compressed to the left; a prefix sum in the register
 //! (16 · 32767 fits easily) and the last value before make pixels of them. One store writes 16 lanes, of which the first
-//! `popcount(starts)` are final; the next step overwrites the rest. No branch depends on where the escapes are.
-//!
-//! Speed is bound by the shuffles (about 10 a step): see `benches/decode.rs`.
+//! `popcount(starts)` are final; the next step overwrites the rest. No branch depends on where in a block the escapes are, or how many.
 
 use std::arch::x86_64::*;
 
@@ -16,8 +17,8 @@ use crate::codec::Pixel;
 /// Unpacks whole blocks while both the bytes and `out` have room for one; returns the pixels done.
 ///
 /// # Safety
-/// The CPU has AVX-512 F, BW and VL, and POPCNT.
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,bmi1,popcnt")]
+/// The CPU has AVX-512 F, BW, VL and VNNI, BMI1 and POPCNT.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,bmi1,popcnt")]
 pub(super) unsafe fn unpack_blocks<T: Pixel>(at: &mut At, packed: &[u8], out: &mut [T]) -> usize {
     let mut done = 0;
     let mut covered = 0_u32;
@@ -31,6 +32,17 @@ pub(super) unsafe fn unpack_blocks<T: Pixel>(at: &mut At, packed: &[u8], out: &m
             (load(p), load(p.add(1)), load(p.add(2)))
         };
         let marks = u32::from(_mm_cmpeq_epi8_mask(bytes, _mm_set1_epi8(i8::MIN)));
+        if marks | covered == 0 {
+            // SAFETY: the loop's condition leaves 18 bytes to read and 16 pixels to write.
+            unsafe {
+                let sums = prefix_sum_of_bytes(packed.as_ptr().add(byte));
+                last = last.store(sums, out.as_mut_ptr().add(done));
+            }
+            done += BLOCK;
+            byte += BLOCK;
+            continue;
+        }
+
         let codes = Codes::new(marks, covered);
         let escapes = codes.escapes as __mmask16;
         let mut starts = !codes.payload as __mmask16;
@@ -76,6 +88,42 @@ pub(super) unsafe fn unpack_blocks<T: Pixel>(at: &mut At, packed: &[u8], out: &m
 unsafe fn load(p: *const u8) -> __m128i {
     // SAFETY: the caller has 16 readable bytes at `p`; the load needs no alignment.
     unsafe { _mm_loadu_si128(p.cast()) }
+}
+
+/// For group g of four bytes, byte k and lane i: whether byte 4 g + k is one of the bytes 0 … i.
+static UP_TO: [[[u8; 4]; 16]; 4] = up_to();
+
+const fn up_to() -> [[[u8; 4]; 16]; 4] {
+    let mut table = [[[0; 4]; 16]; 4];
+    let mut place = 0;
+    while place < 16 {
+        let mut lane = place;
+        while lane < 16 {
+            table[place / 4][lane][place % 4] = 1;
+            lane += 1;
+        }
+        place += 1;
+    }
+    table
+}
+
+/// Lane i is the sum of the signed bytes 0 … i at `p`.
+///
+/// # Safety
+/// 16 bytes may be read at `p`.
+#[inline]
+#[target_feature(enable = "avx512f,avx512vnni")]
+unsafe fn prefix_sum_of_bytes(p: *const u8) -> __m512i {
+    let mut sums = [_mm512_setzero_si512(); 4];
+    for (group, sums) in sums.iter_mut().enumerate() {
+        // SAFETY: the table has 64 bytes a group, and the caller has 16 readable bytes at `p`; neither needs alignment.
+        unsafe {
+            let ones = _mm512_loadu_si512(UP_TO[group].as_ptr().cast());
+            let bytes = p.add(4 * group).cast::<i32>().read_unaligned();
+            *sums = _mm512_dpbusd_epi32(*sums, ones, _mm512_set1_epi32(bytes));
+        }
+    }
+    _mm512_add_epi32(_mm512_add_epi32(sums[0], sums[1]), _mm512_add_epi32(sums[2], sums[3]))
 }
 
 /// Lane i becomes the sum of lanes 0 … i.

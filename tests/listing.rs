@@ -1,0 +1,101 @@
+//! From inputs to the list of frames: order, duplicates, and what each wrong input is told.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use tempfile::TempDir;
+use xrdct::source::listing::{ListingError, expand};
+
+/// A folder with these (empty) files.
+fn folder(files: &[&str]) -> TempDir {
+    let folder = tempfile::tempdir().expect("a folder");
+    for file in files {
+        let path = folder.path().join(file);
+        fs::create_dir_all(path.parent().expect("a parent")).expect("made");
+        fs::write(path, "").expect("written");
+    }
+    folder
+}
+
+/// What the inputs (relative to `folder`) give, relative to `folder`.
+fn expanded(folder: &Path, inputs: &[&str]) -> Result<Vec<String>, ListingError> {
+    let inputs: Vec<String> = inputs
+        .iter()
+        .map(|input| match input.strip_prefix('@') {
+            Some(list) => format!("@{}", folder.join(list).display()),
+            None => folder.join(input).display().to_string(),
+        })
+        .collect();
+    let relative = |path: PathBuf| path.strip_prefix(folder).expect("inside").display().to_string();
+    Ok(expand(&inputs)?.into_iter().map(relative).collect())
+}
+
+#[test]
+fn a_folder_gives_its_frames_by_the_numbers_in_their_names() {
+    let folder = folder(&[
+        "scan_10_2.cbf",
+        "scan_9_10.cbf",
+        "scan_9_9.cbf.gz",
+        "scan_0009_1.cbf.bz2",
+        "SCAN_1.CBF",
+        "scan_1.txt",
+        ".scan_2.cbf",
+        "inside/scan_3.cbf",
+        "scan_18446744073709551617.cbf",
+    ]);
+    let found = expanded(folder.path(), &["."]).expect("frames");
+    let order = [
+        "SCAN_1.CBF",
+        "scan_0009_1.cbf.bz2",
+        "scan_9_9.cbf.gz",
+        "scan_9_10.cbf",
+        "scan_10_2.cbf",
+        "scan_18446744073709551617.cbf",
+    ];
+    assert_eq!(found, order);
+}
+
+#[test]
+fn globs_files_folders_and_lists_join_and_nothing_comes_twice() {
+    let folder = folder(&["a/f_1.cbf", "a/f_2.cbf", "a/g_1.cbf", "b/f_1.cbf", "b/note.txt", "poni/p.poni"]);
+    let at = folder.path();
+    assert_eq!(expanded(at, &["*/f_1.cbf"]).expect("frames"), ["a/f_1.cbf", "b/f_1.cbf"]);
+    assert_eq!(expanded(at, &["*"]).expect("frames"), ["a/f_1.cbf", "a/f_2.cbf", "a/g_1.cbf", "b/f_1.cbf"]);
+    assert_eq!(expanded(at, &["**/f_?.cbf"]).expect("frames"), ["a/f_1.cbf", "a/f_2.cbf", "b/f_1.cbf"]);
+    let joined = expanded(at, &["b", "a/g_1.cbf", "a/./f_2.cbf", "a/f*", "b/f_1.cbf"]).expect("frames");
+    assert_eq!(joined, ["a/f_1.cbf", "a/f_2.cbf", "a/g_1.cbf", "b/f_1.cbf"]);
+
+    fs::write(at.join("list.txt"), "# frames\n\n  b/f_1.cbf  \na/f_?.cbf\r\na\n").expect("written");
+    let listed = expanded(at, &["@list.txt"]).expect("frames");
+    assert_eq!(listed, ["a/f_1.cbf", "a/f_2.cbf", "a/g_1.cbf", "b/f_1.cbf"]);
+}
+
+#[test]
+fn a_file_whose_name_looks_like_a_glob_is_a_file() {
+    let folder = folder(&["scan[1].cbf", "scan1.cbf"]);
+    assert_eq!(expanded(folder.path(), &["scan[1].cbf"]).expect("frames"), ["scan[1].cbf"]);
+}
+
+#[test]
+fn inputs_that_name_nothing_are_told_so() {
+    let folder = folder(&["empty/note.txt", "f_1.cbf"]);
+    let at = folder.path();
+    fs::write(at.join("empty.txt"), "# nothing\n").expect("written");
+    fs::write(at.join("wrong.txt"), "f_1.cbf\nf_2.cbf\n").expect("written");
+    fs::write(at.join("nested.txt"), "@list.txt\n").expect("written");
+    for (input, words) in [
+        ("f_2.cbf", "f_2.cbf: no such file or folder"),
+        ("empty", "empty: the folder has no .cbf, .cbf.gz or .cbf.bz2 file"),
+        ("g_*.cbf", "g_*.cbf: no file matches this pattern"),
+        ("empty/*/", "no file matches"),
+        ("[.cbf", "[.cbf: not a valid pattern"),
+        ("@none.txt", "none.txt: the list cannot be read"),
+        ("@empty.txt", "empty.txt: the list names no file"),
+        ("@wrong.txt", "wrong.txt: line 2: f_2.cbf: no such file or folder"),
+        ("@nested.txt", "nested.txt: line 1: a list cannot name another list (@list.txt)"),
+    ] {
+        let message = expanded(at, &["f_1.cbf", input]).expect_err(input).to_string();
+        assert!(message.contains(words), "{input}: {message}");
+    }
+    assert!(matches!(expand(&[]), Err(ListingError::NoInput)));
+}
