@@ -263,6 +263,17 @@ impl Stream {
             .map_err(|e| CudaError::driver("clearing memory", e))
     }
 
+    /// Enqueues a copy of one device buffer to the beginning of another.
+    ///
+    /// # Errors
+    /// When it does not fit, or the driver refuses.
+    pub fn enqueue_copy(&self, from: &DeviceBuffer, to: &DeviceBuffer) -> Result<(), CudaError> {
+        to.check(0, from.len)?;
+        // SAFETY: inside both buffers.
+        unsafe { result::memcpy_dtod_async(to.pointer, from.pointer, from.len, self.raw) }
+            .map_err(|e| CudaError::driver("copying", e))
+    }
+
     /// Makes this stream wait for an event of another.
     ///
     /// # Errors

@@ -218,10 +218,13 @@ impl Lane {
         self.engine.context().bind()?;
         let index = self.frames();
         let bytes = &slot.memory().bytes()[payload];
+        // Packed bytes keep their address modulo a chunk; the decoder begins anywhere, pixels do not.
+        let shift = if codec == Codec::ByteOffset { bytes.as_ptr() as usize % CHUNK } else { 0 };
+        let (first, end) = (self.used + shift, self.used + shift + bytes.len());
         // SAFETY: the slot is kept in `on_the_way` until the event after the copy is done.
-        unsafe { self.stream.enqueue_upload(&self.arena, self.used, bytes) }?;
-        self.batch.span[index] = XrdctSpan { first: self.used as u32, end: (self.used + bytes.len()) as u32 };
-        self.used = (self.used + bytes.len()).next_multiple_of(TILE);
+        unsafe { self.stream.enqueue_upload(&self.arena, first, bytes) }?;
+        self.batch.span[index] = XrdctSpan { first: first as u32, end: end as u32 };
+        self.used = end.next_multiple_of(TILE);
         self.codec = codec;
         self.batch.frames += 1;
         self.on_the_way.push_back((index, slot));
@@ -425,6 +428,38 @@ impl Lane {
         let sums = self.wait()?;
         (self.batch, self.used) = (batch, used);
         Ok(sums)
+    }
+
+    /// Decodes the gathered frames and brings their pixels to the host: verdicts, and the bytes of all frames one after
+    /// another (those of bad frames are zeros). For checking; takes memory of its own and blocks. The lane is empty afterwards.
+    ///
+    /// # Errors
+    /// When memory is short, or what went wrong on the device.
+    pub fn wait_for_pixels(&mut self) -> Result<(Vec<XrdctVerdict>, Vec<u8>), CudaError> {
+        let context = Arc::clone(self.engine.context());
+        context.bind()?;
+        let len = self.frames() * self.engine.shape.pixels() * self.engine.pixel.size();
+        let device = DeviceBuffer::take(&context, len, "decoded frames")?;
+        let mut host = PinnedBuffer::take(&context, len)?;
+        self.stream.enqueue_fill(&device, 0, len, 0)?;
+        self.enqueue_index()?;
+        self.enqueue_pixels(&device)?;
+        let verdicts = self.frames() * size_of::<XrdctVerdict>();
+        // SAFETY: both host buffers are read after `wait`, and outlive it.
+        unsafe {
+            self.stream.enqueue_download(&device, 0, &mut host.bytes_mut()[..len])?;
+            self.stream.enqueue_download(&self.results, 0, &mut self.host.bytes_mut()[..verdicts])?;
+        }
+        self.stream.wait()?;
+        self.on_the_way.clear();
+        let word = |b: &[u8]| u32::from_le_bytes([b[0], b[1], b[2], b[3]]);
+        let verdicts = self.host.bytes()[..verdicts]
+            .chunks_exact(8)
+            .map(|b| XrdctVerdict { status: word(&b[..4]), codes: word(&b[4..]) })
+            .collect();
+        self.batch.frames = 0;
+        self.used = 0;
+        Ok((verdicts, host.bytes()[..len].to_vec()))
     }
 
     /// The lane's stream, for timing.
