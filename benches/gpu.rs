@@ -14,6 +14,7 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use xrdct::codec::byte_offset::encode;
 use xrdct::cuda::driver::{DeviceBuffer, Event, Stream};
+use xrdct::cuda::engine::Tuning;
 use xrdct::cuda::lane::Lane;
 use xrdct::cuda::{CudaEngine, CudaReducer, Options, pinned, survey};
 use xrdct::frame::{
@@ -38,7 +39,8 @@ fn main() -> Result<()> {
     println!("kernels for {:?}, driver {:?}", survey.architectures, survey.driver);
     println!("{:?}", survey.devices.context("no GPU: this bench needs one")?);
     let options: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with("--")).collect();
-    let only = |what: &str| options.is_empty() || options.iter().any(|option| option == what);
+    let chosen = |what: &str| options.iter().any(|option| option == what);
+    let only = |what: &str| !(chosen("weak") || chosen("powder")) || chosen(what);
     for (name, escapes) in [("weak signal (0.2 % escapes)", 0.002), ("strong powder (15 % escapes)", 0.15)] {
         if only("weak") && escapes < 0.01 || only("powder") && escapes > 0.01 {
             bench_frames(name, escapes, options.iter().any(|o| o == "short"))?;
@@ -239,8 +241,43 @@ fn bench_frames(name: &str, escapes: f64, short: bool) -> Result<()> {
         })?;
         report(&format!("  the same, {lanes_used} lane(s)"), fused, "reading the bytes", floor(bytes));
     }
+    if options_has("sweep") {
+        sweep(&recipe, &slots, repeats)?;
+    }
     drop((lanes, pixels));
     corridor(&engine, &slots, bytes, if short { 2000 } else { 20_000 })
+}
+
+fn options_has(what: &str) -> bool {
+    std::env::args().any(|argument| argument == what)
+}
+
+/// The fused kernel with other cuts of the matrix.
+fn sweep(recipe: &Recipe, slots: &SlotPool, repeats: usize) -> Result<()> {
+    for narrow in [false, true] {
+        for (subtiles, most) in [(8, usize::MAX), (16, usize::MAX), (24, usize::MAX), (32, usize::MAX), (64, usize::MAX)] {
+            let tuning = Tuning { subtiles, slots: most, narrow };
+            let engine = Arc::new(CudaEngine::with_tuning(0, recipe, tuning)?);
+            let mut lanes = (0..LANES).map(|_| Ok(Lane::new(&engine, BATCH)?)).collect::<Result<Vec<_>>>()?;
+            for lane in &mut lanes {
+                for id in 0..BATCH {
+                    let (frame, _) = next_frame(slots, id);
+                    lane.enqueue_upload(frame.encoding.codec, frame.slot, frame.payload)?;
+                }
+                lane.stream().wait()?;
+                lane.release()?;
+                lane.enqueue_index()?;
+            }
+            let packed = time(&lanes, repeats, |lane| Ok(lane.enqueue_packed()?))?;
+            let one = time(&lanes[..1], repeats, |lane| Ok(lane.enqueue_packed()?))?;
+            let bins = time(&lanes, repeats, |lane| Ok(lane.enqueue_bins()?))?;
+            println!(
+                "narrow {narrow}, {subtiles} sub-tiles: packed {packed:.2} us (one lane {one:.2}), bins {bins:.2} us, matrix {:.1} MB",
+                engine.matrix_bytes() as f64 / 1e6
+            );
+        }
+    }
+    Ok(())
 }
 
 /// The host's patterns of the distinct frames.

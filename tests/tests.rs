@@ -2,6 +2,7 @@
 mod cbf;
 mod codec;
 mod cuda;
+mod engine;
 mod geometry;
 mod integrate;
 mod listing;

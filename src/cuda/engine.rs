@@ -17,14 +17,30 @@ use super::tiles::{Limits, Rows, Tiles};
 use crate::frame::{Norms, PixelType, Shape};
 use crate::integrate::engine::{ErrorModel, Recipe};
 
-/// Sub-tiles of an item: longer items write fewer partial sums, shorter ones fill the GPU better (profiles/notes/tiles.md).
-const SUBTILES_PER_ITEM: usize = 16;
 /// Fewest slots for which a form is worth its shared memory.
 const FEWEST_SLOTS: usize = 256;
 /// Shared memory that the driver keeps for itself in each block.
 const RESERVED_SHARED: usize = 1024;
 /// Fixed-point sums stay below 2 to this power.
 const FIXED_BITS: i32 = 61;
+
+/// Choices that change the speed, and by the order of additions the last bits of a sum.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Tuning {
+    /// Sub-tiles of an item: longer items write fewer partial sums, shorter ones fill the GPU better.
+    pub subtiles: usize,
+    /// Most slots of an item.
+    pub slots: usize,
+    /// Take 4 frames a block where 8 would fit.
+    pub narrow: bool,
+}
+
+impl Default for Tuning {
+    /// What was fastest (profiles/notes/tiles.md).
+    fn default() -> Self {
+        Tuning { subtiles: 16, slots: usize::MAX, narrow: false }
+    }
+}
 
 /// A GPU that is ready to integrate frames of one kind.
 #[derive(Debug)]
@@ -60,30 +76,37 @@ impl CudaEngine {
     /// # Errors
     /// When there is no such GPU, no kernels for it, or not enough memory.
     pub fn new(ordinal: usize, recipe: &Recipe) -> Result<CudaEngine, CudaError> {
+        CudaEngine::with_tuning(ordinal, recipe, Tuning::default())
+    }
+
+    /// [`CudaEngine::new`] with other choices than the default ones.
+    ///
+    /// # Errors
+    /// As [`CudaEngine::new`].
+    pub fn with_tuning(ordinal: usize, recipe: &Recipe, tuning: Tuning) -> Result<CudaEngine, CudaError> {
         let context = super::device::open(ordinal)?;
         let variance = recipe.error_model == ErrorModel::Poisson;
-        let (form, slots) = choose_form(&context, variance, recipe.dark.is_some())?;
+        let (form, slots) = choose_form(&context, variance, recipe.dark.is_some(), tuning.narrow)?;
         let rows = Rows {
             pixels: recipe.shape.pixels(),
             indptr: &recipe.csr.indptr,
             indices: &recipe.csr.indices,
             weights: &recipe.csr.weights,
         };
-        let limits = Limits { slots, subtiles: SUBTILES_PER_ITEM };
+        let limits = Limits { slots: slots.min(tuning.slots), subtiles: tuning.subtiles };
         let (tiles, (norms, fixed)) = rayon::join(
             || Tiles::build(rows, |pixel| recipe.is_valid(pixel), limits),
             || static_norms(recipe),
         );
         let kernels = Kernels::load(&context, form, tiles.max_slots)?;
-        let hold = |bytes| -> Result<DeviceBuffer, CudaError> { bytes };
         let what = "the sparse matrix";
         let items = vec![
-            hold(DeviceBuffer::holding(&context, &tiles.items, what))?,
-            hold(DeviceBuffer::holding(&context, &tiles.parts, what))?,
-            hold(DeviceBuffer::holding(&context, &tiles.passes, what))?,
-            hold(DeviceBuffer::holding(&context, &tiles.row_slot, what))?,
-            hold(DeviceBuffer::holding(&context, &tiles.entry_pixel, what))?,
-            hold(DeviceBuffer::holding(&context, &tiles.entry_weight, what))?,
+            DeviceBuffer::holding(&context, &tiles.items, what)?,
+            DeviceBuffer::holding(&context, &tiles.parts, what)?,
+            DeviceBuffer::holding(&context, &tiles.passes, what)?,
+            DeviceBuffer::holding(&context, &tiles.row_slot, what)?,
+            DeviceBuffer::holding(&context, &tiles.entry_pixel, what)?,
+            DeviceBuffer::holding(&context, &tiles.entry_weight, what)?,
         ];
         let dark = recipe.dark.as_deref().unwrap_or(&[]);
         let dummy = recipe.dummy;
@@ -163,7 +186,12 @@ impl CudaEngine {
 }
 
 /// The widest form of which two blocks fit on a multiprocessor, else the narrow one; and how many slots it has room for.
-fn choose_form(context: &Context, variance: bool, dark: bool) -> Result<(Form, usize), CudaError> {
+fn choose_form(
+    context: &Context,
+    variance: bool,
+    dark: bool,
+    only_narrow: bool,
+) -> Result<(Form, usize), CudaError> {
     use cudarc::driver::sys::CUdevice_attribute as Attribute;
     let block = context.attribute(Attribute::CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN)?;
     let multiprocessor =
@@ -175,7 +203,7 @@ fn choose_form(context: &Context, variance: bool, dark: bool) -> Result<(Form, u
         bytes.saturating_sub(fixed) / (form.shared_bytes(1) - fixed)
     };
     let half = block.min(multiprocessor / 2 - RESERVED_SHARED.min(multiprocessor / 2));
-    let forms = if variance || dark { vec![narrow] } else { vec![wide, narrow] };
+    let forms = if variance || dark || only_narrow { vec![narrow] } else { vec![wide, narrow] };
     let two_fit = forms.iter().find(|form| room(**form, half) >= FEWEST_SLOTS);
     match two_fit {
         Some(form) => Ok((*form, room(*form, half))),

@@ -202,21 +202,32 @@ pub struct Engine {
 /// What one thread needs to integrate: tiles of pixels, sums. Made once, used for every frame.
 #[derive(Debug, Default)]
 pub struct Scratch {
-    /// Counts of one tile, frame after frame.
-    lanes: Vec<f32>,
-    /// The same, frames side by side.
-    counts: Vec<Counts>,
-    signal: Vec<Sums>,
-    variance: Vec<Sums>,
-    /// Sums when there is one frame.
-    signal_one: Vec<f64>,
-    variance_one: Vec<f64>,
+    signal: Kind,
+    /// Empty without an error model.
+    variance: Kind,
     /// Invalid pixels of each frame.
     invalid: [Vec<Run>; LANES],
 }
 
-/// Lanes begin one cache line apart from a power of two, or eight of them would share the sets of the first-level cache.
-const LANE_GAP: usize = 16;
+/// What is summed with one power of the weights.
+#[derive(Debug, Default)]
+struct Kind {
+    /// A run of pixels, frame after frame.
+    lanes: Vec<f32>,
+    /// A tile of pixels, frames side by side; or of the only frame.
+    counts: Vec<Counts>,
+    one: Vec<f64>,
+    /// Sums of the bins, frames side by side; or of the only frame.
+    sums: Vec<Sums>,
+    sums_one: Vec<f64>,
+}
+
+/// Pixels that are decoded, prepared and laid side by side at a time: eight frames of them fit in a first-level cache of
+/// 32 KiB (profiles/notes/engine-cpu.md).
+const RUN: usize = 1024;
+
+/// From one lane to the next. One cache line off a power of two, or eight lanes would share the sets of the cache.
+const STRIDE: usize = RUN + 16;
 
 impl Engine {
     /// Prepares for frames of one kind.
@@ -275,16 +286,26 @@ impl Engine {
     /// Integrates up to [`GROUP`] frames together.
     fn group<T: Pixel>(&self, frames: &[Frame], scratch: &mut Scratch, outcomes: &mut Vec<Outcome>) {
         scratch.clear(self);
-        let mut lanes: Vec<Lane> =
-            frames.iter().map(|frame| Lane::open(frame, self.shape, self.pixel)).collect();
-        let mut raw = vec![T::default(); self.tiles.tile_pixels()];
+        let open = |frame| Lane::open(frame, self.shape, self.pixel, self.simd);
+        let mut lanes: Vec<Lane> = frames.iter().map(open).collect();
+        let mut raw = [T::default(); RUN];
         for tile in 0..self.tiles.len() {
             let pixels = self.tiles.pixels(tile);
-            for (at, lane) in lanes.iter_mut().enumerate() {
-                let raw = &mut raw[..pixels.len()];
-                if lane.next(raw) {
-                    self.prepare.tile(self.simd, pixels.start, raw, scratch.lane(self, at, pixels.len()));
+            let (runs, parts) = (pixels.clone().step_by(RUN), pixels.len().div_ceil(RUN) * frames.len());
+            let mut part = 0;
+            for first in runs {
+                let raw = &mut raw[..RUN.min(pixels.end - first)];
+                for (at, lane) in lanes.iter_mut().enumerate() {
+                    // A lone frame waits for the matrix's bytes whatever is asked early; a group has time to hide that.
+                    if frames.len() > 1 {
+                        self.tiles.prefetch(tile, part, parts);
+                    }
+                    part += 1;
+                    if lane.next(raw) {
+                        self.prepare.run(self.simd, first, raw, scratch.lane(at, raw.len()));
+                    }
                 }
+                scratch.lay_side_by_side(self.simd, frames.len(), first - pixels.start, raw.len());
             }
             if lanes.iter().all(Lane::is_bad) {
                 break;
@@ -299,38 +320,30 @@ impl Engine {
     /// Adds a tile of all frames to their sums.
     fn sum(&self, tile: usize, frames: usize, scratch: &mut Scratch) {
         let view = self.tiles.view(tile);
-        if view.packs.is_empty() {
-            return;
-        }
-        let stride = self.tiles.tile_pixels() + LANE_GAP;
         let reach = Reach { pixels: self.tiles.tile_pixels(), bins: self.tiles.bins() };
-        let Scratch { lanes, counts, signal, variance, signal_one, variance_one, .. } = scratch;
-        let (signal_lanes, variance_lanes) = lanes.split_at(LANES * stride);
-        let mut add = |power, lanes: &[f32], sums: &mut [Sums], sums_one: &mut [f64]| {
-            if frames == 1 {
-                kernel::accumulate_one(power, view, reach, lanes, sums_one);
-            } else {
-                kernel::side_by_side(self.simd, lanes, stride, counts);
-                kernel::accumulate(self.simd, power, view, reach, counts, sums);
+        let with_variance = self.prepare.has_variance();
+        for (kind, power) in [(&mut scratch.signal, Power::One), (&mut scratch.variance, Power::Two)] {
+            if power == Power::Two && !with_variance {
+                continue;
             }
-        };
-        add(Power::One, signal_lanes, signal, signal_one);
-        if self.prepare.has_variance() {
-            add(Power::Two, variance_lanes, variance, variance_one);
+            match frames {
+                1 => kernel::accumulate_one(power, view, reach, &kind.one, &mut kind.sums_one),
+                _ => kernel::accumulate(self.simd, power, view, reach, &kind.counts, &mut kind.sums),
+            }
         }
     }
 
     /// The pattern of the frame in lane `at`.
     fn pattern(&self, frame: &Frame, at: usize, frames: usize, scratch: &Scratch) -> Pattern {
-        let sums = |side_by_side: &[Sums], one: &[f64]| -> Vec<f64> {
+        let sums = |kind: &Kind| -> Vec<f64> {
             match frames {
-                1 => one[..self.npt()].to_vec(),
-                _ => side_by_side[..self.npt()].iter().map(|sums| sums.0[at]).collect(),
+                1 => kind.sums_one[..self.npt()].to_vec(),
+                _ => kind.sums[..self.npt()].iter().map(|sums| sums.0[at]).collect(),
             }
         };
         let norms = self.norms.without(&scratch.invalid[at], &self.tiles);
-        let signal = sums(&scratch.signal, &scratch.signal_one);
-        let variance = self.prepare.has_variance().then(|| sums(&scratch.variance, &scratch.variance_one));
+        let signal = sums(&scratch.signal);
+        let variance = self.prepare.has_variance().then(|| sums(&scratch.variance));
         let per_bin = |value: &dyn Fn(usize) -> f64| -> Vec<f32> {
             let is_empty = norms.normalization_squared.iter().map(|n2| *n2 <= 0.0);
             is_empty.enumerate().map(|(bin, e)| if e { self.empty } else { value(bin) as f32 }).collect()
@@ -352,32 +365,44 @@ impl Engine {
 impl Scratch {
     /// Makes room for `engine`'s tiles and sets all sums to 0.
     fn clear(&mut self, engine: &Engine) {
-        let stride = engine.tiles.tile_pixels() + LANE_GAP;
-        let bins = engine.tiles.bins() + 1;
-        let kinds = if engine.prepare.has_variance() { 2 } else { 1 };
-        if self.lanes.len() != kinds * LANES * stride {
-            self.lanes = vec![0.0; kinds * LANES * stride];
-            self.counts = vec![Counts::default(); engine.tiles.tile_pixels()];
-        }
-        for sums in [&mut self.signal, &mut self.variance] {
-            sums.clear();
-            sums.resize(bins, Sums::default());
-        }
-        for sums in [&mut self.signal_one, &mut self.variance_one] {
-            sums.clear();
-            sums.resize(bins, 0.0);
+        let kinds = [(&mut self.signal, true), (&mut self.variance, engine.prepare.has_variance())];
+        for (kind, is_there) in kinds {
+            let size = |size: usize| if is_there { size } else { 0 };
+            kind.lanes.resize(size(LANES * STRIDE), 0.0);
+            kind.counts.resize(size(engine.tiles.tile_pixels()), Counts::default());
+            kind.one.resize(size(engine.tiles.tile_pixels()), 0.0);
+            kind.sums.clear();
+            kind.sums.resize(size(engine.npt() + 1), Sums::default());
+            kind.sums_one.clear();
+            kind.sums_one.resize(size(engine.npt() + 1), 0.0);
         }
         self.invalid.iter_mut().for_each(Vec::clear);
     }
 
-    /// Where the first `pixels` pixels of a tile of frame `at` go.
-    fn lane(&mut self, engine: &Engine, at: usize, pixels: usize) -> Prepared<'_> {
-        let stride = engine.tiles.tile_pixels() + LANE_GAP;
-        let (signal, variance) = self.lanes.split_at_mut(LANES * stride);
+    /// Where the first `pixels` pixels of a run of frame `at` go.
+    fn lane(&mut self, at: usize, pixels: usize) -> Prepared<'_> {
+        let lane = at * STRIDE..at * STRIDE + pixels;
         Prepared {
-            signal: &mut signal[at * stride..][..pixels],
-            variance: variance.get_mut(at * stride..).map(|lane| &mut lane[..pixels]),
+            signal: &mut self.signal.lanes[lane.clone()],
+            variance: self.variance.lanes.get_mut(lane),
             invalid: &mut self.invalid[at],
+        }
+    }
+
+    /// Puts a run of `pixels` pixels in its place `at` in the tile.
+    fn lay_side_by_side(&mut self, simd: Simd, frames: usize, at: usize, pixels: usize) {
+        for kind in [&mut self.signal, &mut self.variance] {
+            if kind.lanes.is_empty() {
+                continue;
+            }
+            if frames == 1 {
+                for (one, count) in kind.one[at..].iter_mut().zip(&kind.lanes[..pixels]) {
+                    *one = f64::from(*count);
+                }
+            } else {
+                let out = &mut kind.counts[at..at + pixels.next_multiple_of(4)];
+                kernel::side_by_side(simd, &kind.lanes, STRIDE, out);
+            }
         }
     }
 }

@@ -353,6 +353,16 @@ fn real_frames_agree_with_the_host() {
     }
 }
 
+/// All numbers of an outcome, bit by bit.
+fn bits(outcome: &Outcome) -> Result<(FrameId, Vec<u32>, Vec<Vec<u64>>), String> {
+    let pattern = outcome.as_ref().map_err(|bad| bad.message.clone())?;
+    let narrow = pattern.intensity.iter().chain(pattern.errors.iter().flatten()).map(|v| v.to_bits()).collect();
+    let Pattern { signal, variance, norms, .. } = pattern;
+    let variance = variance.clone().unwrap_or_default();
+    let wide = [signal, &variance, &norms.normalization, &norms.normalization_squared, &norms.count];
+    Ok((pattern.id, narrow, wide.map(|values| values.iter().map(|v| v.to_bits()).collect()).to_vec()))
+}
+
 #[test]
 #[ignore = "needs an NVIDIA GPU"]
 fn patterns_have_the_same_bits_always() {
@@ -366,7 +376,9 @@ fn patterns_have_the_same_bits_always() {
         .to_vec();
     runs.extend([Options::default(); 10]);
     for options in runs {
-        assert!(reduce(&engine, &recipe, &frames, options) == first, "{options:?} gives other bits");
+        for (found, first) in reduce(&engine, &recipe, &frames, options).into_iter().zip(&first) {
+            assert!(bits(&found) == bits(first), "{options:?} gives other bits");
+        }
     }
 }
 
@@ -376,7 +388,7 @@ fn too_large_a_wish_is_cut_to_what_is_free() {
     let recipe = recipe(Shape { slow: 1679, fast: 1475 }, Split::BBox, 1000);
     let engine = Arc::new(CudaEngine::new(0, &recipe).unwrap());
     let (free, _) = engine.context().memory().unwrap();
-    let hog = free - 1_500_000_000;
+    let hog = free - 500_000_000;
     let _hog = xrdct::cuda::driver::DeviceBuffer::take(engine.context(), hog, "a test").unwrap();
     let reducer = CudaReducer::new(Arc::clone(&engine), Options { lanes: 4, batch: 64 }).unwrap();
     assert!(reducer.options().batch < 64, "{:?}", reducer.options());

@@ -7,7 +7,7 @@
 //! All give the same bits: a product of two `f32` is exact in `f64`, so is the square of a weight; each product is then
 //! rounded once into its sum, in the order of the rows, with a multiplication and an addition (never fused).
 
-use super::tile::{SIDE, TileView};
+use super::tile::{SIDE, TileView, Weights};
 use crate::codec::byte_offset::Simd;
 
 /// Frames side by side: one AVX-512 register of sums.
@@ -38,7 +38,7 @@ pub(super) enum Power {
 /// for absent segments.
 ///
 /// # Panics
-/// When `counts` or `sums` is shorter than the tile's entries reach.
+/// When `counts` or `sums` is shorter than the entries reach.
 pub(super) fn accumulate(
     simd: Simd,
     power: Power,
@@ -48,21 +48,15 @@ pub(super) fn accumulate(
     sums: &mut [Sums],
 ) {
     assert!(counts.len() >= reach.pixels && sums.len() > reach.bins);
-    match (simd, power) {
+    match simd {
         #[cfg(target_arch = "x86_64")]
         // SAFETY: `Simd` values above Scalar exist only on CPUs that have them (`Engine` asks); the assertion above and
         // the invariant of `Tiles` keep every index in bounds.
-        (Simd::Avx512, Power::One) => unsafe { x86::accumulate_avx512::<false>(tile, counts, sums) },
+        Simd::Avx512 => unsafe { x86::accumulate_avx512(power, tile, counts, sums) },
         #[cfg(target_arch = "x86_64")]
         // SAFETY: as above.
-        (Simd::Avx512, Power::Two) => unsafe { x86::accumulate_avx512::<true>(tile, counts, sums) },
-        #[cfg(target_arch = "x86_64")]
-        // SAFETY: as above.
-        (Simd::Avx2, Power::One) => unsafe { x86::accumulate_avx2::<false>(tile, counts, sums) },
-        #[cfg(target_arch = "x86_64")]
-        // SAFETY: as above.
-        (Simd::Avx2, Power::Two) => unsafe { x86::accumulate_avx2::<true>(tile, counts, sums) },
-        (_, power) => accumulate_plain(power, tile, counts, sums),
+        Simd::Avx2 => unsafe { x86::accumulate_avx2(power, tile, counts, sums) },
+        _ => accumulate_plain(power, tile, counts, sums),
     }
 }
 
@@ -75,20 +69,38 @@ pub(super) struct Reach {
     pub(super) bins: usize,
 }
 
+/// Rows whose weights are made `f64` at a time: reading them back one by one costs less than converting one by one.
+const CHUNK: usize = 32;
+
+/// Weights of one row as they are multiplied.
+#[derive(Debug, Clone, Copy, Default)]
+#[repr(C, align(64))]
+struct Wide([f64; SIDE]);
+
+fn widen(power: Power, weights: &[Weights], wide: &mut [Wide; CHUNK]) {
+    for (wide, weights) in wide.iter_mut().zip(weights) {
+        for s in 0..SIDE {
+            let weight = f64::from(weights.0[s]);
+            wide.0[s] = if power == Power::Two { weight * weight } else { weight };
+        }
+    }
+}
+
 /// What [`accumulate`] computes.
 fn accumulate_plain(power: Power, tile: TileView<'_>, counts: &[Counts], sums: &mut [Sums]) {
-    let mut row = 0;
-    for pack in tile.packs {
+    let mut wide = [Wide::default(); CHUNK];
+    for (pack, places, weights) in tile.packs() {
         let mut side: [Sums; SIDE] = std::array::from_fn(|s| sums[pack.bins[s] as usize]);
-        for _ in 0..pack.rows {
-            for (s, sum) in side.iter_mut().enumerate() {
-                let weight = weight(power, tile.weights[row].0[s]);
-                let counts = &counts[usize::from(tile.places[row].0[s])].0;
-                for (sum, count) in sum.0.iter_mut().zip(counts) {
-                    *sum += weight * f64::from(*count);
+        for (places, weights) in places.chunks(CHUNK).zip(weights.chunks(CHUNK)) {
+            widen(power, weights, &mut wide);
+            for (places, wide) in places.iter().zip(&wide) {
+                for s in 0..SIDE {
+                    let counts = &counts[usize::from(places.0[s])].0;
+                    for (sum, count) in side[s].0.iter_mut().zip(counts) {
+                        *sum += wide.0[s] * f64::from(*count);
+                    }
                 }
             }
-            row += 1;
         }
         for (bin, sum) in pack.bins.into_iter().zip(side) {
             sums[bin as usize] = sum;
@@ -96,7 +108,7 @@ fn accumulate_plain(power: Power, tile: TileView<'_>, counts: &[Counts], sums: &
     }
 }
 
-/// [`accumulate`] for one frame alone.
+/// [`accumulate`] for one frame alone, whose counts are `f64` already: each is used about twice.
 ///
 /// # Panics
 /// As [`accumulate`].
@@ -104,34 +116,26 @@ pub(super) fn accumulate_one(
     power: Power,
     tile: TileView<'_>,
     reach: Reach,
-    counts: &[f32],
+    counts: &[f64],
     sums: &mut [f64],
 ) {
     assert!(counts.len() >= reach.pixels && sums.len() > reach.bins);
-    let mut row = 0;
-    for pack in tile.packs {
+    let mut wide = [Wide::default(); CHUNK];
+    for (pack, places, weights) in tile.packs() {
         let mut side: [f64; SIDE] = std::array::from_fn(|s| sums[pack.bins[s] as usize]);
-        let rows = row..row + pack.rows as usize;
-        row = rows.end;
-        for (places, weights) in tile.places[rows.clone()].iter().zip(&tile.weights[rows]) {
-            for (s, sum) in side.iter_mut().enumerate() {
-                // SAFETY: places are below `reach.pixels`, which the assertion above compared.
-                let count = unsafe { *counts.get_unchecked(usize::from(places.0[s])) };
-                *sum += weight(power, weights.0[s]) * f64::from(count);
+        for (places, weights) in places.chunks(CHUNK).zip(weights.chunks(CHUNK)) {
+            widen(power, weights, &mut wide);
+            for (places, wide) in places.iter().zip(&wide) {
+                for s in 0..SIDE {
+                    // SAFETY: places are below `reach.pixels`, which the assertion above compared.
+                    let count = unsafe { *counts.get_unchecked(usize::from(places.0[s])) };
+                    side[s] += wide.0[s] * count;
+                }
             }
         }
         for (bin, sum) in pack.bins.into_iter().zip(side) {
             sums[bin as usize] = sum;
         }
-    }
-}
-
-#[inline(always)]
-fn weight(power: Power, weight: f32) -> f64 {
-    let weight = f64::from(weight);
-    match power {
-        Power::One => weight,
-        Power::Two => weight * weight,
     }
 }
 
@@ -161,34 +165,34 @@ pub(super) fn side_by_side(simd: Simd, lanes: &[f32], stride: usize, out: &mut [
 mod x86 {
     use std::arch::x86_64::*;
 
-    use super::{Counts, LANES, SIDE, Sums, TileView};
+    use super::{CHUNK, Counts, LANES, Power, SIDE, Sums, TileView, Weights, Wide};
 
     /// # Safety
     /// AVX-512F; every place of the tile is an index of `counts`, every bin one of `sums`.
     #[target_feature(enable = "avx512f")]
-    pub(super) unsafe fn accumulate_avx512<const SQUARED: bool>(
+    pub(super) unsafe fn accumulate_avx512(
+        power: Power,
         tile: TileView<'_>,
         counts: &[Counts],
         sums: &mut [Sums],
     ) {
-        let mut row = 0;
-        for pack in tile.packs {
+        let mut wide = [Wide::default(); CHUNK];
+        for (pack, places, weights) in tile.packs() {
             // SAFETY: bins are indices of `sums`, and `Sums` is 64 bytes on a boundary of 64.
             let mut side: [__m512d; SIDE] = std::array::from_fn(|s| unsafe {
                 _mm512_load_pd(sums.get_unchecked(pack.bins[s] as usize).0.as_ptr())
             });
-            let rows = row..row + pack.rows as usize;
-            row = rows.end;
-            for (places, weights) in tile.places[rows.clone()].iter().zip(&tile.weights[rows]) {
-                for s in 0..SIDE {
-                    let mut weight = _mm512_cvtps_pd(_mm256_set1_ps(weights.0[s]));
-                    if SQUARED {
-                        weight = _mm512_mul_pd(weight, weight);
+            for (places, weights) in places.chunks(CHUNK).zip(weights.chunks(CHUNK)) {
+                widen_avx512(power, weights, &mut wide);
+                for (places, wide) in places.iter().zip(&wide) {
+                    for s in 0..SIDE {
+                        // SAFETY: places are indices of `counts`, and `Counts` is 32 bytes on a boundary of 32.
+                        let count = unsafe {
+                            _mm256_load_ps(counts.get_unchecked(usize::from(places.0[s])).0.as_ptr())
+                        };
+                        let product = _mm512_mul_pd(_mm512_set1_pd(wide.0[s]), _mm512_cvtps_pd(count));
+                        side[s] = _mm512_add_pd(side[s], product);
                     }
-                    // SAFETY: places are indices of `counts`, and `Counts` is 32 bytes on a boundary of 32.
-                    let count =
-                        unsafe { _mm256_load_ps(counts.get_unchecked(usize::from(places.0[s])).0.as_ptr()) };
-                    side[s] = _mm512_add_pd(side[s], _mm512_mul_pd(weight, _mm512_cvtps_pd(count)));
                 }
             }
             for s in 0..SIDE {
@@ -204,37 +208,37 @@ mod x86 {
     /// # Safety
     /// AVX2; every place of the tile is an index of `counts`, every bin one of `sums`.
     #[target_feature(enable = "avx2")]
-    pub(super) unsafe fn accumulate_avx2<const SQUARED: bool>(
+    pub(super) unsafe fn accumulate_avx2(
+        power: Power,
         tile: TileView<'_>,
         counts: &[Counts],
         sums: &mut [Sums],
     ) {
         // Sixteen registers hold the sums of half a pack, and what is added to them.
         const HALF: usize = SIDE / 2;
-        let mut row = 0;
-        for pack in tile.packs {
-            let rows = row..row + pack.rows as usize;
-            row = rows.end;
+        let mut wide = [Wide::default(); CHUNK];
+        for (pack, places, weights) in tile.packs() {
             for half in [0, HALF] {
                 // SAFETY: bins are indices of `sums`, and `Sums` is 64 bytes on a boundary of 64.
                 let mut side: [[__m256d; 2]; HALF] = std::array::from_fn(|s| unsafe {
                     let sum = sums.get_unchecked(pack.bins[half + s] as usize).0.as_ptr();
                     [_mm256_load_pd(sum), _mm256_load_pd(sum.add(4))]
                 });
-                let entries = tile.places[rows.clone()].iter().zip(&tile.weights[rows.clone()]);
-                for (places, weights) in entries {
-                    for s in 0..HALF {
-                        let mut weight = _mm256_cvtps_pd(_mm_set1_ps(weights.0[half + s]));
-                        if SQUARED {
-                            weight = _mm256_mul_pd(weight, weight);
+                for (places, weights) in places.chunks(CHUNK).zip(weights.chunks(CHUNK)) {
+                    widen_avx2(power, weights, &mut wide);
+                    for (places, wide) in places.iter().zip(&wide) {
+                        for s in 0..HALF {
+                            // SAFETY: places are indices of `counts`, and `Counts` is 32 bytes on a boundary of 32.
+                            let [low, high] = unsafe {
+                                let place = usize::from(places.0[half + s]);
+                                let count = counts.get_unchecked(place).0.as_ptr();
+                                [_mm_load_ps(count), _mm_load_ps(count.add(4))]
+                            };
+                            let weight = _mm256_set1_pd(wide.0[half + s]);
+                            let low = _mm256_mul_pd(weight, _mm256_cvtps_pd(low));
+                            let high = _mm256_mul_pd(weight, _mm256_cvtps_pd(high));
+                            side[s] = [_mm256_add_pd(side[s][0], low), _mm256_add_pd(side[s][1], high)];
                         }
-                        // SAFETY: places are indices of `counts`, and `Counts` is 32 bytes on a boundary of 32.
-                        let [low, high] = unsafe {
-                            let count = counts.get_unchecked(usize::from(places.0[half + s])).0.as_ptr();
-                            [_mm_load_ps(count), _mm_load_ps(count.add(4))]
-                        };
-                        side[s][0] = _mm256_add_pd(side[s][0], _mm256_mul_pd(weight, _mm256_cvtps_pd(low)));
-                        side[s][1] = _mm256_add_pd(side[s][1], _mm256_mul_pd(weight, _mm256_cvtps_pd(high)));
                     }
                 }
                 for s in 0..HALF {
@@ -244,6 +248,33 @@ mod x86 {
                         _mm256_store_pd(sum, side[s][0]);
                         _mm256_store_pd(sum.add(4), side[s][1]);
                     }
+                }
+            }
+        }
+    }
+
+    #[target_feature(enable = "avx512f")]
+    fn widen_avx512(power: Power, weights: &[Weights], wide: &mut [Wide; CHUNK]) {
+        for (wide, weights) in wide.iter_mut().zip(weights) {
+            // SAFETY: `Weights` is 32 bytes on a boundary of 32, `Wide` 64 on a boundary of 64.
+            unsafe {
+                let weight = _mm512_cvtps_pd(_mm256_load_ps(weights.0.as_ptr()));
+                let square = _mm512_mul_pd(weight, weight);
+                _mm512_store_pd(wide.0.as_mut_ptr(), if power == Power::Two { square } else { weight });
+            }
+        }
+    }
+
+    #[target_feature(enable = "avx2")]
+    fn widen_avx2(power: Power, weights: &[Weights], wide: &mut [Wide; CHUNK]) {
+        for (wide, weights) in wide.iter_mut().zip(weights) {
+            for half in [0, SIDE / 2] {
+                // SAFETY: four of eight aligned weights, as `half` is 0 or 4.
+                unsafe {
+                    let weight = _mm256_cvtps_pd(_mm_load_ps(weights.0.as_ptr().add(half)));
+                    let square = _mm256_mul_pd(weight, weight);
+                    let weight = if power == Power::Two { square } else { weight };
+                    _mm256_store_pd(wide.0.as_mut_ptr().add(half), weight);
                 }
             }
         }

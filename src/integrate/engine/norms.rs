@@ -130,10 +130,8 @@ fn touched(invalid: &[Run], is_invalid: &Bits, tiles: &Tiles) -> Vec<bool> {
         if runs.peek().is_none_or(|run| run.start as usize >= pixels.end) {
             continue;
         }
-        let view = tiles.view(tile);
-        let mut places = view.places.iter();
-        for pack in view.packs {
-            for places in places.by_ref().take(pack.rows as usize) {
+        for (pack, places, _) in tiles.view(tile).packs() {
+            for places in places {
                 for (bin, place) in pack.bins.iter().zip(places.0) {
                     // A place without an entry repeats a pixel of the same segment (or has no bin): no harm.
                     touched[*bin as usize] |= is_invalid.has(pixels.start + usize::from(place));

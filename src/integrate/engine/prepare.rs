@@ -4,7 +4,7 @@
 //! max(1, raw) with raw taken before the dark is subtracted; a pixel whose raw value is the dummy contributes nothing.
 //! Pixels that are invalid in every frame (masked, normalisation 0 or not finite, dark not finite) have no entries in the
 //! matrix; what a frame says about them does not matter, and they are not reported. Usually that leaves no invalid pixel
-//! in a frame, so a tile is first asked as a whole.
+//! in a frame, so pixels are asked in blocks.
 //!
 //! The invalid pixels of a frame are kept as [`Run`]s: gaps between modules are long runs, so two frames' lists are short
 //! and quickly compared.
@@ -53,12 +53,12 @@ impl Invalid {
     }
 }
 
-/// Where the pixels of one tile go: as many counts as there are pixels.
+/// Where prepared pixels go: as many counts as there are pixels.
 pub(super) struct Prepared<'a> {
     pub(super) signal: &'a mut [f32],
     /// Only with an error model.
     pub(super) variance: Option<&'a mut [f32]>,
-    /// Gets the tile's invalid pixels.
+    /// Gets the invalid pixels, after those of the pixels before.
     pub(super) invalid: &'a mut Vec<Run>,
 }
 
@@ -84,15 +84,15 @@ impl Prepare {
     ///
     /// # Panics
     /// When the slices are of different lengths or reach beyond the image.
-    pub(super) fn tile<T: Pixel>(&self, simd: Simd, first: usize, raw: &[T], to: Prepared<'_>) {
+    pub(super) fn run<T: Pixel>(&self, simd: Simd, first: usize, raw: &[T], to: Prepared<'_>) {
         match simd {
             #[cfg(target_arch = "x86_64")]
             // SAFETY: `Simd` values above Scalar exist only on CPUs that have them (`Engine` asks).
-            Simd::Avx512 => unsafe { self.tile_avx512(first, raw, to) },
+            Simd::Avx512 => unsafe { self.run_avx512(first, raw, to) },
             #[cfg(target_arch = "x86_64")]
             // SAFETY: as above.
-            Simd::Avx2 => unsafe { self.tile_avx2(first, raw, to) },
-            _ => self.tile_inline(first, raw, to),
+            Simd::Avx2 => unsafe { self.run_avx2(first, raw, to) },
+            _ => self.run_inline(first, raw, to),
         }
     }
 
@@ -100,39 +100,40 @@ impl Prepare {
     /// AVX-512 F, BW and VL.
     #[cfg(target_arch = "x86_64")]
     #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
-    unsafe fn tile_avx512<T: Pixel>(&self, first: usize, raw: &[T], to: Prepared<'_>) {
-        self.tile_inline(first, raw, to);
+    unsafe fn run_avx512<T: Pixel>(&self, first: usize, raw: &[T], to: Prepared<'_>) {
+        self.run_inline(first, raw, to);
     }
 
     /// # Safety
     /// AVX2.
     #[cfg(target_arch = "x86_64")]
     #[target_feature(enable = "avx2")]
-    unsafe fn tile_avx2<T: Pixel>(&self, first: usize, raw: &[T], to: Prepared<'_>) {
-        self.tile_inline(first, raw, to);
+    unsafe fn run_avx2<T: Pixel>(&self, first: usize, raw: &[T], to: Prepared<'_>) {
+        self.run_inline(first, raw, to);
     }
 
-    /// One simple loop for each rule: all of a tile is in the first-level cache.
+    /// One simple loop for each rule: a run of pixels is in the first-level cache.
     #[inline(always)]
-    fn tile_inline<T: Pixel>(&self, first: usize, raw: &[T], to: Prepared<'_>) {
+    fn run_inline<T: Pixel>(&self, first: usize, raw: &[T], to: Prepared<'_>) {
         let Prepared { signal, variance, invalid } = to;
         assert_eq!(raw.len(), signal.len());
-        let used = &self.used[first..first + raw.len()];
-        for (signal, raw) in signal.iter_mut().zip(raw) {
-            *signal = raw.to_f32();
-        }
+        let range = first..first + raw.len();
         let known = invalid.len();
-        if let Some(dummy) = self.dummy
-            && any(dummy, signal, used)
-        {
-            find(dummy, first, signal, used, invalid);
+        match self.dummy {
+            None => convert(raw, signal),
+            // Two copies, so that neither loop has a branch inside and each is vectorised.
+            Some(dummy) if dummy.delta == 0.0 => {
+                let is_invalid = |raw: f32| raw == dummy.value;
+                convert_and_find(raw, signal, &self.used[range.clone()], first, is_invalid, invalid);
+            }
+            Some(dummy) => {
+                let is_invalid = |raw: f32| !((raw - dummy.value).abs() > dummy.delta);
+                convert_and_find(raw, signal, &self.used[range.clone()], first, is_invalid, invalid);
+            }
         }
-        // The last run of the tile before may have been made longer: `known - 1` is looked at again.
-        let found = &invalid[known.saturating_sub(1)..];
-        let found = found
-            .iter()
-            .filter(|run| run.end as usize > first)
-            .map(|run| (run.start as usize).max(first) - first..run.end as usize - first);
+        // The last of the runs that were known may have grown: it is looked at again.
+        let found = invalid[known.saturating_sub(1)..].iter().filter(|run| run.end as usize > first);
+        let found = found.map(|run| (run.start as usize).max(first) - first..run.end as usize - first);
         if let Some(variance) = variance {
             for (variance, signal) in variance.iter_mut().zip(signal.iter()) {
                 *variance = signal.max(1.0);
@@ -140,7 +141,7 @@ impl Prepare {
             found.clone().for_each(|run| variance[run].fill(0.0));
         }
         if let Some(dark) = &self.dark {
-            for (signal, dark) in signal.iter_mut().zip(&dark[first..first + raw.len()]) {
+            for (signal, dark) in signal.iter_mut().zip(&dark[range]) {
                 *signal -= dark;
             }
         }
@@ -148,40 +149,70 @@ impl Prepare {
     }
 }
 
-/// Whether any pixel that is used is invalid.
 #[inline(always)]
-fn any(dummy: Invalid, raw: &[f32], used: &[u8]) -> bool {
-    // Two loops without a branch inside, so that each is vectorised.
-    let mut any = 0;
-    if dummy.delta == 0.0 {
-        for (raw, used) in raw.iter().zip(used) {
-            any |= u32::from(*raw == dummy.value) & u32::from(*used);
-        }
-    } else {
-        for (raw, used) in raw.iter().zip(used) {
-            any |= u32::from(!((raw - dummy.value).abs() > dummy.delta)) & u32::from(*used);
-        }
+fn convert<T: Pixel>(raw: &[T], signal: &mut [f32]) {
+    for (signal, raw) in signal.iter_mut().zip(raw) {
+        *signal = raw.to_f32();
     }
-    any != 0
 }
 
-/// Lists the used pixels that are invalid, as maximal runs in ascending order.
-fn find(dummy: Invalid, first: usize, raw: &[f32], used: &[u8], invalid: &mut Vec<Run>) {
-    // Most of a tile is valid even when some of it is not.
-    const CHUNK: usize = 64;
-    for (chunk, (raw, used)) in raw.chunks(CHUNK).zip(used.chunks(CHUNK)).enumerate() {
-        if !any(dummy, raw, used) {
-            continue;
+/// [`convert`], and lists the used pixels that are invalid.
+#[inline(always)]
+fn convert_and_find<T: Pixel>(
+    raw: &[T],
+    signal: &mut [f32],
+    used: &[u8],
+    first: usize,
+    is_invalid: impl Fn(f32) -> bool,
+    invalid: &mut Vec<Run>,
+) {
+    let mut any = 0;
+    for ((raw, signal), used) in raw.iter().zip(&mut *signal).zip(used) {
+        *signal = raw.to_f32();
+        any |= if is_invalid(*signal) { u32::from(*used) } else { 0 };
+    }
+    if any == 0 {
+        return;
+    }
+    // Most of a run is valid even when some of it is not. Blocks of fixed size keep their loops vectorised.
+    const BLOCK: usize = 64;
+    let (blocks, rest) = signal.as_chunks::<BLOCK>();
+    let (used_blocks, used_rest) = used.as_chunks::<BLOCK>();
+    let mut first = first as u32;
+    for (signal, used) in blocks.iter().zip(used_blocks) {
+        // 1 for each invalid pixel, in two steps that the compiler vectorises.
+        let mut flags = [0_u8; BLOCK];
+        for (flag, (signal, used)) in flags.iter_mut().zip(signal.iter().zip(used)) {
+            *flag = if is_invalid(*signal) { *used } else { 0 };
         }
-        for (at, (raw, used)) in raw.iter().zip(used).enumerate() {
-            if *used == 0 || !dummy.has(*raw) {
-                continue;
-            }
-            let pixel = (first + chunk * CHUNK + at) as u32;
-            match invalid.last_mut() {
-                Some(run) if run.end == pixel => run.end += 1,
-                _ => invalid.push(Run { start: pixel, end: pixel + 1 }),
-            }
+        if flags != [0; BLOCK] {
+            push(bits(&flags), first, invalid);
+        }
+        first += BLOCK as u32;
+    }
+    for (signal, used) in rest.iter().zip(used_rest) {
+        push(u64::from(is_invalid(*signal) && *used != 0), first, invalid);
+        first += 1;
+    }
+}
+
+/// The lowest bit of each byte, the first byte's in the lowest bit.
+fn bits(flags: &[u8; 64]) -> u64 {
+    flags.as_chunks::<8>().0.iter().rev().fold(0, |bits, flags| {
+        // The product brings bit 0 of byte k to bit 56 + k; no two meet on the way there.
+        bits << 8 | u64::from_le_bytes(*flags).wrapping_mul(0x0102_0408_1020_4080) >> 56
+    })
+}
+
+/// Adds the pixels `first` + place of each 1 in `bits`, as maximal runs in ascending order.
+fn push(mut bits: u64, first: u32, invalid: &mut Vec<Run>) {
+    while bits != 0 {
+        let start = bits.trailing_zeros();
+        let end = start + (bits >> start).trailing_ones();
+        bits &= u64::MAX.checked_shl(end).unwrap_or(0);
+        match invalid.last_mut() {
+            Some(run) if run.end == first + start => run.end = first + end,
+            _ => invalid.push(Run { start: first + start, end: first + end }),
         }
     }
 }

@@ -4,7 +4,7 @@
 //! not notice.
 
 use crate::codec::Pixel;
-use crate::codec::byte_offset::{DecodeError, Decoder};
+use crate::codec::byte_offset::{DecodeError, Decoder, Simd};
 use crate::frame::{BadFrame, Codec, Frame, FrameStatus, PixelType, Shape};
 
 /// A frame that is being integrated.
@@ -22,8 +22,11 @@ enum Stream<'a> {
 
 impl<'a> Lane<'a> {
     /// Begins with the frame's first pixel.
-    pub(super) fn open(frame: &'a Frame, shape: Shape, pixel: PixelType) -> Lane<'a> {
-        Lane { frame, state: open(frame, shape, pixel).map_err(|(status, cause)| bad(frame, status, &cause)) }
+    pub(super) fn open(frame: &'a Frame, shape: Shape, pixel: PixelType, simd: Simd) -> Lane<'a> {
+        Lane {
+            frame,
+            state: open(frame, shape, pixel, simd).map_err(|(status, cause)| bad(frame, status, &cause)),
+        }
     }
 
     /// Fills `pixels` with the frame's next ones; false when the frame is bad.
@@ -64,7 +67,12 @@ impl<'a> Lane<'a> {
     }
 }
 
-fn open(frame: &Frame, shape: Shape, pixel: PixelType) -> Result<Stream<'_>, (FrameStatus, String)> {
+fn open(
+    frame: &Frame,
+    shape: Shape,
+    pixel: PixelType,
+    simd: Simd,
+) -> Result<Stream<'_>, (FrameStatus, String)> {
     let (encoding, bytes) = (frame.encoding, frame.bytes());
     if encoding.shape != shape || encoding.pixel != pixel {
         let cause = format!(
@@ -76,7 +84,7 @@ fn open(frame: &Frame, shape: Shape, pixel: PixelType) -> Result<Stream<'_>, (Fr
         return Err((FrameStatus::OtherShape, cause));
     }
     match encoding.codec {
-        Codec::ByteOffset => Ok(Stream::Packed(Decoder::new(bytes))),
+        Codec::ByteOffset => Ok(Stream::Packed(Decoder::with_simd(bytes, simd))),
         Codec::Raw => {
             let (expected, found) = (shape.pixels() * pixel.size(), bytes.len());
             let status = match found.cmp(&expected) {

@@ -56,9 +56,23 @@ struct Tile {
 /// The entries of one tile.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct TileView<'a> {
-    pub(super) packs: &'a [Pack],
-    pub(super) places: &'a [Places],
-    pub(super) weights: &'a [Weights],
+    packs: &'a [Pack],
+    places: &'a [Places],
+    weights: &'a [Weights],
+}
+
+impl<'a> TileView<'a> {
+    /// Each pack with its rows.
+    #[inline(always)]
+    pub(super) fn packs(self) -> impl Iterator<Item = (&'a Pack, &'a [Places], &'a [Weights])> {
+        let TileView { packs, mut places, mut weights } = self;
+        packs.iter().map(move |pack| {
+            let (these_places, later_places) = places.split_at(pack.rows as usize);
+            let (these_weights, later_weights) = weights.split_at(pack.rows as usize);
+            (places, weights) = (later_places, later_weights);
+            (pack, these_places, these_weights)
+        })
+    }
 }
 
 /// A sparse matrix in tiles.
@@ -198,6 +212,14 @@ impl Tiles {
         }
     }
 
+    /// Asks for part `part` of `parts` of the tile's entries, so that they are in cache when they are needed.
+    pub(super) fn prefetch(&self, tile: usize, part: usize, parts: usize) {
+        let rows = &self.tiles[tile].rows;
+        let rows = rows.start + rows.len() * part / parts..rows.start + rows.len() * (part + 1) / parts;
+        prefetch(&self.places[rows.clone()]);
+        prefetch(&self.weights[rows]);
+    }
+
     /// Bytes that one pass over the matrix reads.
     pub(super) fn bytes(&self) -> usize {
         size_of_val(&self.packs[..]) + size_of_val(&self.places[..]) + size_of_val(&self.weights[..])
@@ -209,4 +231,16 @@ struct Segment {
     bin: usize,
     /// In the matrix's own arrays.
     entries: Range<usize>,
+}
+
+/// Asks for memory to be brought into the second-level cache.
+fn prefetch<T>(memory: &[T]) {
+    #[cfg(target_arch = "x86_64")]
+    for line in (0..size_of_val(memory)).step_by(64) {
+        use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
+        // SAFETY: a prefetch has no effect on what a program computes, and the address is inside `memory`.
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(memory.as_ptr().byte_add(line).cast()) };
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = memory;
 }
