@@ -1,2 +1,148 @@
-//! (kernels to come)
-fn main() {}
+//! Compiles the device half and ties the two halves together.
+//!
+//! * bindgen turns `cuda/params.h` (structures, constants) into Rust; it always runs.
+//! * nvcc, when there is one, compiles each `cuda/**/*.cu` into one fatbin: machine code for every architecture that
+//!   this nvcc lists from sm_75 up, and PTX of the newest for GPUs to come. They are embedded in the binary.
+//! * without nvcc the table of kernels is empty: everything still builds, and the program says at run time what it lacks.
+//!
+//! nvcc is looked for in `$XRDCT_CUDA_HOME/bin`, `$CUDA_HOME/bin`, then `PATH`.
+//! `XRDCT_CUDA_ARCHS` (`90` or `80,90`) builds for those only, which is quicker while working on kernels; `none` builds no kernels.
+
+use std::env;
+use std::error::Error;
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, exit};
+use std::thread;
+
+/// Oldest architecture with what the kernels use (CUDA 13 knows none older anyway).
+const OLDEST_ARCHITECTURE: u32 = 75;
+
+/// The translation units of the device half: name in the kernel table, source file.
+const UNITS: [(&str, &str); 2] =
+    [("byte_offset", "cuda/codec/byte_offset.cu"), ("tiles", "cuda/integrate/tiles.cu")];
+
+fn main() {
+    if let Err(error) = build() {
+        eprintln!("{error}");
+        exit(1);
+    }
+}
+
+fn build() -> Result<(), Box<dyn Error>> {
+    println!("cargo:rerun-if-changed=cuda");
+    for name in ["XRDCT_CUDA_HOME", "CUDA_HOME", "XRDCT_CUDA_ARCHS", "LIBCLANG_PATH", "BINDGEN_EXTRA_CLANG_ARGS"] {
+        println!("cargo:rerun-if-env-changed={name}");
+    }
+    let out = PathBuf::from(env::var("OUT_DIR")?);
+    bind_parameters(&out)?;
+    let wanted = env::var("XRDCT_CUDA_ARCHS").unwrap_or_default();
+    let nvcc = if wanted.trim() == "none" { None } else { find_nvcc() };
+    match nvcc {
+        Some(nvcc) => compile_kernels(&nvcc, &wanted, &out),
+        None => {
+            println!("cargo:warning=no nvcc found: built without CUDA kernels (set XRDCT_CUDA_HOME, or run make setup)");
+            write_table(&out, &[], &[])
+        }
+    }
+}
+
+/// `cuda/params.h` → `params.rs`.
+fn bind_parameters(out: &Path) -> Result<(), Box<dyn Error>> {
+    bindgen::Builder::default()
+        .header("cuda/params.h")
+        .allowlist_type("Xrdct.*")
+        .allowlist_var("XRDCT_.*")
+        .derive_default(true)
+        .derive_copy(true)
+        .derive_partialeq(true)
+        .derive_eq(true)
+        .layout_tests(true)
+        .generate()?
+        .write_to_file(out.join("params.rs"))?;
+    Ok(())
+}
+
+fn find_nvcc() -> Option<PathBuf> {
+    let mut folders: Vec<PathBuf> = ["XRDCT_CUDA_HOME", "CUDA_HOME"]
+        .iter()
+        .filter_map(env::var_os)
+        .map(|home| PathBuf::from(home).join("bin"))
+        .collect();
+    folders.extend(env::var_os("PATH").iter().flat_map(env::split_paths));
+    folders.into_iter().map(|folder| folder.join("nvcc")).find(|nvcc| nvcc.is_file())
+}
+
+/// Architectures to build for, ascending: what was asked for, or all that this nvcc lists.
+fn architectures(nvcc: &Path, wanted: &str) -> Result<Vec<u32>, Box<dyn Error>> {
+    let mut list: Vec<u32> = if wanted.trim().is_empty() {
+        let answer = Command::new(nvcc).arg("--list-gpu-code").output()?;
+        String::from_utf8(answer.stdout)?
+            .lines()
+            .filter_map(|line| line.trim().strip_prefix("sm_")?.parse().ok())
+            .filter(|&arch| arch >= OLDEST_ARCHITECTURE)
+            .collect()
+    } else {
+        let parse = |word: &str| {
+            word.trim().parse().map_err(|_| {
+                format!("XRDCT_CUDA_ARCHS: {word:?} is not an architecture; write numbers such as 80,90")
+            })
+        };
+        wanted.split(',').map(parse).collect::<Result<_, _>>()?
+    };
+    list.sort_unstable();
+    list.dedup();
+    if list.is_empty() {
+        return Err(format!("{} lists no architecture from sm_{OLDEST_ARCHITECTURE} up", nvcc.display()).into());
+    }
+    Ok(list)
+}
+
+fn compile_kernels(nvcc: &Path, wanted: &str, out: &Path) -> Result<(), Box<dyn Error>> {
+    let list = architectures(nvcc, wanted)?;
+    let jobs: Vec<_> = UNITS
+        .iter()
+        .map(|&(name, source)| {
+            let (nvcc, list, fatbin) = (nvcc.to_owned(), list.clone(), out.join(format!("{name}.fatbin")));
+            thread::spawn(move || compile_one(&nvcc, &list, source, &fatbin))
+        })
+        .collect();
+    for job in jobs {
+        job.join().map_err(|_| "a thread that ran nvcc panicked")??;
+    }
+    let names: Vec<&str> = UNITS.iter().map(|&(name, _)| name).collect();
+    write_table(out, &names, &list)
+}
+
+fn compile_one(nvcc: &Path, list: &[u32], source: &str, fatbin: &Path) -> Result<(), String> {
+    let mut command = Command::new(nvcc);
+    command.args(["--fatbin", "-O3", "-std=c++17", "-lineinfo", "--threads", "0", "-I", "cuda"]);
+    command.args(["-Xcompiler", "-Wall,-Wextra", "-Werror", "all-warnings"]);
+    for arch in list {
+        command.arg(format!("-gencode=arch=compute_{arch},code=sm_{arch}"));
+    }
+    if let Some(newest) = list.last() {
+        command.arg(format!("-gencode=arch=compute_{newest},code=compute_{newest}"));
+    }
+    command.arg("-o").arg(fatbin).arg(source);
+    let answer = command.output().map_err(|e| format!("{}: {e}", nvcc.display()))?;
+    if answer.status.success() {
+        return Ok(());
+    }
+    Err(format!("nvcc could not compile {source}:\n{}", String::from_utf8_lossy(&answer.stderr)))
+}
+
+/// The kernel table that `src/cuda/image.rs` includes.
+fn write_table(out: &Path, names: &[&str], list: &[u32]) -> Result<(), Box<dyn Error>> {
+    let mut table = String::new();
+    writeln!(table, "/// Compiled kernels: name of the unit, fatbin.\npub static UNITS: &[(&str, &[u8])] = &[")?;
+    for name in names {
+        writeln!(table, "    ({name:?}, include_bytes!(concat!(env!(\"OUT_DIR\"), \"/{name}.fatbin\"))),")?;
+    }
+    writeln!(table, "];")?;
+    writeln!(table, "/// Architectures they hold machine code for, ascending (90 is sm_90).")?;
+    writeln!(table, "pub static ARCHITECTURES: &[u32] = &{list:?};")?;
+    fs::write(out.join("kernels.rs"), table)?;
+    Ok(())
+}

@@ -12,3 +12,4 @@ pub mod pipeline;
 pub mod reduce;
 pub mod simulate;
 pub mod source;
+pub mod trace;

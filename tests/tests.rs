@@ -4,6 +4,7 @@ mod cbf;
 mod cli;
 mod codec;
 mod conformance;
+mod cuda;
 mod engine;
 mod geometry;
 mod image;

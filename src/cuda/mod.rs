@@ -1,1 +1,30 @@
-//! (to come)
+//! The CUDA engine: packed bytes up, patterns down.
+//!
+//! The device half is in `cuda/` at the root of the repository; each of its parts has a twin here.
+//!
+//! ```text
+//! device    what there is: driver, GPUs, kernels in the binary, or why not
+//! driver    the driver API's few words as owners          image     the fatbins
+//! params    cuda/params.h                                 kernels   names and launches
+//! tiles     the matrix as the device reads it             engine    what a run shares
+//! pinned    slots that the device fetches by itself       lane      what a batch needs
+//! reducer   the third door
+//! ```
+//!
+//! `enqueue_*` never blocks and never allocates; `wait` is the only verb that blocks.
+pub mod device;
+pub mod driver;
+pub mod engine;
+pub mod error;
+pub mod image;
+pub mod kernels;
+pub mod lane;
+pub mod params;
+pub mod pinned;
+pub mod reducer;
+pub mod tiles;
+
+pub use device::{Device, Survey, survey};
+pub use engine::CudaEngine;
+pub use error::CudaError;
+pub use reducer::{CudaReducer, Options};

@@ -1,0 +1,416 @@
+//! Speed of the CUDA engine, each figure beside the ceiling that was measured in the same run.
+//!
+//! Frames of Pilatus CdTe 2M (1679 x 1475, int32, about 2.5 MB packed), bbox splitting, 1000 bins. Times on the device come
+//! from events around many repetitions over three lanes of 32 frames, so that no cache holds them all. Before anything is
+//! timed, every pattern is compared with the host's engine: a bench that computes the wrong thing fails.
+//! Without a GPU it says so and ends with status 1.
+#![allow(clippy::print_stdout)]
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use anyhow::{Context as _, Result, ensure};
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+use xrdct::codec::byte_offset::encode;
+use xrdct::cuda::driver::{DeviceBuffer, Event, Stream};
+use xrdct::cuda::engine::Tuning;
+use xrdct::cuda::lane::Lane;
+use xrdct::cuda::{CudaEngine, CudaReducer, Options, pinned, survey};
+use xrdct::frame::{
+    Codec, Encoding, Frame, FrameHeader, FrameId, Outcome, PixelType, Shape, SlotPool,
+};
+use xrdct::geometry::correction::{normalization, solid_angle};
+use xrdct::geometry::detector::{Detector, Dummy};
+use xrdct::geometry::poni::Poni;
+use xrdct::geometry::units::Unit;
+use xrdct::integrate::engine::{Engine, ErrorModel, Recipe, Scratch};
+use xrdct::integrate::split::{Request, Split, build};
+use xrdct::reduce::Reducer;
+
+const SHAPE: Shape = Shape { slow: 1679, fast: 1475 };
+const BINS: usize = 1000;
+const BATCH: usize = 32;
+const LANES: usize = 3;
+const DISTINCT: usize = 16;
+
+fn main() -> Result<()> {
+    let survey = survey();
+    println!("kernels for {:?}, driver {:?}", survey.architectures, survey.driver);
+    println!("{:?}", survey.devices.context("no GPU: this bench needs one")?);
+    let options: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with("--")).collect();
+    let chosen = |what: &str| options.iter().any(|option| option == what);
+    let only = |what: &str| !(chosen("weak") || chosen("powder")) || chosen(what);
+    for (name, escapes) in [("weak signal (0.2 % escapes)", 0.002), ("strong powder (15 % escapes)", 0.15)] {
+        if only("weak") && escapes < 0.01 || only("powder") && escapes > 0.01 {
+            bench_frames(name, escapes, options.iter().any(|o| o == "short"))?;
+        }
+    }
+    Ok(())
+}
+
+fn recipe() -> Result<Recipe> {
+    let text = "poni_version: 2\nDetector: PilatusCdTe2M\nDetector_config: {}\nDistance: 0.25\nPoni1: 0.144\nPoni2: 0.127\n\
+                Rot1: 0.01\nRot2: -0.008\nRot3: 0.0\nWavelength: 2.5e-11\n";
+    let poni = Poni::parse(text, "bench.poni")?;
+    let mask = Detector::by_name("PilatusCdTe2M").and_then(|detector| detector.mask());
+    let unit: Unit = "q_nm^-1".parse().ok().context("unit")?;
+    let request = Request {
+        poni: &poni,
+        shape: SHAPE,
+        npt: BINS,
+        unit,
+        split: Split::BBox,
+        mask: mask.as_ref(),
+        radial_range: None,
+        azimuth_range: None,
+    };
+    let start = Instant::now();
+    let (_, csr) = build(&request)?;
+    println!("matrix of {} entries built in {:.0} ms", csr.indices.len(), start.elapsed().as_secs_f64() * 1e3);
+    let solid = solid_angle(&poni, SHAPE);
+    Ok(Recipe {
+        csr,
+        normalization: normalization(SHAPE.pixels(), 1.0, None, None, Some(&solid)),
+        dark: None,
+        dummy: Some(Dummy { value: -2.0, delta: 1.5 }),
+        error_model: ErrorModel::None,
+        empty: 0.0,
+        shape: SHAPE,
+        pixel: PixelType::I32,
+    })
+}
+
+/// Packed frames with rings; `escapes` is the fraction of pixels whose difference does not fit a byte.
+fn frames(escapes: f64) -> Vec<Vec<u8>> {
+    (0..DISTINCT)
+        .map(|seed| {
+            let mut rng = StdRng::seed_from_u64(seed as u64);
+            let mut strong = 0;
+            let counts: Vec<i32> = (0..SHAPE.pixels())
+                .map(|pixel| {
+                    let (y, x) = (pixel / SHAPE.fast, pixel % SHAPE.fast);
+                    if strong == 0 && rng.random_bool(escapes / 150.0) {
+                        strong = rng.random_range(100..200);
+                    }
+                    strong = usize::saturating_sub(strong, 1);
+                    match () {
+                        _ if y % 212 >= 195 || x % 494 >= 487 => -1,
+                        _ if pixel % 40_009 == 17 => -2,
+                        _ if strong > 0 => rng.random_range(0..900),
+                        _ => 40 + (seed as i32) + rng.random_range(-18..18),
+                    }
+                })
+                .collect();
+            encode(&counts)
+        })
+        .collect()
+}
+
+/// Slots that hold the packed frames already, one after another in a circle; the length is in the first 8 bytes.
+fn filled_slots(engine: &CudaEngine, packed: &[Vec<u8>], count: usize) -> Result<SlotPool> {
+    let longest = packed.iter().map(Vec::len).max().unwrap_or(0);
+    let slots = pinned::slots(engine.context(), count, longest + 64)?;
+    let mut taken: Vec<_> = (0..count).map(|_| slots.take()).collect();
+    for (n, slot) in taken.iter_mut().enumerate() {
+        let frame = &packed[n % packed.len()];
+        let memory = slot.memory_mut().bytes_mut();
+        memory[..8].copy_from_slice(&(frame.len() as u64).to_le_bytes());
+        memory[8..16].copy_from_slice(&((n % packed.len()) as u64).to_le_bytes());
+        memory[64..64 + frame.len()].copy_from_slice(frame);
+    }
+    Ok(slots)
+}
+
+fn next_frame(slots: &SlotPool, id: usize) -> (Frame, usize) {
+    let slot = slots.take();
+    let word = |at: usize| {
+        let mut bytes = [0; 8];
+        bytes.copy_from_slice(&slot.memory().bytes()[at..at + 8]);
+        u64::from_le_bytes(bytes) as usize
+    };
+    let (len, which) = (word(0), word(8));
+    let encoding = Encoding { codec: Codec::ByteOffset, pixel: PixelType::I32, shape: SHAPE };
+    (Frame { id: FrameId(id), encoding, slot, payload: 64..64 + len, header: FrameHeader::default() }, which)
+}
+
+/// Microseconds a frame of what `enqueue` puts into the streams of three lanes, each with a batch, again and again.
+fn time(lanes: &[Lane], repeats: usize, enqueue: impl Fn(&Lane) -> Result<()>) -> Result<f64> {
+    let context = lanes[0].stream().context();
+    let stream = lanes[0].stream();
+    for lane in lanes {
+        enqueue(lane)?;
+        lane.stream().wait()?;
+    }
+    let mut best: Vec<f64> = Vec::new();
+    for _ in 0..5 {
+        let (start, end) = (Event::new(context)?, Event::new(context)?);
+        start.enqueue(stream)?;
+        for lane in &lanes[1..] {
+            lane.stream().enqueue_after(&start)?;
+        }
+        for _ in 0..repeats {
+            lanes.iter().try_for_each(&enqueue)?;
+        }
+        for lane in &lanes[1..] {
+            let done = Event::new(context)?;
+            done.enqueue(lane.stream())?;
+            stream.enqueue_after(&done)?;
+        }
+        end.enqueue(stream)?;
+        end.wait()?;
+        let frames: usize = lanes.iter().map(Lane::frames).sum();
+        best.push(f64::from(start.milliseconds_to(&end)?) * 1e3 / (repeats * frames) as f64);
+    }
+    best.sort_by(f64::total_cmp);
+    Ok(best[best.len() / 2])
+}
+
+fn report(what: &str, microseconds: f64, ceiling: &str, floor: f64) {
+    let (fps, ratio) = (1e6 / microseconds, floor / microseconds);
+    println!("{what:<44} {microseconds:8.2} us  {fps:9.0} frames/s   {ratio:5.2} of {ceiling} ({floor:.2} us)");
+}
+
+fn bench_frames(name: &str, escapes: f64, short: bool) -> Result<()> {
+    let recipe = recipe()?;
+    let packed = frames(escapes);
+    let bytes = packed.iter().map(Vec::len).sum::<usize>() as f64 / packed.len() as f64;
+    println!("\n== {name}: {:.2} MB a frame", bytes / 1e6);
+    let start = Instant::now();
+    let engine = Arc::new(CudaEngine::new(0, &recipe)?);
+    let ready = start.elapsed().as_secs_f64() * 1e3;
+    println!("matrix of {:.1} MB on the device after {ready:.0} ms", engine.matrix_bytes() as f64 / 1e6);
+
+    let slots = filled_slots(&engine, &packed, LANES * BATCH + BATCH)?;
+    let expected = expected(&recipe, &packed)?;
+    let mut lanes = (0..LANES).map(|_| Ok(Lane::new(&engine, BATCH)?)).collect::<Result<Vec<_>>>()?;
+    for lane in &mut lanes {
+        for id in 0..BATCH {
+            let (frame, _) = next_frame(&slots, id);
+            ensure!(lane.has_room(Codec::ByteOffset, frame.payload.len()), "the arena is too small");
+            lane.enqueue_upload(frame.encoding.codec, frame.slot, frame.payload)?;
+        }
+        lane.stream().wait()?;
+        lane.release()?;
+    }
+    check(&engine, &slots, &expected)?;
+
+    let pixel_bytes = (SHAPE.pixels() * 4) as f64;
+    let rate = copy_rate(&engine)?;
+    println!("device copy: {:.0} GB/s (read + write)", rate / 1e9);
+    let repeats = if short { 2 } else { 10 };
+    let pixels = (0..LANES)
+        .map(|_| Ok(DeviceBuffer::take(engine.context(), BATCH * SHAPE.pixels() * 4, "pixels")?))
+        .collect::<Result<Vec<_>>>()?;
+    let of = |lane: &Lane| &pixels[lanes.iter().position(|other| std::ptr::eq(other, lane)).unwrap_or(0)];
+    let floor = |bytes: f64| bytes / rate * 1e6;
+    let index = time(&lanes, repeats, |lane| Ok(lane.enqueue_index()?))?;
+    report("index (where every code starts)", index, "reading the bytes", floor(bytes));
+    let decode = time(&lanes, repeats, |lane| {
+        lane.enqueue_index()?;
+        Ok(lane.enqueue_pixels(of(lane))?)
+    })?;
+    report("decode (index + pixels)", decode, "reading bytes, writing pixels", floor(bytes + pixel_bytes));
+    let plain = time(&lanes, repeats, |lane| Ok(lane.enqueue_plain(Some(of(lane)))?))?;
+    report("integrate decoded pixels", plain, "reading pixels", floor(pixel_bytes));
+    let packed_only = time(&lanes, repeats, |lane| Ok(lane.enqueue_packed()?))?;
+    report("decode + integrate, indexed already", packed_only, "reading the bytes", floor(bytes));
+    let bins = time(&lanes, repeats, |lane| Ok(lane.enqueue_bins()?))?;
+    report("add up partial sums", bins, "reading the bytes", floor(bytes));
+    let two = time(&lanes, repeats, |lane| {
+        lane.enqueue_clear()?;
+        lane.enqueue_index()?;
+        lane.enqueue_pixels(of(lane))?;
+        lane.enqueue_plain(Some(of(lane)))?;
+        Ok(lane.enqueue_bins()?)
+    })?;
+    report("decode + integrate, two kernels", two, "bytes, pixels twice", floor(bytes + 2.0 * pixel_bytes));
+    let fused = time(&lanes, repeats, |lane| {
+        lane.enqueue_clear()?;
+        lane.enqueue_index()?;
+        lane.enqueue_packed()?;
+        Ok(lane.enqueue_bins()?)
+    })?;
+    report("decode + integrate, fused", fused, "reading the bytes", floor(bytes));
+    for lanes_used in [1, 2] {
+        let fused = time(&lanes[..lanes_used], repeats, |lane| {
+            lane.enqueue_clear()?;
+            lane.enqueue_index()?;
+            lane.enqueue_packed()?;
+            Ok(lane.enqueue_bins()?)
+        })?;
+        report(&format!("  the same, {lanes_used} lane(s)"), fused, "reading the bytes", floor(bytes));
+    }
+    if options_has("sweep") {
+        sweep(&recipe, &slots, repeats)?;
+    }
+    drop((lanes, pixels));
+    corridor(&engine, &slots, bytes, if short { 2000 } else { 20_000 })
+}
+
+fn options_has(what: &str) -> bool {
+    std::env::args().any(|argument| argument == what)
+}
+
+/// The fused kernel with other cuts of the matrix.
+fn sweep(recipe: &Recipe, slots: &SlotPool, repeats: usize) -> Result<()> {
+    for narrow in [false, true] {
+        for (subtiles, most) in [(8, usize::MAX), (16, usize::MAX), (24, usize::MAX), (32, usize::MAX), (64, usize::MAX)] {
+            let tuning = Tuning { subtiles, slots: most, narrow };
+            let engine = Arc::new(CudaEngine::with_tuning(0, recipe, tuning)?);
+            let mut lanes = (0..LANES).map(|_| Ok(Lane::new(&engine, BATCH)?)).collect::<Result<Vec<_>>>()?;
+            for lane in &mut lanes {
+                for id in 0..BATCH {
+                    let (frame, _) = next_frame(slots, id);
+                    lane.enqueue_upload(frame.encoding.codec, frame.slot, frame.payload)?;
+                }
+                lane.stream().wait()?;
+                lane.release()?;
+                lane.enqueue_index()?;
+            }
+            let packed = time(&lanes, repeats, |lane| Ok(lane.enqueue_packed()?))?;
+            let one = time(&lanes[..1], repeats, |lane| Ok(lane.enqueue_packed()?))?;
+            let bins = time(&lanes, repeats, |lane| Ok(lane.enqueue_bins()?))?;
+            println!(
+                "narrow {narrow}, {subtiles} sub-tiles: packed {packed:.2} us (one lane {one:.2}), bins {bins:.2} us, matrix {:.1} MB",
+                engine.matrix_bytes() as f64 / 1e6
+            );
+        }
+    }
+    Ok(())
+}
+
+/// The host's patterns of the distinct frames.
+fn expected(recipe: &Recipe, packed: &[Vec<u8>]) -> Result<Vec<Outcome>> {
+    let slots = SlotPool::on_host(packed.len(), 0);
+    let encoding = Encoding { codec: Codec::ByteOffset, pixel: PixelType::I32, shape: SHAPE };
+    let frames: Vec<Frame> = packed
+        .iter()
+        .enumerate()
+        .map(|(id, bytes)| {
+            let mut slot = slots.take();
+            slot.memory_mut().grow(bytes.len())?;
+            slot.memory_mut().bytes_mut()[..bytes.len()].copy_from_slice(bytes);
+            Ok(Frame { id: FrameId(id), encoding, slot, payload: 0..bytes.len(), header: FrameHeader::default() })
+        })
+        .collect::<Result<_>>()?;
+    Ok(Engine::new(recipe.clone())?.integrate(&frames, &mut Scratch::default()))
+}
+
+/// Every pattern is the host's within 1e-6.
+fn check(engine: &Arc<CudaEngine>, slots: &SlotPool, expected: &[Outcome]) -> Result<()> {
+    let mut reducer = CudaReducer::new(Arc::clone(engine), Options { lanes: 1, batch: BATCH })?;
+    let mut which = Vec::new();
+    for id in 0..BATCH {
+        let (frame, number) = next_frame(slots, id);
+        which.push(number);
+        reducer.submit(frame)?;
+    }
+    let mut worst = 0.0_f64;
+    for outcome in reducer.collect()? {
+        let found = outcome.map_err(|bad| anyhow::anyhow!(bad.message))?;
+        let expected = expected[which[found.id.0]].as_ref().map_err(|bad| anyhow::anyhow!(bad.message.clone()))?;
+        let sums = found.signal.iter().zip(&expected.signal);
+        let norms = found.norms.normalization.iter().zip(&expected.norms.normalization);
+        for (found, expected) in sums.chain(norms) {
+            if found != expected {
+                worst = worst.max((found - expected).abs() / expected.abs());
+            }
+        }
+    }
+    println!("largest relative difference to the host's sums: {worst:.1e}");
+    ensure!(worst <= 1e-6, "the GPU's patterns are not the host's");
+    Ok(())
+}
+
+/// Bytes a second that a device copy reads and writes.
+fn copy_rate(engine: &CudaEngine) -> Result<f64> {
+    let stream = Stream::new(engine.context())?;
+    let len = 1_usize << 30;
+    let (from, to) = (
+        DeviceBuffer::take(engine.context(), len, "a copy")?,
+        DeviceBuffer::take(engine.context(), len, "a copy")?,
+    );
+    let (start, end) = (Event::new(engine.context())?, Event::new(engine.context())?);
+    let mut best = 0.0_f64;
+    for _ in 0..5 {
+        start.enqueue(&stream)?;
+        stream.enqueue_copy(&from, &to)?;
+        end.enqueue(&stream)?;
+        end.wait()?;
+        best = best.max(2.0 * len as f64 / (f64::from(start.milliseconds_to(&end)?) * 1e-3));
+    }
+    Ok(best)
+}
+
+/// From pinned memory to patterns, and uploads alone.
+fn corridor(engine: &Arc<CudaEngine>, slots: &SlotPool, bytes: f64, count: usize) -> Result<()> {
+    let ceiling = upload_ceiling(engine, slots, count)?;
+    println!(
+        "pinned upload alone: {:.1} GB/s, {ceiling:.0} frames/s ({:.2} us)",
+        ceiling * bytes / 1e9,
+        1e6 / ceiling
+    );
+    for options in [
+        Options { lanes: 2, batch: 16 },
+        Options { lanes: 2, batch: 32 },
+        Options { lanes: 3, batch: 16 },
+        Options { lanes: 3, batch: 32 },
+        Options { lanes: 4, batch: 32 },
+    ] {
+        let mut reducer = CudaReducer::new(Arc::clone(engine), options)?;
+        let start = Instant::now();
+        let (mut next, mut flying, mut done) = (0, 0, 0);
+        while done < count {
+            while next < count && flying < reducer.capacity() {
+                reducer.submit(next_frame(slots, next).0)?;
+                next += 1;
+                flying += 1;
+            }
+            let outcomes = reducer.collect()?;
+            ensure!(outcomes.iter().all(Result::is_ok), "a frame came back bad");
+            flying -= outcomes.len();
+            done += outcomes.len();
+        }
+        let fps = count as f64 / start.elapsed().as_secs_f64();
+        report(
+            &format!("pinned memory to patterns, {} x {}", options.lanes, options.batch),
+            1e6 / fps,
+            "pinned upload",
+            1e6 / ceiling,
+        );
+    }
+    let mut reducer = CudaReducer::new(Arc::clone(engine), Options::default())?;
+    let mut latencies: Vec<f64> = Vec::new();
+    for id in 0..50 {
+        let (frame, _) = next_frame(slots, id);
+        let start = Instant::now();
+        reducer.submit(frame)?;
+        reducer.flush()?;
+        ensure!(reducer.collect()?.len() == 1, "one frame in, one pattern out");
+        latencies.push(start.elapsed().as_secs_f64() * 1e3);
+    }
+    let first = latencies[0];
+    latencies.sort_by(f64::total_cmp);
+    println!("one live frame, memory to pattern: first {first:.2} ms, median {:.2} ms", latencies[25]);
+    Ok(())
+}
+
+/// Frames a second when they are uploaded and nothing else.
+fn upload_ceiling(engine: &CudaEngine, slots: &SlotPool, count: usize) -> Result<f64> {
+    let streams = [Stream::new(engine.context())?, Stream::new(engine.context())?];
+    let (held, _): (Vec<_>, Vec<_>) = (0..BATCH).map(|id| next_frame(slots, id)).unzip();
+    let longest = held.iter().map(|frame| frame.payload.len()).max().unwrap_or(0).next_multiple_of(4096);
+    let target = DeviceBuffer::take(engine.context(), held.len() * longest, "uploads")?;
+    let start = Instant::now();
+    for n in 0..count {
+        let at = n % held.len();
+        // SAFETY: the slots are held until the streams have been waited for.
+        unsafe { streams[n % 2].enqueue_upload(&target, at * longest, held[at].bytes()) }?;
+        if n % 256 == 255 {
+            streams.iter().try_for_each(Stream::wait)?;
+        }
+    }
+    streams.iter().try_for_each(Stream::wait)?;
+    Ok(count as f64 / start.elapsed().as_secs_f64())
+}

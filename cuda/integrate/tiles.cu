@@ -1,0 +1,174 @@
+// Packed frames (or plain pixels) times the sparse matrix: a batch of patterns.
+//
+// What     packed : decodes a sub-tile of a group of frames into shared memory and multiplies it there, so that pixels
+//                   never reach device memory;  plain : the same from decoded pixels;  bins : adds up the blocks' partial
+//                   sums, each bin's in a fixed order
+// Layout   matrix cut into items and passes (tiles.cuh); partial sums [frame][item's slots], float64
+// Mapping  blockIdx = (group of frames, item): blocks that share an item's entries run side by side and share the L2.
+//          While decoding, THREADS/32/GROUP warps take a frame's steps in turn; while multiplying, a warp takes a pass
+// Cost     a frame of 2.5 million pixels: 2.5 MB of packed bytes, the matrix once a group from the L2, about 0.8 MB of
+//          partial sums written and read
+// Safety   frames whose verdict is not good are left out and read as zeros
+// CPU      src/integrate/engine.rs; notes and measurements in profiles/notes/tiles.md
+#include "integrate/tiles.cuh"
+
+using namespace xrdct;
+
+// Decodes byte-offset frames of up to 32 bits a pixel into the ring.
+template <int GROUP>
+struct Packed {
+    static constexpr uint32_t TEAM = WARPS / GROUP;
+    const uint8_t* arena;
+    Index<uint32_t> index;
+    const uint32_t* subtile_tile;
+    const XrdctVerdict* verdicts;
+    const XrdctBatch& batch;
+    const XrdctRecipe& recipe;
+    uint32_t column, end, step;
+    bool awake;
+    OpenStep<uint32_t> open;
+
+    __device__ __forceinline__ void begin(const XrdctItem& item, uint32_t first_frame) {
+        column = warp_id() % GROUP;
+        const uint32_t frame = first_frame + column;
+        awake = frame < batch.frames && verdicts[frame].status == XRDCT_GOOD;
+        if (!awake) return;
+        end = batch.span[frame].end;
+        const uint32_t tile = subtile_tile[frame * batch.subtiles + item.first_subtile];
+        step = first_step_of(index, tile, item.first_subtile * SUBTILE, end) + warp_id() / GROUP;
+        look();
+    }
+
+    __device__ __forceinline__ void look() {
+        awake = step * STEP < end;
+        if (awake) open = open_step(arena, index, step, end);
+    }
+
+    __device__ __forceinline__ void fill(float* ring, uint32_t subtile) {
+        const uint32_t stop = (subtile + 1) * SUBTILE;
+        float* row = ring + column * RING;
+        // Pixels of the first step that lie before the item, and those past the sub-tile, land in the other half of the
+        // ring: the former are overwritten before they are read, the latter are wanted next.
+        while (awake && open.pixel < stop) {
+            decode_step(open, step * STEP, end, [&](uint32_t pixel, uint32_t value) {
+                row[swizzle(pixel & (RING - 1))] = validated(as_pixel(value, batch.pixel), recipe);
+            });
+            step += TEAM;
+            look();
+        }
+    }
+};
+
+template <int GROUP, bool VARIANCE, typename Sum>
+static __device__ __forceinline__ void integrate_packed(const uint8_t* arena, const Index<uint32_t>& index, const uint32_t* subtile_tile,
+                                        const XrdctVerdict* verdicts, const Matrix& matrix, const Terms& terms,
+                                        const XrdctBatch& batch, const XrdctRecipe& recipe) {
+    XRDCT_DYNAMIC_SHARED(shared);
+    Packed<GROUP> source = {arena, index, subtile_tile, verdicts, batch, recipe, 0, 0, 0, false, {}};
+    integrate_item<GROUP, VARIANCE, Sum>(source, shared, matrix, terms, verdicts, batch, recipe);
+}
+
+// Takes decoded pixels from device memory. Frames of type T at their spans (plain uploads) or one after another.
+template <int GROUP>
+struct Plain {
+    const uint8_t* pixels;
+    const XrdctVerdict* verdicts;
+    const XrdctBatch& batch;
+    const XrdctRecipe& recipe;
+    uint32_t first_frame;
+
+    __device__ __forceinline__ void begin(const XrdctItem&, uint32_t first) { first_frame = first; }
+
+    __device__ __forceinline__ float load(const uint8_t* frame, uint32_t pixel) const {
+        switch (batch.pixel) {
+            case XRDCT_I8: return (float)reinterpret_cast<const int8_t*>(frame)[pixel];
+            case XRDCT_U8: return (float)frame[pixel];
+            case XRDCT_I16: return (float)reinterpret_cast<const int16_t*>(frame)[pixel];
+            case XRDCT_U16: return (float)reinterpret_cast<const uint16_t*>(frame)[pixel];
+            case XRDCT_I32: return (float)reinterpret_cast<const int32_t*>(frame)[pixel];
+            case XRDCT_U32: return (float)reinterpret_cast<const uint32_t*>(frame)[pixel];
+            case XRDCT_I64: return (float)reinterpret_cast<const int64_t*>(frame)[pixel];
+            default: return (float)reinterpret_cast<const uint64_t*>(frame)[pixel];
+        }
+    }
+
+    __device__ __forceinline__ void fill(float* ring, uint32_t subtile) {
+        const uint32_t bytes = batch.pixel == XRDCT_I8 || batch.pixel == XRDCT_U8     ? 1
+                               : batch.pixel == XRDCT_I16 || batch.pixel == XRDCT_U16 ? 2
+                               : batch.pixel == XRDCT_I32 || batch.pixel == XRDCT_U32 ? 4
+                                                                                      : 8;
+#pragma unroll
+        for (uint32_t g = 0; g < GROUP; ++g) {
+            const uint32_t frame = first_frame + g;
+            if (frame >= batch.frames || verdicts[frame].status != XRDCT_GOOD) continue;
+            const uint8_t* from = pixels + (batch.contiguous ? (size_t)frame * batch.pixels * bytes : batch.span[frame].first);
+            for (uint32_t i = threadIdx.x; i < SUBTILE; i += THREADS) {
+                const uint32_t pixel = subtile * SUBTILE + i;
+                if (pixel < batch.pixels) ring[g * RING + swizzle(pixel & (RING - 1))] = validated(load(from, pixel), recipe);
+            }
+        }
+    }
+};
+
+template <int GROUP, bool VARIANCE, typename Sum>
+static __device__ __forceinline__ void integrate_plain(const uint8_t* pixels, const XrdctVerdict* verdicts, const Matrix& matrix,
+                                       const Terms& terms, const XrdctBatch& batch, const XrdctRecipe& recipe) {
+    XRDCT_DYNAMIC_SHARED(shared);
+    Plain<GROUP> source = {pixels, verdicts, batch, recipe, 0};
+    integrate_item<GROUP, VARIANCE, Sum>(source, shared, matrix, terms, verdicts, batch, recipe);
+}
+
+#define XRDCT_MATRIX                                                                                             \
+    const XrdctItem *__restrict__ items, const XrdctPart *__restrict__ parts, const XrdctPass *__restrict__ passes, \
+        const uint16_t *__restrict__ row_slot, const uint16_t *__restrict__ entry_pixel, const float *__restrict__ entry_weight
+#define XRDCT_TERMS                                                                                         \
+    const float *__restrict__ dark, const float *__restrict__ normalization, const uint32_t *__restrict__ slot_bin, \
+        unsigned long long *__restrict__ deficits, double *__restrict__ signal, double *__restrict__ variance
+
+// One kernel a combination: frames a group, with variance or not, sums of a row in float or (with dark) double.
+#define XRDCT_INTEGRATE(name, group, with_variance, Sum)                                                                 \
+    extern "C" __global__ void __launch_bounds__(XRDCT_INTEGRATE_THREADS, 2) xrdct_packed_##name(                        \
+        const uint8_t* __restrict__ arena, const uint8_t* __restrict__ entries, const uint16_t* __restrict__ step_codes, \
+        const uint32_t* __restrict__ step_value, const uint32_t* __restrict__ tile_pixel,                                \
+        const uint32_t* __restrict__ tile_value, const uint32_t* __restrict__ subtile_tile,                              \
+        const XrdctVerdict* __restrict__ verdicts, XRDCT_MATRIX, XRDCT_TERMS, const XrdctBatch batch,                    \
+        const XrdctRecipe recipe) {                                                                                      \
+        const Index<uint32_t> index = {entries, step_codes, step_value, tile_pixel, tile_value};                         \
+        const Matrix matrix = {items, parts, passes, row_slot, entry_pixel, entry_weight};                               \
+        const Terms terms = {dark, normalization, slot_bin, deficits, signal, variance};                                 \
+        integrate_packed<group, with_variance, Sum>(arena, index, subtile_tile, verdicts, matrix, terms, batch, recipe); \
+    }                                                                                                                    \
+    extern "C" __global__ void __launch_bounds__(XRDCT_INTEGRATE_THREADS, 2)                                             \
+        xrdct_plain_##name(const uint8_t* __restrict__ pixels, const XrdctVerdict* __restrict__ verdicts, XRDCT_MATRIX,  \
+                           XRDCT_TERMS, const XrdctBatch batch, const XrdctRecipe recipe) {                              \
+        const Matrix matrix = {items, parts, passes, row_slot, entry_pixel, entry_weight};                               \
+        const Terms terms = {dark, normalization, slot_bin, deficits, signal, variance};                                 \
+        integrate_plain<group, with_variance, Sum>(pixels, verdicts, matrix, terms, batch, recipe);                      \
+    }
+
+XRDCT_INTEGRATE(wide, XRDCT_GROUP_WIDE, false, float)
+XRDCT_INTEGRATE(narrow, XRDCT_GROUP_NARROW, false, float)
+XRDCT_INTEGRATE(variance, XRDCT_GROUP_NARROW, true, float)
+XRDCT_INTEGRATE(dark, XRDCT_GROUP_NARROW, false, double)
+XRDCT_INTEGRATE(dark_variance, XRDCT_GROUP_NARROW, true, double)
+
+// blockIdx.y = frame; a thread takes a bin and adds its partial sums, four at a time, always in the same order.
+static __device__ __forceinline__ double add_partials(const double* partials, const uint32_t* position, uint32_t from, uint32_t to) {
+    double sum[4] = {0.0, 0.0, 0.0, 0.0};
+    uint32_t i = from;
+    for (; i + 4 <= to; i += 4)
+        for (uint32_t j = 0; j < 4; ++j) sum[j] += partials[position[i + j]];
+    for (; i < to; ++i) sum[0] += partials[position[i]];
+    return (sum[0] + sum[1]) + (sum[2] + sum[3]);
+}
+
+extern "C" __global__ void __launch_bounds__(XRDCT_THREADS)
+xrdct_bins(const double* __restrict__ partials, const uint32_t* __restrict__ bin_first, const uint32_t* __restrict__ position,
+           const XrdctVerdict* __restrict__ verdicts, double* __restrict__ sums, const XrdctRecipe recipe) {
+    const uint32_t bin = blockIdx.x * blockDim.x + threadIdx.x;
+    if (bin >= recipe.bins) return;
+    double sum = 0.0;
+    if (verdicts[blockIdx.y].status == XRDCT_GOOD)
+        sum = add_partials(partials + (size_t)blockIdx.y * recipe.total_slots, position, bin_first[bin], bin_first[bin + 1]);
+    sums[(size_t)blockIdx.y * recipe.bins + bin] = sum;
+}

@@ -1,0 +1,128 @@
+//! What there is to compute on: kernels in this binary, the driver, the GPUs; or the reason why there is none.
+//!
+//! Nothing here panics or prints on a machine without a driver: the driver's library is looked for before the first call.
+
+use std::sync::Arc;
+
+use cudarc::driver::{result, sys};
+
+use super::driver::Context;
+use super::error::CudaError;
+use super::image;
+
+/// A GPU.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Device {
+    /// Its number, counted from 0.
+    pub ordinal: usize,
+    /// What NVIDIA calls it.
+    pub name: String,
+    /// Compute capability: major, minor.
+    pub capability: (usize, usize),
+    /// Bytes of memory.
+    pub memory: usize,
+    /// Bytes free at the moment; none when its context could not be opened.
+    pub free: Option<usize>,
+    /// Streaming multiprocessors.
+    pub multiprocessors: usize,
+}
+
+/// All that `xrdct info` tells about GPUs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Survey {
+    /// Architectures that this binary holds machine code for (90 is sm_90); empty when it was built without nvcc.
+    pub architectures: Vec<u32>,
+    /// CUDA version of the driver: major, minor.
+    pub driver: Option<(usize, usize)>,
+    /// The GPUs, or why there is none to use.
+    pub devices: Result<Vec<Device>, CudaError>,
+}
+
+/// Looks around. Never panics; takes some 0.1 s where there is a GPU, because its context is opened.
+pub fn survey() -> Survey {
+    let architectures = image::ARCHITECTURES.to_vec();
+    match start() {
+        Ok(driver) => Survey { architectures, driver: Some(driver), devices: list() },
+        Err(error) => Survey { architectures, driver: None, devices: Err(error) },
+    }
+}
+
+/// Initialises the driver; its CUDA version.
+///
+/// # Errors
+/// [`CudaError::NoDriver`], [`CudaError::NoDevice`] or [`CudaError::DriverFails`].
+pub fn start() -> Result<(usize, usize), CudaError> {
+    // SAFETY: opens a shared library by its well-known name, nothing else.
+    if !unsafe { sys::is_culib_present() } {
+        return Err(CudaError::NoDriver);
+    }
+    result::init().map_err(|e| match e.0 {
+        sys::CUresult::CUDA_ERROR_NO_DEVICE => CudaError::NoDevice,
+        // A stub library, as build machines have.
+        sys::CUresult::CUDA_ERROR_STUB_LIBRARY => CudaError::NoDriver,
+        _ => match CudaError::driver("starting", e) {
+            CudaError::Driver { cause, .. } => CudaError::DriverFails { cause },
+            other => other,
+        },
+    })?;
+    let mut version = 0;
+    // SAFETY: writes one integer.
+    unsafe { sys::cuDriverGetVersion(&mut version) }
+        .result()
+        .map_err(|e| CudaError::driver("asking for the driver's version", e))?;
+    let version = version.max(0) as usize;
+    Ok((version / 1000, version % 1000 / 10))
+}
+
+fn list() -> Result<Vec<Device>, CudaError> {
+    let count = count()?;
+    (0..count).map(describe).collect()
+}
+
+fn count() -> Result<usize, CudaError> {
+    let count = result::device::get_count().map_err(|e| CudaError::driver("counting GPUs", e))?;
+    match count.max(0) as usize {
+        0 => Err(CudaError::NoDevice),
+        count => Ok(count),
+    }
+}
+
+fn describe(ordinal: usize) -> Result<Device, CudaError> {
+    use sys::CUdevice_attribute as Attribute;
+    let failed = |e| CudaError::driver("asking for a GPU's properties", e);
+    let device = result::device::get(ordinal as i32).map_err(failed)?;
+    let attribute = |which| {
+        // SAFETY: the device was just returned by the driver.
+        let value = unsafe { result::device::get_attribute(device, which) };
+        value.map(|v| v.max(0) as usize).map_err(failed)
+    };
+    let free = Context::open(ordinal).and_then(|context| context.memory()).ok().map(|memory| memory.0);
+    Ok(Device {
+        ordinal,
+        name: result::device::get_name(device).map_err(failed)?,
+        capability: (
+            attribute(Attribute::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR)?,
+            attribute(Attribute::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR)?,
+        ),
+        // SAFETY: as above.
+        memory: unsafe { result::device::total_mem(device) }.map_err(failed)?,
+        free,
+        multiprocessors: attribute(Attribute::CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT)?,
+    })
+}
+
+/// Opens GPU `ordinal` for work: kernels must be built in, the driver there, the GPU present.
+///
+/// # Errors
+/// Which of these is missing.
+pub fn open(ordinal: usize) -> Result<Arc<Context>, CudaError> {
+    if image::UNITS.is_empty() {
+        return Err(CudaError::NoKernels);
+    }
+    start()?;
+    let present = count()?;
+    if ordinal >= present {
+        return Err(CudaError::NoSuchDevice { asked: ordinal, present });
+    }
+    Context::open(ordinal)
+}

@@ -1,0 +1,100 @@
+//! What can go wrong between the program and a GPU, one variant a cause, each with what to do about it.
+
+use cudarc::driver::DriverError;
+
+/// Why there is no GPU to work with, or why it stopped working.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CudaError {
+    /// No libcuda on this machine.
+    #[error("no NVIDIA driver: libcuda.so was not found; install the driver, or use --device cpu")]
+    NoDriver,
+    /// The driver is there but does not work.
+    #[error("the NVIDIA driver does not start: {cause}; see nvidia-smi, or use --device cpu")]
+    DriverFails {
+        /// What the driver said.
+        cause: String,
+    },
+    /// A driver, but no GPU.
+    #[error("the NVIDIA driver sees no GPU (CUDA_VISIBLE_DEVICES may hide it); use --device cpu")]
+    NoDevice,
+    /// Not that many GPUs.
+    #[error("there is no GPU number {asked}: {present} here, counted from 0")]
+    NoSuchDevice {
+        /// The number asked for.
+        asked: usize,
+        /// How many there are.
+        present: usize,
+    },
+    /// Built where there was no nvcc.
+    #[error("this xrdct was built without CUDA kernels: nvcc was not found then; build again with XRDCT_CUDA_HOME set, or use --device cpu")]
+    NoKernels,
+    /// No machine code and no PTX for this GPU.
+    #[error("the kernels were built for architectures {built_for:?}, which do not cover this GPU; build again with XRDCT_CUDA_ARCHS for it")]
+    NotCovered {
+        /// What the binary holds.
+        built_for: Vec<u32>,
+    },
+    /// Device memory is used up.
+    #[error("GPU memory: {purpose} needs {} MB, {} MB are free; use fewer --lanes or a smaller --batch, or end other programs on this GPU", .asked / 1_000_000, .free / 1_000_000)]
+    OutOfMemory {
+        /// What it was for.
+        purpose: &'static str,
+        /// Bytes asked for.
+        asked: usize,
+        /// Bytes free.
+        free: usize,
+    },
+    /// The host cannot lock so much memory.
+    #[error("pinned host memory: {} MB cannot be had; use fewer --lanes or a smaller --batch, or raise the limit on locked memory", .asked / 1_000_000)]
+    OutOfPinnedMemory {
+        /// Bytes asked for.
+        asked: usize,
+    },
+    /// The GPU's blocks have too little shared memory for the kernels.
+    #[error("this GPU gives a block {available} bytes of shared memory; the kernels need {needed}")]
+    TooSmall {
+        /// Bytes a block can have.
+        available: usize,
+        /// Bytes the kernels need.
+        needed: usize,
+    },
+    /// Frames too large for one batch to be addressed.
+    #[error("frames of {pixels} pixels are too large for the GPU engine; use --device cpu")]
+    FrameTooLarge {
+        /// Pixels of a frame.
+        pixels: usize,
+    },
+    /// A kernel's name cannot be one.
+    #[error("there is no kernel {name:?}")]
+    Kernel {
+        /// The name.
+        name: String,
+    },
+    /// A copy that would leave its buffer.
+    #[error("a copy of {len} bytes at {offset} does not fit a device buffer of {size} bytes")]
+    OutsideBuffer {
+        /// Where it would begin.
+        offset: usize,
+        /// How long it is.
+        len: usize,
+        /// The buffer's size.
+        size: usize,
+    },
+    /// Anything else that the driver reports.
+    #[error("the GPU failed while {doing}: {cause}")]
+    Driver {
+        /// What was asked of it.
+        doing: &'static str,
+        /// The driver's own words.
+        cause: String,
+    },
+}
+
+impl CudaError {
+    /// The driver's error in words.
+    pub fn driver(doing: &'static str, error: DriverError) -> CudaError {
+        let name = error.error_name().map_or_else(|_| format!("{:?}", error.0), |n| n.to_string_lossy().into());
+        let text = error.error_string().map_or_else(|_| String::new(), |t| format!(", {}", t.to_string_lossy()));
+        CudaError::Driver { doing, cause: format!("{name}{text}") }
+    }
+}

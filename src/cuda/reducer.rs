@@ -1,0 +1,309 @@
+//! The reducer on a GPU: frames are uploaded as they come, computed a batch at a time, in several lanes.
+//!
+//! One lane gathers while others compute and send their results back. A batch starts when it is full, or when nobody waits
+//! with another frame and the GPU has nothing else to do: under load batches grow by themselves, and a single live frame
+//! starts at once. Frames that come when every lane is busy wait in line and are uploaded by the next `collect`.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use super::engine::CudaEngine;
+use super::error::CudaError;
+use super::lane::{self, Lane, MAX_BATCH, Sums};
+use super::params::{XRDCT_LONGEST_CODE, XRDCT_OVERLONG, XRDCT_TRUNCATED};
+use crate::frame::{BadFrame, Codec, Frame, FrameHeader, FrameId, FrameStatus, Norms, Outcome, Pattern};
+use crate::reduce::{ReduceError, Reducer};
+use crate::trace;
+
+/// Part of the free device memory that lanes may take.
+const SHARE_OF_FREE: f64 = 0.8;
+
+/// Sizes of a reducer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Options {
+    /// Batches under way at once, the one that gathers included.
+    pub lanes: usize,
+    /// Most frames of a batch.
+    pub batch: usize,
+}
+
+impl Default for Options {
+    /// Three lanes: one uploads, one computes, one is being read. 32 frames read the matrix four times together.
+    fn default() -> Self {
+        Options { lanes: 3, batch: 32 }
+    }
+}
+
+/// A frame of a batch, once its bytes are on their way.
+#[derive(Debug)]
+struct Gathered {
+    id: FrameId,
+    header: FrameHeader,
+    /// Already known to be bad: it was not uploaded.
+    bad: Option<BadFrame>,
+}
+
+/// A lane and the frames of its batch, in the order in which they came.
+struct Place {
+    lane: Lane,
+    gathered: Vec<Gathered>,
+}
+
+/// Reduces frames on one GPU.
+pub struct CudaReducer {
+    // Lanes go before the engine: their streams are waited for while everything they use is alive.
+    places: Vec<Place>,
+    /// The place that gathers.
+    gathering: Option<usize>,
+    /// Places that compute, oldest first.
+    in_flight: VecDeque<usize>,
+    idle: Vec<usize>,
+    waiting: VecDeque<Frame>,
+    options: Options,
+    /// Norms of the frame before: most frames have the same invalid pixels.
+    last_norms: Option<(Vec<i64>, Arc<Norms>)>,
+    engine: Arc<CudaEngine>,
+}
+
+impl CudaReducer {
+    /// Takes the lanes' memory. Where the GPU has too little of it, batches and then lanes become fewer: see
+    /// [`CudaReducer::options`].
+    ///
+    /// # Errors
+    /// When not even one lane for one frame fits.
+    pub fn new(engine: Arc<CudaEngine>, wanted: Options) -> Result<CudaReducer, CudaError> {
+        let options = fit(&engine, wanted)?;
+        let place = |_| Ok(Place { lane: Lane::new(&engine, options.batch)?, gathered: Vec::new() });
+        let places = (0..options.lanes).map(place).collect::<Result<Vec<_>, CudaError>>()?;
+        Ok(CudaReducer {
+            idle: (0..places.len()).rev().collect(),
+            places,
+            gathering: None,
+            in_flight: VecDeque::new(),
+            waiting: VecDeque::new(),
+            options,
+            last_norms: None,
+            engine,
+        })
+    }
+
+    /// The sizes that fitted.
+    pub fn options(&self) -> Options {
+        self.options
+    }
+
+    /// Takes in frames that wait, as far as there is room.
+    fn feed(&mut self) -> Result<(), CudaError> {
+        while let Some(frame) = self.waiting.pop_front() {
+            if let Some(frame) = self.take_in(frame)? {
+                self.waiting.push_front(frame);
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts a frame into the batch that gathers; gives it back when every lane is busy.
+    fn take_in(&mut self, frame: Frame) -> Result<Option<Frame>, CudaError> {
+        let (codec, len) = (frame.encoding.codec, frame.payload.len());
+        if let Some(place) = self.gathering {
+            let place = &self.places[place];
+            if place.gathered.len() >= self.options.batch || !place.lane.has_room(codec, len) {
+                self.launch()?;
+            }
+        }
+        let Some(at) = self.gathering.or_else(|| self.idle.pop()) else { return Ok(Some(frame)) };
+        self.gathering = Some(at);
+        let bad = self.refuse(&frame);
+        let Frame { id, header, slot, payload, .. } = frame;
+        let place = &mut self.places[at];
+        if bad.is_none() {
+            let _range = trace::upload(id);
+            place.lane.enqueue_upload(codec, slot, payload)?;
+        }
+        place.gathered.push(Gathered { id, header, bad });
+        if place.gathered.len() >= self.options.batch {
+            self.launch()?;
+        }
+        Ok(None)
+    }
+
+    /// Frames that cannot be good whatever their bytes are.
+    fn refuse(&self, frame: &Frame) -> Option<BadFrame> {
+        let (encoding, engine) = (frame.encoding, &self.engine);
+        let (pixels, len) = (engine.shape.pixels(), frame.payload.len());
+        let bad = |status, message| Some(BadFrame { id: frame.id, status, message });
+        if encoding.shape != engine.shape || encoding.pixel != engine.pixel {
+            let message = format!(
+                "frame {}: it is {} {}, the first frame was {} {}",
+                frame.id.0,
+                encoding.shape,
+                encoding.pixel.name(),
+                engine.shape,
+                engine.pixel.name()
+            );
+            return bad(FrameStatus::OtherShape, message);
+        }
+        let (least, most) = match encoding.codec {
+            Codec::ByteOffset => (pixels, pixels * XRDCT_LONGEST_CODE as usize),
+            Codec::Raw => (pixels * engine.pixel.size(), pixels * engine.pixel.size()),
+        };
+        let status = match len {
+            _ if len < least => FrameStatus::Truncated,
+            _ if len > most => FrameStatus::Overlong,
+            _ => return None,
+        };
+        bad(status, format!("frame {}: {len} bytes cannot be {pixels} pixels", frame.id.0))
+    }
+
+    /// Starts the batch that gathers.
+    fn launch(&mut self) -> Result<(), CudaError> {
+        if let Some(at) = self.gathering.take() {
+            let place = &mut self.places[at];
+            let _range = trace::integrate(place.gathered.len());
+            place.lane.enqueue_batch()?;
+            self.in_flight.push_back(at);
+        }
+        Ok(())
+    }
+
+    /// Sends home slots whose bytes have been fetched.
+    fn release(&mut self) -> Result<(), CudaError> {
+        let CudaReducer { places, in_flight, gathering, .. } = self;
+        for at in in_flight.iter().chain(gathering.iter()) {
+            places[*at].lane.release()?;
+        }
+        Ok(())
+    }
+
+    fn collect_oldest(&mut self) -> Result<Vec<Outcome>, CudaError> {
+        self.engine.context().bind()?;
+        if self.in_flight.is_empty() {
+            self.launch()?;
+        }
+        let Some(at) = self.in_flight.pop_front() else { return Ok(Vec::new()) };
+        let sums = {
+            let _range = trace::download(self.places[at].gathered.len());
+            self.places[at].lane.wait()?
+        };
+        let gathered = std::mem::take(&mut self.places[at].gathered);
+        self.idle.push(at);
+        // Keep the GPU busy before turning sums into patterns.
+        self.feed()?;
+        self.release()?;
+        if self.in_flight.is_empty() {
+            self.launch()?;
+        }
+        let mut sums = sums.into_iter();
+        Ok(gathered.into_iter().filter_map(|frame| self.outcome(frame, &mut sums)).collect())
+    }
+
+    /// One frame's outcome; takes the next sums unless the frame was refused.
+    fn outcome(&mut self, frame: Gathered, sums: &mut impl Iterator<Item = Sums>) -> Option<Outcome> {
+        if let Some(bad) = frame.bad {
+            return Some(Err(bad));
+        }
+        let sums = sums.next()?;
+        let pixels = self.engine.shape.pixels();
+        let bad = |status, message| Some(Err(BadFrame { id: frame.id, status, message }));
+        match sums.verdict.status {
+            XRDCT_TRUNCATED => {
+                let message = format!(
+                    "frame {}: the compressed bytes end before pixel {} of {pixels} is complete",
+                    frame.id.0, sums.verdict.codes
+                );
+                bad(FrameStatus::Truncated, message)
+            }
+            XRDCT_OVERLONG => {
+                let message = format!("frame {}: compressed bytes are left after the last pixel", frame.id.0);
+                bad(FrameStatus::Overlong, message)
+            }
+            _ => Some(Ok(self.pattern(frame.id, frame.header, sums))),
+        }
+    }
+
+    /// S and V over N: pyFAI's formulas, as in the host's engine.
+    fn pattern(&mut self, id: FrameId, header: FrameHeader, sums: Sums) -> Pattern {
+        let norms = self.norms(sums.deficits);
+        let empty = self.engine.empty;
+        let per_bin = |value: &dyn Fn(usize) -> f64| -> Vec<f32> {
+            let squared = norms.normalization_squared.iter().enumerate();
+            squared.map(|(bin, n2)| if *n2 <= 0.0 { empty } else { value(bin) as f32 }).collect()
+        };
+        let errors = sums
+            .variance
+            .as_ref()
+            .map(|variance| per_bin(&|bin| variance[bin].sqrt() / norms.normalization[bin]));
+        let intensity = per_bin(&|bin| sums.signal[bin] / norms.normalization[bin]);
+        Pattern { id, header, intensity, errors, signal: sums.signal, variance: sums.variance, norms }
+    }
+
+    fn norms(&mut self, deficits: Option<Vec<i64>>) -> Arc<Norms> {
+        let Some(deficits) = deficits else { return self.engine.static_norms() };
+        match &self.last_norms {
+            Some((same, norms)) if *same == deficits => Arc::clone(norms),
+            _ => {
+                let norms = Arc::new(self.engine.norms_without(&deficits));
+                self.last_norms = Some((deficits, Arc::clone(&norms)));
+                norms
+            }
+        }
+    }
+}
+
+/// The largest sizes up to `wanted` that fit the free memory.
+fn fit(engine: &CudaEngine, wanted: Options) -> Result<Options, CudaError> {
+    let (free, _) = engine.context().memory()?;
+    let allowed = (free as f64 * SHARE_OF_FREE) as usize;
+    let mut options = Options { lanes: wanted.lanes.max(1), batch: wanted.batch.clamp(1, MAX_BATCH) };
+    loop {
+        let needed = options.lanes * lane::bytes_needed(engine, options.batch);
+        let addressable = lane::is_addressable(engine, options.batch);
+        if addressable && needed <= allowed {
+            return Ok(options);
+        }
+        // Two lanes overlap; below that, smaller batches do not help.
+        match options {
+            Options { batch: 2.., .. } => options.batch = options.batch.div_ceil(2),
+            Options { lanes: 2.., .. } => options.lanes -= 1,
+            _ if !addressable => return Err(CudaError::FrameTooLarge { pixels: engine.shape.pixels() }),
+            _ => return Err(CudaError::OutOfMemory { purpose: "one lane for one frame", asked: needed, free }),
+        }
+    }
+}
+
+impl From<CudaError> for ReduceError {
+    fn from(error: CudaError) -> ReduceError {
+        ReduceError::Device(error.to_string())
+    }
+}
+
+impl Reducer for CudaReducer {
+    fn capacity(&self) -> usize {
+        self.options.lanes * self.options.batch
+    }
+
+    fn submit(&mut self, frame: Frame) -> Result<(), ReduceError> {
+        self.engine.context().bind()?;
+        self.release()?;
+        self.waiting.push_back(frame);
+        Ok(self.feed()?)
+    }
+
+    fn flush(&mut self) -> Result<(), ReduceError> {
+        self.engine.context().bind()?;
+        self.release()?;
+        let mut busy = false;
+        for at in &self.in_flight {
+            busy |= !self.places[*at].lane.is_done().map_err(ReduceError::from)?;
+        }
+        if !busy {
+            self.launch()?;
+        }
+        Ok(())
+    }
+
+    fn collect(&mut self) -> Result<Vec<Outcome>, ReduceError> {
+        Ok(self.collect_oldest()?)
+    }
+}

@@ -1,0 +1,349 @@
+//! The sparse matrix as the device reads it: cut by pixels, and within a cut by bins.
+//!
+//! A [`Csr`](crate::integrate::csr::Csr) has a row for each bin, and a bin's pixels lie all over the image. The device
+//! holds 1024 neighbouring pixels of several frames at a time (a sub-tile), so it wants all entries of those pixels
+//! together, ordered by bin:
+//!
+//! ```text
+//! item  = up to 16 sub-tiles in a row and the bins they touch (its slots): what one block of threads does
+//!   part  = one sub-tile of an item
+//!     pass  = 32 neighbouring bins, one a lane, padded to the longest of them: entry k of lane r at first + 32 k + r
+//! ```
+//!
+//! Padding repeats the row's last pixel with weight 0. Each item leaves one partial sum a slot; `bin_first` and
+//! `position` say which of them belong to a bin. Items that would touch more bins than a block has room for are made
+//! shorter, and a sub-tile that does so alone is given to several items, each with some of its bins.
+
+use rayon::prelude::*;
+
+use super::params::{self, XrdctItem, XrdctPart, XrdctPass};
+
+/// Pixels in a sub-tile.
+pub const SUBTILE: usize = params::XRDCT_SUBTILE_PIXELS as usize;
+const ROWS: usize = params::XRDCT_PASS_ROWS as usize;
+const NO_SLOT: u16 = params::XRDCT_NO_SLOT as u16;
+
+/// A matrix by rows: what [`Tiles::build`] starts from.
+#[derive(Debug, Clone, Copy)]
+pub struct Rows<'a> {
+    /// Columns.
+    pub pixels: usize,
+    /// Where each bin's entries start; one more than there are bins.
+    pub indptr: &'a [u32],
+    /// Pixel of each entry, ascending within a bin.
+    pub indices: &'a [u32],
+    /// Its weight.
+    pub weights: &'a [f32],
+}
+
+/// What a block of threads has room for.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Bins of an item.
+    pub slots: usize,
+    /// Sub-tiles of an item.
+    pub subtiles: usize,
+}
+
+/// The matrix on its way to the device, and how to put the items' sums together again.
+#[derive(Debug, Clone, Default)]
+pub struct Tiles {
+    /// Rows of the matrix.
+    pub bins: usize,
+    /// Sub-tiles of an image.
+    pub subtiles: usize,
+    /// What the blocks do.
+    pub items: Vec<XrdctItem>,
+    /// Sub-tiles of the items.
+    pub parts: Vec<XrdctPart>,
+    /// 32 rows each.
+    pub passes: Vec<XrdctPass>,
+    /// Slot of each row of each pass.
+    pub row_slot: Vec<u16>,
+    /// Where in the sub-tile an entry's pixel is, swizzled.
+    pub entry_pixel: Vec<u16>,
+    /// Its weight.
+    pub entry_weight: Vec<f32>,
+    /// Bin of each slot of each item, one item after another.
+    pub slot_bin: Vec<u32>,
+    /// Where each bin's list in `position` starts; one more than there are bins.
+    pub bin_first: Vec<u32>,
+    /// Which partial sums belong to a bin, in the order in which they are added.
+    pub position: Vec<u32>,
+    /// Most slots that an item has.
+    pub max_slots: usize,
+}
+
+/// Where the device keeps a pixel of a sub-tile (cuda/integrate/tiles.cuh says why).
+pub const fn swizzle(place: usize) -> usize {
+    place ^ ((place >> 4) & 31)
+}
+
+/// Entries of all sub-tiles, one sub-tile after another; bins ascend within each.
+struct Sorted {
+    first: Vec<usize>,
+    bin: Vec<u32>,
+    place: Vec<u16>,
+    weight: Vec<f32>,
+}
+
+impl Sorted {
+    fn new(rows: Rows<'_>, valid: &(impl Fn(usize) -> bool + Sync)) -> Sorted {
+        let subtiles = rows.pixels.div_ceil(SUBTILE);
+        let wanted = |entry: usize| rows.weights[entry] != 0.0 && valid(rows.indices[entry] as usize);
+        let entries = rows.indptr.last().map_or(0, |end| *end as usize);
+        let mut first = vec![0_usize; subtiles + 1];
+        for entry in (0..entries).filter(|&entry| wanted(entry)) {
+            first[rows.indices[entry] as usize / SUBTILE + 1] += 1;
+        }
+        for subtile in 0..subtiles {
+            first[subtile + 1] += first[subtile];
+        }
+        let kept = first[subtiles];
+        let mut sorted =
+            Sorted { first: first.clone(), bin: vec![0; kept], place: vec![0; kept], weight: vec![0.0; kept] };
+        for (bin, row) in rows.indptr.windows(2).enumerate() {
+            for entry in (row[0] as usize..row[1] as usize).filter(|&entry| wanted(entry)) {
+                let pixel = rows.indices[entry] as usize;
+                let at = &mut first[pixel / SUBTILE];
+                sorted.bin[*at] = bin as u32;
+                sorted.place[*at] = swizzle(pixel % SUBTILE) as u16;
+                sorted.weight[*at] = rows.weights[entry];
+                *at += 1;
+            }
+        }
+        sorted
+    }
+
+    /// Which sub-tiles and which bins go together: (first sub-tile, how many, bins).
+    fn divide(&self, bins: usize, limits: Limits) -> Vec<(usize, usize, Vec<u32>)> {
+        let mut shares = Vec::new();
+        // In which item a bin was last seen; counted from 1.
+        let mut seen = vec![0_usize; bins];
+        let (mut start, mut item, mut touched) = (0, 1, Vec::new());
+        let mut close = |from: usize, to: usize, touched: &mut Vec<u32>| {
+            touched.sort_unstable();
+            for some in touched.chunks(limits.slots.max(1)) {
+                shares.push((from, to - from, some.to_vec()));
+            }
+            touched.clear();
+        };
+        for subtile in 0..self.first.len() - 1 {
+            let own = &self.bin[self.first[subtile]..self.first[subtile + 1]];
+            let mut fresh = Vec::new();
+            for &bin in own {
+                if seen[bin as usize] != item {
+                    seen[bin as usize] = item;
+                    fresh.push(bin);
+                }
+            }
+            if subtile > start
+                && (touched.len() + fresh.len() > limits.slots || subtile - start >= limits.subtiles)
+            {
+                close(start, subtile, &mut touched);
+                item += 1;
+                start = subtile;
+                fresh = own.to_vec();
+                fresh.dedup();
+                fresh.iter().for_each(|&bin| seen[bin as usize] = item);
+            }
+            touched.append(&mut fresh);
+        }
+        close(start, self.first.len() - 1, &mut touched);
+        shares
+    }
+
+    /// The passes of one item. Offsets count from the item's own first pass and entry.
+    fn passes(&self, first_subtile: usize, subtiles: usize, slots: &[u32]) -> Piece {
+        let mut piece = Piece::default();
+        let (lowest, highest) = (slots[0], slots[slots.len() - 1]);
+        let mut slot_of = vec![NO_SLOT; (highest - lowest + 1) as usize];
+        for (slot, bin) in slots.iter().enumerate() {
+            slot_of[(bin - lowest) as usize] = slot as u16;
+        }
+        let mut rows = Vec::new();
+        for subtile in first_subtile..first_subtile + subtiles {
+            let (from, to) = (self.first[subtile], self.first[subtile + 1]);
+            rows.clear();
+            let mut at = from;
+            for row in self.bin[from..to].chunk_by(|a, b| a == b) {
+                let bin = row[0];
+                if (lowest..=highest).contains(&bin) && slot_of[(bin - lowest) as usize] != NO_SLOT {
+                    rows.push((slot_of[(bin - lowest) as usize], at, row.len()));
+                }
+                at += row.len();
+            }
+            let first_pass = piece.passes.len() as u32;
+            rows.chunks(ROWS).for_each(|rows| piece.push(self, rows));
+            piece.parts.push(XrdctPart { first_pass, passes: piece.passes.len() as u32 - first_pass });
+        }
+        piece
+    }
+}
+
+/// What one item adds to the matrix.
+#[derive(Default)]
+struct Piece {
+    parts: Vec<XrdctPart>,
+    passes: Vec<XrdctPass>,
+    row_slot: Vec<u16>,
+    entry_pixel: Vec<u16>,
+    entry_weight: Vec<f32>,
+}
+
+impl Piece {
+    /// One pass: up to 32 rows of (slot, first entry, length).
+    fn push(&mut self, sorted: &Sorted, rows: &[(u16, usize, usize)]) {
+        let length = rows.iter().map(|row| row.2).max().unwrap_or(0);
+        self.passes
+            .push(XrdctPass { first_entry: self.entry_pixel.len() as u32, length: length as u32 });
+        self.row_slot.extend(rows.iter().map(|row| row.0));
+        self.row_slot.extend(std::iter::repeat_n(NO_SLOT, ROWS - rows.len()));
+        for k in 0..length {
+            for lane in 0..ROWS {
+                // Lanes without a row read what the first one reads, and throw it away.
+                let (_, first, own) = rows[if lane < rows.len() { lane } else { 0 }];
+                let entry = first + k.min(own - 1);
+                self.entry_pixel.push(sorted.place[entry]);
+                self.entry_weight.push(if k < own { sorted.weight[entry] } else { 0.0 });
+            }
+        }
+    }
+}
+
+impl Tiles {
+    /// Cuts a matrix. Pixels for which `valid` is false, and weights of 0, are left out. Same result for any number of threads.
+    pub fn build(rows: Rows<'_>, valid: impl Fn(usize) -> bool + Sync, limits: Limits) -> Tiles {
+        let bins = rows.indptr.len().saturating_sub(1);
+        let sorted = Sorted::new(rows, &valid);
+        let limits = Limits { slots: limits.slots.clamp(1, NO_SLOT as usize), subtiles: limits.subtiles.max(1) };
+        let shares = sorted.divide(bins, limits);
+        let pieces: Vec<Piece> =
+            shares.par_iter().map(|(first, count, slots)| sorted.passes(*first, *count, slots)).collect();
+        let mut tiles = Tiles { bins, subtiles: rows.pixels.div_ceil(SUBTILE), ..Tiles::default() };
+        for ((first_subtile, subtiles, slots), piece) in shares.into_iter().zip(pieces) {
+            tiles.add(first_subtile, subtiles, slots, piece);
+        }
+        tiles.gather();
+        tiles
+    }
+
+    fn add(&mut self, first_subtile: usize, subtiles: usize, slots: Vec<u32>, piece: Piece) {
+        let (first_pass, first_entry) = (self.passes.len() as u32, self.entry_pixel.len() as u32);
+        self.items.push(XrdctItem {
+            first_subtile: first_subtile as u32,
+            subtiles: subtiles as u32,
+            first_part: self.parts.len() as u32,
+            first_slot: self.slot_bin.len() as u32,
+            slots: slots.len() as u32,
+        });
+        self.max_slots = self.max_slots.max(slots.len());
+        self.slot_bin.extend(slots);
+        let shift = |part: XrdctPart| XrdctPart { first_pass: part.first_pass + first_pass, ..part };
+        self.parts.extend(piece.parts.into_iter().map(shift));
+        let shift = |pass: XrdctPass| XrdctPass { first_entry: pass.first_entry + first_entry, ..pass };
+        self.passes.extend(piece.passes.into_iter().map(shift));
+        self.row_slot.extend(piece.row_slot);
+        self.entry_pixel.extend(piece.entry_pixel);
+        self.entry_weight.extend(piece.entry_weight);
+    }
+
+    /// Lists each bin's slots, in the order of the items.
+    fn gather(&mut self) {
+        let mut first = vec![0_u32; self.bins + 1];
+        self.slot_bin.iter().for_each(|&bin| first[bin as usize + 1] += 1);
+        for bin in 0..self.bins {
+            first[bin + 1] += first[bin];
+        }
+        self.bin_first.clone_from(&first);
+        self.position = vec![0; self.slot_bin.len()];
+        for (slot, &bin) in self.slot_bin.iter().enumerate() {
+            let at = &mut first[bin as usize];
+            self.position[*at as usize] = slot as u32;
+            *at += 1;
+        }
+    }
+
+    /// Bytes that the matrix takes on the device.
+    pub fn bytes(&self) -> usize {
+        size_of_val(&self.items[..])
+            + size_of_val(&self.parts[..])
+            + size_of_val(&self.passes[..])
+            + size_of_val(&self.row_slot[..])
+            + size_of_val(&self.entry_pixel[..])
+            + size_of_val(&self.entry_weight[..])
+            + size_of_val(&self.slot_bin[..])
+            + size_of_val(&self.bin_first[..])
+            + size_of_val(&self.position[..])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A matrix in which pixel p lies in bin p·bins/pixels and a little in the next.
+    fn ramp(bins: usize, pixels: usize) -> (Vec<u32>, Vec<u32>, Vec<f32>) {
+        let mut rows = vec![Vec::new(); bins];
+        for pixel in 0..pixels {
+            let bin = (pixel * 7919 % pixels) * bins / pixels;
+            rows[bin].push((pixel as u32, 0.75));
+            if bin + 1 < bins {
+                rows[bin + 1].push((pixel as u32, 0.25));
+            }
+        }
+        let mut indptr = vec![0];
+        let (mut indices, mut weights) = (Vec::new(), Vec::new());
+        for mut row in rows {
+            row.sort_by_key(|entry| entry.0);
+            indices.extend(row.iter().map(|entry| entry.0));
+            weights.extend(row.iter().map(|entry| entry.1));
+            indptr.push(indices.len() as u32);
+        }
+        (indptr, indices, weights)
+    }
+
+    #[test]
+    fn every_entry_is_there_once() {
+        let (bins, pixels) = (300, 5000);
+        let (indptr, indices, weights) = ramp(bins, pixels);
+        for limits in [Limits { slots: 1000, subtiles: 4 }, Limits { slots: 70, subtiles: 16 }] {
+            let rows = Rows { pixels, indptr: &indptr, indices: &indices, weights: &weights };
+            let tiles = Tiles::build(rows, |pixel| pixel != 17, limits);
+            assert!(tiles.max_slots <= limits.slots);
+            let mut sums = vec![0.0_f64; bins];
+            for item in &tiles.items {
+                for subtile in 0..item.subtiles {
+                    let part = tiles.parts[(item.first_part + subtile) as usize];
+                    for pass in part.first_pass..part.first_pass + part.passes {
+                        let XrdctPass { first_entry, length } = tiles.passes[pass as usize];
+                        for lane in 0..ROWS {
+                            let slot = tiles.row_slot[pass as usize * ROWS + lane];
+                            if slot == NO_SLOT {
+                                continue;
+                            }
+                            let bin = tiles.slot_bin[item.first_slot as usize + slot as usize] as usize;
+                            for k in 0..length as usize {
+                                let entry = first_entry as usize + k * ROWS + lane;
+                                let place = (0..SUBTILE)
+                                    .find(|&p| swizzle(p) == tiles.entry_pixel[entry] as usize)
+                                    .unwrap();
+                                let pixel = (item.first_subtile + subtile) as usize * SUBTILE + place;
+                                sums[bin] += f64::from(tiles.entry_weight[entry]) * (pixel + 1) as f64;
+                            }
+                        }
+                    }
+                }
+            }
+            for bin in 0..bins {
+                let entries = indptr[bin] as usize..indptr[bin + 1] as usize;
+                let expected: f64 = entries
+                    .filter(|&entry| indices[entry] != 17)
+                    .map(|entry| f64::from(weights[entry]) * f64::from(indices[entry] + 1))
+                    .sum();
+                assert_eq!(sums[bin], expected, "bin {bin}");
+            }
+            assert_eq!(tiles.position.len(), tiles.slot_bin.len());
+        }
+    }
+}

@@ -1,0 +1,7 @@
+//! The CUDA half: kernels under an emulator (always), the same properties on a GPU (ignored unless asked for).
+#[path = "gpu/device.rs"]
+mod device;
+#[path = "gpu/emulated.rs"]
+mod emulated;
+#[path = "gpu/streams.rs"]
+mod streams;

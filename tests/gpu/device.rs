@@ -1,0 +1,411 @@
+//! The same properties on a GPU. Ignored by default, because a build machine has none; run with
+//! `cargo test --release --test tests cuda::device -- --ignored` they fail where there is no device.
+
+use std::ops::Range;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+use xrdct::codec::Pixel;
+use xrdct::codec::byte_offset::{decode_reference, encode};
+use xrdct::cuda::lane::{Lane, MAX_BATCH};
+use xrdct::cuda::{CudaEngine, CudaReducer, Options, pinned};
+use xrdct::frame::{
+    Codec, Encoding, Frame, FrameHeader, FrameId, Outcome, Pattern, PixelType, Shape, SlotPool,
+};
+use xrdct::geometry::correction::{normalization, solid_angle};
+use xrdct::geometry::detector::Dummy;
+use xrdct::geometry::poni::Poni;
+use xrdct::geometry::units::Unit;
+use xrdct::integrate::csr::Csr;
+use xrdct::integrate::engine::{Engine, ErrorModel, Recipe, Scratch};
+use xrdct::integrate::split::{Request, Split, build};
+use xrdct::reduce::Reducer;
+
+use super::streams::{self, Case};
+
+/// A recipe for frames that are decoded and not integrated.
+fn decode_only(pixels: usize, pixel: PixelType) -> Recipe {
+    Recipe {
+        csr: Csr { pixels, indptr: vec![0, 1], indices: vec![0], weights: vec![1.0] },
+        normalization: vec![1.0; pixels],
+        dark: None,
+        dummy: None,
+        error_model: ErrorModel::None,
+        empty: 0.0,
+        shape: Shape { slow: 1, fast: pixels },
+        pixel,
+    }
+}
+
+/// A frame whose bytes begin `offset` bytes into its slot.
+fn frame(slots: &SlotPool, id: usize, recipe: &Recipe, codec: Codec, bytes: &[u8], offset: usize) -> Frame {
+    let mut slot = slots.take();
+    let payload: Range<usize> = offset..offset + bytes.len();
+    slot.memory_mut().grow(payload.end).unwrap();
+    slot.memory_mut().bytes_mut()[payload.clone()].copy_from_slice(bytes);
+    let encoding = Encoding { codec, pixel: recipe.pixel, shape: recipe.shape };
+    Frame { id: FrameId(id), encoding, slot, payload, header: FrameHeader::default() }
+}
+
+fn check_codec<T: Pixel + Default + PartialEq + std::fmt::Debug>(cases: &[Case<T>], pixels: usize) {
+    let recipe = decode_only(pixels, T::TYPE);
+    let engine = Arc::new(CudaEngine::new(0, &recipe).unwrap());
+    let slots = pinned::slots(engine.context(), MAX_BATCH, pixels * 16 + 64).unwrap();
+    let mut lane = Lane::new(&engine, MAX_BATCH).unwrap();
+    let mut waiting: Vec<&Case<T>> = Vec::new();
+    let check = |lane: &mut Lane, waiting: &mut Vec<&Case<T>>| {
+        let (verdicts, bytes) = lane.wait_for_pixels().unwrap();
+        for (n, case) in waiting.drain(..).enumerate() {
+            assert_eq!(verdicts[n].status, case.status, "{}", case.name);
+            let Some(expected) = &case.pixels else { continue };
+            let size = size_of::<T>();
+            let found = bytes[n * pixels * size..][..pixels * size].chunks_exact(size).map(|bytes| {
+                let mut wide = [0; 8];
+                wide[..size].copy_from_slice(bytes);
+                T::from_i64(i64::from_le_bytes(wide))
+            });
+            let wrong = found.zip(expected).position(|(found, expected)| found != *expected);
+            assert_eq!(wrong, None, "{}: first wrong pixel", case.name);
+        }
+    };
+    for (n, case) in cases.iter().enumerate() {
+        if !lane.has_room(Codec::ByteOffset, case.bytes.len()) {
+            check(&mut lane, &mut waiting);
+        }
+        if case.bytes.len() > pixels * 15 {
+            continue;
+        }
+        let frame = frame(&slots, n, &recipe, Codec::ByteOffset, &case.bytes, n % 37);
+        lane.enqueue_upload(Codec::ByteOffset, frame.slot, frame.payload).unwrap();
+        waiting.push(case);
+    }
+    check(&mut lane, &mut waiting);
+}
+
+#[test]
+#[ignore = "needs an NVIDIA GPU"]
+fn codec_decodes_every_stream_as_the_reference_does() {
+    for (seed, pixels) in [1_usize, 2, 15, 16, 17, 255, 511, 4095, 4096, 4097, 100_000].into_iter().enumerate() {
+        check_codec(&streams::corpus::<i32>(pixels, seed as u64 * 100), pixels);
+    }
+}
+
+#[test]
+#[ignore = "needs an NVIDIA GPU"]
+fn codec_decodes_large_frames() {
+    // Pilatus 6M.
+    let pixels = 2527 * 2463;
+    let cases: Vec<Case<i32>> = [streams::Kind::Weak, streams::Kind::Powder, streams::Kind::All0x80]
+        .into_iter()
+        .map(|kind| Case::new(format!("{kind:?} 6M"), streams::stream(kind, pixels, 6), pixels))
+        .collect();
+    check_codec(&cases, pixels);
+}
+
+#[test]
+#[ignore = "needs an NVIDIA GPU"]
+fn codec_decodes_every_pixel_type() {
+    check_codec(&streams::corpus::<i8>(9000, 1), 9000);
+    check_codec(&streams::corpus::<u8>(9000, 2), 9000);
+    check_codec(&streams::corpus::<i16>(9000, 3), 9000);
+    check_codec(&streams::corpus::<u16>(9000, 4), 9000);
+    check_codec(&streams::corpus::<u32>(9000, 5), 9000);
+    check_codec(&streams::corpus::<i64>(9000, 6), 9000);
+    check_codec(&streams::corpus::<u64>(9000, 7), 9000);
+}
+
+#[test]
+#[ignore = "needs an NVIDIA GPU"]
+fn codec_is_clean_under_the_sanitizer() {
+    // Small enough for compute-sanitizer, which runs this one.
+    for pixels in [1_usize, 700, 9000] {
+        check_codec(&streams::corpus::<i32>(pixels, 3 + pixels as u64), pixels);
+    }
+    check_codec(&streams::corpus::<u16>(2000, 5), 2000);
+    check_codec(&streams::corpus::<i64>(2000, 6), 2000);
+}
+
+/// Real frames of the test data: packed bytes and encoding.
+fn real_frames() -> Vec<(PathBuf, Encoding, Vec<u8>)> {
+    let folder = std::env::var_os("XRDCT_TEST_DATA")
+        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/data"), PathBuf::from)
+        .join("cbf");
+    let inputs = [folder.clone(), folder.join("series_p03")].map(|path| path.display().to_string());
+    let paths = xrdct::source::listing::expand(&inputs).unwrap_or_default();
+    if paths.is_empty() {
+        eprintln!("skipped: no test data at {}", folder.display());
+    }
+    paths
+        .into_iter()
+        .map(|path| {
+            let (header, file) = xrdct::source::cbf::read(&path).unwrap();
+            (path, header.encoding, file[header.payload].to_vec())
+        })
+        .collect()
+}
+
+#[test]
+#[ignore = "needs an NVIDIA GPU"]
+fn codec_decodes_every_real_frame() {
+    for (path, encoding, bytes) in real_frames() {
+        assert_eq!(encoding.pixel, PixelType::I32);
+        let pixels = encoding.shape.pixels();
+        check_codec(&[Case::<i32>::new(path.display().to_string(), bytes, pixels)], pixels);
+    }
+}
+
+/// A tilted geometry in the middle of a frame of `shape`, pixels of 172 µm.
+fn recipe(shape: Shape, split: Split, npt: usize) -> Recipe {
+    let (poni1, poni2) = (shape.slow as f64 * 0.45 * 172e-6, shape.fast as f64 * 0.55 * 172e-6);
+    let text = format!(
+        "poni_version: 2\nDetector: Detector\nDetector_config: {{\"pixel1\": 0.000172, \"pixel2\": 0.000172, \"max_shape\": [{}, {}]}}\n\
+         Distance: 0.2\nPoni1: {poni1}\nPoni2: {poni2}\nRot1: 0.02\nRot2: -0.03\nRot3: 0.0\nWavelength: 1e-10\n",
+        shape.slow, shape.fast
+    );
+    let poni = Poni::parse(&text, "test.poni").unwrap();
+    let unit: Unit = "q_nm^-1".parse().unwrap();
+    let request =
+        Request { poni: &poni, shape, npt, unit, split, mask: None, radial_range: None, azimuth_range: None };
+    let (_, csr) = build(&request).unwrap();
+    let solid = solid_angle(&poni, shape);
+    Recipe {
+        csr,
+        normalization: normalization(shape.pixels(), 1.0, None, None, Some(&solid)),
+        dark: None,
+        dummy: Some(Dummy { value: -2.0, delta: 1.5 }),
+        error_model: ErrorModel::None,
+        empty: 0.0,
+        shape,
+        pixel: PixelType::I32,
+    }
+}
+
+/// Frames of counts with rings, gaps at -1, dead pixels at -2, and now and then a hot one.
+fn counts(shape: Shape, seed: u64) -> Vec<i32> {
+    let mut rng = StdRng::seed_from_u64(seed);
+    (0..shape.pixels())
+        .map(|pixel| {
+            let (y, x) = (pixel / shape.fast, pixel % shape.fast);
+            let r = (y as f64 - shape.slow as f64 * 0.45).hypot(x as f64 - shape.fast as f64 * 0.55);
+            let mean = 10.0 + 400.0 * (-((r % 97.0) - 40.0).powi(2) / 18.0).exp() + seed as f64;
+            match () {
+                _ if y % 212 >= 195 => -1,
+                _ if rng.random_bool(1e-4) => -2,
+                _ if rng.random_bool(1e-5) => 1_000_000,
+                _ => (mean + rng.random_range(-3.0..3.0) * mean.sqrt()).max(0.0) as i32,
+            }
+        })
+        .collect()
+}
+
+/// Feeds all frames to a reducer as the pipeline does; patterns in the order of the frames.
+fn reduce(engine: &Arc<CudaEngine>, recipe: &Recipe, frames: &[(Codec, Vec<u8>)], options: Options) -> Vec<Outcome> {
+    let mut reducer = CudaReducer::new(Arc::clone(engine), options).unwrap();
+    let slots = pinned::slots(engine.context(), reducer.capacity() + 2, 64).unwrap();
+    let mut outcomes: Vec<Option<Outcome>> = frames.iter().map(|_| None).collect();
+    let (mut next, mut flying) = (0, 0);
+    while next < frames.len() || flying > 0 {
+        while next < frames.len() && flying < reducer.capacity() {
+            let (codec, bytes) = &frames[next];
+            reducer.submit(frame(&slots, next, recipe, *codec, bytes, next % 23)).unwrap();
+            next += 1;
+            flying += 1;
+        }
+        reducer.flush().unwrap();
+        for outcome in reducer.collect().unwrap() {
+            let id = match &outcome {
+                Ok(pattern) => pattern.id.0,
+                Err(bad) => bad.id.0,
+            };
+            assert!(outcomes[id].replace(outcome).is_none(), "frame {id} came twice");
+            flying -= 1;
+        }
+    }
+    outcomes.into_iter().map(|outcome| outcome.expect("every frame comes back")).collect()
+}
+
+fn on_the_host(recipe: &Recipe, frames: &[(Codec, Vec<u8>)]) -> Vec<Outcome> {
+    let engine = Engine::new(recipe.clone()).unwrap();
+    let slots = SlotPool::on_host(frames.len(), 64);
+    let frames: Vec<Frame> =
+        frames.iter().enumerate().map(|(id, (codec, bytes))| frame(&slots, id, recipe, *codec, bytes, 0)).collect();
+    engine.integrate(&frames, &mut Scratch::default())
+}
+
+fn assert_close(what: &str, found: &[f64], expected: &[f64]) {
+    for (bin, (found, expected)) in found.iter().zip(expected).enumerate() {
+        let close = (found - expected).abs() <= 1e-6 * expected.abs();
+        assert!(close, "{what} of bin {bin}: {found} on the GPU, {expected} on the CPU");
+    }
+}
+
+fn assert_agree(name: &str, found: &[Outcome], expected: &[Outcome]) {
+    for (found, expected) in found.iter().zip(expected) {
+        let (found, expected): (&Pattern, &Pattern) = match (found, expected) {
+            (Ok(found), Ok(expected)) => (found, expected),
+            (Err(found), Err(expected)) => {
+                assert_eq!((found.id, found.status), (expected.id, expected.status), "{name}");
+                continue;
+            }
+            _ => panic!("{name}: {found:?} on the GPU, {expected:?} on the CPU"),
+        };
+        let name = format!("{name}, frame {}", found.id.0);
+        let wide = |values: &[f32]| values.iter().map(|v| f64::from(*v)).collect::<Vec<_>>();
+        assert_close(&format!("{name}: signal"), &found.signal, &expected.signal);
+        assert_close(&format!("{name}: N"), &found.norms.normalization, &expected.norms.normalization);
+        assert_close(
+            &format!("{name}: N2"),
+            &found.norms.normalization_squared,
+            &expected.norms.normalization_squared,
+        );
+        assert_close(&format!("{name}: count"), &found.norms.count, &expected.norms.count);
+        assert_close(&format!("{name}: intensity"), &wide(&found.intensity), &wide(&expected.intensity));
+        assert_eq!(found.errors.is_some(), expected.errors.is_some());
+        if let (Some(found), Some(expected)) = (&found.variance, &expected.variance) {
+            assert_close(&format!("{name}: variance"), found, expected);
+        }
+        if let (Some(found), Some(expected)) = (&found.errors, &expected.errors) {
+            assert_close(&format!("{name}: errors"), &wide(found), &wide(expected));
+        }
+    }
+}
+
+/// Packed frames, some of them corrupt, and a plain one.
+fn mixed_frames(shape: Shape, count: usize) -> Vec<(Codec, Vec<u8>)> {
+    (0..count)
+        .map(|n| {
+            let counts = counts(shape, n as u64);
+            let packed = encode(&counts);
+            match n % 7 {
+                3 => (Codec::Raw, counts.iter().flat_map(|count| count.to_le_bytes()).collect()),
+                4 => (Codec::ByteOffset, packed[..packed.len() - 5].to_vec()),
+                5 => (Codec::ByteOffset, [&packed[..], &[1, 2]].concat()),
+                6 => (Codec::ByteOffset, packed[..100].to_vec()),
+                _ => (Codec::ByteOffset, packed),
+            }
+        })
+        .collect()
+}
+
+#[test]
+#[ignore = "needs an NVIDIA GPU"]
+fn patterns_agree_with_the_host() {
+    let shape = Shape { slow: 619, fast: 487 };
+    let frames = mixed_frames(shape, 14);
+    let mut rng = StdRng::seed_from_u64(5);
+    let dark: Vec<f32> = (0..shape.pixels()).map(|_| rng.random_range(0.0..5.0)).collect();
+    for (split, npt) in [(Split::No, 100), (Split::BBox, 777), (Split::Full, 1000), (Split::BBox, 6000)] {
+        for error_model in [ErrorModel::None, ErrorModel::Poisson] {
+            for dark in [None, Some(dark.clone())] {
+                let name = format!("{split:?} {npt} {error_model:?} dark {}", dark.is_some());
+                let recipe = Recipe { error_model, dark, ..recipe(shape, split, npt) };
+                let engine = Arc::new(CudaEngine::new(0, &recipe).unwrap());
+                let found = reduce(&engine, &recipe, &frames, Options { lanes: 2, batch: 8 });
+                assert_agree(&name, &found, &on_the_host(&recipe, &frames));
+            }
+        }
+    }
+}
+
+#[test]
+#[ignore = "needs an NVIDIA GPU"]
+fn patterns_are_clean_under_the_sanitizer() {
+    // Small enough for compute-sanitizer, which runs this one.
+    let shape = Shape { slow: 61, fast: 87 };
+    let frames = mixed_frames(shape, 7);
+    for error_model in [ErrorModel::None, ErrorModel::Poisson] {
+        for dark in [None, Some(vec![0.5; shape.pixels()])] {
+            let recipe = Recipe { error_model, dark, ..recipe(shape, Split::BBox, 60) };
+            let engine = Arc::new(CudaEngine::new(0, &recipe).unwrap());
+            let found = reduce(&engine, &recipe, &frames, Options { lanes: 2, batch: 3 });
+            assert_agree("small", &found, &on_the_host(&recipe, &frames));
+        }
+    }
+}
+
+#[test]
+#[ignore = "needs an NVIDIA GPU"]
+fn patterns_of_64_bit_pixels_agree_with_the_host() {
+    let shape = Shape { slow: 195, fast: 487 };
+    let recipe = Recipe { pixel: PixelType::I64, ..recipe(shape, Split::BBox, 300) };
+    let frames: Vec<_> = (0..3)
+        .map(|n| {
+            let wide: Vec<i64> = counts(shape, n).into_iter().map(|count| i64::from(count) * 3).collect();
+            (Codec::ByteOffset, encode(&wide))
+        })
+        .collect();
+    let engine = Arc::new(CudaEngine::new(0, &recipe).unwrap());
+    let found = reduce(&engine, &recipe, &frames, Options::default());
+    assert_agree("int64", &found, &on_the_host(&recipe, &frames));
+}
+
+#[test]
+#[ignore = "needs an NVIDIA GPU"]
+fn real_frames_agree_with_the_host() {
+    for (path, encoding, bytes) in real_frames() {
+        let recipe = recipe(encoding.shape, Split::BBox, 1000);
+        let engine = Arc::new(CudaEngine::new(0, &recipe).unwrap());
+        let frames = [(Codec::ByteOffset, bytes)];
+        let found = reduce(&engine, &recipe, &frames, Options { lanes: 1, batch: 1 });
+        assert_agree(&path.display().to_string(), &found, &on_the_host(&recipe, &frames));
+    }
+}
+
+/// All numbers of an outcome, bit by bit.
+fn bits(outcome: &Outcome) -> Result<(FrameId, Vec<u32>, Vec<Vec<u64>>), String> {
+    let pattern = outcome.as_ref().map_err(|bad| bad.message.clone())?;
+    let narrow = pattern.intensity.iter().chain(pattern.errors.iter().flatten()).map(|v| v.to_bits()).collect();
+    let Pattern { signal, variance, norms, .. } = pattern;
+    let variance = variance.clone().unwrap_or_default();
+    let wide = [signal, &variance, &norms.normalization, &norms.normalization_squared, &norms.count];
+    Ok((pattern.id, narrow, wide.map(|values| values.iter().map(|v| v.to_bits()).collect()).to_vec()))
+}
+
+#[test]
+#[ignore = "needs an NVIDIA GPU"]
+fn patterns_have_the_same_bits_always() {
+    let shape = Shape { slow: 619, fast: 487 };
+    let recipe = Recipe { error_model: ErrorModel::Poisson, ..recipe(shape, Split::BBox, 1000) };
+    let engine = Arc::new(CudaEngine::new(0, &recipe).unwrap());
+    let frames = mixed_frames(shape, 40);
+    let first = reduce(&engine, &recipe, &frames, Options { lanes: 1, batch: 1 });
+    let mut runs: Vec<_> = [(1, 3), (1, 32), (2, 1), (2, 32), (4, 3), (4, 32)]
+        .map(|(lanes, batch)| Options { lanes, batch })
+        .to_vec();
+    runs.extend([Options::default(); 10]);
+    for options in runs {
+        for (found, first) in reduce(&engine, &recipe, &frames, options).into_iter().zip(&first) {
+            assert!(bits(&found) == bits(first), "{options:?} gives other bits");
+        }
+    }
+}
+
+#[test]
+#[ignore = "needs an NVIDIA GPU"]
+fn too_large_a_wish_is_cut_to_what_is_free() {
+    let recipe = recipe(Shape { slow: 1679, fast: 1475 }, Split::BBox, 1000);
+    let engine = Arc::new(CudaEngine::new(0, &recipe).unwrap());
+    let (free, _) = engine.context().memory().unwrap();
+    let hog = free - 500_000_000;
+    let _hog = xrdct::cuda::driver::DeviceBuffer::take(engine.context(), hog, "a test").unwrap();
+    let reducer = CudaReducer::new(Arc::clone(&engine), Options { lanes: 4, batch: 64 }).unwrap();
+    assert!(reducer.options().batch < 64, "{:?}", reducer.options());
+    drop(reducer);
+    let (free, _) = engine.context().memory().unwrap();
+    let _more = xrdct::cuda::driver::DeviceBuffer::take(engine.context(), free - 20_000_000, "a test").unwrap();
+    let refused = CudaReducer::new(Arc::clone(&engine), Options::default()).err().unwrap();
+    assert!(refused.to_string().contains("MB are free"), "{refused}");
+}
+
+#[test]
+fn reference_is_what_the_corpus_says() {
+    // The corpus has good and bad streams of every kind: a test that meets only one of them proves little.
+    let cases = streams::corpus::<i32>(50, 1);
+    for status in [0, 5, 6] {
+        assert!(cases.iter().filter(|case| case.status == status).count() > 5, "few streams of status {status}");
+    }
+    let mut pixels = vec![0_i32; 50];
+    assert_eq!(decode_reference(&cases.last().unwrap().bytes, &mut pixels), Ok(()));
+}
