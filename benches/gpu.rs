@@ -17,9 +17,7 @@ use xrdct::cuda::driver::{DeviceBuffer, Event, Stream};
 use xrdct::cuda::engine::Tuning;
 use xrdct::cuda::lane::Lane;
 use xrdct::cuda::{CudaEngine, CudaReducer, Options, pinned, survey};
-use xrdct::frame::{
-    Codec, Encoding, Frame, FrameHeader, FrameId, Outcome, PixelType, Shape, SlotPool,
-};
+use xrdct::frame::{Codec, Encoding, Frame, FrameHeader, FrameId, Outcome, PixelType, Shape, SlotPool};
 use xrdct::geometry::correction::{normalization, solid_angle};
 use xrdct::geometry::detector::{Detector, Dummy};
 use xrdct::geometry::poni::Poni;
@@ -67,7 +65,11 @@ fn recipe() -> Result<Recipe> {
     };
     let start = Instant::now();
     let (_, csr) = build(&request)?;
-    println!("matrix of {} entries built in {:.0} ms", csr.indices.len(), start.elapsed().as_secs_f64() * 1e3);
+    println!(
+        "matrix of {} entries built in {:.0} ms",
+        csr.indices.len(),
+        start.elapsed().as_secs_f64() * 1e3
+    );
     let solid = solid_angle(&poni, SHAPE);
     Ok(Recipe {
         csr,
@@ -168,7 +170,9 @@ fn time(lanes: &[Lane], repeats: usize, enqueue: impl Fn(&Lane) -> Result<()>) -
 
 fn report(what: &str, microseconds: f64, ceiling: &str, floor: f64) {
     let (fps, ratio) = (1e6 / microseconds, floor / microseconds);
-    println!("{what:<44} {microseconds:8.2} us  {fps:9.0} frames/s   {ratio:5.2} of {ceiling} ({floor:.2} us)");
+    println!(
+        "{what:<44} {microseconds:8.2} us  {fps:9.0} frames/s   {ratio:5.2} of {ceiling} ({floor:.2} us)"
+    );
 }
 
 fn bench_frames(name: &str, escapes: f64, short: bool) -> Result<()> {
@@ -255,7 +259,9 @@ fn options_has(what: &str) -> bool {
 /// The fused kernel with other cuts of the matrix.
 fn sweep(recipe: &Recipe, slots: &SlotPool, repeats: usize) -> Result<()> {
     for narrow in [false, true] {
-        for (subtiles, most) in [(8, usize::MAX), (16, usize::MAX), (24, usize::MAX), (32, usize::MAX), (64, usize::MAX)] {
+        for (subtiles, most) in
+            [(8, usize::MAX), (16, usize::MAX), (24, usize::MAX), (32, usize::MAX), (64, usize::MAX)]
+        {
             let tuning = Tuning { subtiles, slots: most, narrow };
             let engine = Arc::new(CudaEngine::with_tuning(0, recipe, tuning)?);
             let mut lanes = (0..LANES).map(|_| Ok(Lane::new(&engine, BATCH)?)).collect::<Result<Vec<_>>>()?;
@@ -291,7 +297,13 @@ fn expected(recipe: &Recipe, packed: &[Vec<u8>]) -> Result<Vec<Outcome>> {
             let mut slot = slots.take();
             slot.memory_mut().grow(bytes.len())?;
             slot.memory_mut().bytes_mut()[..bytes.len()].copy_from_slice(bytes);
-            Ok(Frame { id: FrameId(id), encoding, slot, payload: 0..bytes.len(), header: FrameHeader::default() })
+            Ok(Frame {
+                id: FrameId(id),
+                encoding,
+                slot,
+                payload: 0..bytes.len(),
+                header: FrameHeader::default(),
+            })
         })
         .collect::<Result<_>>()?;
     Ok(Engine::new(recipe.clone())?.integrate(&frames, &mut Scratch::default()))
@@ -309,7 +321,8 @@ fn check(engine: &Arc<CudaEngine>, slots: &SlotPool, expected: &[Outcome]) -> Re
     let mut worst = 0.0_f64;
     for outcome in reducer.collect()? {
         let found = outcome.map_err(|bad| anyhow::anyhow!(bad.message))?;
-        let expected = expected[which[found.id.0]].as_ref().map_err(|bad| anyhow::anyhow!(bad.message.clone()))?;
+        let expected =
+            expected[which[found.id.0]].as_ref().map_err(|bad| anyhow::anyhow!(bad.message.clone()))?;
         let sums = found.signal.iter().zip(&expected.signal);
         let norms = found.norms.normalization.iter().zip(&expected.norms.normalization);
         for (found, expected) in sums.chain(norms) {

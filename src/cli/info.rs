@@ -10,6 +10,7 @@ use clap::Args;
 
 use super::exit::{Exit, Failure, OrExit};
 use super::plan::HDF5_MAGIC;
+use crate::cuda::device;
 use crate::geometry::poni::Poni;
 use crate::output::result::{Progress, ResultInfo};
 use crate::source::cbf::probe;
@@ -37,7 +38,7 @@ pub(super) fn run(args: &InfoArgs) -> Result<Exit, Failure> {
 }
 
 fn line(text: &mut String, name: &str, value: impl std::fmt::Display) {
-    let _ = writeln!(text, "{name:<16}{value}");
+    let _ = writeln!(text, "{name:<17}{value}");
 }
 
 /// Version, processor, HDF5, kernels, GPUs.
@@ -47,7 +48,33 @@ fn this_machine() -> String {
     line(&mut text, "processor", format!("{} threads; {}", threads(), processor_features().join(" ")));
     let (major, minor, patch) = hdf5::library_version();
     line(&mut text, "HDF5", format!("{major}.{minor}.{patch}, built in"));
+    gpus(&mut text);
     text
+}
+
+/// Kernels, driver, GPUs, or the reason why there is none.
+fn gpus(text: &mut String) {
+    let survey = device::survey();
+    let names: Vec<String> = survey.architectures.iter().map(|arch| format!("sm_{arch}")).collect();
+    let kernels = match names.is_empty() {
+        true => "none: built without nvcc".to_owned(),
+        false => format!("built in for {} (newer GPUs through PTX)", names.join(" ")),
+    };
+    line(text, "CUDA kernels", kernels);
+    if let Some((major, minor)) = survey.driver {
+        line(text, "NVIDIA driver", format!("CUDA {major}.{minor}"));
+    }
+    match survey.devices {
+        Err(reason) => line(text, "GPUs", format!("none: {reason}")),
+        Ok(devices) => devices.iter().for_each(|gpu| {
+            let free = gpu.free.map_or_else(String::new, |free| format!(", {:.1} free", free as f64 / 1e9));
+            let (major, minor) = gpu.capability;
+            let memory = gpu.memory as f64 / 1e9;
+            let name = format!("GPU cuda:{}", gpu.ordinal);
+            let sms = gpu.multiprocessors;
+            line(text, &name, format!("{}, sm_{major}{minor}, {sms} SMs, {memory:.1} GB{free}", gpu.name));
+        }),
+    }
 }
 
 fn threads() -> usize {

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use anyhow::anyhow;
+
 use super::args::IntegrateArgs;
 use super::exit::{Exit, Failure, OrExit};
 use super::plan::Plan;
@@ -116,6 +118,14 @@ fn prepare(plan: &Plan) -> Result<(Axis, Arc<Engine>), Failure> {
         azimuth_range: plan.azimuth_range(),
     })
     .or_exit(Exit::Calibration)?;
+    if csr.entries() == 0 {
+        return Err(anyhow!(
+            "no pixel is left to integrate: the mask and the ranges (--radial-range in {}, --azimuth-range in degrees) \
+             leave none",
+            plan.unit.name()
+        ))
+        .or_exit(Exit::Calibration);
+    }
     let mut recipe = Recipe {
         csr,
         normalization: plan.normalization(),

@@ -214,7 +214,12 @@ impl Lane {
     ///
     /// # Errors
     /// When the driver refuses.
-    pub fn enqueue_upload(&mut self, codec: Codec, slot: Slot, payload: std::ops::Range<usize>) -> Result<(), CudaError> {
+    pub fn enqueue_upload(
+        &mut self,
+        codec: Codec,
+        slot: Slot,
+        payload: std::ops::Range<usize>,
+    ) -> Result<(), CudaError> {
         self.engine.context().bind()?;
         let index = self.frames();
         let bytes = &slot.memory().bytes()[payload];
@@ -266,7 +271,13 @@ impl Lane {
         let (arena, verdicts) = (self.arena.pointer(), self.results.pointer());
         // SAFETY: all buffers are this lane's and sized for its arena.
         unsafe {
-            self.engine.kernels.enqueue_index(&self.stream, arena, &self.table_addresses(), verdicts, &self.batch)
+            self.engine.kernels.enqueue_index(
+                &self.stream,
+                arena,
+                &self.table_addresses(),
+                verdicts,
+                &self.batch,
+            )
         }
     }
 
@@ -281,7 +292,9 @@ impl Lane {
         }
         let addresses = (self.arena.pointer(), self.results.pointer(), pixels.pointer());
         // SAFETY: as in `enqueue_index`; the size of `pixels` was checked.
-        unsafe { self.engine.kernels.enqueue_pixels(&self.stream, addresses, &self.table_addresses(), &self.batch) }
+        unsafe {
+            self.engine.kernels.enqueue_pixels(&self.stream, addresses, &self.table_addresses(), &self.batch)
+        }
     }
 
     fn terms(&self) -> TermAddresses {
@@ -325,7 +338,13 @@ impl Lane {
         // SAFETY: all buffers are this lane's and sized for its arena and batch.
         unsafe {
             let tables = self.table_addresses();
-            engine.kernels.enqueue_packed(&self.stream, addresses, &tables, over, (&self.batch, &engine.recipe))
+            engine.kernels.enqueue_packed(
+                &self.stream,
+                addresses,
+                &tables,
+                over,
+                (&self.batch, &engine.recipe),
+            )
         }
     }
 
@@ -480,7 +499,9 @@ impl Lane {
         let layout = Layout::new(&self.engine, frames);
         let words = |from: usize, count: usize| {
             let bytes = &self.host.bytes()[from..from + count * 8];
-            bytes.chunks_exact(8).map(|b| u64::from_le_bytes([b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7]]))
+            bytes
+                .chunks_exact(8)
+                .map(|b| u64::from_le_bytes([b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7]]))
         };
         let verdict = words(frame * 8, 1).next().unwrap_or_default();
         let per_bin = |from: usize| words(from + frame * npt * 8, npt).map(f64::from_bits).collect();

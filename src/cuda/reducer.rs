@@ -267,7 +267,9 @@ fn fit(engine: &CudaEngine, wanted: Options) -> Result<Options, CudaError> {
             Options { batch: 2.., .. } => options.batch = options.batch.div_ceil(2),
             Options { lanes: 2.., .. } => options.lanes -= 1,
             _ if !addressable => return Err(CudaError::FrameTooLarge { pixels: engine.shape.pixels() }),
-            _ => return Err(CudaError::OutOfMemory { purpose: "one lane for one frame", asked: needed, free }),
+            _ => {
+                return Err(CudaError::OutOfMemory { purpose: "one lane for one frame", asked: needed, free });
+            }
         }
     }
 }

@@ -100,8 +100,12 @@ impl Sorted {
             first[subtile + 1] += first[subtile];
         }
         let kept = first[subtiles];
-        let mut sorted =
-            Sorted { first: first.clone(), bin: vec![0; kept], place: vec![0; kept], weight: vec![0.0; kept] };
+        let mut sorted = Sorted {
+            first: first.clone(),
+            bin: vec![0; kept],
+            place: vec![0; kept],
+            weight: vec![0.0; kept],
+        };
         for (bin, row) in rows.indptr.windows(2).enumerate() {
             for entry in (row[0] as usize..row[1] as usize).filter(|&entry| wanted(entry)) {
                 let pixel = rows.indices[entry] as usize;
@@ -195,8 +199,7 @@ impl Piece {
     /// One pass: up to 32 rows of (slot, first entry, length).
     fn push(&mut self, sorted: &Sorted, rows: &[(u16, usize, usize)]) {
         let length = rows.iter().map(|row| row.2).max().unwrap_or(0);
-        self.passes
-            .push(XrdctPass { first_entry: self.entry_pixel.len() as u32, length: length as u32 });
+        self.passes.push(XrdctPass { first_entry: self.entry_pixel.len() as u32, length: length as u32 });
         self.row_slot.extend(rows.iter().map(|row| row.0));
         self.row_slot.extend(std::iter::repeat_n(NO_SLOT, ROWS - rows.len()));
         for k in 0..length {
@@ -216,7 +219,8 @@ impl Tiles {
     pub fn build(rows: Rows<'_>, valid: impl Fn(usize) -> bool + Sync, limits: Limits) -> Tiles {
         let bins = rows.indptr.len().saturating_sub(1);
         let sorted = Sorted::new(rows, &valid);
-        let limits = Limits { slots: limits.slots.clamp(1, NO_SLOT as usize), subtiles: limits.subtiles.max(1) };
+        let limits =
+            Limits { slots: limits.slots.clamp(1, NO_SLOT as usize), subtiles: limits.subtiles.max(1) };
         let shares = sorted.divide(bins, limits);
         let pieces: Vec<Piece> =
             shares.par_iter().map(|(first, count, slots)| sorted.passes(*first, *count, slots)).collect();
