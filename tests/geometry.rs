@@ -20,7 +20,7 @@ pub fn data(name: &str) -> Option<PathBuf> {
     if path.exists() {
         return Some(path);
     }
-    println!("skipped: {} is not there (XRDCT_TEST_DATA names the folder of real data)", path.display());
+    eprintln!("skipped: {} is not there (XRDCT_TEST_DATA names the folder of real data)", path.display());
     None
 }
 
@@ -29,7 +29,7 @@ pub fn ask_oracle(arguments: &[&Path]) -> Option<serde_json::Value> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let python = root.join(".tools/oracle/bin/python");
     if !python.exists() {
-        println!("skipped: {} is not there", python.display());
+        eprintln!("skipped: {} is not there", python.display());
         return None;
     }
     let done = Command::new(python)
@@ -286,8 +286,8 @@ fn bad_poni_files_are_refused_with_place_and_reason() {
     };
     let config = |json: &str| with("{\"orientation\": 2}", json);
     let refusals = [
-        (String::new(), "x.poni: no \"Key: value\" line"),
-        ("\u{fffd}\u{1}binary".to_owned(), "x.poni: no \"Key: value\" line"),
+        (String::new(), "x.poni: this is not a PONI file"),
+        ("\u{fffd}\u{1}binary: yes\n".to_owned(), "x.poni: this is not a PONI file"),
         (without("Distance"), "x.poni: Distance is missing"),
         (without("Poni2"), "x.poni: Poni2 is missing"),
         (without("Rot3"), "x.poni: Rot3 is missing"),

@@ -113,7 +113,7 @@ fn steps(ours: &[f32], theirs: &[f32]) -> (usize, u32) {
 fn compare(case: &Case, folder: &Path, pyfai_seconds: f64) {
     let (poni, axis, csr, seconds) = case.build();
     let name = case.describe();
-    println!("{name}: {} entries, {seconds:.3} s, pyFAI {pyfai_seconds:.3} s", csr.entries());
+    eprintln!("{name}: {} entries, {seconds:.3} s, pyFAI {pyfai_seconds:.3} s", csr.entries());
     assert_eq!(axis.centres, array(folder, "centres", f64::from_le_bytes), "{name}: bin centres");
     assert_eq!(csr.indptr, array(folder, "indptr", u32::from_le_bytes), "{name}: where rows begin");
     assert!(csr.indices == array(folder, "indices", u32::from_le_bytes), "{name}: pixels of the rows");
