@@ -280,8 +280,44 @@ impl Formula {
             Space::Log10Q => (self.factor * sine).log10(),
             Space::LogQ => (self.factor * sine).ln(),
             Space::Log1pQ => (self.factor * sine).ln_1p(),
-            Space::AsinhQ => (self.factor * sine).asinh(),
+            Space::AsinhQ => arcsinh(self.factor * sine),
             Space::Q | Space::TwoTheta | Space::R => self.factor * sine,
         }
+    }
+}
+
+impl Formula {
+    /// [`Formula::at`] rounded to float32, to the last bit, but for q about five times as fast.
+    ///
+    /// sin θ is also √(r² / 2h(h + z)) with h² = r² + z², which needs no angle. In front of the sample both ways agree
+    /// within 7 units in the last place of float64, so they round to the same float32 unless a rounding
+    /// boundary is that near; then (once in four million points) the long way decides.
+    #[inline]
+    pub fn rounded_at(self, x: f64, y: f64, z: f64) -> f32 {
+        /// Units in the last place of float64 to keep from a boundary: nine times the bound above.
+        const MARGIN: u64 = 64;
+        /// The bits that float32 does not keep, and half of their range: the boundary.
+        const LOST: u64 = (1 << 29) - 1;
+        const HALF: u64 = 1 << 28;
+        if self.space == Space::Q && z > 0.0 {
+            let r2 = x * x + y * y;
+            let h = (r2 + z * z).sqrt();
+            let quick = self.factor * (r2 / (2.0 * h * (h + z))).sqrt();
+            let from_boundary = (quick.to_bits() & LOST).abs_diff(HALF);
+            if from_boundary > MARGIN && quick > f64::from(f32::MIN_POSITIVE) {
+                return quick as f32;
+            }
+        }
+        self.at(x, y, z) as f32
+    }
+}
+
+/// arcsinh of a number that is not negative, as the C library computes it (Rust's own differs in the last bit).
+fn arcsinh(x: f64) -> f64 {
+    if x > 2.0 {
+        (2.0 * x + 1.0 / ((x * x + 1.0).sqrt() + x)).ln()
+    } else {
+        let squared = x * x;
+        (x + squared / (1.0 + (1.0 + squared).sqrt())).ln_1p()
     }
 }

@@ -170,29 +170,19 @@ pub fn build(request: &Request) -> Result<(Axis, Csr), SplitError> {
     let formula = check(request)?;
     let azimuth = request.azimuth_range.map(radians).transpose()?;
     let pixels = request.shape.pixels();
-    let csr =
-        |shares: &dyn Fn(&Axis) -> Result<Csr, SplitError>, limits| -> Result<(Axis, Csr), SplitError> {
-            let axis = axis(request, limits)?;
-            let csr = shares(&axis)?;
-            Ok((axis, csr))
-        };
     match request.split {
         Split::No | Split::BBox => {
             let (places, limits) = places::Places::new(request, formula, azimuth);
-            csr(&|axis| sort::sort(pixels, axis.npt(), &bbox::Intervals { places: &places, axis }), limits)
+            let axis = make_axis(request, limits)?;
+            let csr = sort::sort(pixels, axis.npt(), &bbox::Intervals { places: &places, axis: &axis })?;
+            Ok((axis, csr))
         }
         Split::Full => {
             let (corners, limits) = full::Corners::new(request, formula);
-            csr(
-                &|axis| {
-                    sort::sort(
-                        pixels,
-                        axis.npt(),
-                        &full::Polygons { corners: &corners, request, azimuth, axis },
-                    )
-                },
-                limits,
-            )
+            let axis = make_axis(request, limits)?;
+            let polygons = full::Polygons { corners: &corners, request, azimuth, axis: &axis };
+            let csr = sort::sort(pixels, axis.npt(), &polygons)?;
+            Ok((axis, csr))
         }
     }
 }
@@ -247,7 +237,7 @@ fn check(request: &Request) -> Result<Formula, SplitError> {
 }
 
 /// The axis, from the user's range or from the limits of the pixels.
-fn axis(request: &Request, limits: Limits) -> Result<Axis, SplitError> {
+fn make_axis(request: &Request, limits: Limits) -> Result<Axis, SplitError> {
     let Request { unit, npt, .. } = *request;
     if let Some((from, to)) = request.radial_range {
         let (from, to) = (from / unit.scale(), to / unit.scale());
@@ -277,6 +267,9 @@ fn radians((from, to): (f64, f64)) -> Result<(f64, f64), SplitError> {
     if upper <= lower {
         upper += TAU;
     }
-    // Also false for NaN.
-    if upper <= PI { Ok((lower, upper)) } else { Err(SplitError::AzimuthRange(from, to)) }
+    if lower.is_finite() && upper <= PI {
+        Ok((lower, upper))
+    } else {
+        Err(SplitError::AzimuthRange(from, to))
+    }
 }

@@ -225,7 +225,9 @@ pub(super) fn to_json(detector: &Detector) -> Value {
         "orientation": detector.orientation.number(),
     });
     let own = Detector::by_name(&detector.name).and_then(|d| d.max_shape);
-    if let Some(shape) = detector.max_shape.filter(|_| detector.max_shape != own) {
+    // Binning is told by pixels larger than the class's; a plain detector has no class to compare with.
+    let size = if detector.family().is_some() { detector.max_shape } else { detector.shape };
+    if let Some(shape) = size.filter(|_| size != own) {
         config["max_shape"] = json!([shape.slow, shape.fast]);
     }
     if let Some((slow, fast)) = detector.module_size {

@@ -34,7 +34,7 @@ pub enum Problem {
     #[error("cannot be read: {0}")]
     Unreadable(std::io::Error),
     /// Nothing in the file looks like a PONI.
-    #[error("no \"Key: value\" line: this is not a PONI file")]
+    #[error("this is not a PONI file: it has no line \"Distance: …\", \"Poni1: …\" or \"Detector: …\"")]
     NoKeys,
     /// A value without which nothing can be computed.
     #[error("{0} is missing: calibrate again with pyFAI-calib2, or add the line")]

@@ -23,8 +23,13 @@ pub use error::{PoniError, Problem};
 
 use super::detector::Detector;
 use std::fmt::Write as _;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use text::{Entries, Entry};
+
+/// A PONI takes 400 bytes, and pyFAI appends one at each saving: what is larger than this is something else (a frame, a result)
+/// and is not read into memory.
+const LARGEST_FILE: u64 = 16 << 20;
 
 /// The newest version of the format that pyFAI 2026.9.0 writes.
 const NEWEST_VERSION: f64 = 3.0;
@@ -61,11 +66,11 @@ impl Poni {
     /// When the file cannot be read, or as [`Poni::parse`].
     pub fn read(path: impl AsRef<Path>) -> Result<Poni, PoniError> {
         let path = path.as_ref();
-        let bytes = std::fs::read(path).map_err(|cause| PoniError {
-            path: path.to_owned(),
-            line: None,
-            problem: Problem::Unreadable(cause),
-        })?;
+        let error = |problem| PoniError { path: path.to_owned(), line: None, problem };
+        let bytes = read_small(path).map_err(|cause| error(Problem::Unreadable(cause)))?;
+        if bytes.len() as u64 > LARGEST_FILE {
+            return Err(error(Problem::NoKeys));
+        }
         Poni::parse(&String::from_utf8_lossy(&bytes), path)
     }
 
@@ -134,6 +139,13 @@ impl Poni {
     }
 }
 
+/// The bytes of a file, but not many more than a PONI may have.
+fn read_small(path: &Path) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    std::fs::File::open(path)?.take(LARGEST_FILE + 1).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
 /// The version that the contents need.
 fn version(entries: &Entries) -> Result<f64, PoniError> {
     let mut version = match entries.get("poni_version") {
@@ -147,7 +159,7 @@ fn version(entries: &Entries) -> Result<f64, PoniError> {
         version = version.max(3.0);
     }
     // pyFAI knows no versions between 1 and 2 and would go on without any detector.
-    if version > NEWEST_VERSION || version < 1.0 || (version > 1.0 && version < 2.0) {
+    if !(version == 1.0 || (2.0..=NEWEST_VERSION).contains(&version)) {
         return Err(entries.error("poni_version", Problem::Version(version)));
     }
     Ok(version)
@@ -175,8 +187,7 @@ fn version_1_detector(entries: &Entries, notes: &mut Vec<String>) -> Result<Dete
                 .map_err(|problem| entries.error("pixelsize1", problem))?;
             Ok(detector)
         }
-        (named, Some(pixel1), Some(pixel2)) => {
-            debug_assert!(named.is_none());
+        (None, Some(pixel1), Some(pixel2)) => {
             notes.push("the file names no detector: no default mask and no dummy values".to_owned());
             Ok(Detector::plain(pixel1, pixel2, None))
         }

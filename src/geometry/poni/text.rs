@@ -7,6 +7,9 @@ use super::error::{PoniError, Problem};
 use std::collections::HashMap;
 use std::path::PathBuf;
 
+/// Keys of which a PONI file has at least one.
+const TELLING: [&str; 7] = ["distance", "dist", "poni1", "poni2", "detector", "pixelsize1", "poni_version"];
+
 /// Value of a key, and the line (from 1) that gave it.
 pub(super) struct Entry {
     pub(super) value: String,
@@ -46,7 +49,8 @@ impl Entries {
 
     /// The error for a key that is not there.
     pub(super) fn missing(&self, key: &'static str) -> PoniError {
-        let problem = if self.entries.is_empty() { Problem::NoKeys } else { Problem::Missing(key) };
+        let is_poni = TELLING.iter().any(|key| self.entries.contains_key(*key));
+        let problem = if is_poni { Problem::Missing(key) } else { Problem::NoKeys };
         PoniError { path: self.path.clone(), line: None, problem }
     }
 }

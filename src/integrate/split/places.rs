@@ -33,7 +33,7 @@ struct CornerRow {
 impl CornerRow {
     fn fill(&mut self, lattice: &Lattice, row: usize, formula: Formula, with_chi: bool) {
         self.radial.clear();
-        self.radial.extend(lattice.row(row).map(|(x, y, z)| formula.at(x, y, z) as f32));
+        self.radial.extend(lattice.row(row).map(|(x, y, z)| formula.rounded_at(x, y, z)));
         self.chi.clear();
         if with_chi {
             self.chi.extend(lattice.row(row).map(|(x, y, _)| y.atan2(x) as f32));

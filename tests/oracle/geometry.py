@@ -1,0 +1,135 @@
+"""What pyFAI says about detectors, PONI files and matrices; the Rust tests compare.
+
+geometry.py detectors                  JSON of every DECTRIS class: size, pixels, mask, dummies, names
+geometry.py ponis FILE...              JSON of each file as pyFAI reads it
+geometry.py matrices CASES FOLDER      one folder of raw arrays for each case of CASES (JSON)
+geometry.py units                      JSON of every radial unit
+"""
+
+import json
+import logging
+import sys
+import time
+import warnings
+from pathlib import Path
+
+logging.disable(logging.CRITICAL)
+warnings.simplefilter("ignore")
+
+import numpy  # noqa: E402
+import pyFAI  # noqa: E402
+import pyFAI.detectors  # noqa: E402
+import pyFAI.units  # noqa: E402
+from pyFAI.detectors import _dectris  # noqa: E402
+from pyFAI.io.ponifile import PoniFile  # noqa: E402
+
+DTYPES = ["int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64"]
+
+
+def detectors():
+    found = {}
+    for name, cls in vars(_dectris).items():
+        if not (isinstance(cls, type) and issubclass(cls, pyFAI.detectors.Detector)) or name.startswith("_"):
+            continue
+        if cls.__module__ != _dectris.__name__:
+            continue
+        detector = cls()
+        one = {
+            "shape": detector.shape,
+            "pixel": [detector.pixel1, detector.pixel2],
+            "orientation": int(detector.orientation),
+            "names": [k for k, v in pyFAI.detectors.Detector.registry.items() if v is cls],
+            "dummies": {},
+        }
+        if detector.shape is not None:
+            mask = detector.mask
+            if mask is not None:
+                rows = numpy.flatnonzero(mask.all(axis=1)).tolist()
+                columns = numpy.flatnonzero(mask.all(axis=0)).tolist()
+                one["mask"] = {"count": int((mask != 0).sum()), "rows": rows, "columns": columns}
+        for dtype in DTYPES:
+            dummy, delta = detector.get_dummies(numpy.dtype(dtype))
+            one["dummies"][dtype] = None if dummy is None else [float(dummy), float(delta)]
+        found[name] = one
+    return found
+
+
+def describe(path):
+    try:
+        poni = PoniFile(path)
+        detector = poni.detector
+        return {
+            "numbers": [poni.dist, poni.poni1, poni.poni2, poni.rot1, poni.rot2, poni.rot3],
+            "wavelength": poni.wavelength,
+            "version": float(poni.API_VERSION),
+            "detector": type(detector).__name__,
+            "pixel": [detector.pixel1, detector.pixel2],
+            "shape": detector.shape,
+            "binning": list(detector.binning),
+            "orientation": int(detector.orientation),
+            "sensor": None if detector.sensor is None else detector.sensor.as_dict(),
+        }
+    except Exception as error:
+        return {"error": f"{type(error).__name__}: {error}"}
+
+
+def units():
+    fibre = pyFAI.units.UnitFiber
+    return {
+        name: {"scale": unit.scale, "label": unit.label, "symbol": unit.unit_symbol, "positive": unit.positive}
+        for name, unit in pyFAI.units.RADIAL_UNITS.items()
+        if not isinstance(unit, fibre)
+    }
+
+
+def matrix(case, folder):
+    folder.mkdir()
+    poni = folder / "geometry.poni"
+    poni.write_text(case["poni"])
+    ai = pyFAI.load(str(poni))
+    shape = tuple(case["shape"])
+    frame = numpy.ones(shape, dtype=numpy.float32)
+    if case["mask"] == "default":
+        mask = None
+    elif case["mask"] is None:
+        mask = numpy.zeros(shape, dtype=numpy.int8)
+    else:
+        mask = numpy.fromfile(case["mask"], dtype=numpy.int8).reshape(shape)
+    began = time.perf_counter()
+    result = ai.integrate1d(
+        frame, case["npt"], unit=case["unit"], method=(case["split"], "csr", "cython"), mask=mask,
+        radial_range=case["radial_range"], azimuth_range=case["azimuth_range"], correctSolidAngle=False,
+    )
+    seconds = time.perf_counter() - began
+    engine = next(e.engine for e in ai.engines.values() if e.engine is not None and hasattr(e.engine, "indptr"))
+    data, indices, indptr = engine.lut
+    numpy.asarray(result.radial, dtype=numpy.float64).tofile(folder / "centres")
+    numpy.asarray(data, dtype=numpy.float32).tofile(folder / "weights")
+    numpy.asarray(indices, dtype=numpy.uint32).tofile(folder / "indices")
+    numpy.asarray(indptr, dtype=numpy.uint32).tofile(folder / "indptr")
+    if case["corrections"]:
+        fresh = pyFAI.load(str(poni))
+        fresh.solidAngleArray(shape).astype(numpy.float32).tofile(folder / "solid_angle")
+        fresh.polarization(shape, case["polarization"]).astype(numpy.float32).tofile(folder / "polarization")
+        fresh.center_array(shape, "2th_rad", scale=False).tofile(folder / "two_theta")
+        fresh.center_array(shape, "chi_rad", scale=False).tofile(folder / "chi")
+        fresh.center_array(shape, case["unit"], scale=False).tofile(folder / "radial")
+    return seconds
+
+
+def matrices(cases, folder):
+    cases = json.loads(Path(cases).read_text())
+    return [matrix(case, Path(folder) / str(i)) for i, case in enumerate(cases)]
+
+
+if __name__ == "__main__":
+    what, *arguments = sys.argv[1:]
+    if what == "detectors":
+        answer = detectors()
+    elif what == "ponis":
+        answer = [describe(path) for path in arguments]
+    elif what == "units":
+        answer = units()
+    else:
+        answer = matrices(*arguments)
+    print(json.dumps(answer))
