@@ -6,6 +6,10 @@
 //!
 //! All give the same bits: a product of two `f32` is exact in `f64`, so is the square of a weight; each product is then
 //! rounded once into its sum, in the order of the rows, with a multiplication and an addition (never fused).
+#![allow(
+    clippy::needless_range_loop,
+    reason = "segments are numbered: bins, places, weights and sums go in step"
+)]
 
 use super::tile::{SIDE, TileView, Weights};
 use crate::codec::byte_offset::Simd;
@@ -146,7 +150,7 @@ pub(super) fn accumulate_one(
 /// # Panics
 /// When the lanes are shorter than `out`, or `out` is not a multiple of 4 pixels long.
 pub(super) fn side_by_side(simd: Simd, lanes: &[f32], stride: usize, out: &mut [Counts]) {
-    assert!(out.len() % 4 == 0 && out.len() <= stride && lanes.len() >= LANES * stride);
+    assert!(out.len().is_multiple_of(4) && out.len() <= stride && lanes.len() >= LANES * stride);
     match simd {
         #[cfg(target_arch = "x86_64")]
         // SAFETY: both imply AVX2; the assertion above keeps every load and store in bounds.

@@ -44,7 +44,7 @@ type Three = [f64; 3];
 
 impl NormsOf {
     pub(super) fn new(csr: Csr, normalization: Vec<f32>) -> NormsOf {
-        let bins = csr.indptr.len().saturating_sub(1);
+        let bins = csr.bins();
         let sums: Vec<Three> =
             (0..bins).into_par_iter().map(|bin| row(&csr, &normalization, bin, |_| true)).collect();
         let all_valid = Arc::new(Norms {

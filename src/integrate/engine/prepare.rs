@@ -46,10 +46,22 @@ impl From<Dummy> for Invalid {
 }
 
 impl Invalid {
-    /// Written as pyFAI writes it, so that NaN and infinity fall on the same side.
     #[inline(always)]
     pub(super) fn has(self, raw: f32) -> bool {
-        if self.delta == 0.0 { raw == self.value } else { !((raw - self.value).abs() > self.delta) }
+        if self.delta == 0.0 { self.is(raw) } else { self.is_near(raw) }
+    }
+
+    /// The test without a delta.
+    #[inline(always)]
+    fn is(self, raw: f32) -> bool {
+        raw == self.value
+    }
+
+    /// The test with one. Written as pyFAI writes it, so that NaN falls on the same side: a dummy of NaN makes all invalid.
+    #[inline(always)]
+    #[allow(clippy::neg_cmp_op_on_partial_ord, reason = "NaN must not compare as valid")]
+    fn is_near(self, raw: f32) -> bool {
+        !((raw - self.value).abs() > self.delta)
     }
 }
 
@@ -123,11 +135,11 @@ impl Prepare {
             None => convert(raw, signal),
             // Two copies, so that neither loop has a branch inside and each is vectorised.
             Some(dummy) if dummy.delta == 0.0 => {
-                let is_invalid = |raw: f32| raw == dummy.value;
+                let is_invalid = |raw| dummy.is(raw);
                 convert_and_find(raw, signal, &self.used[range.clone()], first, is_invalid, invalid);
             }
             Some(dummy) => {
-                let is_invalid = |raw: f32| !((raw - dummy.value).abs() > dummy.delta);
+                let is_invalid = |raw| dummy.is_near(raw);
                 convert_and_find(raw, signal, &self.used[range.clone()], first, is_invalid, invalid);
             }
         }
@@ -169,7 +181,7 @@ fn convert_and_find<T: Pixel>(
     let mut any = 0;
     for ((raw, signal), used) in raw.iter().zip(&mut *signal).zip(used) {
         *signal = raw.to_f32();
-        any |= if is_invalid(*signal) { u32::from(*used) } else { 0 };
+        any |= u32::from(is_invalid(*signal)) & u32::from(*used);
     }
     if any == 0 {
         return;
@@ -183,7 +195,7 @@ fn convert_and_find<T: Pixel>(
         // 1 for each invalid pixel, in two steps that the compiler vectorises.
         let mut flags = [0_u8; BLOCK];
         for (flag, (signal, used)) in flags.iter_mut().zip(signal.iter().zip(used)) {
-            *flag = if is_invalid(*signal) { *used } else { 0 };
+            *flag = u8::from(is_invalid(*signal)) & *used;
         }
         if flags != [0; BLOCK] {
             push(bits(&flags), first, invalid);

@@ -83,6 +83,15 @@ impl<'a> TileView<'a> {
 pub(super) struct Tiles {
     tile_pixels: usize,
     bins: usize,
+    count: usize,
+    /// Tiles in each part but the last: parts are made in parallel and stay where they were made.
+    in_part: usize,
+    parts: Vec<Part>,
+}
+
+/// Some consecutive tiles and their entries.
+#[derive(Debug, Clone, Default)]
+struct Part {
     tiles: Vec<Tile>,
     packs: Vec<Pack>,
     places: Vec<Places>,
@@ -93,40 +102,69 @@ impl Tiles {
     /// Cuts `csr`, whose rows must ascend in pixel, in tiles of `tile_pixels` (at most 65536, the reach of a place).
     pub(super) fn new(csr: &Csr, tile_pixels: usize) -> Tiles {
         let tile_pixels = tile_pixels.clamp(1, 1 << 16);
-        let bins = csr.indptr.len().saturating_sub(1);
         let count = csr.pixels.div_ceil(tile_pixels);
-        // A chunk of tiles finds its first entries by bisection and walks on from there.
-        let chunk = count.div_ceil(4 * rayon::current_num_threads()).max(1);
-        let starts: Vec<usize> = (0..count).step_by(chunk).collect();
-        let parts: Vec<Tiles> = starts
-            .into_par_iter()
-            .map(|first| Tiles::part(csr, tile_pixels, first..(first + chunk).min(count)))
-            .collect();
-        let mut all =
-            Tiles { tile_pixels, bins, tiles: vec![], packs: vec![], places: vec![], weights: vec![] };
-        all.packs.reserve_exact(parts.iter().map(|part| part.packs.len()).sum());
-        all.places.reserve_exact(parts.iter().map(|part| part.places.len()).sum());
-        all.weights.reserve_exact(parts.iter().map(|part| part.weights.len()).sum());
-        for part in parts {
-            let (pack, row) = (all.packs.len(), all.places.len());
-            all.tiles.extend(part.tiles.into_iter().map(|tile| Tile {
-                pixels: tile.pixels,
-                packs: tile.packs.start + pack..tile.packs.end + pack,
-                rows: tile.rows.start + row..tile.rows.end + row,
-            }));
-            all.packs.extend(part.packs);
-            all.places.extend(part.places);
-            all.weights.extend(part.weights);
-        }
-        all
+        // A part finds its first entries by bisection and walks on from there. Several parts a thread, because tiles
+        // differ in entries.
+        let in_part = count.div_ceil(8 * rayon::current_num_threads()).max(1);
+        let firsts: Vec<usize> = (0..count).step_by(in_part).collect();
+        let part = |first: usize| Part::new(csr, tile_pixels, first..(first + in_part).min(count));
+        let parts = firsts.into_par_iter().map(part).collect();
+        Tiles { tile_pixels, bins: csr.bins(), count, in_part, parts }
     }
 
-    /// The tiles `which`, by themselves.
-    fn part(csr: &Csr, tile_pixels: usize, which: Range<usize>) -> Tiles {
-        let bins = csr.indptr.len().saturating_sub(1);
-        let mut part =
-            Tiles { tile_pixels, bins, tiles: vec![], packs: vec![], places: vec![], weights: vec![] };
-        let mut cursors: Vec<usize> = (0..bins)
+    /// Pixels in a tile; the last tile may have fewer.
+    pub(super) fn tile_pixels(&self) -> usize {
+        self.tile_pixels
+    }
+
+    /// Bins of the matrix.
+    pub(super) fn bins(&self) -> usize {
+        self.bins
+    }
+
+    /// Number of tiles.
+    pub(super) fn len(&self) -> usize {
+        self.count
+    }
+
+    /// Which pixels tile `tile` has.
+    pub(super) fn pixels(&self, tile: usize) -> Range<usize> {
+        self.parts[tile / self.in_part].tiles[tile % self.in_part].pixels.clone()
+    }
+
+    /// The entries of tile `tile`.
+    pub(super) fn view(&self, tile: usize) -> TileView<'_> {
+        let part = &self.parts[tile / self.in_part];
+        let tile = &part.tiles[tile % self.in_part];
+        TileView {
+            packs: &part.packs[tile.packs.clone()],
+            places: &part.places[tile.rows.clone()],
+            weights: &part.weights[tile.rows.clone()],
+        }
+    }
+
+    /// Asks for part `part` of `parts` of the tile's entries, so that they are in cache when they are needed.
+    pub(super) fn prefetch(&self, tile: usize, part: usize, parts: usize) {
+        let TileView { places, weights, .. } = self.view(tile);
+        let rows = places.len() * part / parts..places.len() * (part + 1) / parts;
+        prefetch(&places[rows.clone()]);
+        prefetch(&weights[rows]);
+    }
+
+    /// Bytes that one pass over the matrix reads.
+    pub(super) fn bytes(&self) -> usize {
+        let bytes = |part: &Part| {
+            size_of_val(&part.packs[..]) + size_of_val(&part.places[..]) + size_of_val(&part.weights[..])
+        };
+        self.parts.iter().map(bytes).sum()
+    }
+}
+
+impl Part {
+    /// The tiles `which`.
+    fn new(csr: &Csr, tile_pixels: usize, which: Range<usize>) -> Part {
+        let mut part = Part::default();
+        let mut cursors: Vec<usize> = (0..csr.bins())
             .map(|bin| {
                 let row = csr.indptr[bin] as usize..csr.indptr[bin + 1] as usize;
                 let before = |pixel: &u32| (*pixel as usize) < which.start * tile_pixels;
@@ -156,7 +194,7 @@ impl Tiles {
         segments.sort_unstable_by_key(|segment| (segment.entries.len(), segment.bin));
         for side in segments.chunks(SIDE) {
             let rows = side.iter().map(|segment| segment.entries.len()).max().unwrap_or(0);
-            let mut bins = [self.bins as u32; SIDE];
+            let mut bins = [csr.bins() as u32; SIDE];
             for (bin, segment) in bins.iter_mut().zip(side) {
                 *bin = segment.bin as u32;
             }
@@ -180,49 +218,6 @@ impl Tiles {
             packs: first_pack..self.packs.len(),
             rows: first_row..self.places.len(),
         });
-    }
-
-    /// Pixels in a tile; the last tile may have fewer.
-    pub(super) fn tile_pixels(&self) -> usize {
-        self.tile_pixels
-    }
-
-    /// Bins of the matrix.
-    pub(super) fn bins(&self) -> usize {
-        self.bins
-    }
-
-    /// Number of tiles.
-    pub(super) fn len(&self) -> usize {
-        self.tiles.len()
-    }
-
-    /// Which pixels tile `tile` has.
-    pub(super) fn pixels(&self, tile: usize) -> Range<usize> {
-        self.tiles[tile].pixels.clone()
-    }
-
-    /// The entries of tile `tile`.
-    pub(super) fn view(&self, tile: usize) -> TileView<'_> {
-        let tile = &self.tiles[tile];
-        TileView {
-            packs: &self.packs[tile.packs.clone()],
-            places: &self.places[tile.rows.clone()],
-            weights: &self.weights[tile.rows.clone()],
-        }
-    }
-
-    /// Asks for part `part` of `parts` of the tile's entries, so that they are in cache when they are needed.
-    pub(super) fn prefetch(&self, tile: usize, part: usize, parts: usize) {
-        let rows = &self.tiles[tile].rows;
-        let rows = rows.start + rows.len() * part / parts..rows.start + rows.len() * (part + 1) / parts;
-        prefetch(&self.places[rows.clone()]);
-        prefetch(&self.weights[rows]);
-    }
-
-    /// Bytes that one pass over the matrix reads.
-    pub(super) fn bytes(&self) -> usize {
-        size_of_val(&self.packs[..]) + size_of_val(&self.places[..]) + size_of_val(&self.weights[..])
     }
 }
 

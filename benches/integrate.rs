@@ -1,0 +1,168 @@
+//! Speed of the engine on one core, beside its floor: frames of a Pilatus CdTe 2M, packed in memory, to patterns.
+//!
+//! Frames: Debye–Scherrer rings on a background with counting noise, gaps at −1; the matrix is that of a real geometry
+//! (bbox, 1000 bins, the detector's mask). Elements are pixels; bytes are the packed bytes of the frames.
+//!
+//! The floor of integrating a group of frames is decoding each once in the first-level cache and reading the matrix once:
+//! `decode` and `matrix` are those two, and no engine of this kind can be faster than their sum.
+//!
+//! Sums are compared with a plain product of the matrix and the decoded pixels before anything is timed.
+
+use std::hint::black_box;
+use std::path::Path;
+
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use xrdct::codec::byte_offset::{Decoder, Simd, decode_reference, encode};
+use xrdct::frame::{Codec, Encoding, Frame, FrameHeader, FrameId, PixelType, Shape, SlotPool};
+use xrdct::geometry::correction::solid_angle;
+use xrdct::geometry::poni::Poni;
+use xrdct::geometry::units::Unit;
+use xrdct::integrate::csr::Csr;
+use xrdct::integrate::engine::{Engine, ErrorModel, GROUP, Recipe, Scratch, Tuning};
+use xrdct::integrate::split::{Request, Split, build};
+
+const SHAPE: Shape = Shape { slow: 1679, fast: 1475 };
+
+const PONI: &str = "poni_version: 2\nDetector: PilatusCdTe2M\nDetector_config: {}\nDistance: 0.9\nPoni1: 0.1444\nPoni2: \
+                    0.1268\nRot1: 0.004\nRot2: -0.002\nRot3: 0.0\nWavelength: 1.24e-11\n";
+
+/// The same numbers in every run.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, n: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 >> 11) % n
+    }
+}
+
+/// Counts of one frame: about 20 between rings, a few hundred on them, noise of the right size.
+fn counts(seed: u64, masked: &[bool]) -> Vec<i32> {
+    let mut random = Random(0x9e37_79b9_7f4a_7c15 ^ (seed << 32));
+    let count = |(pixel, masked): (usize, &bool)| {
+        let (y, x) = ((pixel / SHAPE.fast) as f64 - 839.5, (pixel % SHAPE.fast) as f64 - 737.0);
+        let mean: f64 = if y.hypot(x) % 97.0 < 4.0 { 400.0 } else { 20.0 };
+        let normal = (0..4).map(|_| random.below(1000) as f64).sum::<f64>() / 577.0 - 3.46;
+        if *masked { -1 } else { (mean + normal * mean.sqrt()).max(0.0) as i32 }
+    };
+    masked.iter().enumerate().map(count).collect()
+}
+
+fn frame(id: usize, counts: &[i32]) -> Frame {
+    let bytes = encode(counts);
+    let mut slot = SlotPool::on_host(1, bytes.len()).take();
+    slot.memory_mut().bytes_mut().copy_from_slice(&bytes);
+    let encoding = Encoding { codec: Codec::ByteOffset, pixel: PixelType::I32, shape: SHAPE };
+    Frame { id: FrameId(id), encoding, slot, payload: 0..bytes.len(), header: FrameHeader::default() }
+}
+
+/// S of each bin, entry by entry.
+fn product(csr: &Csr, packed: &[u8]) -> Vec<f64> {
+    let mut pixels = vec![0_i32; SHAPE.pixels()];
+    decode_reference(packed, &mut pixels).expect("a complete frame");
+    let row = |bin| {
+        let (indices, weights) = csr.row(bin);
+        let entries = indices.iter().zip(weights);
+        entries.fold(0.0, |s, (pixel, w)| s + f64::from(*w) * f64::from(pixels[*pixel as usize] as f32))
+    };
+    (0..csr.bins()).map(row).collect()
+}
+
+fn bench(c: &mut Criterion) {
+    let poni = Poni::parse(PONI, Path::new("bench.poni")).expect("a geometry");
+    let unit: Unit = "q_nm^-1".parse().expect("a unit");
+    let mask = poni.detector.mask().expect("a Pilatus has gaps");
+    let request = Request {
+        poni: &poni,
+        shape: SHAPE,
+        npt: 1000,
+        unit,
+        split: Split::BBox,
+        mask: Some(&mask),
+        radial_range: None,
+        azimuth_range: None,
+    };
+    let (_, csr) = build(&request).expect("a matrix");
+    let (_, unmasked) = build(&Request { mask: None, ..request }).expect("a matrix");
+    let masked: Vec<bool> = mask.masked.iter().map(|masked| *masked as u8 != 0).collect();
+    let frames: Vec<Frame> = (0..GROUP).map(|id| frame(id, &counts(id as u64, &masked))).collect();
+    let recipe = Recipe {
+        csr,
+        normalization: solid_angle(&poni, SHAPE),
+        dark: None,
+        dummy: poni.detector.dummy(PixelType::I32),
+        error_model: ErrorModel::None,
+        empty: 0.0,
+        shape: SHAPE,
+        pixel: PixelType::I32,
+    };
+    let engine = Engine::new(recipe.clone()).expect("a recipe that fits");
+    let bytes: usize = frames.iter().map(|frame| frame.bytes().len()).sum();
+    eprintln!(
+        "{} entries; the engine reads {} bytes of matrix and {bytes} bytes of frames for each group of {GROUP} frames",
+        recipe.csr.entries(),
+        engine.matrix_bytes()
+    );
+
+    let throughput = |frames: usize| {
+        let (elements, bytes) = (frames * SHAPE.pixels(), bytes * frames / GROUP);
+        Throughput::ElementsAndBytes { elements: elements as u64, bytes: bytes as u64 }
+    };
+    let mut scratch = Scratch::default();
+    let mut group = c.benchmark_group("integrate");
+    group.throughput(throughput(GROUP));
+    for simd in Simd::ALL.into_iter().filter(|simd| simd.is_available()) {
+        let engine = Engine::with_tuning(recipe.clone(), Tuning { simd, ..Tuning::default() });
+        let engine = engine.expect("a recipe that fits");
+        for (frame, outcome) in frames.iter().zip(engine.integrate(&frames, &mut scratch)) {
+            assert!(outcome.expect("a good frame").signal == product(&recipe.csr, frame.bytes()), "{simd:?}");
+        }
+        group.bench_function(format!("{simd:?}/group"), |b| {
+            b.iter(|| black_box(engine.integrate(&frames, &mut scratch)));
+        });
+    }
+    let poisson = Recipe { error_model: ErrorModel::Poisson, ..recipe.clone() };
+    let gaps = Recipe { csr: unmasked, ..recipe.clone() };
+    for (name, recipe) in [("poisson", poisson), ("dummies in the gaps", gaps)] {
+        let engine = Engine::new(recipe).expect("a recipe that fits");
+        group.bench_function(name, |b| b.iter(|| black_box(engine.integrate(&frames, &mut scratch))));
+    }
+    group.throughput(throughput(1));
+    group.bench_function("one frame alone", |b| {
+        b.iter(|| black_box(engine.integrate(&frames[..1], &mut scratch)));
+    });
+    group.finish();
+
+    let mut group = c.benchmark_group("integrate/floor");
+    group.throughput(throughput(GROUP));
+    let mut tile = vec![0_i32; 1024];
+    group.bench_function("decode", |b| {
+        b.iter(|| {
+            for frame in &frames {
+                let mut decoder = Decoder::new(frame.bytes());
+                for first in (0..SHAPE.pixels()).step_by(tile.len()) {
+                    let run = tile.len().min(SHAPE.pixels() - first);
+                    decoder.next(black_box(&mut tile[..run])).expect("a complete frame");
+                }
+            }
+        });
+    });
+    let matrix = vec![1_u64; engine.matrix_bytes() / 8];
+    group.bench_function("matrix", |b| {
+        b.iter(|| black_box(&matrix).iter().fold(0_u64, |all, word| all ^ word));
+    });
+    group.finish();
+
+    c.bench_function("integrate/engine", |b| {
+        b.iter_batched(|| recipe.clone(), Engine::new, criterion::BatchSize::PerIteration);
+    });
+}
+
+criterion_group! {
+    name = benches;
+    config = Criterion::default().sample_size(20);
+    targets = bench
+}
+criterion_main!(benches);
