@@ -174,7 +174,7 @@ pub fn build(request: &Request) -> Result<(Axis, Csr), SplitError> {
         Split::No | Split::BBox => {
             let (places, limits) = places::Places::new(request, formula, azimuth);
             let axis = make_axis(request, limits)?;
-            let csr = sort::sort(pixels, axis.npt(), &bbox::Intervals { places: &places, axis: &axis })?;
+            let csr = sort::sort(pixels, axis.npt(), &bbox::Intervals::new(&places, &axis))?;
             Ok((axis, csr))
         }
         Split::Full => {

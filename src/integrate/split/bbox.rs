@@ -7,11 +7,16 @@ use super::sort::{Bins, Shares};
 use crate::integrate::axis::Axis;
 
 pub(super) struct Intervals<'a> {
-    pub(super) places: &'a Places,
-    pub(super) axis: &'a Axis,
+    places: &'a Places,
+    axis: &'a Axis,
+    npt: f64,
 }
 
-impl Intervals<'_> {
+impl<'a> Intervals<'a> {
+    pub(super) fn new(places: &'a Places, axis: &'a Axis) -> Intervals<'a> {
+        Intervals { places, axis, npt: axis.npt() as f64 }
+    }
+
     /// Both ends of a pixel, in bins from the lower limit.
     #[inline]
     fn ends(&self, pixel: usize) -> (f64, f64) {
@@ -21,15 +26,11 @@ impl Intervals<'_> {
 
     #[inline]
     fn bins_between(&self, lower: f64, upper: f64) -> Option<Bins> {
-        if !(lower.is_finite() && upper.is_finite()) {
+        // Casts truncate towards zero and stop at zero, so −0.9 is bin 0, as in pyFAI. NaN and infinity are in no bin.
+        if !(upper > -1.0 && upper < f64::INFINITY && lower < self.npt) {
             return None;
         }
-        // Truncation towards zero, as in pyFAI: −0.9 is bin 0.
-        let (first, last, npt) = (lower as i64, upper as i64, self.axis.npt() as i64);
-        if last < 0 || first >= npt {
-            return None;
-        }
-        Some(Bins { first: first.max(0) as usize, last: last.min(npt - 1) as usize })
+        Some(Bins { first: lower as u32 as usize, last: upper.min(self.npt - 1.0) as u32 as usize })
     }
 }
 

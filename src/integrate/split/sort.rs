@@ -43,29 +43,36 @@ pub(super) fn sort<S: Shares>(pixels: usize, npt: usize, shares: &S) -> Result<C
     let block_pixels = pixels.div_ceil(blocks).max(1);
     let block = |i: usize| (i * block_pixels).min(pixels)..((i + 1) * block_pixels).min(pixels);
 
-    let mut places: Vec<Vec<u32>> = (0..blocks)
+    let mut next: Vec<Vec<u32>> = (0..blocks)
         .into_par_iter()
         .map(|i| {
-            let mut counts = vec![0_u32; npt];
+            // A pixel adds one from its first bin on and takes it back after its last: a running sum then counts.
+            let mut counts = vec![0_u32; npt + 1];
             for bins in block(i).filter_map(|pixel| shares.bins(pixel)) {
-                counts[bins.first..=bins.last].iter_mut().for_each(|count| *count += 1);
+                counts[bins.first] = counts[bins.first].wrapping_add(1);
+                counts[bins.last + 1] = counts[bins.last + 1].wrapping_sub(1);
+            }
+            let mut running = 0_u32;
+            for count in &mut counts {
+                running = running.wrapping_add(*count);
+                *count = running;
             }
             counts
         })
         .collect();
 
-    let indptr = begin_rows(&mut places, npt)?;
+    let indptr = begin_rows(&mut next, npt)?;
     let entries = indptr[npt] as usize;
     // Every entry is written by exactly one block; atomics only make that legal, a relaxed store is a plain one.
     let indices: Vec<AtomicU32> = std::iter::repeat_with(AtomicU32::default).take(entries).collect();
     let weights: Vec<AtomicU32> = std::iter::repeat_with(AtomicU32::default).take(entries).collect();
-    places.par_iter_mut().enumerate().for_each_init(
+    next.par_iter_mut().enumerate().for_each_init(
         || shares.scratch(),
-        |scratch, (i, places)| {
+        |scratch, (i, next)| {
             for pixel in block(i) {
                 shares.shares(pixel, scratch, |bin, share| {
-                    let place = places[bin] as usize;
-                    places[bin] += 1;
+                    let place = next[bin] as usize;
+                    next[bin] += 1;
                     // Checked when the request was: pixels fit in 32 bits.
                     indices[place].store(pixel as u32, Ordering::Relaxed);
                     weights[place].store(share.to_bits(), Ordering::Relaxed);
