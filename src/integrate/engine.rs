@@ -222,8 +222,8 @@ struct Kind {
     sums_one: Vec<f64>,
 }
 
-/// Pixels that are decoded, prepared and laid side by side at a time: eight frames of them fit in a first-level cache of
-/// 32 KiB (profiles/notes/engine-cpu.md).
+/// Pixels that are decoded, prepared and laid side by side at a time: 32 KiB for eight frames. Half or double as many are
+/// as fast (profiles/notes/engine-cpu.md).
 const RUN: usize = 1024;
 
 /// From one lane to the next. One cache line off a power of two, or eight lanes would share the sets of the cache.
@@ -291,16 +291,9 @@ impl Engine {
         let mut raw = [T::default(); RUN];
         for tile in 0..self.tiles.len() {
             let pixels = self.tiles.pixels(tile);
-            let (runs, parts) = (pixels.clone().step_by(RUN), pixels.len().div_ceil(RUN) * frames.len());
-            let mut part = 0;
-            for first in runs {
+            for first in pixels.clone().step_by(RUN) {
                 let raw = &mut raw[..RUN.min(pixels.end - first)];
                 for (at, lane) in lanes.iter_mut().enumerate() {
-                    // A lone frame waits for the matrix's bytes whatever is asked early; a group has time to hide that.
-                    if frames.len() > 1 {
-                        self.tiles.prefetch(tile, part, parts);
-                    }
-                    part += 1;
                     if lane.next(raw) {
                         self.prepare.run(self.simd, first, raw, scratch.lane(at, raw.len()));
                     }

@@ -143,14 +143,6 @@ impl Tiles {
         }
     }
 
-    /// Asks for part `part` of `parts` of the tile's entries, so that they are in cache when they are needed.
-    pub(super) fn prefetch(&self, tile: usize, part: usize, parts: usize) {
-        let TileView { places, weights, .. } = self.view(tile);
-        let rows = places.len() * part / parts..places.len() * (part + 1) / parts;
-        prefetch(&places[rows.clone()]);
-        prefetch(&weights[rows]);
-    }
-
     /// Bytes that one pass over the matrix reads.
     pub(super) fn bytes(&self) -> usize {
         let bytes = |part: &Part| {
@@ -226,16 +218,4 @@ struct Segment {
     bin: usize,
     /// In the matrix's own arrays.
     entries: Range<usize>,
-}
-
-/// Asks for memory to be brought into the second-level cache.
-fn prefetch<T>(memory: &[T]) {
-    #[cfg(target_arch = "x86_64")]
-    for line in (0..size_of_val(memory)).step_by(64) {
-        use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
-        // SAFETY: a prefetch has no effect on what a program computes, and the address is inside `memory`.
-        unsafe { _mm_prefetch::<_MM_HINT_T1>(memory.as_ptr().byte_add(line).cast()) };
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    let _ = memory;
 }
