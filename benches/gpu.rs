@@ -254,9 +254,9 @@ fn options_has(what: &str) -> bool {
 
 /// The fused kernel with other cuts of the matrix.
 fn sweep(recipe: &Recipe, slots: &SlotPool, repeats: usize) -> Result<()> {
-    for narrow in [false, true] {
-        for (subtiles, most) in [(8, usize::MAX), (16, usize::MAX), (24, usize::MAX), (32, usize::MAX), (64, usize::MAX)] {
-            let tuning = Tuning { subtiles, slots: most, narrow };
+    for row in [8, 16, 32] {
+        for (subtiles, narrow) in [(8, false), (16, false), (24, false), (16, true)] {
+            let tuning = Tuning { subtiles, row, narrow, ..Tuning::default() };
             let engine = Arc::new(CudaEngine::with_tuning(0, recipe, tuning)?);
             let mut lanes = (0..LANES).map(|_| Ok(Lane::new(&engine, BATCH)?)).collect::<Result<Vec<_>>>()?;
             for lane in &mut lanes {
@@ -272,7 +272,7 @@ fn sweep(recipe: &Recipe, slots: &SlotPool, repeats: usize) -> Result<()> {
             let one = time(&lanes[..1], repeats, |lane| Ok(lane.enqueue_packed()?))?;
             let bins = time(&lanes, repeats, |lane| Ok(lane.enqueue_bins()?))?;
             println!(
-                "narrow {narrow}, {subtiles} sub-tiles: packed {packed:.2} us (one lane {one:.2}), bins {bins:.2} us, matrix {:.1} MB",
+                "rows {row}, narrow {narrow}, {subtiles} sub-tiles: packed {packed:.2} us (one lane {one:.2}), bins {bins:.2} us, matrix {:.1} MB",
                 engine.matrix_bytes() as f64 / 1e6
             );
         }

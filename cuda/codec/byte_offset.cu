@@ -89,14 +89,14 @@ static __device__ __forceinline__ void count_codes(const uint8_t* arena, const u
             entry = carry;
         }
         // Chunks before the frame's first byte hold no codes: the span starts in the first chunk of its tile.
-        const Codes codes = find_codes(chunk, found, entry, here < place.span.end ? place.span.end - here : 0);
+        const Codes<Value> codes = find_codes<Value>(chunk, found, entry, here < place.span.end ? place.span.end - here : 0);
         entries[start / CHUNK + lane_id()] = (uint8_t)entry;
         if (lane_id() == 0) {
             step_codes[start / STEP] = (uint16_t)codes_before;
             step_value[start / STEP] = sum_before;
         }
         codes_before += warp_sum((uint32_t)__popc(codes.starts));
-        sum_before += warp_sum((Value)codes.sum);
+        sum_before += warp_sum(codes.sum);
         broken |= __any_sync(ALL_LANES, codes.broken);
         carry = exit;
     }

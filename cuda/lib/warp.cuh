@@ -37,6 +37,17 @@ __device__ __forceinline__ T warp_sum(T value) {
     return value;
 }
 
+// Bits that any lane has set, in every lane.
+__device__ __forceinline__ uint32_t warp_or(uint32_t bits) {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 800
+    return __reduce_or_sync(ALL_LANES, bits);
+#else
+#pragma unroll
+    for (unsigned reach = WARP / 2; reach > 0; reach /= 2) bits |= __shfl_xor_sync(ALL_LANES, bits, reach);
+    return bits;
+#endif
+}
+
 }  // namespace xrdct
 
 #endif
