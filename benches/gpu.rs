@@ -33,6 +33,7 @@ const BINS: usize = 1000;
 const BATCH: usize = 32;
 const LANES: usize = 3;
 const DISTINCT: usize = 16;
+const SLOTS: usize = (LANES + 1) * BATCH;
 
 fn main() -> Result<()> {
     let survey = survey();
@@ -181,7 +182,7 @@ fn bench_frames(name: &str, escapes: f64, short: bool) -> Result<()> {
     let ready = start.elapsed().as_secs_f64() * 1e3;
     println!("matrix of {:.1} MB on the device after {ready:.0} ms", engine.matrix_bytes() as f64 / 1e6);
 
-    let slots = filled_slots(&engine, &packed, LANES * BATCH + BATCH)?;
+    let slots = filled_slots(&engine, &packed, SLOTS)?;
     let expected = expected(&recipe, &packed)?;
     let mut lanes = (0..LANES).map(|_| Ok(Lane::new(&engine, BATCH)?)).collect::<Result<Vec<_>>>()?;
     for lane in &mut lanes {
@@ -254,8 +255,8 @@ fn options_has(what: &str) -> bool {
 
 /// The fused kernel with other cuts of the matrix.
 fn sweep(recipe: &Recipe, slots: &SlotPool, repeats: usize) -> Result<()> {
-    for row in [8, 16, 32] {
-        for (subtiles, narrow) in [(8, false), (16, false), (24, false), (16, true)] {
+    for row in [4, 6, 8, 12] {
+        for (subtiles, narrow) in [(8, false), (16, false), (24, false)] {
             let tuning = Tuning { subtiles, row, narrow, ..Tuning::default() };
             let engine = Arc::new(CudaEngine::with_tuning(0, recipe, tuning)?);
             let mut lanes = (0..LANES).map(|_| Ok(Lane::new(&engine, BATCH)?)).collect::<Result<Vec<_>>>()?;
@@ -354,6 +355,7 @@ fn corridor(engine: &Arc<CudaEngine>, slots: &SlotPool, bytes: f64, count: usize
     for options in [
         Options { lanes: 2, batch: 16 },
         Options { lanes: 2, batch: 32 },
+        Options { lanes: 3, batch: 8 },
         Options { lanes: 3, batch: 16 },
         Options { lanes: 3, batch: 32 },
         Options { lanes: 4, batch: 32 },
@@ -399,7 +401,7 @@ fn corridor(engine: &Arc<CudaEngine>, slots: &SlotPool, bytes: f64, count: usize
 /// Frames a second when they are uploaded and nothing else.
 fn upload_ceiling(engine: &CudaEngine, slots: &SlotPool, count: usize) -> Result<f64> {
     let streams = [Stream::new(engine.context())?, Stream::new(engine.context())?];
-    let (held, _): (Vec<_>, Vec<_>) = (0..BATCH).map(|id| next_frame(slots, id)).unzip();
+    let (held, _): (Vec<_>, Vec<_>) = (0..SLOTS).map(|id| next_frame(slots, id)).unzip();
     let longest = held.iter().map(|frame| frame.payload.len()).max().unwrap_or(0).next_multiple_of(4096);
     let target = DeviceBuffer::take(engine.context(), held.len() * longest, "uploads")?;
     let start = Instant::now();

@@ -227,23 +227,34 @@ __device__ __forceinline__ unsigned long long add_bytes(uint32_t word, int ones,
     return base + (unsigned long long)(long long)__dp4a((int)word, ones, 0);
 }
 
-// Calls emit(pixel, value) for each code that starts in the chunk, with the running value after it. Whole warp.
-// `value` comes in as the running value before the chunk. Unrolled over the 16 bytes, so that nothing is indexed at run
-// time: a prefix of a word's bytes is one dp4a, and escapes are looked at only where some lane has one.
+// Calls emit(bit, pixel, value) for each byte of the chunk: where a code starts, `bit` is not 0, `pixel` is its number and
+// `value` the running value after it; elsewhere they mean nothing. Whole warp. `value` comes in as the running value before
+// the chunk. Unrolled over the 16 bytes, so that nothing is indexed at run time: a prefix of a word's bytes is one dp4a, and
+// escapes are looked at only in words where some lane has one.
 template <typename Value, typename Emit>
 __device__ __forceinline__ void walk_codes(const Chunk& chunk, const Codes<Value>& codes, uint32_t pixel, Value value, Emit emit) {
+    constexpr uint32_t ONES = 0x01010101u;
     const uint32_t anywhere = warp_or(codes.escapes);
 #pragma unroll
-    for (uint32_t at = 0; at < CHUNK; ++at) {
-        constexpr uint32_t ONES = 0x01010101u;
-        if (at > 0 && at % 4 == 0) value = add_bytes(codes.plain[at / 4 - 1], (int)ONES, value);
-        if (anywhere >> at & 1) {
-            if (codes.escapes >> at & 1) value += (Value)read_escape(chunk, at).delta;
+    for (uint32_t j = 0; j < 4; ++j) {
+        const uint32_t word = codes.plain[j];
+        if (anywhere >> (4 * j) & 15) {
+#pragma unroll
+            for (uint32_t at = 4 * j; at < 4 * j + 4; ++at) {
+                if (codes.escapes >> at & 1) value += (Value)read_escape(chunk, at).delta;
+                const uint32_t bit = codes.starts & (1u << at);
+                emit(bit, pixel, add_bytes(word, (int)(ONES >> (24 - 8 * (at & 3))), value));
+                pixel += bit != 0;
+            }
+        } else {
+#pragma unroll
+            for (uint32_t at = 4 * j; at < 4 * j + 4; ++at) {
+                const uint32_t bit = codes.starts & (1u << at);
+                emit(bit, pixel, add_bytes(word, (int)(ONES >> (24 - 8 * (at & 3))), value));
+                pixel += bit != 0;
+            }
         }
-        if (codes.starts >> at & 1) {
-            emit(pixel, add_bytes(codes.plain[at / 4], (int)(ONES >> (24 - 8 * (at & 3))), value));
-            ++pixel;
-        }
+        value = add_bytes(word, (int)ONES, value);
     }
 }
 
@@ -277,7 +288,7 @@ __device__ __forceinline__ OpenStep<Value> open_step(const uint8_t* arena, const
     return open;
 }
 
-// Decodes a step: emit(pixel, value) for each of its pixels. Whole warp. Returns the pixel after the step's last.
+// Decodes a step: emit(bit, pixel, value) as walk_codes does. Whole warp. Returns the pixel after the step's last.
 template <typename Value, typename Emit>
 __device__ __forceinline__ uint32_t decode_step(const OpenStep<Value>& open, uint32_t position, uint32_t end, Emit emit) {
     const Chunk chunk = assemble(open.bytes);

@@ -46,17 +46,17 @@ struct Packed {
 
     __device__ __forceinline__ void fill(float* ring, uint32_t subtile) {
         const uint32_t stop = (subtile + 1) * SUBTILE;
-        float* row = ring + column * RING;
+        const SharedRow<float> row(ring + column * RING);
         // Pixels of the first step that lie before the item, and those past the sub-tile, land in the other half of the
         // ring: the former are overwritten before they are read, the latter are wanted next.
         while (awake && open.pixel < stop) {
             if (batch.pixel == XRDCT_I32) {
-                decode_step(open, step * STEP, end, [&](uint32_t pixel, uint32_t value) {
-                    row[swizzle(pixel & (RING - 1))] = validated((float)(int32_t)value, recipe);
+                decode_step(open, step * STEP, end, [&](uint32_t bit, uint32_t pixel, uint32_t value) {
+                    row.store_if(bit, swizzle(pixel & (RING - 1)), validated((float)(int32_t)value, recipe));
                 });
             } else {
-                decode_step(open, step * STEP, end, [&](uint32_t pixel, uint32_t value) {
-                    row[swizzle(pixel & (RING - 1))] = validated(as_pixel(value, batch.pixel), recipe);
+                decode_step(open, step * STEP, end, [&](uint32_t bit, uint32_t pixel, uint32_t value) {
+                    row.store_if(bit, swizzle(pixel & (RING - 1)), validated(as_pixel(value, batch.pixel), recipe));
                 });
             }
             step += TEAM;

@@ -129,6 +129,11 @@ __device__ __forceinline__ Head look_up(const Matrix& matrix, const XrdctPart& p
     return head;
 }
 
+// The warp's pass of a round. Passes come longest first: to and fro, the warp that had the longest gets the shortest.
+__device__ __forceinline__ uint32_t pass_of(uint32_t round) {
+    return round * WARPS + (round & 1 ? WARPS - 1 - warp_id() : warp_id());
+}
+
 // Multiplies one sub-tile by its part of the matrix. Sum is float, or double where dark subtraction may cancel.
 template <int GROUP, bool VARIANCE, typename Sum>
 __device__ __forceinline__ void multiply(const Board<GROUP, VARIANCE>& board, const Matrix& matrix, const Terms& terms,
@@ -136,14 +141,14 @@ __device__ __forceinline__ void multiply(const Board<GROUP, VARIANCE>& board, co
                                          uint32_t subtile, uint32_t first_frame) {
     const float* half = board.ring + (subtile & 1) * SUBTILE;
     const float* dark = terms.dark ? board.dark : nullptr;
-    for (uint32_t p = warp_id(); p < part.passes; p += WARPS) {
+    for (uint32_t round = 0; pass_of(round) < part.passes; ++round) {
         const XrdctPass pass = head.pass;
         const uint32_t slot = head.slot;
         const uint32_t* places_of = matrix.entry_pixel + pass.first_pair + lane_id();
         const float2* weights_of = matrix.entry_weight + pass.first_pair + lane_id();
         uint32_t next_places = places_of[0];
         float2 next_weights = weights_of[0];
-        head = look_up(matrix, part, p + WARPS);
+        head = look_up(matrix, part, pass_of(round + 1));
         Sum signal[GROUP];
         Sum variance[GROUP];
 #pragma unroll
@@ -215,7 +220,7 @@ __device__ __forceinline__ void integrate_item(Source& source, unsigned char* sh
     __syncthreads();
     for (uint32_t subtile = item.first_subtile; subtile < item.first_subtile + item.subtiles; ++subtile) {
         const XrdctPart part = matrix.parts[item.first_part + subtile - item.first_subtile];
-        const Head head = look_up(matrix, part, warp_id());
+        const Head head = look_up(matrix, part, pass_of(0));
         source.fill(board.ring, subtile);
         if (terms.dark) {
             for (uint32_t i = threadIdx.x; i < SUBTILE; i += THREADS) {

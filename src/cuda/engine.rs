@@ -40,7 +40,7 @@ pub struct Tuning {
 impl Default for Tuning {
     /// What was fastest (profiles/notes/tiles.md).
     fn default() -> Self {
-        Tuning { subtiles: 16, slots: usize::MAX, row: 16, narrow: false }
+        Tuning { subtiles: 16, slots: usize::MAX, row: 8, narrow: false }
     }
 }
 
