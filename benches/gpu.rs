@@ -17,7 +17,9 @@ use xrdct::cuda::driver::{DeviceBuffer, Event, Stream};
 use xrdct::cuda::engine::Tuning;
 use xrdct::cuda::lane::Lane;
 use xrdct::cuda::{CudaEngine, CudaReducer, Options, pinned, survey};
-use xrdct::frame::{Codec, Encoding, Frame, FrameHeader, FrameId, Outcome, PixelType, Shape, SlotPool};
+use xrdct::frame::{
+    Codec, Encoding, Frame, FrameHeader, FrameId, Outcome, PixelType, Shape, SlotPool,
+};
 use xrdct::geometry::correction::{normalization, solid_angle};
 use xrdct::geometry::detector::{Detector, Dummy};
 use xrdct::geometry::poni::Poni;
@@ -31,6 +33,7 @@ const BINS: usize = 1000;
 const BATCH: usize = 32;
 const LANES: usize = 3;
 const DISTINCT: usize = 16;
+const SLOTS: usize = (LANES + 1) * BATCH;
 
 fn main() -> Result<()> {
     let survey = survey();
@@ -65,11 +68,7 @@ fn recipe() -> Result<Recipe> {
     };
     let start = Instant::now();
     let (_, csr) = build(&request)?;
-    println!(
-        "matrix of {} entries built in {:.0} ms",
-        csr.indices.len(),
-        start.elapsed().as_secs_f64() * 1e3
-    );
+    println!("matrix of {} entries built in {:.0} ms", csr.indices.len(), start.elapsed().as_secs_f64() * 1e3);
     let solid = solid_angle(&poni, SHAPE);
     Ok(Recipe {
         csr,
@@ -170,9 +169,7 @@ fn time(lanes: &[Lane], repeats: usize, enqueue: impl Fn(&Lane) -> Result<()>) -
 
 fn report(what: &str, microseconds: f64, ceiling: &str, floor: f64) {
     let (fps, ratio) = (1e6 / microseconds, floor / microseconds);
-    println!(
-        "{what:<44} {microseconds:8.2} us  {fps:9.0} frames/s   {ratio:5.2} of {ceiling} ({floor:.2} us)"
-    );
+    println!("{what:<44} {microseconds:8.2} us  {fps:9.0} frames/s   {ratio:5.2} of {ceiling} ({floor:.2} us)");
 }
 
 fn bench_frames(name: &str, escapes: f64, short: bool) -> Result<()> {
@@ -185,7 +182,7 @@ fn bench_frames(name: &str, escapes: f64, short: bool) -> Result<()> {
     let ready = start.elapsed().as_secs_f64() * 1e3;
     println!("matrix of {:.1} MB on the device after {ready:.0} ms", engine.matrix_bytes() as f64 / 1e6);
 
-    let slots = filled_slots(&engine, &packed, LANES * BATCH + BATCH)?;
+    let slots = filled_slots(&engine, &packed, SLOTS)?;
     let expected = expected(&recipe, &packed)?;
     let mut lanes = (0..LANES).map(|_| Ok(Lane::new(&engine, BATCH)?)).collect::<Result<Vec<_>>>()?;
     for lane in &mut lanes {
@@ -258,11 +255,9 @@ fn options_has(what: &str) -> bool {
 
 /// The fused kernel with other cuts of the matrix.
 fn sweep(recipe: &Recipe, slots: &SlotPool, repeats: usize) -> Result<()> {
-    for narrow in [false, true] {
-        for (subtiles, most) in
-            [(8, usize::MAX), (16, usize::MAX), (24, usize::MAX), (32, usize::MAX), (64, usize::MAX)]
-        {
-            let tuning = Tuning { subtiles, slots: most, narrow };
+    for row in [4, 6, 8, 12] {
+        for (subtiles, narrow) in [(8, false), (16, false), (24, false)] {
+            let tuning = Tuning { subtiles, row, narrow, ..Tuning::default() };
             let engine = Arc::new(CudaEngine::with_tuning(0, recipe, tuning)?);
             let mut lanes = (0..LANES).map(|_| Ok(Lane::new(&engine, BATCH)?)).collect::<Result<Vec<_>>>()?;
             for lane in &mut lanes {
@@ -278,7 +273,7 @@ fn sweep(recipe: &Recipe, slots: &SlotPool, repeats: usize) -> Result<()> {
             let one = time(&lanes[..1], repeats, |lane| Ok(lane.enqueue_packed()?))?;
             let bins = time(&lanes, repeats, |lane| Ok(lane.enqueue_bins()?))?;
             println!(
-                "narrow {narrow}, {subtiles} sub-tiles: packed {packed:.2} us (one lane {one:.2}), bins {bins:.2} us, matrix {:.1} MB",
+                "rows {row}, narrow {narrow}, {subtiles} sub-tiles: packed {packed:.2} us (one lane {one:.2}), bins {bins:.2} us, matrix {:.1} MB",
                 engine.matrix_bytes() as f64 / 1e6
             );
         }
@@ -297,13 +292,7 @@ fn expected(recipe: &Recipe, packed: &[Vec<u8>]) -> Result<Vec<Outcome>> {
             let mut slot = slots.take();
             slot.memory_mut().grow(bytes.len())?;
             slot.memory_mut().bytes_mut()[..bytes.len()].copy_from_slice(bytes);
-            Ok(Frame {
-                id: FrameId(id),
-                encoding,
-                slot,
-                payload: 0..bytes.len(),
-                header: FrameHeader::default(),
-            })
+            Ok(Frame { id: FrameId(id), encoding, slot, payload: 0..bytes.len(), header: FrameHeader::default() })
         })
         .collect::<Result<_>>()?;
     Ok(Engine::new(recipe.clone())?.integrate(&frames, &mut Scratch::default()))
@@ -321,8 +310,7 @@ fn check(engine: &Arc<CudaEngine>, slots: &SlotPool, expected: &[Outcome]) -> Re
     let mut worst = 0.0_f64;
     for outcome in reducer.collect()? {
         let found = outcome.map_err(|bad| anyhow::anyhow!(bad.message))?;
-        let expected =
-            expected[which[found.id.0]].as_ref().map_err(|bad| anyhow::anyhow!(bad.message.clone()))?;
+        let expected = expected[which[found.id.0]].as_ref().map_err(|bad| anyhow::anyhow!(bad.message.clone()))?;
         let sums = found.signal.iter().zip(&expected.signal);
         let norms = found.norms.normalization.iter().zip(&expected.norms.normalization);
         for (found, expected) in sums.chain(norms) {
@@ -367,6 +355,7 @@ fn corridor(engine: &Arc<CudaEngine>, slots: &SlotPool, bytes: f64, count: usize
     for options in [
         Options { lanes: 2, batch: 16 },
         Options { lanes: 2, batch: 32 },
+        Options { lanes: 3, batch: 8 },
         Options { lanes: 3, batch: 16 },
         Options { lanes: 3, batch: 32 },
         Options { lanes: 4, batch: 32 },
@@ -412,7 +401,7 @@ fn corridor(engine: &Arc<CudaEngine>, slots: &SlotPool, bytes: f64, count: usize
 /// Frames a second when they are uploaded and nothing else.
 fn upload_ceiling(engine: &CudaEngine, slots: &SlotPool, count: usize) -> Result<f64> {
     let streams = [Stream::new(engine.context())?, Stream::new(engine.context())?];
-    let (held, _): (Vec<_>, Vec<_>) = (0..BATCH).map(|id| next_frame(slots, id)).unzip();
+    let (held, _): (Vec<_>, Vec<_>) = (0..SLOTS).map(|id| next_frame(slots, id)).unzip();
     let longest = held.iter().map(|frame| frame.payload.len()).max().unwrap_or(0).next_multiple_of(4096);
     let target = DeviceBuffer::take(engine.context(), held.len() * longest, "uploads")?;
     let start = Instant::now();

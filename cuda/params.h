@@ -111,10 +111,11 @@ struct XrdctPart {
 };
 XRDCT_SIZE(struct XrdctPart, 8);
 
-/* 32 rows of the matrix, one a lane, padded to the longest: entry k of row r is at first_entry + 32 k + r. */
+/* 32 rows of the matrix, one a lane, in pairs of entries, padded to the longest: pair k of row r is number
+ * first_pair + 32 k + r. */
 struct XrdctPass {
-    uint32_t first_entry;
-    uint32_t length;
+    uint32_t first_pair;
+    uint32_t pairs;
 };
 XRDCT_SIZE(struct XrdctPass, 8);
 
@@ -122,9 +123,9 @@ XRDCT_SIZE(struct XrdctPass, 8);
 struct XrdctRecipe {
     uint32_t bins;
     uint32_t total_slots; /* slots of all items: values a frame has in `partials` */
-    uint32_t has_dummy;
+    uint32_t has_dummy; /* 0: `dummy` is NaN, to which nothing is near */
     float dummy;
-    float delta_dummy; /* 0: exact equality */
+    float delta_dummy;
     float scale_n;     /* fixed-point scales of the deficits N, N2, C: powers of two */
     float scale_n2;
     float scale_c;

@@ -89,14 +89,14 @@ static __device__ __forceinline__ void count_codes(const uint8_t* arena, const u
             entry = carry;
         }
         // Chunks before the frame's first byte hold no codes: the span starts in the first chunk of its tile.
-        const Codes codes = find_codes(chunk, found, entry, here < place.span.end ? place.span.end - here : 0);
+        const Codes<Value> codes = find_codes<Value>(chunk, found, entry, here < place.span.end ? place.span.end - here : 0);
         entries[start / CHUNK + lane_id()] = (uint8_t)entry;
         if (lane_id() == 0) {
             step_codes[start / STEP] = (uint16_t)codes_before;
             step_value[start / STEP] = sum_before;
         }
         codes_before += warp_sum((uint32_t)__popc(codes.starts));
-        sum_before += warp_sum((Value)codes.sum);
+        sum_before += warp_sum(codes.sum);
         broken |= __any_sync(ALL_LANES, codes.broken);
         carry = exit;
     }
@@ -198,6 +198,7 @@ static __device__ __forceinline__ void write_pixels(const uint8_t* arena, const 
     Place place;
     if (!find_place(batch, &place) || verdicts[blockIdx.y].status != XRDCT_GOOD) return;
     Pixel* mine = waiting[warp_id()];
+    const SharedRow<Pixel> row(mine);
     Pixel* out = pixels + (size_t)blockIdx.y * batch.pixels;
     const uint32_t first_step = place.tile * STEPS;
     const uint32_t last_step = min(first_step + STEPS, (place.span.end + STEP - 1) / STEP);
@@ -207,7 +208,9 @@ static __device__ __forceinline__ void write_pixels(const uint8_t* arena, const 
         if (step + 1 < last_step) open = open_step(arena, index, step + 1, place.span.end);
         __syncwarp();
         const uint32_t after = decode_step(now, step * STEP, place.span.end,
-                                           [&](uint32_t pixel, Value value) { mine[padded(pixel - now.pixel)] = (Pixel)value; });
+                                           [&](uint32_t bit, uint32_t pixel, Value value) {
+                                               row.store_if(bit, padded(pixel - now.pixel), (Pixel)value);
+                                           });
         __syncwarp();
         for (uint32_t pixel = now.pixel + lane_id(); pixel < after; pixel += WARP)
             if (pixel < batch.pixels) out[pixel] = mine[padded(pixel - now.pixel)];

@@ -175,20 +175,25 @@ __device__ __forceinline__ uint32_t bytes_of(uint32_t bits) {
 }
 
 // The codes that start in a lane's chunk.
+template <typename Value>
 struct Codes {
     uint32_t starts;   // bit i: a complete code starts at byte i
-    uint64_t sum;      // of their differences; wraps
+    uint32_t escapes;  // those of more than one byte
+    uint32_t plain[4]; // the chunk's words with everything but the codes of one byte set to 0
+    Value sum;         // of the codes' differences; wraps
     bool broken;       // the last one goes on past the frame's end
 };
 
 // `left`: bytes of the frame from the chunk's first byte on, 0 when the chunk is past the end.
-__device__ __forceinline__ Codes find_codes(const Chunk& chunk, uint32_t found, uint32_t entry, uint32_t left) {
-    Codes codes;
+template <typename Value>
+__device__ __forceinline__ Codes<Value> find_codes(const Chunk& chunk, uint32_t found, uint32_t entry, uint32_t left) {
+    Codes<Value> codes;
     const uint32_t inside = left >= CHUNK ? 0xFFFFu : (1u << left) - 1;
     codes.starts = (0xFFFFu << entry) & inside;
     codes.sum = 0;
     codes.broken = false;
     uint32_t escapes = found & codes.starts;
+    codes.escapes = 0;
     while (escapes) {
         const uint32_t at = __ffs(escapes) - 1;
         const Escape escape = read_escape(chunk, at);
@@ -199,34 +204,57 @@ __device__ __forceinline__ Codes find_codes(const Chunk& chunk, uint32_t found, 
             codes.broken = true;
             codes.starts &= ~(1u << at);
         } else {
-            codes.sum += (uint64_t)escape.delta;
+            codes.escapes |= 1u << at;
+            codes.sum += (Value)escape.delta;
         }
     }
     const uint32_t plain = codes.starts & ~found;
     int sum = 0;
 #pragma unroll
-    for (uint32_t j = 0; j < 4; ++j)
-        sum = __dp4a((int)(chunk.word[j] & bytes_of(plain >> (4 * j))), 0x01010101, sum);
-    codes.sum += (uint64_t)(int64_t)sum;
+    for (uint32_t j = 0; j < 4; ++j) {
+        codes.plain[j] = chunk.word[j] & bytes_of(plain >> (4 * j));
+        sum = __dp4a((int)codes.plain[j], 0x01010101, sum);
+    }
+    codes.sum += (Value)(int64_t)sum;
     return codes;
 }
 
-// Calls emit(n, value) for the n-th code that starts in the chunk, with the running value after it.
-// `value` comes in as the running value before the chunk. Unrolled over the 16 bytes, so that nothing is indexed at run time.
+// base plus the bytes of a word that `ones` has a 1 for.
+__device__ __forceinline__ uint32_t add_bytes(uint32_t word, int ones, uint32_t base) {
+    return (uint32_t)__dp4a((int)word, ones, (int)base);
+}
+__device__ __forceinline__ unsigned long long add_bytes(uint32_t word, int ones, unsigned long long base) {
+    return base + (unsigned long long)(long long)__dp4a((int)word, ones, 0);
+}
+
+// Calls emit(bit, pixel, value) for each byte of the chunk: where a code starts, `bit` is not 0, `pixel` is its number and
+// `value` the running value after it; elsewhere they mean nothing. Whole warp. `value` comes in as the running value before
+// the chunk. Unrolled over the 16 bytes, so that nothing is indexed at run time: a prefix of a word's bytes is one dp4a, and
+// escapes are looked at only in words where some lane has one.
 template <typename Value, typename Emit>
-__device__ __forceinline__ void walk_codes(const Chunk& chunk, uint32_t found, uint32_t starts, Value value, Emit emit) {
-    uint32_t n = 0;
+__device__ __forceinline__ void walk_codes(const Chunk& chunk, const Codes<Value>& codes, uint32_t pixel, Value value, Emit emit) {
+    constexpr uint32_t ONES = 0x01010101u;
+    const uint32_t anywhere = warp_or(codes.escapes);
 #pragma unroll
-    for (uint32_t at = 0; at < CHUNK; ++at) {
-        if (starts >> at & 1) {
-            if (found >> at & 1) {
-                value += (Value)read_escape(chunk, at).delta;
-            } else {
-                value += (Value)(int64_t)(int8_t)(chunk.word[at / 4] >> (8 * (at & 3)));
+    for (uint32_t j = 0; j < 4; ++j) {
+        const uint32_t word = codes.plain[j];
+        if (anywhere >> (4 * j) & 15) {
+#pragma unroll
+            for (uint32_t at = 4 * j; at < 4 * j + 4; ++at) {
+                if (codes.escapes >> at & 1) value += (Value)read_escape(chunk, at).delta;
+                const uint32_t bit = codes.starts & (1u << at);
+                emit(bit, pixel, add_bytes(word, (int)(ONES >> (24 - 8 * (at & 3))), value));
+                pixel += bit != 0;
             }
-            emit(n, value);
-            ++n;
+        } else {
+#pragma unroll
+            for (uint32_t at = 4 * j; at < 4 * j + 4; ++at) {
+                const uint32_t bit = codes.starts & (1u << at);
+                emit(bit, pixel, add_bytes(word, (int)(ONES >> (24 - 8 * (at & 3))), value));
+                pixel += bit != 0;
+            }
         }
+        value = add_bytes(word, (int)ONES, value);
     }
 }
 
@@ -260,19 +288,17 @@ __device__ __forceinline__ OpenStep<Value> open_step(const uint8_t* arena, const
     return open;
 }
 
-// Decodes a step: emit(pixel, value) for each of its pixels. Whole warp. Returns the pixel after the step's last.
+// Decodes a step: emit(bit, pixel, value) as walk_codes does. Whole warp. Returns the pixel after the step's last.
 template <typename Value, typename Emit>
 __device__ __forceinline__ uint32_t decode_step(const OpenStep<Value>& open, uint32_t position, uint32_t end, Emit emit) {
     const Chunk chunk = assemble(open.bytes);
     const uint32_t found = find_0x80(chunk);
     const uint32_t here = position + lane_id() * CHUNK;
-    const Codes codes = find_codes(chunk, found, open.entry, here < end ? end - here : 0);
+    const Codes<Value> codes = find_codes<Value>(chunk, found, open.entry, here < end ? end - here : 0);
     const uint32_t count = __popc(codes.starts);
     const uint32_t up_to = warp_inclusive_sum(count);
-    const Value sum = warp_inclusive_sum((Value)codes.sum);
-    const uint32_t pixel = open.pixel + up_to - count;
-    walk_codes(chunk, found, codes.starts, (Value)(open.value + sum - (Value)codes.sum),
-               [&](uint32_t n, Value value) { emit(pixel + n, value); });
+    const Value sum = warp_inclusive_sum(codes.sum);
+    walk_codes(chunk, codes, open.pixel + up_to - count, (Value)(open.value + sum - codes.sum), emit);
     return open.pixel + __shfl_sync(ALL_LANES, up_to, WARP - 1);
 }
 

@@ -46,13 +46,19 @@ struct Packed {
 
     __device__ __forceinline__ void fill(float* ring, uint32_t subtile) {
         const uint32_t stop = (subtile + 1) * SUBTILE;
-        float* row = ring + column * RING;
+        const SharedRow<float> row(ring + column * RING);
         // Pixels of the first step that lie before the item, and those past the sub-tile, land in the other half of the
         // ring: the former are overwritten before they are read, the latter are wanted next.
         while (awake && open.pixel < stop) {
-            decode_step(open, step * STEP, end, [&](uint32_t pixel, uint32_t value) {
-                row[swizzle(pixel & (RING - 1))] = validated(as_pixel(value, batch.pixel), recipe);
-            });
+            if (batch.pixel == XRDCT_I32) {
+                decode_step(open, step * STEP, end, [&](uint32_t bit, uint32_t pixel, uint32_t value) {
+                    row.store_if(bit, swizzle(pixel & (RING - 1)), validated((float)(int32_t)value, recipe));
+                });
+            } else {
+                decode_step(open, step * STEP, end, [&](uint32_t bit, uint32_t pixel, uint32_t value) {
+                    row.store_if(bit, swizzle(pixel & (RING - 1)), validated(as_pixel(value, batch.pixel), recipe));
+                });
+            }
             step += TEAM;
             look();
         }
@@ -79,33 +85,30 @@ struct Plain {
 
     __device__ __forceinline__ void begin(const XrdctItem&, uint32_t first) { first_frame = first; }
 
-    __device__ __forceinline__ float load(const uint8_t* frame, uint32_t pixel) const {
-        switch (batch.pixel) {
-            case XRDCT_I8: return (float)reinterpret_cast<const int8_t*>(frame)[pixel];
-            case XRDCT_U8: return (float)frame[pixel];
-            case XRDCT_I16: return (float)reinterpret_cast<const int16_t*>(frame)[pixel];
-            case XRDCT_U16: return (float)reinterpret_cast<const uint16_t*>(frame)[pixel];
-            case XRDCT_I32: return (float)reinterpret_cast<const int32_t*>(frame)[pixel];
-            case XRDCT_U32: return (float)reinterpret_cast<const uint32_t*>(frame)[pixel];
-            case XRDCT_I64: return (float)reinterpret_cast<const int64_t*>(frame)[pixel];
-            default: return (float)reinterpret_cast<const uint64_t*>(frame)[pixel];
-        }
-    }
-
-    __device__ __forceinline__ void fill(float* ring, uint32_t subtile) {
-        const uint32_t bytes = batch.pixel == XRDCT_I8 || batch.pixel == XRDCT_U8     ? 1
-                               : batch.pixel == XRDCT_I16 || batch.pixel == XRDCT_U16 ? 2
-                               : batch.pixel == XRDCT_I32 || batch.pixel == XRDCT_U32 ? 4
-                                                                                      : 8;
-#pragma unroll
+    template <typename Pixel>
+    __device__ __forceinline__ void fill_as(float* ring, uint32_t subtile) const {
         for (uint32_t g = 0; g < GROUP; ++g) {
             const uint32_t frame = first_frame + g;
             if (frame >= batch.frames || verdicts[frame].status != XRDCT_GOOD) continue;
-            const uint8_t* from = pixels + (batch.contiguous ? (size_t)frame * batch.pixels * bytes : batch.span[frame].first);
+            const size_t start = batch.contiguous ? (size_t)frame * batch.pixels * sizeof(Pixel) : batch.span[frame].first;
+            const Pixel* from = reinterpret_cast<const Pixel*>(pixels + start);
             for (uint32_t i = threadIdx.x; i < SUBTILE; i += THREADS) {
                 const uint32_t pixel = subtile * SUBTILE + i;
-                if (pixel < batch.pixels) ring[g * RING + swizzle(pixel & (RING - 1))] = validated(load(from, pixel), recipe);
+                if (pixel < batch.pixels) ring[g * RING + swizzle(pixel & (RING - 1))] = validated((float)from[pixel], recipe);
             }
+        }
+    }
+
+    __device__ __forceinline__ void fill(float* ring, uint32_t subtile) const {
+        switch (batch.pixel) {
+            case XRDCT_I8: return fill_as<int8_t>(ring, subtile);
+            case XRDCT_U8: return fill_as<uint8_t>(ring, subtile);
+            case XRDCT_I16: return fill_as<int16_t>(ring, subtile);
+            case XRDCT_U16: return fill_as<uint16_t>(ring, subtile);
+            case XRDCT_I32: return fill_as<int32_t>(ring, subtile);
+            case XRDCT_U32: return fill_as<uint32_t>(ring, subtile);
+            case XRDCT_I64: return fill_as<int64_t>(ring, subtile);
+            default: return fill_as<uint64_t>(ring, subtile);
         }
     }
 };
@@ -120,7 +123,7 @@ static __device__ __forceinline__ void integrate_plain(const uint8_t* pixels, co
 
 #define XRDCT_MATRIX                                                                                             \
     const XrdctItem *__restrict__ items, const XrdctPart *__restrict__ parts, const XrdctPass *__restrict__ passes, \
-        const uint16_t *__restrict__ row_slot, const uint16_t *__restrict__ entry_pixel, const float *__restrict__ entry_weight
+        const uint16_t *__restrict__ row_slot, const uint32_t *__restrict__ entry_pixel, const float2 *__restrict__ entry_weight
 #define XRDCT_TERMS                                                                                         \
     const float *__restrict__ dark, const float *__restrict__ normalization, const uint32_t *__restrict__ slot_bin, \
         unsigned long long *__restrict__ deficits, double *__restrict__ signal, double *__restrict__ variance

@@ -32,8 +32,8 @@ struct Matrix {
     const XrdctPart* parts;
     const XrdctPass* passes;
     const uint16_t* row_slot;      // [passes][32]
-    const uint16_t* entry_pixel;   // [entries] swizzled place in the sub-tile
-    const float* entry_weight;     // [entries]
+    const uint32_t* entry_pixel;   // [pairs] swizzled places in the sub-tile, 16 bits each
+    const float2* entry_weight;    // [pairs]
 };
 
 // What else the sums need; null where it is not wanted.
@@ -46,11 +46,9 @@ struct Terms {
     double* variance;              // likewise
 };
 
-// A pixel's value as pyFAI takes it: float32, NaN when it is a dummy.
+// A pixel's value as pyFAI takes it: float32, NaN when it is a dummy (|value - dummy| <= delta).
 __device__ __forceinline__ float validated(float value, const XrdctRecipe& recipe) {
-    const bool invalid = recipe.has_dummy && (recipe.delta_dummy == 0.0f ? value == recipe.dummy
-                                                                          : fabsf(value - recipe.dummy) <= recipe.delta_dummy);
-    return invalid ? __int_as_float(0x7FC00000) : value;
+    return fabsf(value - recipe.dummy) <= recipe.delta_dummy ? __int_as_float(0x7FC00000) : value;
 }
 
 // The running value's low bits as the pixel's type.
@@ -73,14 +71,16 @@ struct RowSums {
 // A row with invalid pixels, once more and with care: sums without them, and what they take from the norms.
 // Deficits are added in fixed point, so that the order of additions does not matter.
 template <bool VARIANCE, typename Sum>
-__device__ __noinline__ RowSums<Sum> careful_row(const float* pixels, const float* dark, const uint16_t* place_of,
-                                                 const float* weight_of, uint32_t length, const float* normalization,
+__device__ __noinline__ RowSums<Sum> careful_row(const float* pixels, const float* dark, const uint32_t* places_of,
+                                                 const float2* weights_of, uint32_t pairs, const float* normalization,
                                                  unsigned long long* deficit, const XrdctRecipe& recipe) {
     RowSums<Sum> sums = {0, 0};
     long long n = 0, n2 = 0, c = 0;
-    for (uint32_t k = 0; k < length; ++k) {
-        const uint32_t place = place_of[k * WARP];
-        const float weight = weight_of[k * WARP];
+    for (uint32_t k = 0; k < 2 * pairs; ++k) {
+        const uint32_t places = places_of[k / 2 * WARP];
+        const float2 weights = weights_of[k / 2 * WARP];
+        const uint32_t place = k & 1 ? places >> 16 : places & 0xFFFFu;
+        const float weight = k & 1 ? weights.y : weights.x;
         const float value = pixels[place];
         if (value == value) {
             sums.signal += (Sum)weight * (Sum)(dark ? value - dark[place] : value);
@@ -114,50 +114,83 @@ struct Board {
     }
 };
 
+// A pass of this warp, looked up before it is needed: three words from far away.
+struct Head {
+    XrdctPass pass;
+    uint32_t slot;
+};
+
+__device__ __forceinline__ Head look_up(const Matrix& matrix, const XrdctPart& part, uint32_t p) {
+    Head head = {{0, 0}, XRDCT_NO_SLOT};
+    if (p < part.passes) {
+        head.pass = matrix.passes[part.first_pass + p];
+        head.slot = matrix.row_slot[(part.first_pass + p) * WARP + lane_id()];
+    }
+    return head;
+}
+
+// The warp's pass of a round. Passes come longest first: to and fro, the warp that had the longest gets the shortest.
+__device__ __forceinline__ uint32_t pass_of(uint32_t round) {
+    return round * WARPS + (round & 1 ? WARPS - 1 - warp_id() : warp_id());
+}
+
 // Multiplies one sub-tile by its part of the matrix. Sum is float, or double where dark subtraction may cancel.
 template <int GROUP, bool VARIANCE, typename Sum>
 __device__ __forceinline__ void multiply(const Board<GROUP, VARIANCE>& board, const Matrix& matrix, const Terms& terms,
-                                         const XrdctRecipe& recipe, const XrdctItem& item, uint32_t subtile,
-                                         uint32_t first_frame) {
-    const XrdctPart part = matrix.parts[item.first_part + subtile - item.first_subtile];
+                                         const XrdctRecipe& recipe, const XrdctItem& item, const XrdctPart& part, Head head,
+                                         uint32_t subtile, uint32_t first_frame) {
     const float* half = board.ring + (subtile & 1) * SUBTILE;
     const float* dark = terms.dark ? board.dark : nullptr;
-    for (uint32_t p = warp_id(); p < part.passes; p += WARPS) {
-        const XrdctPass pass = matrix.passes[part.first_pass + p];
-        const uint32_t slot = matrix.row_slot[(part.first_pass + p) * WARP + lane_id()];
-        const uint16_t* place_of = matrix.entry_pixel + pass.first_entry + lane_id();
-        const float* weight_of = matrix.entry_weight + pass.first_entry + lane_id();
+    for (uint32_t round = 0; pass_of(round) < part.passes; ++round) {
+        const XrdctPass pass = head.pass;
+        const uint32_t slot = head.slot;
+        const uint32_t* places_of = matrix.entry_pixel + pass.first_pair + lane_id();
+        const float2* weights_of = matrix.entry_weight + pass.first_pair + lane_id();
+        uint32_t next_places = places_of[0];
+        float2 next_weights = weights_of[0];
+        head = look_up(matrix, part, pass_of(round + 1));
         Sum signal[GROUP];
         Sum variance[GROUP];
 #pragma unroll
         for (int g = 0; g < GROUP; ++g) signal[g] = variance[g] = 0;
-#pragma unroll 2
-        for (uint32_t k = 0; k < pass.length; ++k) {
-            const uint32_t place = place_of[k * WARP];
-            const float weight = weight_of[k * WARP];
-            const float below = dark ? dark[place] : 0.0f;
+        for (uint32_t k = 1; k <= pass.pairs; ++k) {
+            const uint32_t places = next_places;
+            const float2 weights = next_weights;
+            if (k < pass.pairs) {
+                next_places = places_of[k * WARP];
+                next_weights = weights_of[k * WARP];
+            }
+            const uint32_t left = places & 0xFFFFu, right = places >> 16;
+            const float dark_left = dark ? dark[left] : 0.0f, dark_right = dark ? dark[right] : 0.0f;
 #pragma unroll
             for (int g = 0; g < GROUP; ++g) {
-                const float value = half[g * RING + place];
-                signal[g] += (Sum)weight * (Sum)(value - below);
-                if (VARIANCE) variance[g] += (Sum)(weight * weight) * (Sum)fmaxf(value, 1.0f);
+                const float a = half[g * RING + left], b = half[g * RING + right];
+                signal[g] += (Sum)weights.x * (Sum)(a - dark_left);
+                signal[g] += (Sum)weights.y * (Sum)(b - dark_right);
+                if (VARIANCE) {
+                    variance[g] += (Sum)(weights.x * weights.x) * (Sum)fmaxf(a, 1.0f);
+                    variance[g] += (Sum)(weights.y * weights.y) * (Sum)fmaxf(b, 1.0f);
+                }
             }
         }
         if (slot == XRDCT_NO_SLOT) continue;
         Sum all = 0;
 #pragma unroll
         for (int g = 0; g < GROUP; ++g) all += signal[g];
-        const bool careful = all != all;
+        if (all != all) {  // some pixel is invalid in some frame
+            const uint32_t bin = terms.slot_bin[item.first_slot + slot];
 #pragma unroll
-        for (int g = 0; g < GROUP; ++g) {
-            if (careful && signal[g] != signal[g]) {
-                const uint32_t bin = terms.slot_bin[item.first_slot + slot];
+            for (int g = 0; g < GROUP; ++g) {
+                if (signal[g] == signal[g]) continue;
                 const RowSums<Sum> sums = careful_row<VARIANCE, Sum>(
-                    half + g * RING, dark, place_of, weight_of, pass.length, terms.normalization + subtile * SUBTILE,
+                    half + g * RING, dark, places_of, weights_of, pass.pairs, terms.normalization + subtile * SUBTILE,
                     terms.deficits + (size_t)(first_frame + g) * XRDCT_DEFICITS * recipe.bins + bin, recipe);
                 signal[g] = sums.signal;
                 variance[g] = sums.variance;
             }
+        }
+#pragma unroll
+        for (int g = 0; g < GROUP; ++g) {
             board.signal[g * item.slots + slot] += (double)signal[g];
             if (VARIANCE) board.variance[g * item.slots + slot] += (double)variance[g];
         }
@@ -186,6 +219,8 @@ __device__ __forceinline__ void integrate_item(Source& source, unsigned char* sh
     source.begin(item, first_frame);
     __syncthreads();
     for (uint32_t subtile = item.first_subtile; subtile < item.first_subtile + item.subtiles; ++subtile) {
+        const XrdctPart part = matrix.parts[item.first_part + subtile - item.first_subtile];
+        const Head head = look_up(matrix, part, pass_of(0));
         source.fill(board.ring, subtile);
         if (terms.dark) {
             for (uint32_t i = threadIdx.x; i < SUBTILE; i += THREADS) {
@@ -194,7 +229,7 @@ __device__ __forceinline__ void integrate_item(Source& source, unsigned char* sh
             }
         }
         __syncthreads();
-        multiply<GROUP, VARIANCE, Sum>(board, matrix, terms, recipe, item, subtile, first_frame);
+        multiply<GROUP, VARIANCE, Sum>(board, matrix, terms, recipe, item, part, head, subtile, first_frame);
         __syncthreads();
     }
     for (uint32_t g = 0; g < GROUP; ++g) {

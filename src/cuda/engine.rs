@@ -31,6 +31,8 @@ pub struct Tuning {
     pub subtiles: usize,
     /// Most slots of an item.
     pub slots: usize,
+    /// Most entries of a row.
+    pub row: usize,
     /// Take 4 frames a block where 8 would fit.
     pub narrow: bool,
 }
@@ -38,7 +40,7 @@ pub struct Tuning {
 impl Default for Tuning {
     /// What was fastest (profiles/notes/tiles.md).
     fn default() -> Self {
-        Tuning { subtiles: 16, slots: usize::MAX, narrow: false }
+        Tuning { subtiles: 16, slots: usize::MAX, row: 8, narrow: false }
     }
 }
 
@@ -93,7 +95,7 @@ impl CudaEngine {
             indices: &recipe.csr.indices,
             weights: &recipe.csr.weights,
         };
-        let limits = Limits { slots: slots.min(tuning.slots), subtiles: tuning.subtiles };
+        let limits = Limits { slots: slots.min(tuning.slots), subtiles: tuning.subtiles, row: tuning.row };
         let (tiles, (norms, fixed)) = rayon::join(
             || Tiles::build(rows, |pixel| recipe.is_valid(pixel), limits),
             || static_norms(recipe),
@@ -117,7 +119,7 @@ impl CudaEngine {
                 bins: tiles.bins as u32,
                 total_slots: tiles.slot_bin.len() as u32,
                 has_dummy: u32::from(dummy.is_some()),
-                dummy: dummy.map_or(0.0, |d| d.value as f32),
+                dummy: dummy.map_or(f32::NAN, |d| d.value as f32),
                 delta_dummy: dummy.map_or(0.0, |d| d.delta as f32),
                 scale_n: fixed.scales[0] as f32,
                 scale_n2: fixed.scales[1] as f32,

@@ -7,12 +7,18 @@
 //! ```text
 //! item  = up to 16 sub-tiles in a row and the bins they touch (its slots): what one block of threads does
 //!   part  = one sub-tile of an item
-//!     pass  = 32 neighbouring bins, one a lane, padded to the longest of them: entry k of lane r at first + 32 k + r
+//!     pass  = 32 rows of it, one a lane, in pairs of entries: pair k of lane r is number first + 32 k + r
 //! ```
 //!
-//! Padding repeats the row's last pixel with weight 0. Each item leaves one partial sum a slot; `bin_first` and
-//! `position` say which of them belong to a bin. Items that would touch more bins than a block has room for are made
-//! shorter, and a sub-tile that does so alone is given to several items, each with some of its bins.
+//! All warps of a block wait for the slowest, so rows are cut into pieces of at most [`Limits::row`] entries: where a
+//! ring runs along the rows of the detector a bin has a hundred pixels in one sub-tile, elsewhere five. Each piece has a
+//! slot of its own. Rows are sorted by length, the long ones first, and padded to the longest of their pass, repeating
+//! the last pixel with weight 0. Rows of the same length stay in the order of their bins: neighbours then read
+//! neighbouring pixels.
+//!
+//! Each item leaves one partial sum a slot; `bin_first` and `position` say which of them belong to a bin. Items that
+//! would touch more bins than a block has room for are made shorter, and a sub-tile that does so alone is given to several
+//! items, each with some of its bins.
 
 use rayon::prelude::*;
 
@@ -43,6 +49,8 @@ pub struct Limits {
     pub slots: usize,
     /// Sub-tiles of an item.
     pub subtiles: usize,
+    /// Entries of a row.
+    pub row: usize,
 }
 
 /// The matrix on its way to the device, and how to put the items' sums together again.
@@ -60,7 +68,7 @@ pub struct Tiles {
     pub passes: Vec<XrdctPass>,
     /// Slot of each row of each pass.
     pub row_slot: Vec<u16>,
-    /// Where in the sub-tile an entry's pixel is, swizzled.
+    /// Where in the sub-tile an entry's pixel is, swizzled; two entries after one another are a pair.
     pub entry_pixel: Vec<u16>,
     /// Its weight.
     pub entry_weight: Vec<f32>,
@@ -100,12 +108,8 @@ impl Sorted {
             first[subtile + 1] += first[subtile];
         }
         let kept = first[subtiles];
-        let mut sorted = Sorted {
-            first: first.clone(),
-            bin: vec![0; kept],
-            place: vec![0; kept],
-            weight: vec![0.0; kept],
-        };
+        let mut sorted =
+            Sorted { first: first.clone(), bin: vec![0; kept], place: vec![0; kept], weight: vec![0.0; kept] };
         for (bin, row) in rows.indptr.windows(2).enumerate() {
             for entry in (row[0] as usize..row[1] as usize).filter(|&entry| wanted(entry)) {
                 let pixel = rows.indices[entry] as usize;
@@ -119,69 +123,94 @@ impl Sorted {
         sorted
     }
 
-    /// Which sub-tiles and which bins go together: (first sub-tile, how many, bins).
-    fn divide(&self, bins: usize, limits: Limits) -> Vec<(usize, usize, Vec<u32>)> {
+    /// Each bin's entries in one sub-tile: (bin, first entry, how many).
+    fn rows(&self, subtile: usize) -> impl Iterator<Item = (u32, usize, usize)> {
+        let mut at = self.first[subtile];
+        self.bin[at..self.first[subtile + 1]].chunk_by(|a, b| a == b).map(move |row| {
+            at += row.len();
+            (row[0], at - row.len(), row.len())
+        })
+    }
+
+    /// Which sub-tiles and which slots go together.
+    fn divide(&self, bins: usize, limits: Limits) -> Vec<Share> {
         let mut shares = Vec::new();
-        // In which item a bin was last seen; counted from 1.
-        let mut seen = vec![0_usize; bins];
-        let (mut start, mut item, mut touched) = (0, 1, Vec::new());
-        let mut close = |from: usize, to: usize, touched: &mut Vec<u32>| {
-            touched.sort_unstable();
-            for some in touched.chunks(limits.slots.max(1)) {
-                shares.push((from, to - from, some.to_vec()));
-            }
-            touched.clear();
-        };
+        // In which item a bin was last seen (counted from 1), and its slots there.
+        let mut seen = vec![(0_usize, 0_u32); bins];
+        let (mut start, mut item) = (0, 1);
+        let (mut touched, mut slots) = (Vec::new(), 0_usize);
         for subtile in 0..self.first.len() - 1 {
-            let own = &self.bin[self.first[subtile]..self.first[subtile + 1]];
-            let mut fresh = Vec::new();
-            for &bin in own {
-                if seen[bin as usize] != item {
-                    seen[bin as usize] = item;
-                    fresh.push(bin);
+            let needs = |row: (u32, usize, usize)| (row.0, row.2.div_ceil(limits.row) as u32);
+            let had = |seen: &[(usize, u32)], bin: u32| {
+                let (when, pieces) = seen[bin as usize];
+                if when == item { pieces } else { 0 }
+            };
+            let more: usize = self
+                .rows(subtile)
+                .map(needs)
+                .map(|(bin, pieces)| pieces.saturating_sub(had(&seen, bin)) as usize)
+                .sum();
+            if subtile > start && (slots + more > limits.slots || subtile - start >= limits.subtiles) {
+                Share::close(&mut shares, start..subtile, &mut touched, &seen, limits.slots);
+                (item, start, slots) = (item + 1, subtile, 0);
+            }
+            for (bin, pieces) in self.rows(subtile).map(needs) {
+                let (when, own) = &mut seen[bin as usize];
+                if *when != item {
+                    (*when, *own) = (item, 0);
+                    touched.push(bin);
                 }
+                slots += pieces.saturating_sub(*own) as usize;
+                *own = pieces.max(*own);
             }
-            if subtile > start
-                && (touched.len() + fresh.len() > limits.slots || subtile - start >= limits.subtiles)
-            {
-                close(start, subtile, &mut touched);
-                item += 1;
-                start = subtile;
-                fresh = own.to_vec();
-                fresh.dedup();
-                fresh.iter().for_each(|&bin| seen[bin as usize] = item);
-            }
-            touched.append(&mut fresh);
         }
-        close(start, self.first.len() - 1, &mut touched);
+        Share::close(&mut shares, start..self.first.len() - 1, &mut touched, &seen, limits.slots);
         shares
     }
 
     /// The passes of one item. Offsets count from the item's own first pass and entry.
-    fn passes(&self, first_subtile: usize, subtiles: usize, slots: &[u32]) -> Piece {
+    fn passes(&self, share: &Share, limits: Limits) -> Piece {
         let mut piece = Piece::default();
-        let (lowest, highest) = (slots[0], slots[slots.len() - 1]);
-        let mut slot_of = vec![NO_SLOT; (highest - lowest + 1) as usize];
-        for (slot, bin) in slots.iter().enumerate() {
-            slot_of[(bin - lowest) as usize] = slot as u16;
-        }
         let mut rows = Vec::new();
-        for subtile in first_subtile..first_subtile + subtiles {
-            let (from, to) = (self.first[subtile], self.first[subtile + 1]);
+        for subtile in share.subtiles.clone() {
             rows.clear();
-            let mut at = from;
-            for row in self.bin[from..to].chunk_by(|a, b| a == b) {
-                let bin = row[0];
-                if (lowest..=highest).contains(&bin) && slot_of[(bin - lowest) as usize] != NO_SLOT {
-                    rows.push((slot_of[(bin - lowest) as usize], at, row.len()));
+            for (bin, first, len) in self.rows(subtile) {
+                for (number, from) in (0..len).step_by(limits.row).enumerate() {
+                    if let Ok(slot) = share.slots.binary_search(&(bin, number as u32)) {
+                        rows.push((slot as u16, first + from, limits.row.min(len - from)));
+                    }
                 }
-                at += row.len();
             }
+            // Stable: rows of one length stay in the order of their bins.
+            rows.sort_by_key(|row| std::cmp::Reverse(row.2.div_ceil(2)));
             let first_pass = piece.passes.len() as u32;
             rows.chunks(ROWS).for_each(|rows| piece.push(self, rows));
             piece.parts.push(XrdctPart { first_pass, passes: piece.passes.len() as u32 - first_pass });
         }
         piece
+    }
+}
+
+/// What one item is made of.
+struct Share {
+    subtiles: std::ops::Range<usize>,
+    /// Bin, and which of its pieces; ascending.
+    slots: Vec<(u32, u32)>,
+}
+
+impl Share {
+    /// Ends an item; more than one when it has more slots than a block has room for.
+    fn close(
+        shares: &mut Vec<Share>,
+        subtiles: std::ops::Range<usize>,
+        touched: &mut Vec<u32>,
+        seen: &[(usize, u32)],
+        most: usize,
+    ) {
+        touched.sort_unstable();
+        let pieces = |bin: u32| (0..seen[bin as usize].1).map(move |piece| (bin, piece));
+        let slots: Vec<(u32, u32)> = touched.drain(..).flat_map(pieces).collect();
+        shares.extend(slots.chunks(most).map(|some| Share { subtiles: subtiles.clone(), slots: some.to_vec() }));
     }
 }
 
@@ -198,17 +227,20 @@ struct Piece {
 impl Piece {
     /// One pass: up to 32 rows of (slot, first entry, length).
     fn push(&mut self, sorted: &Sorted, rows: &[(u16, usize, usize)]) {
-        let length = rows.iter().map(|row| row.2).max().unwrap_or(0);
-        self.passes.push(XrdctPass { first_entry: self.entry_pixel.len() as u32, length: length as u32 });
+        let pairs = rows.iter().map(|row| row.2.div_ceil(2)).max().unwrap_or(0);
+        let first_pair = (self.entry_pixel.len() / 2) as u32;
+        self.passes.push(XrdctPass { first_pair, pairs: pairs as u32 });
         self.row_slot.extend(rows.iter().map(|row| row.0));
         self.row_slot.extend(std::iter::repeat_n(NO_SLOT, ROWS - rows.len()));
-        for k in 0..length {
+        for pair in 0..pairs {
             for lane in 0..ROWS {
                 // Lanes without a row read what the first one reads, and throw it away.
                 let (_, first, own) = rows[if lane < rows.len() { lane } else { 0 }];
-                let entry = first + k.min(own - 1);
-                self.entry_pixel.push(sorted.place[entry]);
-                self.entry_weight.push(if k < own { sorted.weight[entry] } else { 0.0 });
+                for k in [2 * pair, 2 * pair + 1] {
+                    let entry = first + k.min(own - 1);
+                    self.entry_pixel.push(sorted.place[entry]);
+                    self.entry_weight.push(if k < own { sorted.weight[entry] } else { 0.0 });
+                }
             }
         }
     }
@@ -219,33 +251,34 @@ impl Tiles {
     pub fn build(rows: Rows<'_>, valid: impl Fn(usize) -> bool + Sync, limits: Limits) -> Tiles {
         let bins = rows.indptr.len().saturating_sub(1);
         let sorted = Sorted::new(rows, &valid);
-        let limits =
-            Limits { slots: limits.slots.clamp(1, NO_SLOT as usize), subtiles: limits.subtiles.max(1) };
+        let limits = Limits {
+            slots: limits.slots.clamp(1, NO_SLOT as usize),
+            subtiles: limits.subtiles.max(1),
+            row: limits.row.max(1),
+        };
         let shares = sorted.divide(bins, limits);
-        let pieces: Vec<Piece> =
-            shares.par_iter().map(|(first, count, slots)| sorted.passes(*first, *count, slots)).collect();
+        let pieces: Vec<Piece> = shares.par_iter().map(|share| sorted.passes(share, limits)).collect();
         let mut tiles = Tiles { bins, subtiles: rows.pixels.div_ceil(SUBTILE), ..Tiles::default() };
-        for ((first_subtile, subtiles, slots), piece) in shares.into_iter().zip(pieces) {
-            tiles.add(first_subtile, subtiles, slots, piece);
-        }
+        shares.into_iter().zip(pieces).for_each(|(share, piece)| tiles.add(&share, piece));
         tiles.gather();
         tiles
     }
 
-    fn add(&mut self, first_subtile: usize, subtiles: usize, slots: Vec<u32>, piece: Piece) {
-        let (first_pass, first_entry) = (self.passes.len() as u32, self.entry_pixel.len() as u32);
+    fn add(&mut self, share: &Share, piece: Piece) {
+        let (first_pass, first_pair) = (self.passes.len() as u32, (self.entry_pixel.len() / 2) as u32);
+        let (subtiles, slots) = (&share.subtiles, &share.slots);
         self.items.push(XrdctItem {
-            first_subtile: first_subtile as u32,
-            subtiles: subtiles as u32,
+            first_subtile: subtiles.start as u32,
+            subtiles: subtiles.len() as u32,
             first_part: self.parts.len() as u32,
             first_slot: self.slot_bin.len() as u32,
             slots: slots.len() as u32,
         });
         self.max_slots = self.max_slots.max(slots.len());
-        self.slot_bin.extend(slots);
+        self.slot_bin.extend(slots.iter().map(|slot| slot.0));
         let shift = |part: XrdctPart| XrdctPart { first_pass: part.first_pass + first_pass, ..part };
         self.parts.extend(piece.parts.into_iter().map(shift));
-        let shift = |pass: XrdctPass| XrdctPass { first_entry: pass.first_entry + first_entry, ..pass };
+        let shift = |pass: XrdctPass| XrdctPass { first_pair: pass.first_pair + first_pair, ..pass };
         self.passes.extend(piece.passes.into_iter().map(shift));
         self.row_slot.extend(piece.row_slot);
         self.entry_pixel.extend(piece.entry_pixel);
@@ -311,7 +344,8 @@ mod tests {
     fn every_entry_is_there_once() {
         let (bins, pixels) = (300, 5000);
         let (indptr, indices, weights) = ramp(bins, pixels);
-        for limits in [Limits { slots: 1000, subtiles: 4 }, Limits { slots: 70, subtiles: 16 }] {
+        for (slots, subtiles, row) in [(1000, 4, 3), (1000, 9, 100), (70, 16, 2)] {
+            let limits = Limits { slots, subtiles, row };
             let rows = Rows { pixels, indptr: &indptr, indices: &indices, weights: &weights };
             let tiles = Tiles::build(rows, |pixel| pixel != 17, limits);
             assert!(tiles.max_slots <= limits.slots);
@@ -320,15 +354,15 @@ mod tests {
                 for subtile in 0..item.subtiles {
                     let part = tiles.parts[(item.first_part + subtile) as usize];
                     for pass in part.first_pass..part.first_pass + part.passes {
-                        let XrdctPass { first_entry, length } = tiles.passes[pass as usize];
+                        let XrdctPass { first_pair, pairs } = tiles.passes[pass as usize];
                         for lane in 0..ROWS {
                             let slot = tiles.row_slot[pass as usize * ROWS + lane];
                             if slot == NO_SLOT {
                                 continue;
                             }
                             let bin = tiles.slot_bin[item.first_slot as usize + slot as usize] as usize;
-                            for k in 0..length as usize {
-                                let entry = first_entry as usize + k * ROWS + lane;
+                            for k in 0..2 * pairs as usize {
+                                let entry = 2 * (first_pair as usize + k / 2 * ROWS + lane) + k % 2;
                                 let place = (0..SUBTILE)
                                     .find(|&p| swizzle(p) == tiles.entry_pixel[entry] as usize)
                                     .unwrap();

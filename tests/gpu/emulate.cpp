@@ -45,9 +45,10 @@ struct Input {
     std::vector<XrdctItem> items;
     std::vector<XrdctPart> parts;
     std::vector<XrdctPass> passes;
-    std::vector<uint16_t> row_slot, entry_pixel;
-    std::vector<float> entry_weight, dark, normalization;
-    std::vector<uint32_t> slot_bin, bin_first, position;
+    std::vector<uint16_t> row_slot;
+    std::vector<float2> entry_weight;
+    std::vector<float> dark, normalization;
+    std::vector<uint32_t> entry_pixel, slot_bin, bin_first, position;
 };
 
 static Input read_input(const char* path) {
@@ -66,8 +67,8 @@ static Input read_input(const char* path) {
     in.parts = as<XrdctPart>(read_array(file));
     in.passes = as<XrdctPass>(read_array(file));
     in.row_slot = as<uint16_t>(read_array(file));
-    in.entry_pixel = as<uint16_t>(read_array(file));
-    in.entry_weight = as<float>(read_array(file));
+    in.entry_pixel = as<uint32_t>(read_array(file));
+    in.entry_weight = as<float2>(read_array(file));
     in.dark = as<float>(read_array(file));
     in.normalization = as<float>(read_array(file));
     in.slot_bin = as<uint32_t>(read_array(file));
