@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 /// Modules by floor. Two modules on one floor do not know each other.
 const FLOORS: &[(&str, u32)] = &[
     ("frame", 0),
-    ("trace", 0),
+    ("trace", 1),
     ("codec", 1),
     ("geometry", 1),
     ("integrate", 2),

@@ -34,12 +34,14 @@ pub enum ErrorModelName {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum StrategyName {
-    /// Pool, unless there is only one frame
+    /// Gpu where there is one; else pool, unless there is only one frame
     Auto,
     /// Read, decode, integrate, write, one frame after the other
     Sequential,
-    /// Readers and workers side by side
+    /// Readers and workers side by side; with a GPU, readers decode and the GPU integrates
     Pool,
+    /// Compressed frames go to the GPU, which decodes and integrates
+    Gpu,
 }
 
 /// What a bad frame does to the run.
@@ -83,7 +85,7 @@ pub struct IntegrateArgs {
     pub mask: Option<String>,
 
     /// Leave out what either --mask or the detector's own mask leaves out
-    #[arg(long, requires = "mask", num_args = 0..=1, default_missing_value = "true", help_heading = "Geometry and corrections")]
+    #[arg(long, requires = "mask", num_args = 0..=1, require_equals = true, default_missing_value = "true", help_heading = "Geometry and corrections")]
     pub combine_mask: Option<bool>,
 
     /// Dark current, subtracted from every frame; several files are averaged
@@ -102,7 +104,7 @@ pub struct IntegrateArgs {
     pub polarization: Option<f64>,
 
     /// Do not correct for the solid angle of the pixels
-    #[arg(long, num_args = 0..=1, default_missing_value = "true", help_heading = "Geometry and corrections")]
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", help_heading = "Geometry and corrections")]
     pub no_solid_angle: Option<bool>,
 
     /// Value of pixels to be ignored [default: the detector's own, -2 +- 1.5 for DECTRIS]
@@ -157,7 +159,7 @@ pub struct IntegrateArgs {
     pub fast: Option<usize>,
 
     /// Every other line of the scan runs backwards
-    #[arg(long, requires = "slow", num_args = 0..=1, default_missing_value = "true", help_heading = "Scan")]
+    #[arg(long, requires = "slow", num_args = 0..=1, require_equals = true, default_missing_value = "true", help_heading = "Scan")]
     pub zigzag: Option<bool>,
 
     /// Frames to leave out at the start
@@ -192,7 +194,15 @@ pub struct IntegrateArgs {
     #[arg(long, value_name = "STRATEGY", help_heading = "Running")]
     pub strategy: Option<StrategyName>,
 
-    /// Threads that read files [default: half of --threads, at least 1]
+    /// Batches under way at once on a GPU [default: chosen for it]
+    #[arg(long, value_name = "N", value_parser = count, help_heading = "Running")]
+    pub lanes: Option<usize>,
+
+    /// Most frames of a batch on a GPU [default: chosen for it]
+    #[arg(long, value_name = "N", value_parser = count, help_heading = "Running")]
+    pub batch: Option<usize>,
+
+    /// Threads that read files [default: half of --threads, with a GPU all]
     #[arg(long, value_name = "N", value_parser = count, help_heading = "Running")]
     pub readers: Option<usize>,
 
@@ -205,7 +215,7 @@ pub struct IntegrateArgs {
     pub bad_frames: Option<BadFramesName>,
 
     /// Check the Content-MD5 of every frame
-    #[arg(long, num_args = 0..=1, default_missing_value = "true", help_heading = "Running")]
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", help_heading = "Running")]
     pub verify_md5: Option<bool>,
 
     #[command(flatten)]
@@ -230,7 +240,7 @@ pub struct ConvertArgs {
     pub overwrite: bool,
 
     /// Compress with gzip, level 1 (fast) to 9 (small)
-    #[arg(long, value_name = "LEVEL", num_args = 0..=1, default_missing_value = "1", action = ArgAction::Set, value_parser = clap::value_parser!(u8).range(1..=9))]
+    #[arg(long, value_name = "LEVEL", num_args = 0..=1, require_equals = true, default_missing_value = "1", action = ArgAction::Set, value_parser = clap::value_parser!(u8).range(1..=9))]
     pub gzip: Option<u8>,
 
     /// Check the Content-MD5 of every frame

@@ -7,9 +7,11 @@ use anyhow::anyhow;
 
 use super::args::IntegrateArgs;
 use super::exit::{Exit, Failure, OrExit};
+use super::place::Place;
 use super::plan::Plan;
 use super::progress::{Progress, Verbosity};
 use super::summary;
+use crate::cuda::{CudaEngine, CudaReducer, Options, pinned};
 use crate::frame::{FrameId, Outcome, SlotPool};
 use crate::integrate::axis::Axis;
 use crate::integrate::engine::{Engine, GROUP, Recipe};
@@ -19,6 +21,7 @@ use crate::pipeline::{self, Corridor, PipelineError, Sink, SinkError, Stop, Stra
 use crate::reduce::Reducer;
 use crate::reduce::host::HostReducer;
 use crate::source::cbf::CbfReader;
+use crate::source::decoded::Decoding;
 use crate::source::{Reader, Ticket};
 
 impl Sink for ResultFile {
@@ -50,7 +53,8 @@ pub(super) fn run(args: &IntegrateArgs) -> Result<Exit, Failure> {
     let stop = stop_on_ctrl_c().or_exit(Exit::Failure)?;
 
     let started = Instant::now();
-    let (axis, engine) = prepare(&plan)?;
+    let (axis, recipe) = prepare(&plan)?;
+    let (reducers, slots) = reducers(&plan, recipe)?;
     let matrix_time = started.elapsed();
 
     let output = plan.args.output.clone().unwrap_or_default();
@@ -61,9 +65,9 @@ pub(super) fn run(args: &IntegrateArgs) -> Result<Exit, Failure> {
         Corridor {
             tickets: tickets(&plan),
             readers: readers(&plan),
-            reducers: reducers(&plan, &engine),
+            reducers,
             sink: &mut file,
-            slots: SlotPool::on_host(slots(&plan), plan.first.payload.end),
+            slots,
             bad_frames: plan.bad_frames,
             stop: stop.clone(),
             progress: &mut |done, bad| progress.step(done, bad),
@@ -104,8 +108,8 @@ fn failed(error: PipelineError, output: &std::path::Path) -> Failure {
     Failure { exit, error: anyhow::Error::from(error).context(context) }
 }
 
-/// Matrix and engine; the error says what to look at when no pixel falls into the range.
-fn prepare(plan: &Plan) -> Result<(Axis, Arc<Engine>), Failure> {
+/// Axis, matrix and all that belongs to them.
+fn prepare(plan: &Plan) -> Result<(Axis, Recipe), Failure> {
     let encoding = plan.encoding();
     let (axis, csr) = split::build(&Request {
         poni: &plan.poni,
@@ -139,8 +143,7 @@ fn prepare(plan: &Plan) -> Result<(Axis, Arc<Engine>), Failure> {
     if let Some(flat) = &plan.flat {
         recipe.exclude_flat(flat);
     }
-    let engine = Engine::new(recipe).or_exit(Exit::Calibration)?;
-    Ok((axis, Arc::new(engine)))
+    Ok((axis, recipe))
 }
 
 fn layout(plan: &Plan, axis: &Axis) -> Layout {
@@ -173,20 +176,46 @@ fn tickets(plan: &Plan) -> Vec<Ticket> {
 
 fn readers(plan: &Plan) -> Vec<Box<dyn Reader>> {
     let verify_md5 = plan.args.verify_md5 == Some(true);
-    let reader = |_| Box::new(CbfReader::new(Some(plan.encoding()), verify_md5)) as Box<dyn Reader>;
+    let reader = |_| {
+        let reader = CbfReader::new(Some(plan.encoding()), verify_md5);
+        match plan.crew.readers_decode {
+            true => Box::new(Decoding::new(reader)) as Box<dyn Reader>,
+            false => Box::new(reader),
+        }
+    };
     (0..plan.crew.readers).map(reader).collect()
 }
 
-fn reducers(plan: &Plan, engine: &Arc<Engine>) -> Vec<Box<dyn Reducer>> {
-    let reducer = |_| Box::new(HostReducer::new(Arc::clone(engine))) as Box<dyn Reducer>;
-    (0..plan.crew.threads).map(reducer).collect()
-}
-
-/// Slots: a batch in work and one waiting for each worker, and one in the hands of each reader.
-fn slots(plan: &Plan) -> usize {
-    match plan.crew.strategy {
-        Strategy::Sequential => 1,
-        Strategy::Pool => 2 * GROUP * plan.crew.threads + plan.crew.readers,
+/// The third doors, and the slots that fit them: enough for a batch in work and one waiting for each, and one in the
+/// hands of each reader.
+fn reducers(plan: &Plan, recipe: Recipe) -> Result<(Vec<Box<dyn Reducer>>, SlotPool), Failure> {
+    let encoding = plan.encoding();
+    let bytes = match plan.crew.readers_decode {
+        true => (encoding.shape.pixels() + 1) * encoding.pixel.size(),
+        false => plan.first.payload.end,
+    };
+    match plan.crew.place {
+        Place::Cpu { .. } => {
+            let engine = Arc::new(Engine::new(recipe).or_exit(Exit::Calibration)?);
+            let reducer = |_| Box::new(HostReducer::new(Arc::clone(&engine))) as Box<dyn Reducer>;
+            let count = match plan.crew.strategy {
+                Strategy::Sequential => 1,
+                Strategy::Pool => 2 * GROUP * plan.crew.threads + plan.crew.readers,
+            };
+            Ok(((0..plan.crew.threads).map(reducer).collect(), SlotPool::on_host(count, bytes)))
+        }
+        Place::Cuda { ordinal, .. } => {
+            let engine = Arc::new(CudaEngine::new(ordinal, &recipe).or_exit(Exit::Device)?);
+            let reducer = CudaReducer::new(Arc::clone(&engine), plan.crew.cuda).or_exit(Exit::Device)?;
+            let Options { lanes, batch } = reducer.options();
+            let count = match plan.crew.strategy {
+                Strategy::Sequential => 1,
+                Strategy::Pool => (lanes + 1) * batch + plan.crew.readers,
+            };
+            // Frames of a scan differ a little in size; a slot that is too small grows, which is slow when pinned.
+            let slots = pinned::slots(engine.context(), count, bytes + bytes / 4).or_exit(Exit::Device)?;
+            Ok((vec![Box::new(reducer)], slots))
+        }
     }
 }
 

@@ -10,6 +10,7 @@ mod convert;
 pub mod exit;
 mod info;
 mod integrate;
+pub mod place;
 pub mod plan;
 mod progress;
 mod simulate;

@@ -12,6 +12,8 @@ use serde_json::{Map, Value, json};
 
 use super::args::{BadFramesName, ErrorModelName, IntegrateArgs, Method, StrategyName};
 use super::exit::{Exit, Failure, OrExit};
+use super::place::Place;
+use crate::cuda::Options;
 use crate::frame::{Encoding, Shape};
 use crate::geometry::correction;
 use crate::geometry::detector::Dummy;
@@ -71,6 +73,12 @@ pub struct Plan {
 /// Who runs where.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Crew {
+    /// Where frames are reduced.
+    pub place: Place,
+    /// Whether readers decode, so that plain pixels go to the reducers.
+    pub readers_decode: bool,
+    /// Sizes of the GPU's batches.
+    pub cuda: Options,
     /// How the doors are manned.
     pub strategy: Strategy,
     /// Threads that read.
@@ -120,7 +128,7 @@ impl Plan {
         };
         check_numbers(&args).or_exit(Exit::Usage)?;
         let scan = scan(&args, files.len()).or_exit(Exit::Usage)?;
-        let crew = crew(&args, files.len()).or_exit(Exit::Device)?;
+        let crew = crew(&args, files.len())?;
         Ok(Plan {
             npt: args.npt.unwrap_or(DEFAULT_NPT),
             split: match args.method.unwrap_or(Method::Bbox) {
@@ -439,18 +447,32 @@ fn scan(args: &IntegrateArgs, frames: usize) -> anyhow::Result<Option<Scan>> {
     Ok(Some(Scan::new(slow, fast, args.zigzag == Some(true))))
 }
 
-fn crew(args: &IntegrateArgs, frames: usize) -> anyhow::Result<Crew> {
-    match args.device.as_deref().unwrap_or("auto") {
-        "auto" | "cpu" => {}
-        other => bail!("--device {other}: unknown; choose auto or cpu"),
-    }
+fn crew(args: &IntegrateArgs, frames: usize) -> Result<Crew, Failure> {
+    let place = Place::choose(args.device.as_deref().unwrap_or("auto"))?;
+    let on_gpu = matches!(place, Place::Cuda { .. });
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let threads = args.threads.unwrap_or(cores);
-    let strategy = match args.strategy.unwrap_or(StrategyName::Auto) {
+    let asked = args.strategy.unwrap_or(StrategyName::Auto);
+    let strategy = match asked {
+        StrategyName::Gpu if !on_gpu => {
+            return Err(anyhow!("--strategy gpu: there is no GPU to use: {}", place.name()))
+                .or_exit(Exit::Device);
+        }
         StrategyName::Sequential => Strategy::Sequential,
-        StrategyName::Pool => Strategy::Pool,
-        StrategyName::Auto if frames == 1 => Strategy::Sequential,
-        StrategyName::Auto => Strategy::Pool,
+        StrategyName::Auto if frames == 1 && !on_gpu => Strategy::Sequential,
+        StrategyName::Auto | StrategyName::Pool | StrategyName::Gpu => Strategy::Pool,
     };
-    Ok(Crew { strategy, readers: args.readers.unwrap_or((threads / 2).max(1)), threads })
+    let default_readers = if on_gpu { threads } else { (threads / 2).max(1) };
+    let default = Options::default();
+    Ok(Crew {
+        readers_decode: on_gpu && matches!(asked, StrategyName::Sequential | StrategyName::Pool),
+        cuda: Options {
+            lanes: args.lanes.unwrap_or(default.lanes),
+            batch: args.batch.unwrap_or(default.batch),
+        },
+        place,
+        strategy,
+        readers: args.readers.unwrap_or(default_readers),
+        threads,
+    })
 }

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use super::integrate::seconds;
-use super::plan::Plan;
+use super::place::Place;
+use super::plan::{Crew, Plan};
 use crate::geometry::mask::Mask;
 use crate::output::result::Written;
 use crate::pipeline::{Report, Stage, Strategy};
@@ -57,14 +58,26 @@ fn describe(plan: &Plan, text: &mut String) {
         let zigzag = if scan.zigzag { ", zigzag" } else { "" };
         line("map", format!("{} slow x {} fast{zigzag}", scan.slow.points, scan.fast.points));
     }
-    let crew = match plan.crew.strategy {
-        Strategy::Sequential => "sequential, on the CPU".to_owned(),
-        Strategy::Pool => {
-            format!("pool of {} readers and {} workers, on the CPU", plan.crew.readers, plan.crew.threads)
-        }
-    };
-    line("strategy", crew);
+    line("device", plan.crew.place.name());
+    line("strategy", strategy(&plan.crew));
     line("output", plan.args.output.as_ref().map_or("none named".to_owned(), |o| o.display().to_string()));
+}
+
+/// Who does what, in words.
+fn strategy(crew: &Crew) -> String {
+    let Crew { readers, threads, cuda, .. } = crew;
+    match (crew.strategy, &crew.place, crew.readers_decode) {
+        (Strategy::Sequential, Place::Cpu { .. }, _) => "sequential".to_owned(),
+        (Strategy::Pool, Place::Cpu { .. }, _) => format!("pool of {readers} readers and {threads} workers"),
+        (Strategy::Sequential, Place::Cuda { .. }, _) => "sequential, the GPU integrates".to_owned(),
+        (Strategy::Pool, Place::Cuda { .. }, true) => {
+            format!("pool of {readers} readers that decode, the GPU integrates")
+        }
+        (Strategy::Pool, Place::Cuda { .. }, false) => format!(
+            "{readers} readers, the GPU decodes and integrates; {} lanes of up to {} frames",
+            cuda.lanes, cuda.batch
+        ),
+    }
 }
 
 /// The closing summary, to stdout.
@@ -85,6 +98,7 @@ pub(super) fn print_run(
             line("", format!("{}: {}", bad.id.0, bad.message));
         }
     }
+    line("device", plan.crew.place.name());
     let rate = format!("{:.1} frames/s, {} in all", report.frames_per_second(), seconds(report.wall));
     line("speed", rate);
     let busy: f64 = Stage::ALL.iter().map(|s| report.times.of(*s).as_secs_f64()).sum();
@@ -101,6 +115,5 @@ pub(super) fn print_run(
     line("besides", format!("matrix {}, closing the file {}", seconds(matrix), seconds(closing)));
     let size = written.bytes as f64 / 1e6;
     line("file", format!("{} ({size:.1} MB)", written.path.display()));
-    let _ = plan;
     super::print(&text);
 }

@@ -112,3 +112,10 @@ pub fn bytes_of<T: Pixel>(pixels: &[T]) -> &[u8] {
     // the length in bytes is that of the slice itself, and u8 needs no alignment.
     unsafe { std::slice::from_raw_parts(pixels.as_ptr().cast::<u8>(), std::mem::size_of_val(pixels)) }
 }
+
+/// The part of `bytes` that can hold pixels (their memory is aligned), and where it begins.
+pub fn pixels_in<T: Pixel>(bytes: &mut [u8]) -> (usize, &mut [T]) {
+    // SAFETY: the trait is sealed to integers, for which every bit pattern is a value.
+    let (head, pixels, _) = unsafe { bytes.align_to_mut::<T>() };
+    (head.len(), pixels)
+}

@@ -5,6 +5,7 @@
 //! decode. Each thread that reads has its own reader. A file that cannot be used is a [`BadFrame`], not a failure of the
 //! run: the slot goes home and the run goes on.
 pub mod cbf;
+pub mod decoded;
 pub mod image;
 pub mod listing;
 

@@ -1,0 +1,73 @@
+//! Where to compute: what `--device` says, what is there, and why it was chosen.
+
+use anyhow::anyhow;
+
+use super::exit::{Exit, Failure, OrExit};
+use crate::cuda::device;
+
+/// Where frames are reduced, and why there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// On this machine's cores.
+    Cpu {
+        /// Why.
+        why: String,
+    },
+    /// On a GPU.
+    Cuda {
+        /// Its number, counted from 0.
+        ordinal: usize,
+        /// Its name, and why.
+        why: String,
+    },
+}
+
+impl Place {
+    /// What `--device` means: `auto`, `cpu`, `cuda` or `cuda:N`. A GPU that is asked for must be there; `auto` takes the
+    /// first one that is.
+    ///
+    /// # Errors
+    /// An unknown word, or the reason why the GPU cannot be used.
+    pub fn choose(word: &str) -> Result<Place, Failure> {
+        let asked = || "asked for with --device".to_owned();
+        match word {
+            "cpu" => Ok(Place::Cpu { why: asked() }),
+            "auto" => Ok(Place::best()),
+            "cuda" => Place::cuda(0, asked()),
+            _ => match word.strip_prefix("cuda:").and_then(|number| number.parse().ok()) {
+                Some(ordinal) => Place::cuda(ordinal, asked()),
+                None => Err(anyhow!("--device {word}: unknown; choose auto, cpu, cuda or cuda:N"))
+                    .or_exit(Exit::Usage),
+            },
+        }
+    }
+
+    fn cuda(ordinal: usize, why: String) -> Result<Place, Failure> {
+        device::open(ordinal).or_exit(Exit::Device)?;
+        Ok(Place::Cuda { ordinal, why })
+    }
+
+    fn best() -> Place {
+        let survey = device::survey();
+        match survey.devices {
+            Ok(_) if survey.architectures.is_empty() => {
+                Place::Cpu { why: "there is a GPU, but this xrdct was built without CUDA kernels".to_owned() }
+            }
+            Ok(devices) => match devices.first() {
+                Some(gpu) => {
+                    Place::Cuda { ordinal: gpu.ordinal, why: format!("{}, the first GPU", gpu.name) }
+                }
+                None => Place::Cpu { why: "no GPU".to_owned() },
+            },
+            Err(reason) => Place::Cpu { why: reason.to_string() },
+        }
+    }
+
+    /// How the place is named to people.
+    pub fn name(&self) -> String {
+        match self {
+            Place::Cpu { why } => format!("CPU ({why})"),
+            Place::Cuda { ordinal, why } => format!("cuda:{ordinal} ({why})"),
+        }
+    }
+}
