@@ -3,5 +3,7 @@
 mod device;
 #[path = "gpu/emulated.rs"]
 mod emulated;
+#[path = "gpu/nvtx.rs"]
+mod nvtx;
 #[path = "gpu/streams.rs"]
 mod streams;

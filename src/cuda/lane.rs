@@ -168,7 +168,7 @@ impl Lane {
             ..XrdctBatch::default()
         };
         let variance = if engine.extent.form.variance { sizes.partials } else { 0 };
-        Ok(Lane {
+        let lane = Lane {
             stream: Stream::new(context)?,
             arrived: (0..capacity).map(|_| Event::new(context)).collect::<Result<_, _>>()?,
             begun: Event::new(context)?,
@@ -194,7 +194,10 @@ impl Lane {
             capacity,
             on_the_way: VecDeque::with_capacity(capacity),
             engine: Arc::clone(engine),
-        })
+        };
+        // Kernels read whole chunks: the few bytes around a frame are read and thrown away, but never uninitialised.
+        lane.stream.enqueue_fill(&lane.arena, 0, lane.arena.len(), 0)?;
+        Ok(lane)
     }
 
     /// Frames gathered so far.

@@ -31,7 +31,7 @@ fn emulator() -> Option<&'static Path> {
             let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join("emulate");
             let built = Command::new(&compiler)
                 .current_dir(root)
-                .args(["-std=c++17", "-O2", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"])
+                .args(["-std=c++17", "-O1", "-g0", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"])
                 .args(["-Icuda", "-Itests/gpu", "tests/gpu/emulate.cpp", "-o"])
                 .arg(&program)
                 .output()
