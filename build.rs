@@ -32,7 +32,9 @@ fn main() {
 
 fn build() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed=cuda");
-    for name in ["XRDCT_CUDA_HOME", "CUDA_HOME", "XRDCT_CUDA_ARCHS", "LIBCLANG_PATH", "BINDGEN_EXTRA_CLANG_ARGS"] {
+    for name in
+        ["XRDCT_CUDA_HOME", "CUDA_HOME", "XRDCT_CUDA_ARCHS", "LIBCLANG_PATH", "BINDGEN_EXTRA_CLANG_ARGS"]
+    {
         println!("cargo:rerun-if-env-changed={name}");
     }
     let out = PathBuf::from(env::var("OUT_DIR")?);
@@ -42,7 +44,9 @@ fn build() -> Result<(), Box<dyn Error>> {
     match nvcc {
         Some(nvcc) => compile_kernels(&nvcc, &wanted, &out),
         None => {
-            println!("cargo:warning=no nvcc found: built without CUDA kernels (set XRDCT_CUDA_HOME, or run make setup)");
+            println!(
+                "cargo:warning=no nvcc found: built without CUDA kernels (set XRDCT_CUDA_HOME, or run make setup)"
+            );
             write_table(&out, &[], &[])
         }
     }
@@ -94,7 +98,9 @@ fn architectures(nvcc: &Path, wanted: &str) -> Result<Vec<u32>, Box<dyn Error>> 
     list.sort_unstable();
     list.dedup();
     if list.is_empty() {
-        return Err(format!("{} lists no architecture from sm_{OLDEST_ARCHITECTURE} up", nvcc.display()).into());
+        return Err(
+            format!("{} lists no architecture from sm_{OLDEST_ARCHITECTURE} up", nvcc.display()).into()
+        );
     }
     Ok(list)
 }
@@ -142,7 +148,10 @@ fn compile_one(nvcc: &Path, help: &str, list: &[u32], source: &str, fatbin: &Pat
 /// The kernel table that `src/cuda/image.rs` includes.
 fn write_table(out: &Path, names: &[&str], list: &[u32]) -> Result<(), Box<dyn Error>> {
     let mut table = String::new();
-    writeln!(table, "/// Compiled kernels: name of the unit, fatbin.\npub static UNITS: &[(&str, &[u8])] = &[")?;
+    writeln!(
+        table,
+        "/// Compiled kernels: name of the unit, fatbin.\npub static UNITS: &[(&str, &[u8])] = &["
+    )?;
     for name in names {
         writeln!(table, "    ({name:?}, include_bytes!(concat!(env!(\"OUT_DIR\"), \"/{name}.fatbin\"))),")?;
     }

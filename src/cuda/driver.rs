@@ -107,9 +107,9 @@ impl Module {
         // SAFETY: a complete fatbin made by nvcc, alive during the call.
         match unsafe { result::module::load_data(words.as_ptr().cast()) } {
             Ok(raw) => Ok(Module { raw, context: Arc::clone(context) }),
-            Err(e) if e.0 == sys::CUresult::CUDA_ERROR_NO_BINARY_FOR_GPU => Err(CudaError::NotCovered {
-                built_for: super::image::ARCHITECTURES.to_vec(),
-            }),
+            Err(e) if e.0 == sys::CUresult::CUDA_ERROR_NO_BINARY_FOR_GPU => {
+                Err(CudaError::NotCovered { built_for: super::image::ARCHITECTURES.to_vec() })
+            }
             Err(e) => Err(CudaError::driver("loading kernels", e)),
         }
     }
@@ -180,7 +180,12 @@ impl Function {
     ///
     /// # Errors
     /// When the driver refuses the launch.
-    pub unsafe fn enqueue(&self, stream: &Stream, shape: Shape, arguments: &mut [*mut c_void]) -> Result<(), CudaError> {
+    pub unsafe fn enqueue(
+        &self,
+        stream: &Stream,
+        shape: Shape,
+        arguments: &mut [*mut c_void],
+    ) -> Result<(), CudaError> {
         let grid = (shape.grid.0 as u32, shape.grid.1 as u32, 1);
         // SAFETY: the caller's promise.
         unsafe {
@@ -231,7 +236,12 @@ impl Stream {
     ///
     /// # Errors
     /// When they do not fit, or the driver refuses.
-    pub unsafe fn enqueue_upload(&self, to: &DeviceBuffer, offset: usize, bytes: &[u8]) -> Result<(), CudaError> {
+    pub unsafe fn enqueue_upload(
+        &self,
+        to: &DeviceBuffer,
+        offset: usize,
+        bytes: &[u8],
+    ) -> Result<(), CudaError> {
         to.check(offset, bytes.len())?;
         // SAFETY: inside the buffer; the caller keeps the bytes.
         unsafe { result::memcpy_htod_async(to.pointer + offset as u64, bytes, self.raw) }
@@ -245,7 +255,12 @@ impl Stream {
     ///
     /// # Errors
     /// When the range is outside the buffer, or the driver refuses.
-    pub unsafe fn enqueue_download(&self, from: &DeviceBuffer, offset: usize, to: &mut [u8]) -> Result<(), CudaError> {
+    pub unsafe fn enqueue_download(
+        &self,
+        from: &DeviceBuffer,
+        offset: usize,
+        to: &mut [u8],
+    ) -> Result<(), CudaError> {
         from.check(offset, to.len())?;
         // SAFETY: inside the buffer; the caller leaves the target alone.
         unsafe { result::memcpy_dtoh_async(to, from.pointer + offset as u64, self.raw) }
@@ -256,7 +271,13 @@ impl Stream {
     ///
     /// # Errors
     /// When the range is outside the buffer, or the driver refuses.
-    pub fn enqueue_fill(&self, buffer: &DeviceBuffer, offset: usize, len: usize, value: u8) -> Result<(), CudaError> {
+    pub fn enqueue_fill(
+        &self,
+        buffer: &DeviceBuffer,
+        offset: usize,
+        len: usize,
+        value: u8,
+    ) -> Result<(), CudaError> {
         buffer.check(offset, len)?;
         // SAFETY: inside the buffer.
         unsafe { result::memset_d8_async(buffer.pointer + offset as u64, value, len, self.raw) }
@@ -292,7 +313,8 @@ impl Stream {
     /// What went wrong on the device.
     pub fn wait(&self) -> Result<(), CudaError> {
         // SAFETY: the stream is alive.
-        unsafe { result::stream::synchronize(self.raw) }.map_err(|e| CudaError::driver("waiting for a stream", e))
+        unsafe { result::stream::synchronize(self.raw) }
+            .map_err(|e| CudaError::driver("waiting for a stream", e))
     }
 }
 
@@ -335,7 +357,8 @@ impl Event {
     /// When the driver refuses.
     pub fn enqueue(&self, stream: &Stream) -> Result<(), CudaError> {
         // SAFETY: both are alive.
-        unsafe { result::event::record(self.raw, stream.raw) }.map_err(|e| CudaError::driver("recording an event", e))
+        unsafe { result::event::record(self.raw, stream.raw) }
+            .map_err(|e| CudaError::driver("recording an event", e))
     }
 
     /// Whether everything before the mark has run. True for an event that was never enqueued.
@@ -357,7 +380,8 @@ impl Event {
     /// What went wrong on the device.
     pub fn wait(&self) -> Result<(), CudaError> {
         // SAFETY: the event is alive.
-        unsafe { result::event::synchronize(self.raw) }.map_err(|e| CudaError::driver("waiting for an event", e))
+        unsafe { result::event::synchronize(self.raw) }
+            .map_err(|e| CudaError::driver("waiting for an event", e))
     }
 
     /// Milliseconds from this mark to a later one; both must be done.
@@ -366,7 +390,8 @@ impl Event {
     /// When one is not.
     pub fn milliseconds_to(&self, later: &Event) -> Result<f32, CudaError> {
         // SAFETY: both are alive.
-        unsafe { result::event::elapsed(self.raw, later.raw) }.map_err(|e| CudaError::driver("reading the clock", e))
+        unsafe { result::event::elapsed(self.raw, later.raw) }
+            .map_err(|e| CudaError::driver("reading the clock", e))
     }
 }
 
@@ -392,7 +417,11 @@ impl DeviceBuffer {
     ///
     /// # Errors
     /// [`CudaError::OutOfMemory`] with what was asked and what is free.
-    pub fn take(context: &Arc<Context>, len: usize, purpose: &'static str) -> Result<DeviceBuffer, CudaError> {
+    pub fn take(
+        context: &Arc<Context>,
+        len: usize,
+        purpose: &'static str,
+    ) -> Result<DeviceBuffer, CudaError> {
         context.bind()?;
         let pointer = match len {
             0 => 0,
@@ -413,7 +442,11 @@ impl DeviceBuffer {
     ///
     /// # Errors
     /// As [`DeviceBuffer::take`].
-    pub fn holding<T: Copy>(context: &Arc<Context>, values: &[T], purpose: &'static str) -> Result<DeviceBuffer, CudaError> {
+    pub fn holding<T: Copy>(
+        context: &Arc<Context>,
+        values: &[T],
+        purpose: &'static str,
+    ) -> Result<DeviceBuffer, CudaError> {
         let buffer = DeviceBuffer::take(context, size_of_val(values), purpose)?;
         if !values.is_empty() {
             // SAFETY: as many bytes as the buffer has.
@@ -480,7 +513,8 @@ impl PinnedBuffer {
             sys::CUresult::CUDA_ERROR_OUT_OF_MEMORY => CudaError::OutOfPinnedMemory { asked: len },
             _ => CudaError::driver("taking pinned memory", e),
         })?;
-        let pointer: NonNull<u8> = NonNull::new(pointer.cast()).ok_or(CudaError::OutOfPinnedMemory { asked: len })?;
+        let pointer: NonNull<u8> =
+            NonNull::new(pointer.cast()).ok_or(CudaError::OutOfPinnedMemory { asked: len })?;
         // SAFETY: len bytes were just taken.
         unsafe { pointer.as_ptr().write_bytes(0, len) };
         Ok(PinnedBuffer { pointer, len, context: Arc::clone(context) })

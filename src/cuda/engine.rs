@@ -248,7 +248,8 @@ fn static_norms(recipe: &Recipe) -> (Norms, Fixed) {
             let mut sums = [0_i64; 3];
             for share in (row[0] as usize..row[1] as usize).filter_map(share) {
                 for term in 0..3 {
-                    sums[term] = sums[term].wrapping_add((share[term] * scales[term]).round_ties_even() as i64);
+                    sums[term] =
+                        sums[term].wrapping_add((share[term] * scales[term]).round_ties_even() as i64);
                 }
             }
             sums

@@ -26,10 +26,14 @@ pub enum CudaError {
         present: usize,
     },
     /// Built where there was no nvcc.
-    #[error("this xrdct was built without CUDA kernels: nvcc was not found then; build again with XRDCT_CUDA_HOME set, or use --device cpu")]
+    #[error(
+        "this xrdct was built without CUDA kernels: nvcc was not found then; build again with XRDCT_CUDA_HOME set, or use --device cpu"
+    )]
     NoKernels,
     /// No machine code and no PTX for this GPU.
-    #[error("the kernels were built for architectures {built_for:?}, which do not cover this GPU; build again with XRDCT_CUDA_ARCHS for it")]
+    #[error(
+        "the kernels were built for architectures {built_for:?}, which do not cover this GPU; build again with XRDCT_CUDA_ARCHS for it"
+    )]
     NotCovered {
         /// What the binary holds.
         built_for: Vec<u32>,
@@ -93,8 +97,10 @@ pub enum CudaError {
 impl CudaError {
     /// The driver's error in words.
     pub fn driver(doing: &'static str, error: DriverError) -> CudaError {
-        let name = error.error_name().map_or_else(|_| format!("{:?}", error.0), |n| n.to_string_lossy().into());
-        let text = error.error_string().map_or_else(|_| String::new(), |t| format!(", {}", t.to_string_lossy()));
+        let name =
+            error.error_name().map_or_else(|_| format!("{:?}", error.0), |n| n.to_string_lossy().into());
+        let text =
+            error.error_string().map_or_else(|_| String::new(), |t| format!(", {}", t.to_string_lossy()));
         CudaError::Driver { doing, cause: format!("{name}{text}") }
     }
 }

@@ -259,7 +259,16 @@ impl Kernels {
     ) -> Result<(), CudaError> {
         let grid = ((recipe.bins as usize).div_ceil(THREADS), frames);
         // SAFETY: the caller's promise; pointers and structures in the kernel's order.
-        unsafe { launch(&self.bins, stream, Shape { grid, threads: THREADS, shared: 0 }, &pointers, None, Some(recipe)) }
+        unsafe {
+            launch(
+                &self.bins,
+                stream,
+                Shape { grid, threads: THREADS, shared: 0 },
+                &pointers,
+                None,
+                Some(recipe),
+            )
+        }
     }
 }
 
@@ -284,7 +293,8 @@ pub fn pixel_code(pixel: PixelType) -> u32 {
 
 fn codec_shape(batch: &XrdctBatch) -> Shape {
     let spans = &batch.span[..batch.frames as usize];
-    let tiles = spans.iter().map(|span| (span.end as usize).div_ceil(TILE) - span.first as usize / TILE).max();
+    let tiles =
+        spans.iter().map(|span| (span.end as usize).div_ceil(TILE) - span.first as usize / TILE).max();
     let blocks = tiles.unwrap_or(0).div_ceil(TILES_PER_BLOCK).max(1);
     Shape { grid: (blocks, batch.frames as usize), threads: THREADS, shared: 0 }
 }

@@ -123,7 +123,9 @@ pub struct Lane {
     // The stream goes first when a lane is dropped, and waits for its work; then the buffers, then the slots.
     stream: Stream,
     arrived: Vec<Event>,
+    uploading: Event,
     begun: Event,
+    computed: Event,
     done: Event,
     arena: DeviceBuffer,
     tables: TableBuffers,
@@ -171,7 +173,9 @@ impl Lane {
         let lane = Lane {
             stream: Stream::new(context)?,
             arrived: (0..capacity).map(|_| Event::new(context)).collect::<Result<_, _>>()?,
+            uploading: Event::new(context)?,
             begun: Event::new(context)?,
+            computed: Event::new(context)?,
             done: Event::new(context)?,
             arena: take(sizes.arena, "a lane's packed frames")?,
             tables: TableBuffers {
@@ -217,9 +221,17 @@ impl Lane {
     ///
     /// # Errors
     /// When the driver refuses.
-    pub fn enqueue_upload(&mut self, codec: Codec, slot: Slot, payload: std::ops::Range<usize>) -> Result<(), CudaError> {
+    pub fn enqueue_upload(
+        &mut self,
+        codec: Codec,
+        slot: Slot,
+        payload: std::ops::Range<usize>,
+    ) -> Result<(), CudaError> {
         self.engine.context().bind()?;
         let index = self.frames();
+        if index == 0 {
+            self.uploading.enqueue(&self.stream)?;
+        }
         let bytes = &slot.memory().bytes()[payload];
         // Packed bytes keep their address modulo a chunk; the decoder begins anywhere, pixels do not.
         let shift = if codec == Codec::ByteOffset { bytes.as_ptr() as usize % CHUNK } else { 0 };
@@ -269,7 +281,13 @@ impl Lane {
         let (arena, verdicts) = (self.arena.pointer(), self.results.pointer());
         // SAFETY: all buffers are this lane's and sized for its arena.
         unsafe {
-            self.engine.kernels.enqueue_index(&self.stream, arena, &self.table_addresses(), verdicts, &self.batch)
+            self.engine.kernels.enqueue_index(
+                &self.stream,
+                arena,
+                &self.table_addresses(),
+                verdicts,
+                &self.batch,
+            )
         }
     }
 
@@ -284,7 +302,9 @@ impl Lane {
         }
         let addresses = (self.arena.pointer(), self.results.pointer(), pixels.pointer());
         // SAFETY: as in `enqueue_index`; the size of `pixels` was checked.
-        unsafe { self.engine.kernels.enqueue_pixels(&self.stream, addresses, &self.table_addresses(), &self.batch) }
+        unsafe {
+            self.engine.kernels.enqueue_pixels(&self.stream, addresses, &self.table_addresses(), &self.batch)
+        }
     }
 
     fn terms(&self) -> TermAddresses {
@@ -328,7 +348,13 @@ impl Lane {
         // SAFETY: all buffers are this lane's and sized for its arena and batch.
         unsafe {
             let tables = self.table_addresses();
-            engine.kernels.enqueue_packed(&self.stream, addresses, &tables, over, (&self.batch, &engine.recipe))
+            engine.kernels.enqueue_packed(
+                &self.stream,
+                addresses,
+                &tables,
+                over,
+                (&self.batch, &engine.recipe),
+            )
         }
     }
 
@@ -392,6 +418,7 @@ impl Lane {
                 }
             }
             self.enqueue_bins()?;
+            self.computed.enqueue(&self.stream)?;
             let len = Layout::new(&self.engine, self.frames()).len;
             // SAFETY: the host buffer is read only after `done`.
             unsafe { self.stream.enqueue_download(&self.results, 0, &mut self.host.bytes_mut()[..len]) }?;
@@ -470,12 +497,18 @@ impl Lane {
         &self.stream
     }
 
-    /// Milliseconds from the batch's first kernel to its last byte on the host, once it is done.
+    /// When the last batch's steps ended, in microseconds after `epoch`: upload began, upload ended, kernels ended,
+    /// results on the host. For a batch that has been waited for and had frames.
     ///
     /// # Errors
     /// When it is not done.
-    pub fn milliseconds(&self) -> Result<f32, CudaError> {
-        self.begun.milliseconds_to(&self.done)
+    pub fn times_after(&self, epoch: &Event) -> Result<[f64; 4], CudaError> {
+        let mut times = [0.0; 4];
+        for (time, event) in times.iter_mut().zip([&self.uploading, &self.begun, &self.computed, &self.done])
+        {
+            *time = f64::from(epoch.milliseconds_to(event)?) * 1e3;
+        }
+        Ok(times)
     }
 
     fn sums(&self, frame: usize) -> Sums {
@@ -483,7 +516,9 @@ impl Lane {
         let layout = Layout::new(&self.engine, frames);
         let words = |from: usize, count: usize| {
             let bytes = &self.host.bytes()[from..from + count * 8];
-            bytes.chunks_exact(8).map(|b| u64::from_le_bytes([b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7]]))
+            bytes
+                .chunks_exact(8)
+                .map(|b| u64::from_le_bytes([b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7]]))
         };
         let verdict = words(frame * 8, 1).next().unwrap_or_default();
         let per_bin = |from: usize| words(from + frame * npt * 8, npt).map(f64::from_bits).collect();

@@ -87,7 +87,9 @@ fn check_codec<T: Pixel + Default + PartialEq + std::fmt::Debug>(cases: &[Case<T
 #[test]
 #[ignore = "needs an NVIDIA GPU"]
 fn codec_decodes_every_stream_as_the_reference_does() {
-    for (seed, pixels) in [1_usize, 2, 15, 16, 17, 255, 511, 4095, 4096, 4097, 100_000].into_iter().enumerate() {
+    for (seed, pixels) in
+        [1_usize, 2, 15, 16, 17, 255, 511, 4095, 4096, 4097, 100_000].into_iter().enumerate()
+    {
         check_codec(&streams::corpus::<i32>(pixels, seed as u64 * 100), pixels);
     }
 }
@@ -201,7 +203,12 @@ fn counts(shape: Shape, seed: u64) -> Vec<i32> {
 }
 
 /// Feeds all frames to a reducer as the pipeline does; patterns in the order of the frames.
-fn reduce(engine: &Arc<CudaEngine>, recipe: &Recipe, frames: &[(Codec, Vec<u8>)], options: Options) -> Vec<Outcome> {
+fn reduce(
+    engine: &Arc<CudaEngine>,
+    recipe: &Recipe,
+    frames: &[(Codec, Vec<u8>)],
+    options: Options,
+) -> Vec<Outcome> {
     let mut reducer = CudaReducer::new(Arc::clone(engine), options).unwrap();
     let slots = pinned::slots(engine.context(), reducer.capacity() + 2, 64).unwrap();
     let mut outcomes: Vec<Option<Outcome>> = frames.iter().map(|_| None).collect();
@@ -229,8 +236,11 @@ fn reduce(engine: &Arc<CudaEngine>, recipe: &Recipe, frames: &[(Codec, Vec<u8>)]
 fn on_the_host(recipe: &Recipe, frames: &[(Codec, Vec<u8>)]) -> Vec<Outcome> {
     let engine = Engine::new(recipe.clone()).unwrap();
     let slots = SlotPool::on_host(frames.len(), 64);
-    let frames: Vec<Frame> =
-        frames.iter().enumerate().map(|(id, (codec, bytes))| frame(&slots, id, recipe, *codec, bytes, 0)).collect();
+    let frames: Vec<Frame> = frames
+        .iter()
+        .enumerate()
+        .map(|(id, (codec, bytes))| frame(&slots, id, recipe, *codec, bytes, 0))
+        .collect();
     engine.integrate(&frames, &mut Scratch::default())
 }
 
@@ -356,7 +366,8 @@ fn real_frames_agree_with_the_host() {
 /// All numbers of an outcome, bit by bit.
 fn bits(outcome: &Outcome) -> Result<(FrameId, Vec<u32>, Vec<Vec<u64>>), String> {
     let pattern = outcome.as_ref().map_err(|bad| bad.message.clone())?;
-    let narrow = pattern.intensity.iter().chain(pattern.errors.iter().flatten()).map(|v| v.to_bits()).collect();
+    let narrow =
+        pattern.intensity.iter().chain(pattern.errors.iter().flatten()).map(|v| v.to_bits()).collect();
     let Pattern { signal, variance, norms, .. } = pattern;
     let variance = variance.clone().unwrap_or_default();
     let wide = [signal, &variance, &norms.normalization, &norms.normalization_squared, &norms.count];
@@ -394,7 +405,8 @@ fn too_large_a_wish_is_cut_to_what_is_free() {
     assert!(reducer.options().batch < 64, "{:?}", reducer.options());
     drop(reducer);
     let (free, _) = engine.context().memory().unwrap();
-    let _more = xrdct::cuda::driver::DeviceBuffer::take(engine.context(), free - 20_000_000, "a test").unwrap();
+    let _more =
+        xrdct::cuda::driver::DeviceBuffer::take(engine.context(), free - 20_000_000, "a test").unwrap();
     let refused = CudaReducer::new(Arc::clone(&engine), Options::default()).err().unwrap();
     assert!(refused.to_string().contains("MB are free"), "{refused}");
 }
@@ -404,7 +416,10 @@ fn reference_is_what_the_corpus_says() {
     // The corpus has good and bad streams of every kind: a test that meets only one of them proves little.
     let cases = streams::corpus::<i32>(50, 1);
     for status in [0, 5, 6] {
-        assert!(cases.iter().filter(|case| case.status == status).count() > 5, "few streams of status {status}");
+        assert!(
+            cases.iter().filter(|case| case.status == status).count() > 5,
+            "few streams of status {status}"
+        );
     }
     let mut pixels = vec![0_i32; 50];
     assert_eq!(decode_reference(&cases.last().unwrap().bytes, &mut pixels), Ok(()));

@@ -134,7 +134,8 @@ pub fn corpus<T: Pixel + Default>(pixels: usize, seed: u64) -> Vec<Case<T>> {
     for (n, kind) in KINDS.into_iter().enumerate() {
         let good = stream(kind, pixels, seed + n as u64);
         let name = format!("{kind:?} x {pixels}");
-        let mut add = |what: &str, bytes: Vec<u8>| cases.push(Case::new(format!("{name}, {what}"), bytes, pixels));
+        let mut add =
+            |what: &str, bytes: Vec<u8>| cases.push(Case::new(format!("{name}, {what}"), bytes, pixels));
         let cut = rng.random_range(0..good.len());
         add("cut", good[..cut].to_vec());
         add("last byte missing", good[..good.len() - 1].to_vec());
