@@ -6,7 +6,7 @@
 //! * without nvcc the table of kernels is empty: everything still builds, and the program says at run time what it lacks.
 //!
 //! nvcc is looked for in `$XRDCT_CUDA_HOME/bin`, `$CUDA_HOME/bin`, then `PATH`.
-//! `XRDCT_CUDA_ARCHS` (`90` or `80,90`) builds for those only, which is quicker while working on kernels; `none` builds no kernels.
+//! `XRDCT_CUDA_ARCHS` (`90` or `80,90`) builds for those only, which is quicker while working on kernels; `none`, or `XRDCT_NO_NVCC=1`, builds no kernels.
 
 use std::env;
 use std::error::Error;
@@ -32,15 +32,21 @@ fn main() {
 
 fn build() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed=cuda");
-    for name in
-        ["XRDCT_CUDA_HOME", "CUDA_HOME", "XRDCT_CUDA_ARCHS", "LIBCLANG_PATH", "BINDGEN_EXTRA_CLANG_ARGS"]
-    {
+    for name in [
+        "XRDCT_CUDA_HOME",
+        "CUDA_HOME",
+        "XRDCT_CUDA_ARCHS",
+        "XRDCT_NO_NVCC",
+        "LIBCLANG_PATH",
+        "BINDGEN_EXTRA_CLANG_ARGS",
+    ] {
         println!("cargo:rerun-if-env-changed={name}");
     }
     let out = PathBuf::from(env::var("OUT_DIR")?);
     bind_parameters(&out)?;
     let wanted = env::var("XRDCT_CUDA_ARCHS").unwrap_or_default();
-    let nvcc = if wanted.trim() == "none" { None } else { find_nvcc() };
+    let unwanted = wanted.trim() == "none" || env::var_os("XRDCT_NO_NVCC").is_some_and(|value| value != "0");
+    let nvcc = if unwanted { None } else { find_nvcc() };
     match nvcc {
         Some(nvcc) => compile_kernels(&nvcc, &wanted, &out),
         None => {

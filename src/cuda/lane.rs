@@ -201,6 +201,7 @@ impl Lane {
         };
         // Kernels read whole chunks: the few bytes around a frame are read and thrown away, but never uninitialised.
         lane.stream.enqueue_fill(&lane.arena, 0, lane.arena.len(), 0)?;
+        lane.stream.enqueue_fill(&lane.results, 0, lane.results.len(), 0)?;
         Ok(lane)
     }
 

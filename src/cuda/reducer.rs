@@ -306,7 +306,11 @@ fn fit(engine: &CudaEngine, wanted: Options) -> Result<Options, CudaError> {
             Options { lanes: 2.., .. } => options.lanes -= 1,
             _ if !addressable => return Err(CudaError::FrameTooLarge { pixels: engine.shape.pixels() }),
             _ => {
-                return Err(CudaError::OutOfMemory { purpose: "one lane for one frame", asked: needed, free });
+                return Err(CudaError::OutOfMemory {
+                    purpose: "one lane for one frame",
+                    asked: needed,
+                    free,
+                });
             }
         }
     }
