@@ -17,9 +17,7 @@ use xrdct::cuda::driver::{DeviceBuffer, Event, Stream};
 use xrdct::cuda::engine::Tuning;
 use xrdct::cuda::lane::Lane;
 use xrdct::cuda::{CudaEngine, CudaReducer, Options, pinned, survey};
-use xrdct::frame::{
-    Codec, Encoding, Frame, FrameHeader, FrameId, Outcome, PixelType, Shape, SlotPool,
-};
+use xrdct::frame::{Codec, Encoding, Frame, FrameHeader, FrameId, Outcome, PixelType, Shape, SlotPool};
 use xrdct::geometry::correction::{normalization, solid_angle};
 use xrdct::geometry::detector::{Detector, Dummy};
 use xrdct::geometry::poni::Poni;
@@ -27,6 +25,7 @@ use xrdct::geometry::units::Unit;
 use xrdct::integrate::engine::{Engine, ErrorModel, Recipe, Scratch};
 use xrdct::integrate::split::{Request, Split, build};
 use xrdct::reduce::Reducer;
+use xrdct::trace::Timeline;
 
 const SHAPE: Shape = Shape { slow: 1679, fast: 1475 };
 const BINS: usize = 1000;
@@ -68,7 +67,11 @@ fn recipe() -> Result<Recipe> {
     };
     let start = Instant::now();
     let (_, csr) = build(&request)?;
-    println!("matrix of {} entries built in {:.0} ms", csr.indices.len(), start.elapsed().as_secs_f64() * 1e3);
+    println!(
+        "matrix of {} entries built in {:.0} ms",
+        csr.indices.len(),
+        start.elapsed().as_secs_f64() * 1e3
+    );
     let solid = solid_angle(&poni, SHAPE);
     Ok(Recipe {
         csr,
@@ -169,7 +172,9 @@ fn time(lanes: &[Lane], repeats: usize, enqueue: impl Fn(&Lane) -> Result<()>) -
 
 fn report(what: &str, microseconds: f64, ceiling: &str, floor: f64) {
     let (fps, ratio) = (1e6 / microseconds, floor / microseconds);
-    println!("{what:<44} {microseconds:8.2} us  {fps:9.0} frames/s   {ratio:5.2} of {ceiling} ({floor:.2} us)");
+    println!(
+        "{what:<44} {microseconds:8.2} us  {fps:9.0} frames/s   {ratio:5.2} of {ceiling} ({floor:.2} us)"
+    );
 }
 
 fn bench_frames(name: &str, escapes: f64, short: bool) -> Result<()> {
@@ -292,7 +297,13 @@ fn expected(recipe: &Recipe, packed: &[Vec<u8>]) -> Result<Vec<Outcome>> {
             let mut slot = slots.take();
             slot.memory_mut().grow(bytes.len())?;
             slot.memory_mut().bytes_mut()[..bytes.len()].copy_from_slice(bytes);
-            Ok(Frame { id: FrameId(id), encoding, slot, payload: 0..bytes.len(), header: FrameHeader::default() })
+            Ok(Frame {
+                id: FrameId(id),
+                encoding,
+                slot,
+                payload: 0..bytes.len(),
+                header: FrameHeader::default(),
+            })
         })
         .collect::<Result<_>>()?;
     Ok(Engine::new(recipe.clone())?.integrate(&frames, &mut Scratch::default()))
@@ -310,7 +321,8 @@ fn check(engine: &Arc<CudaEngine>, slots: &SlotPool, expected: &[Outcome]) -> Re
     let mut worst = 0.0_f64;
     for outcome in reducer.collect()? {
         let found = outcome.map_err(|bad| anyhow::anyhow!(bad.message))?;
-        let expected = expected[which[found.id.0]].as_ref().map_err(|bad| anyhow::anyhow!(bad.message.clone()))?;
+        let expected =
+            expected[which[found.id.0]].as_ref().map_err(|bad| anyhow::anyhow!(bad.message.clone()))?;
         let sums = found.signal.iter().zip(&expected.signal);
         let norms = found.norms.normalization.iter().zip(&expected.norms.normalization);
         for (found, expected) in sums.chain(norms) {
@@ -382,6 +394,11 @@ fn corridor(engine: &Arc<CudaEngine>, slots: &SlotPool, bytes: f64, count: usize
             1e6 / ceiling,
         );
     }
+    if let Some(path) =
+        std::env::args().find_map(|argument| argument.strip_prefix("trace=").map(str::to_owned))
+    {
+        trace(engine, slots, &path)?;
+    }
     let mut reducer = CudaReducer::new(Arc::clone(engine), Options::default())?;
     let mut latencies: Vec<f64> = Vec::new();
     for id in 0..50 {
@@ -395,6 +412,23 @@ fn corridor(engine: &Arc<CudaEngine>, slots: &SlotPool, bytes: f64, count: usize
     let first = latencies[0];
     latencies.sort_by(f64::total_cmp);
     println!("one live frame, memory to pattern: first {first:.2} ms, median {:.2} ms", latencies[25]);
+    Ok(())
+}
+
+/// The timeline of a few batches, in Chrome's trace format.
+fn trace(engine: &Arc<CudaEngine>, slots: &SlotPool, path: &str) -> Result<()> {
+    let timeline = Timeline::default();
+    let mut reducer = CudaReducer::new(Arc::clone(engine), Options::default())?;
+    reducer.record(timeline.clone())?;
+    let (mut next, mut done) = (0, 0);
+    while done < 12 * BATCH {
+        while next < 12 * BATCH && next - done < reducer.capacity() {
+            reducer.submit(next_frame(slots, next).0)?;
+            next += 1;
+        }
+        done += reducer.collect()?.len();
+    }
+    timeline.write_chrome(std::io::BufWriter::new(std::fs::File::create(path)?))?;
     Ok(())
 }
 

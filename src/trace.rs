@@ -1,7 +1,12 @@
-//! Marks for profilers: one NVTX range a stage, with the frame's id or the size of the batch as payload.
+//! Marks for profilers: one NVTX range a stage, with the frame's id or the size of the batch as payload; and a timeline
+//! that needs no profiler.
 //!
 //! Costs a few nanoseconds where no profiler listens. A range ends when its guard is dropped, on the thread that began it.
 //! Nsight Systems shows them by name and colour; any library that `NVTX_INJECTION64_PATH` names can count them.
+
+use std::io::{self, Write};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use crate::frame::FrameId;
 
@@ -54,4 +59,101 @@ pub fn write(id: FrameId) -> Range {
 /// Names the calling thread in a profiler's timeline.
 pub fn name_thread(name: &str) {
     nvtx::name_current_thread(nvtx::Str::from_str_lossy(name));
+}
+
+/// What happened when, for `--trace FILE.json`. Cloning shares it.
+#[derive(Debug, Clone)]
+pub struct Timeline(Arc<Record>);
+
+#[derive(Debug)]
+struct Record {
+    start: Instant,
+    spans: Mutex<Vec<Span>>,
+}
+
+/// One bar of a timeline. Times are microseconds since the timeline began.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Span {
+    /// Which row it is drawn in: a thread, or a lane of a GPU.
+    pub track: String,
+    /// The stage.
+    pub name: &'static str,
+    /// Begin.
+    pub start: f64,
+    /// End.
+    pub end: f64,
+    /// Frames of the batch, or the frame's id.
+    pub payload: usize,
+}
+
+impl Default for Timeline {
+    fn default() -> Self {
+        Timeline(Arc::new(Record { start: Instant::now(), spans: Mutex::new(Vec::new()) }))
+    }
+}
+
+impl Timeline {
+    /// Microseconds since it began.
+    pub fn now(&self) -> f64 {
+        self.0.start.elapsed().as_secs_f64() * 1e6
+    }
+
+    /// Adds a bar.
+    pub fn add(&self, span: Span) {
+        self.0.spans.lock().unwrap_or_else(PoisonError::into_inner).push(span);
+    }
+
+    /// Writes it in Chrome's trace format, which chrome://tracing and Perfetto draw.
+    ///
+    /// # Errors
+    /// When writing fails.
+    pub fn write_chrome(&self, mut to: impl Write) -> io::Result<()> {
+        let spans = self.0.spans.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut tracks: Vec<&str> = spans.iter().map(|span| span.track.as_str()).collect();
+        tracks.sort_unstable();
+        tracks.dedup();
+        let mut events: Vec<serde_json::Value> = tracks
+            .iter()
+            .enumerate()
+            .map(|(number, track)| {
+                serde_json::json!({"ph": "M", "name": "thread_name", "pid": 1, "tid": number, "args": {"name": track}})
+            })
+            .collect();
+        events.extend(spans.iter().map(|span| {
+            let track = tracks.binary_search(&span.track.as_str()).unwrap_or_default();
+            serde_json::json!({
+                "ph": "X", "name": span.name, "pid": 1, "tid": track,
+                "ts": span.start, "dur": (span.end - span.start).max(0.0), "args": {"payload": span.payload},
+            })
+        }));
+        serde_json::to_writer(&mut to, &serde_json::json!({ "traceEvents": events }))?;
+        to.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn timeline_is_a_chrome_trace() {
+        let timeline = Timeline::default();
+        let span = |track: &str, name, start| Span {
+            track: track.into(),
+            name,
+            start,
+            end: start + 2.5,
+            payload: 7,
+        };
+        timeline.add(span("lane 1", "upload", 10.0));
+        timeline.add(span("lane 0", "compute", 11.0));
+        let mut json = Vec::new();
+        timeline.write_chrome(&mut json).unwrap();
+        let json: serde_json::Value = serde_json::from_slice(&json).unwrap();
+        let events = json["traceEvents"].as_array().unwrap();
+        assert_eq!(events.len(), 4);
+        assert_eq!((&events[2]["name"], &events[2]["tid"]), (&"upload".into(), &1.into()));
+        assert_eq!(events[3]["dur"], 2.5);
+        assert!(timeline.now() > 0.0);
+    }
 }

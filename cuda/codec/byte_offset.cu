@@ -32,7 +32,7 @@ static __device__ __forceinline__ bool find_place(const XrdctBatch& batch, Place
 }
 
 extern "C" __global__ void __launch_bounds__(XRDCT_THREADS)
-xrdct_byte_offset_exits(const uint8_t* __restrict__ arena, u64* __restrict__ exits, const XrdctBatch batch) {
+xrdct_byte_offset_exits(const uint8_t* __restrict__ arena, u64* __restrict__ exits, const __grid_constant__ XrdctBatch batch) {
     Place place;
     if (!find_place(batch, &place)) return;
     // Lane e holds the exit of all that has been read so far for entry e: at first nothing has.
@@ -109,14 +109,14 @@ static __device__ __forceinline__ void count_codes(const uint8_t* arena, const u
 extern "C" __global__ void __launch_bounds__(XRDCT_THREADS)
 xrdct_byte_offset_count_32(const uint8_t* __restrict__ arena, const u64* __restrict__ exits, uint8_t* __restrict__ entries,
                            uint16_t* __restrict__ step_codes, uint32_t* __restrict__ step_value,
-                           uint32_t* __restrict__ tile_codes, uint32_t* __restrict__ tile_sum, const XrdctBatch batch) {
+                           uint32_t* __restrict__ tile_codes, uint32_t* __restrict__ tile_sum, const __grid_constant__ XrdctBatch batch) {
     count_codes<uint32_t>(arena, exits, entries, step_codes, step_value, tile_codes, tile_sum, batch);
 }
 
 extern "C" __global__ void __launch_bounds__(XRDCT_THREADS)
 xrdct_byte_offset_count_64(const uint8_t* __restrict__ arena, const u64* __restrict__ exits, uint8_t* __restrict__ entries,
                            uint16_t* __restrict__ step_codes, u64* __restrict__ step_value,
-                           uint32_t* __restrict__ tile_codes, u64* __restrict__ tile_sum, const XrdctBatch batch) {
+                           uint32_t* __restrict__ tile_codes, u64* __restrict__ tile_sum, const __grid_constant__ XrdctBatch batch) {
     count_codes<u64>(arena, exits, entries, step_codes, step_value, tile_codes, tile_sum, batch);
 }
 
@@ -178,13 +178,13 @@ static __device__ __forceinline__ void prefix_tiles(uint32_t* tile_codes, Value*
 
 extern "C" __global__ void __launch_bounds__(XRDCT_FRAME_THREADS)
 xrdct_byte_offset_prefix_32(uint32_t* __restrict__ tile_codes, uint32_t* __restrict__ tile_sum,
-                            uint32_t* __restrict__ subtile_tile, XrdctVerdict* __restrict__ verdicts, const XrdctBatch batch) {
+                            uint32_t* __restrict__ subtile_tile, XrdctVerdict* __restrict__ verdicts, const __grid_constant__ XrdctBatch batch) {
     prefix_tiles<uint32_t>(tile_codes, tile_sum, subtile_tile, verdicts, batch);
 }
 
 extern "C" __global__ void __launch_bounds__(XRDCT_FRAME_THREADS)
 xrdct_byte_offset_prefix_64(uint32_t* __restrict__ tile_codes, u64* __restrict__ tile_sum,
-                            uint32_t* __restrict__ subtile_tile, XrdctVerdict* __restrict__ verdicts, const XrdctBatch batch) {
+                            uint32_t* __restrict__ subtile_tile, XrdctVerdict* __restrict__ verdicts, const __grid_constant__ XrdctBatch batch) {
     prefix_tiles<u64>(tile_codes, tile_sum, subtile_tile, verdicts, batch);
 }
 
@@ -222,7 +222,7 @@ static __device__ __forceinline__ void write_pixels(const uint8_t* arena, const 
         const uint8_t* __restrict__ arena, const uint8_t* __restrict__ entries, const uint16_t* __restrict__ step_codes,  \
         const Value* __restrict__ step_value, const uint32_t* __restrict__ tile_pixel,                                    \
         const Value* __restrict__ tile_value, const XrdctVerdict* __restrict__ verdicts,                                  \
-        uint##bits##_t* __restrict__ pixels, const XrdctBatch batch) {                                                    \
+        uint##bits##_t* __restrict__ pixels, const __grid_constant__ XrdctBatch batch) {                                                    \
         const Index<Value> index = {entries, step_codes, step_value, tile_pixel, tile_value};                             \
         write_pixels<Value, uint##bits##_t>(arena, index, verdicts, pixels, batch);                                       \
     }

@@ -74,6 +74,23 @@ static __device__ __forceinline__ void integrate_packed(const uint8_t* arena, co
     integrate_item<GROUP, VARIANCE, Sum>(source, shared, matrix, terms, verdicts, batch, recipe);
 }
 
+// Copies one sub-tile of a group's frames into the ring; not inlined, because there are eight of it in five kernels.
+template <typename Pixel>
+static __device__ __noinline__ void fill_ring(float* ring, uint32_t group, const uint8_t* pixels, const XrdctVerdict* verdicts,
+                                              const XrdctBatch& batch, const XrdctRecipe& recipe, uint32_t first_frame,
+                                              uint32_t subtile) {
+    for (uint32_t g = 0; g < group; ++g) {
+        const uint32_t frame = first_frame + g;
+        if (frame >= batch.frames || verdicts[frame].status != XRDCT_GOOD) continue;
+        const size_t start = batch.contiguous ? (size_t)frame * batch.pixels * sizeof(Pixel) : batch.span[frame].first;
+        const Pixel* from = reinterpret_cast<const Pixel*>(pixels + start);
+        for (uint32_t i = threadIdx.x; i < SUBTILE; i += THREADS) {
+            const uint32_t pixel = subtile * SUBTILE + i;
+            if (pixel < batch.pixels) ring[g * RING + swizzle(pixel & (RING - 1))] = validated((float)from[pixel], recipe);
+        }
+    }
+}
+
 // Takes decoded pixels from device memory. Frames of type T at their spans (plain uploads) or one after another.
 template <int GROUP>
 struct Plain {
@@ -85,30 +102,16 @@ struct Plain {
 
     __device__ __forceinline__ void begin(const XrdctItem&, uint32_t first) { first_frame = first; }
 
-    template <typename Pixel>
-    __device__ __forceinline__ void fill_as(float* ring, uint32_t subtile) const {
-        for (uint32_t g = 0; g < GROUP; ++g) {
-            const uint32_t frame = first_frame + g;
-            if (frame >= batch.frames || verdicts[frame].status != XRDCT_GOOD) continue;
-            const size_t start = batch.contiguous ? (size_t)frame * batch.pixels * sizeof(Pixel) : batch.span[frame].first;
-            const Pixel* from = reinterpret_cast<const Pixel*>(pixels + start);
-            for (uint32_t i = threadIdx.x; i < SUBTILE; i += THREADS) {
-                const uint32_t pixel = subtile * SUBTILE + i;
-                if (pixel < batch.pixels) ring[g * RING + swizzle(pixel & (RING - 1))] = validated((float)from[pixel], recipe);
-            }
-        }
-    }
-
     __device__ __forceinline__ void fill(float* ring, uint32_t subtile) const {
         switch (batch.pixel) {
-            case XRDCT_I8: return fill_as<int8_t>(ring, subtile);
-            case XRDCT_U8: return fill_as<uint8_t>(ring, subtile);
-            case XRDCT_I16: return fill_as<int16_t>(ring, subtile);
-            case XRDCT_U16: return fill_as<uint16_t>(ring, subtile);
-            case XRDCT_I32: return fill_as<int32_t>(ring, subtile);
-            case XRDCT_U32: return fill_as<uint32_t>(ring, subtile);
-            case XRDCT_I64: return fill_as<int64_t>(ring, subtile);
-            default: return fill_as<uint64_t>(ring, subtile);
+            case XRDCT_I8: return fill_ring<int8_t>(ring, GROUP, pixels, verdicts, batch, recipe, first_frame, subtile);
+            case XRDCT_U8: return fill_ring<uint8_t>(ring, GROUP, pixels, verdicts, batch, recipe, first_frame, subtile);
+            case XRDCT_I16: return fill_ring<int16_t>(ring, GROUP, pixels, verdicts, batch, recipe, first_frame, subtile);
+            case XRDCT_U16: return fill_ring<uint16_t>(ring, GROUP, pixels, verdicts, batch, recipe, first_frame, subtile);
+            case XRDCT_I32: return fill_ring<int32_t>(ring, GROUP, pixels, verdicts, batch, recipe, first_frame, subtile);
+            case XRDCT_U32: return fill_ring<uint32_t>(ring, GROUP, pixels, verdicts, batch, recipe, first_frame, subtile);
+            case XRDCT_I64: return fill_ring<int64_t>(ring, GROUP, pixels, verdicts, batch, recipe, first_frame, subtile);
+            default: return fill_ring<uint64_t>(ring, GROUP, pixels, verdicts, batch, recipe, first_frame, subtile);
         }
     }
 };
@@ -134,8 +137,8 @@ static __device__ __forceinline__ void integrate_plain(const uint8_t* pixels, co
         const uint8_t* __restrict__ arena, const uint8_t* __restrict__ entries, const uint16_t* __restrict__ step_codes, \
         const uint32_t* __restrict__ step_value, const uint32_t* __restrict__ tile_pixel,                                \
         const uint32_t* __restrict__ tile_value, const uint32_t* __restrict__ subtile_tile,                              \
-        const XrdctVerdict* __restrict__ verdicts, XRDCT_MATRIX, XRDCT_TERMS, const XrdctBatch batch,                    \
-        const XrdctRecipe recipe) {                                                                                      \
+        const XrdctVerdict* __restrict__ verdicts, XRDCT_MATRIX, XRDCT_TERMS, const __grid_constant__ XrdctBatch batch,  \
+        const __grid_constant__ XrdctRecipe recipe) {                                                                                      \
         const Index<uint32_t> index = {entries, step_codes, step_value, tile_pixel, tile_value};                         \
         const Matrix matrix = {items, parts, passes, row_slot, entry_pixel, entry_weight};                               \
         const Terms terms = {dark, normalization, slot_bin, deficits, signal, variance};                                 \
@@ -143,7 +146,7 @@ static __device__ __forceinline__ void integrate_plain(const uint8_t* pixels, co
     }                                                                                                                    \
     extern "C" __global__ void __launch_bounds__(XRDCT_INTEGRATE_THREADS, 2)                                             \
         xrdct_plain_##name(const uint8_t* __restrict__ pixels, const XrdctVerdict* __restrict__ verdicts, XRDCT_MATRIX,  \
-                           XRDCT_TERMS, const XrdctBatch batch, const XrdctRecipe recipe) {                              \
+                           XRDCT_TERMS, const __grid_constant__ XrdctBatch batch, const __grid_constant__ XrdctRecipe recipe) {                              \
         const Matrix matrix = {items, parts, passes, row_slot, entry_pixel, entry_weight};                               \
         const Terms terms = {dark, normalization, slot_bin, deficits, signal, variance};                                 \
         integrate_plain<group, with_variance, Sum>(pixels, verdicts, matrix, terms, batch, recipe);                      \
@@ -167,7 +170,7 @@ static __device__ __forceinline__ double add_partials(const double* partials, co
 
 extern "C" __global__ void __launch_bounds__(XRDCT_THREADS)
 xrdct_bins(const double* __restrict__ partials, const uint32_t* __restrict__ bin_first, const uint32_t* __restrict__ position,
-           const XrdctVerdict* __restrict__ verdicts, double* __restrict__ sums, const XrdctRecipe recipe) {
+           const XrdctVerdict* __restrict__ verdicts, double* __restrict__ sums, const __grid_constant__ XrdctRecipe recipe) {
     const uint32_t bin = blockIdx.x * blockDim.x + threadIdx.x;
     if (bin >= recipe.bins) return;
     double sum = 0.0;

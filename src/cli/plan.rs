@@ -396,7 +396,7 @@ fn average(names: &[String], what: &str, shape: Shape) -> anyhow::Result<Option<
     for name in names {
         let is_pattern = name.contains(['*', '?']) && !name.contains("::");
         match is_pattern {
-            true => files.extend(expand(&[name.clone()])?.iter().map(|p| p.display().to_string())),
+            true => files.extend(expand(std::slice::from_ref(name))?.iter().map(|p| p.display().to_string())),
             false => files.push(name.clone()),
         }
     }

@@ -123,7 +123,9 @@ pub struct Lane {
     // The stream goes first when a lane is dropped, and waits for its work; then the buffers, then the slots.
     stream: Stream,
     arrived: Vec<Event>,
+    uploading: Event,
     begun: Event,
+    computed: Event,
     done: Event,
     arena: DeviceBuffer,
     tables: TableBuffers,
@@ -168,10 +170,12 @@ impl Lane {
             ..XrdctBatch::default()
         };
         let variance = if engine.extent.form.variance { sizes.partials } else { 0 };
-        Ok(Lane {
+        let lane = Lane {
             stream: Stream::new(context)?,
             arrived: (0..capacity).map(|_| Event::new(context)).collect::<Result<_, _>>()?,
+            uploading: Event::new(context)?,
             begun: Event::new(context)?,
+            computed: Event::new(context)?,
             done: Event::new(context)?,
             arena: take(sizes.arena, "a lane's packed frames")?,
             tables: TableBuffers {
@@ -194,7 +198,11 @@ impl Lane {
             capacity,
             on_the_way: VecDeque::with_capacity(capacity),
             engine: Arc::clone(engine),
-        })
+        };
+        // Kernels read whole chunks: the few bytes around a frame are read and thrown away, but never uninitialised.
+        lane.stream.enqueue_fill(&lane.arena, 0, lane.arena.len(), 0)?;
+        lane.stream.enqueue_fill(&lane.results, 0, lane.results.len(), 0)?;
+        Ok(lane)
     }
 
     /// Frames gathered so far.
@@ -222,6 +230,9 @@ impl Lane {
     ) -> Result<(), CudaError> {
         self.engine.context().bind()?;
         let index = self.frames();
+        if index == 0 {
+            self.uploading.enqueue(&self.stream)?;
+        }
         let bytes = &slot.memory().bytes()[payload];
         // Packed bytes keep their address modulo a chunk; the decoder begins anywhere, pixels do not.
         let shift = if codec == Codec::ByteOffset { bytes.as_ptr() as usize % CHUNK } else { 0 };
@@ -408,6 +419,7 @@ impl Lane {
                 }
             }
             self.enqueue_bins()?;
+            self.computed.enqueue(&self.stream)?;
             let len = Layout::new(&self.engine, self.frames()).len;
             // SAFETY: the host buffer is read only after `done`.
             unsafe { self.stream.enqueue_download(&self.results, 0, &mut self.host.bytes_mut()[..len]) }?;
@@ -486,12 +498,18 @@ impl Lane {
         &self.stream
     }
 
-    /// Milliseconds from the batch's first kernel to its last byte on the host, once it is done.
+    /// When the last batch's steps ended, in microseconds after `epoch`: upload began, upload ended, kernels ended,
+    /// results on the host. For a batch that has been waited for and had frames.
     ///
     /// # Errors
     /// When it is not done.
-    pub fn milliseconds(&self) -> Result<f32, CudaError> {
-        self.begun.milliseconds_to(&self.done)
+    pub fn times_after(&self, epoch: &Event) -> Result<[f64; 4], CudaError> {
+        let mut times = [0.0; 4];
+        for (time, event) in times.iter_mut().zip([&self.uploading, &self.begun, &self.computed, &self.done])
+        {
+            *time = f64::from(epoch.milliseconds_to(event)?) * 1e3;
+        }
+        Ok(times)
     }
 
     fn sums(&self, frame: usize) -> Sums {

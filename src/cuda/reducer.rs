@@ -7,13 +7,14 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use super::driver::{Event, Stream};
 use super::engine::CudaEngine;
 use super::error::CudaError;
 use super::lane::{self, Lane, MAX_BATCH, Sums};
 use super::params::{XRDCT_LONGEST_CODE, XRDCT_OVERLONG, XRDCT_TRUNCATED};
 use crate::frame::{BadFrame, Codec, Frame, FrameHeader, FrameId, FrameStatus, Norms, Outcome, Pattern};
 use crate::reduce::{ReduceError, Reducer};
-use crate::trace;
+use crate::trace::{self, Span, Timeline};
 
 /// Part of the free device memory that lanes may take.
 const SHARE_OF_FREE: f64 = 0.8;
@@ -62,7 +63,16 @@ pub struct CudaReducer {
     options: Options,
     /// Norms of the frame before: most frames have the same invalid pixels.
     last_norms: Option<(Vec<i64>, Arc<Norms>)>,
+    timeline: Option<Clock>,
     engine: Arc<CudaEngine>,
+}
+
+/// Ties the device's clock to a timeline's.
+struct Clock {
+    timeline: Timeline,
+    /// Recorded when the timeline said `offset`.
+    epoch: Event,
+    offset: f64,
 }
 
 impl CudaReducer {
@@ -83,8 +93,33 @@ impl CudaReducer {
             waiting: VecDeque::new(),
             options,
             last_norms: None,
+            timeline: None,
             engine,
         })
+    }
+
+    /// Adds each batch's steps to a timeline from now on, one row a lane.
+    ///
+    /// # Errors
+    /// What went wrong on the device.
+    pub fn record(&mut self, timeline: Timeline) -> Result<(), CudaError> {
+        let context = self.engine.context();
+        let (stream, epoch) = (Stream::new(context)?, Event::new(context)?);
+        epoch.enqueue(&stream)?;
+        epoch.wait()?;
+        let offset = timeline.now();
+        self.timeline = Some(Clock { timeline, epoch, offset });
+        Ok(())
+    }
+
+    fn add_to_timeline(&self, at: usize, frames: usize) -> Result<(), CudaError> {
+        let Some(clock) = &self.timeline else { return Ok(()) };
+        let times = self.places[at].lane.times_after(&clock.epoch)?;
+        for (name, step) in ["upload", "decode + integrate", "download"].into_iter().zip(times.windows(2)) {
+            let (start, end) = (clock.offset + step[0], clock.offset + step[1]);
+            clock.timeline.add(Span { track: format!("GPU lane {at}"), name, start, end, payload: frames });
+        }
+        Ok(())
     }
 
     /// The sizes that fitted.
@@ -187,6 +222,9 @@ impl CudaReducer {
             self.places[at].lane.wait()?
         };
         let gathered = std::mem::take(&mut self.places[at].gathered);
+        if !sums.is_empty() {
+            self.add_to_timeline(at, sums.len())?;
+        }
         self.idle.push(at);
         // Keep the GPU busy before turning sums into patterns.
         self.feed()?;

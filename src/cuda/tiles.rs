@@ -108,8 +108,12 @@ impl Sorted {
             first[subtile + 1] += first[subtile];
         }
         let kept = first[subtiles];
-        let mut sorted =
-            Sorted { first: first.clone(), bin: vec![0; kept], place: vec![0; kept], weight: vec![0.0; kept] };
+        let mut sorted = Sorted {
+            first: first.clone(),
+            bin: vec![0; kept],
+            place: vec![0; kept],
+            weight: vec![0.0; kept],
+        };
         for (bin, row) in rows.indptr.windows(2).enumerate() {
             for entry in (row[0] as usize..row[1] as usize).filter(|&entry| wanted(entry)) {
                 let pixel = rows.indices[entry] as usize;
@@ -210,7 +214,9 @@ impl Share {
         touched.sort_unstable();
         let pieces = |bin: u32| (0..seen[bin as usize].1).map(move |piece| (bin, piece));
         let slots: Vec<(u32, u32)> = touched.drain(..).flat_map(pieces).collect();
-        shares.extend(slots.chunks(most).map(|some| Share { subtiles: subtiles.clone(), slots: some.to_vec() }));
+        shares.extend(
+            slots.chunks(most).map(|some| Share { subtiles: subtiles.clone(), slots: some.to_vec() }),
+        );
     }
 }
 

@@ -1,5 +1,5 @@
 //! The same properties on a GPU. Ignored by default, because a build machine has none; run with
-//! `cargo test --release --test tests cuda::device -- --ignored` they fail where there is no device.
+//! `make test-gpu` they fail where there is no device.
 
 use std::ops::Range;
 use std::path::PathBuf;

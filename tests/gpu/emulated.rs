@@ -31,7 +31,13 @@ fn emulator() -> Option<&'static Path> {
             let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join("emulate");
             let built = Command::new(&compiler)
                 .current_dir(root)
-                .args(["-std=c++17", "-O2", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"])
+                .args([
+                    "-std=c++17",
+                    "-O1",
+                    "-g0",
+                    "-fsanitize=address,undefined",
+                    "-fno-sanitize-recover=all",
+                ])
                 .args(["-Icuda", "-Itests/gpu", "tests/gpu/emulate.cpp", "-o"])
                 .arg(&program)
                 .output()
@@ -166,7 +172,12 @@ impl Job {
     }
 }
 
-fn check_codec<T: Pixel + Default + PartialEq + std::fmt::Debug>(program: &Path, cases: &[Case<T>], pixels: usize, offset: usize) {
+fn check_codec<T: Pixel + Default + PartialEq + std::fmt::Debug>(
+    program: &Path,
+    cases: &[Case<T>],
+    pixels: usize,
+    offset: usize,
+) {
     for some in cases.chunks(params::XRDCT_MAX_BATCH as usize) {
         let frames = some.iter().map(|case| case.bytes.clone()).collect();
         let answer = Job::codec::<T>(pixels, frames, offset).run(program, &some[0].name);
@@ -188,7 +199,7 @@ fn decodes_every_stream_as_the_reference_does() {
     for (seed, pixels) in [1_usize, 17, 3000].into_iter().enumerate() {
         check_codec(program, &streams::corpus::<i32>(pixels, seed as u64 * 100), pixels, seed % 16);
     }
-    }
+}
 
 #[test]
 fn decodes_at_every_alignment() {
@@ -241,10 +252,13 @@ fn check_integration(program: &Path, wanted: &Wanted, seed: u64) {
     let (pixels, bins, count) = (5_500, 130, 3);
     let (indptr, indices, weights) = random_matrix(bins, pixels, &mut rng);
     let frames: Vec<Vec<i32>> = (0..count)
-        .map(|_| (0..pixels).map(|_| if rng.random_bool(0.03) { -2 } else { rng.random_range(0..3000) }).collect())
+        .map(|_| {
+            (0..pixels).map(|_| if rng.random_bool(0.03) { -2 } else { rng.random_range(0..3000) }).collect()
+        })
         .collect();
     let packed = frames.iter().map(|frame| xrdct::codec::byte_offset::encode(frame)).collect();
-    let dark: Vec<f32> = (0..pixels).map(|_| if wanted.dark { rng.random_range(0.0..50.0) } else { 0.0 }).collect();
+    let dark: Vec<f32> =
+        (0..pixels).map(|_| if wanted.dark { rng.random_range(0.0..50.0) } else { 0.0 }).collect();
     let normalization: Vec<f32> = (0..pixels).map(|_| rng.random_range(0.5..1.5)).collect();
     let rows = Rows { pixels, indptr: &indptr, indices: &indices, weights: &weights };
     let tiles = Tiles::build(rows, |_| true, wanted.limits);
@@ -295,7 +309,10 @@ fn check_integration(program: &Path, wanted: &Wanted, seed: u64) {
             }
             for (term, expected) in d.into_iter().enumerate() {
                 let found = packed.2[(n * 3 + term) * bins + bin] as f64 / f64::from(scale);
-                assert!((found - expected).abs() < 1e-9, "frame {n} bin {bin}: deficit {term} {found} is not {expected}");
+                assert!(
+                    (found - expected).abs() < 1e-9,
+                    "frame {n} bin {bin}: deficit {term} {found} is not {expected}"
+                );
             }
         }
     }
@@ -307,10 +324,18 @@ fn integrates_as_the_definition_does() {
     let roomy = Limits { slots: 600, subtiles: 16, row: 16 };
     let tight = Limits { slots: 40, subtiles: 3, row: 4 };
     let dummy = Some((-2.0, 1.5));
-    check_integration(program, &Wanted { dark: false, dummy: None, variance: false, group: 8, limits: roomy }, 1);
+    check_integration(
+        program,
+        &Wanted { dark: false, dummy: None, variance: false, group: 8, limits: roomy },
+        1,
+    );
     check_integration(program, &Wanted { dark: false, dummy, variance: false, group: 8, limits: tight }, 2);
     check_integration(program, &Wanted { dark: false, dummy, variance: false, group: 4, limits: roomy }, 3);
     check_integration(program, &Wanted { dark: false, dummy, variance: true, group: 4, limits: tight }, 4);
     check_integration(program, &Wanted { dark: true, dummy, variance: false, group: 4, limits: roomy }, 5);
-    check_integration(program, &Wanted { dark: true, dummy: Some((-2.0, 0.0)), variance: true, group: 4, limits: tight }, 6);
+    check_integration(
+        program,
+        &Wanted { dark: true, dummy: Some((-2.0, 0.0)), variance: true, group: 4, limits: tight },
+        6,
+    );
 }

@@ -22,6 +22,7 @@
 #define __noinline__
 #define __launch_bounds__(...)
 #define __restrict__
+#define __grid_constant__
 #define XRDCT_DYNAMIC_SHARED(name) unsigned char* name = emulator::dynamic_shared.data()
 
 struct Dim3 {
