@@ -1,4 +1,6 @@
 //! One integration-test binary: each file is the tests of one part, named by the property it holds.
+#![allow(clippy::unwrap_used, clippy::print_stdout, missing_docs)]
+
 mod bad_input;
 mod cbf;
 mod cli;
