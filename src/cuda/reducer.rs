@@ -320,7 +320,7 @@ fn fit(engine: &CudaEngine, wanted: Options, allowed: usize) -> Result<Options, 
                 return Err(CudaError::OutOfMemory {
                     purpose: "one lane for one frame",
                     asked: needed,
-                    free,
+                    free: allowed,
                 });
             }
         }
