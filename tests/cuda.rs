@@ -1,4 +1,7 @@
 //! The CUDA half: kernels under an emulator (always), the same properties on a GPU (ignored unless asked for).
+// Helpers of tests may unwrap, and say on the terminal what they skip.
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
+
 #[path = "gpu/emulated.rs"]
 mod emulated;
 #[path = "gpu/device.rs"]

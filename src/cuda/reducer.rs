@@ -82,7 +82,20 @@ impl CudaReducer {
     /// # Errors
     /// When not even one lane for one frame fits.
     pub fn new(engine: Arc<CudaEngine>, wanted: Options) -> Result<CudaReducer, CudaError> {
-        let options = fit(&engine, wanted)?;
+        let (free, _) = engine.context().memory()?;
+        CudaReducer::with_memory(engine, wanted, (free as f64 * SHARE_OF_FREE) as usize)
+    }
+
+    /// [`CudaReducer::new`] with at most `memory` bytes of the device for all lanes together.
+    ///
+    /// # Errors
+    /// As [`CudaReducer::new`].
+    pub fn with_memory(
+        engine: Arc<CudaEngine>,
+        wanted: Options,
+        memory: usize,
+    ) -> Result<CudaReducer, CudaError> {
+        let options = fit(&engine, wanted, memory)?;
         let place = |_| Ok(Place { lane: Lane::new(&engine, options.batch)?, gathered: Vec::new() });
         let places = (0..options.lanes).map(place).collect::<Result<Vec<_>, CudaError>>()?;
         Ok(CudaReducer {
@@ -289,10 +302,8 @@ impl CudaReducer {
     }
 }
 
-/// The largest sizes up to `wanted` that fit the free memory.
-fn fit(engine: &CudaEngine, wanted: Options) -> Result<Options, CudaError> {
-    let (free, _) = engine.context().memory()?;
-    let allowed = (free as f64 * SHARE_OF_FREE) as usize;
+/// The largest sizes up to `wanted` that fit into `allowed` bytes.
+fn fit(engine: &CudaEngine, wanted: Options, allowed: usize) -> Result<Options, CudaError> {
     let mut options = Options { lanes: wanted.lanes.max(1), batch: wanted.batch.clamp(1, MAX_BATCH) };
     loop {
         let needed = options.lanes * lane::bytes_needed(engine, options.batch);
@@ -309,7 +320,7 @@ fn fit(engine: &CudaEngine, wanted: Options) -> Result<Options, CudaError> {
                 return Err(CudaError::OutOfMemory {
                     purpose: "one lane for one frame",
                     asked: needed,
-                    free,
+                    free: allowed,
                 });
             }
         }

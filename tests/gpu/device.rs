@@ -364,8 +364,11 @@ fn real_frames_agree_with_the_host() {
     }
 }
 
+/// Id, float32 numbers, float64 numbers.
+type Bits = (FrameId, Vec<u32>, Vec<Vec<u64>>);
+
 /// All numbers of an outcome, bit by bit.
-fn bits(outcome: &Outcome) -> Result<(FrameId, Vec<u32>, Vec<Vec<u64>>), String> {
+fn bits(outcome: &Outcome) -> Result<Bits, String> {
     let pattern = outcome.as_ref().map_err(|bad| bad.message.clone())?;
     let narrow =
         pattern.intensity.iter().chain(pattern.errors.iter().flatten()).map(|v| v.to_bits()).collect();
@@ -396,20 +399,17 @@ fn patterns_have_the_same_bits_always() {
 
 #[test]
 #[ignore = "needs an NVIDIA GPU"]
-fn too_large_a_wish_is_cut_to_what_is_free() {
+fn a_small_card_gets_smaller_batches() {
     let recipe = recipe(Shape { slow: 1679, fast: 1475 }, Split::BBox, 1000);
     let engine = Arc::new(CudaEngine::new(0, &recipe).unwrap());
-    let (free, _) = engine.context().memory().unwrap();
-    let hog = free - 500_000_000;
-    let _hog = xrdct::cuda::driver::DeviceBuffer::take(engine.context(), hog, "a test").unwrap();
-    let reducer = CudaReducer::new(Arc::clone(&engine), Options { lanes: 4, batch: 64 }).unwrap();
-    assert!(reducer.options().batch < 64, "{:?}", reducer.options());
-    drop(reducer);
-    let (free, _) = engine.context().memory().unwrap();
-    let _more =
-        xrdct::cuda::driver::DeviceBuffer::take(engine.context(), free - 20_000_000, "a test").unwrap();
-    let refused = CudaReducer::new(Arc::clone(&engine), Options::default()).err().unwrap();
-    assert!(refused.to_string().contains("MB are free"), "{refused}");
+    let wanted = Options { lanes: 4, batch: 64 };
+    // What a card of 2 GB has left, a very small one, and too little for one frame.
+    let small = CudaReducer::with_memory(Arc::clone(&engine), wanted, 1_000_000_000).unwrap().options();
+    assert!(small.lanes == 4 && (8..64).contains(&small.batch), "{small:?}");
+    let smaller = CudaReducer::with_memory(Arc::clone(&engine), wanted, 100_000_000).unwrap().options();
+    assert!(smaller.lanes < 4 && smaller.batch == 1, "{smaller:?}");
+    let refused = CudaReducer::with_memory(Arc::clone(&engine), wanted, 10_000_000).err().unwrap();
+    assert!(refused.to_string().contains("10 MB are free"), "{refused}");
 }
 
 #[test]

@@ -227,8 +227,9 @@ fn random_matrix(bins: usize, pixels: usize, rng: &mut StdRng) -> (Vec<u32>, Vec
     let mut rows = vec![Vec::new(); bins];
     for pixel in 0..pixels {
         let centre = (pixel * 31 % 1511) * bins / 1511;
-        for bin in centre..(centre + rng.random_range(1..4)).min(bins) {
-            rows[bin].push((pixel as u32, rng.random_range(0.05..1.0_f32)));
+        let width = rng.random_range(1..4);
+        for row in rows.iter_mut().skip(centre).take(width) {
+            row.push((pixel as u32, rng.random_range(0.05..1.0_f32)));
         }
     }
     let mut indptr = vec![0];
