@@ -214,6 +214,7 @@ impl Bench {
                 slots: slots.clone(),
                 bad_frames: BadFrames::Stop,
                 stop: Stop::default(),
+                timeline: None,
                 progress: &mut |_, _| (),
             },
             strategy,

@@ -6,6 +6,7 @@
 //! Without a GPU it says so and ends with status 1.
 #![allow(clippy::print_stdout)]
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -135,7 +136,7 @@ fn next_frame(slots: &SlotPool, id: usize) -> (Frame, usize) {
     };
     let (len, which) = (word(0), word(8));
     let encoding = Encoding { codec: Codec::ByteOffset, pixel: PixelType::I32, shape: SHAPE };
-    (Frame { id: FrameId(id), encoding, slot, payload: 64..64 + len, header: FrameHeader::default() }, which)
+    (Frame { id: FrameId(id), origin: Path::new("simulated").into(), encoding, slot, payload: 64..64 + len, header: FrameHeader::default() }, which)
 }
 
 /// Microseconds a frame of what `enqueue` puts into the streams of three lanes, each with a batch, again and again.
@@ -298,6 +299,7 @@ fn expected(recipe: &Recipe, packed: &[Vec<u8>]) -> Result<Vec<Outcome>> {
             slot.memory_mut().grow(bytes.len())?;
             slot.memory_mut().bytes_mut()[..bytes.len()].copy_from_slice(bytes);
             Ok(Frame {
+                origin: Path::new("simulated").into(),
                 id: FrameId(id),
                 encoding,
                 slot,

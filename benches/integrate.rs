@@ -55,7 +55,8 @@ fn frame(id: usize, counts: &[i32]) -> Frame {
     let mut slot = SlotPool::on_host(1, bytes.len()).take();
     slot.memory_mut().bytes_mut().copy_from_slice(&bytes);
     let encoding = Encoding { codec: Codec::ByteOffset, pixel: PixelType::I32, shape: SHAPE };
-    Frame { id: FrameId(id), encoding, slot, payload: 0..bytes.len(), header: FrameHeader::default() }
+    let origin = std::path::Path::new("simulated").into();
+    Frame { id: FrameId(id), origin, encoding, slot, payload: 0..bytes.len(), header: FrameHeader::default() }
 }
 
 /// S of each bin, entry by entry.

@@ -143,6 +143,7 @@ fn walk(s: &Setup, frames: usize) -> (Report, Result<(), PipelineError>, Vec<Opt
             slots: slots.clone(),
             bad_frames: s.bad_frames,
             stop,
+            timeline: None,
             progress: &mut |_, _| {
                 calls.fetch_add(1, Ordering::Relaxed);
             },

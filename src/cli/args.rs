@@ -186,6 +186,11 @@ pub struct IntegrateArgs {
     #[serde(skip)]
     pub dry_run: bool,
 
+    /// Write a timeline of every stage, thread and lane (Chrome trace format: chrome://tracing, ui.perfetto.dev)
+    #[arg(long, value_name = "FILE.json", help_heading = "Running")]
+    #[serde(skip)]
+    pub trace: Option<PathBuf>,
+
     /// Where to compute: auto, cpu, cuda or cuda:N [default: auto]
     #[arg(long, value_name = "DEVICE", help_heading = "Running")]
     pub device: Option<String>,

@@ -1,9 +1,11 @@
 //! `xrdct integrate`: a plan becomes a matrix, an output file, a corridor, and a closing summary.
 
+use std::fs::File;
+use std::io::BufWriter;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::anyhow;
+use anyhow::{Context, anyhow};
 
 use super::args::IntegrateArgs;
 use super::exit::{Exit, Failure, OrExit};
@@ -23,6 +25,7 @@ use crate::reduce::host::HostReducer;
 use crate::source::cbf::CbfReader;
 use crate::source::decoded::Decoding;
 use crate::source::{Reader, Ticket};
+use crate::trace::Timeline;
 
 impl Sink for ResultFile {
     fn put(&mut self, outcome: Outcome) -> Result<(), SinkError> {
@@ -54,7 +57,8 @@ pub(super) fn run(args: &IntegrateArgs) -> Result<Exit, Failure> {
 
     let started = Instant::now();
     let (axis, recipe) = prepare(&plan)?;
-    let (reducers, slots) = reducers(&plan, recipe)?;
+    let timeline = plan.args.trace.is_some().then(Timeline::default);
+    let (reducers, slots) = reducers(&plan, recipe, timeline.as_ref())?;
     let matrix_time = started.elapsed();
 
     let output = plan.args.output.clone().unwrap_or_default();
@@ -69,7 +73,8 @@ pub(super) fn run(args: &IntegrateArgs) -> Result<Exit, Failure> {
             sink: &mut file,
             slots,
             bad_frames: plan.bad_frames,
-            stop: stop.clone(),
+            stop,
+            timeline: timeline.clone(),
             progress: &mut |done, bad| progress.step(done, bad),
         },
         plan.crew.strategy,
@@ -87,6 +92,11 @@ pub(super) fn run(args: &IntegrateArgs) -> Result<Exit, Failure> {
     // The failure that ended the run comes first: closing the file may fail for the same reason.
     ended.map_err(|error| failed(error, &output))?;
     let written = written.or_exit(Exit::Output)?;
+    if let (Some(path), Some(timeline)) = (&plan.args.trace, &timeline) {
+        let at = || format!("--trace {}", path.display());
+        let trace = File::create(path).with_context(at).or_exit(Exit::Output)?;
+        timeline.write_chrome(BufWriter::new(trace)).with_context(at).or_exit(Exit::Output)?;
+    }
     if verbosity > Verbosity::Quiet {
         summary::print_run(&plan, &report, &written, matrix_time, closing);
     }
@@ -188,7 +198,11 @@ fn readers(plan: &Plan) -> Vec<Box<dyn Reader>> {
 
 /// The third doors, and the slots that fit them: enough for a batch in work and one waiting for each, and one in the
 /// hands of each reader.
-fn reducers(plan: &Plan, recipe: Recipe) -> Result<(Vec<Box<dyn Reducer>>, SlotPool), Failure> {
+fn reducers(
+    plan: &Plan,
+    recipe: Recipe,
+    timeline: Option<&Timeline>,
+) -> Result<(Vec<Box<dyn Reducer>>, SlotPool), Failure> {
     let encoding = plan.encoding();
     let bytes = match plan.crew.readers_decode {
         true => (encoding.shape.pixels() + 1) * encoding.pixel.size(),
@@ -206,7 +220,10 @@ fn reducers(plan: &Plan, recipe: Recipe) -> Result<(Vec<Box<dyn Reducer>>, SlotP
         }
         Place::Cuda { ordinal, .. } => {
             let engine = Arc::new(CudaEngine::new(ordinal, &recipe).or_exit(Exit::Device)?);
-            let reducer = CudaReducer::new(Arc::clone(&engine), plan.crew.cuda).or_exit(Exit::Device)?;
+            let mut reducer = CudaReducer::new(Arc::clone(&engine), plan.crew.cuda).or_exit(Exit::Device)?;
+            if let Some(timeline) = timeline {
+                reducer.record(timeline.clone()).or_exit(Exit::Device)?;
+            }
             let Options { lanes, batch } = reducer.options();
             let count = match plan.crew.strategy {
                 Strategy::Sequential => 1,

@@ -277,6 +277,7 @@ fn merged(typed: &IntegrateArgs, path: &Path) -> anyhow::Result<IntegrateArgs> {
         overwrite: typed.overwrite,
         dry_run: typed.dry_run,
         config: typed.config.clone(),
+        trace: typed.trace.clone(),
         saying: typed.saying,
         ..args
     })

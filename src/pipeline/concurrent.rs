@@ -7,17 +7,18 @@
 //! (b) a frame, which a reader sends or the channel closes, (c) room for an outcome, which the sink's thread makes.
 //! Whoever fails raises `stop` and goes on *draining* what it is sent until the channel closes.
 
-use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread::{self, Scope};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, bounded, unbounded};
 
+use super::sequential::read;
 use super::{Corridor, Landing, PipelineError, Report, Stage, StageTimes, Stop};
 use crate::frame::{Frame, Outcome, SlotPool};
 use crate::reduce::Reducer;
 use crate::source::{Reader, Ticket};
+use crate::trace;
 
 /// Outcomes that may wait for the sink: a few batches' worth, 48 kB each at 1000 bins.
 const WAITING_OUTCOMES: usize = 256;
@@ -26,10 +27,10 @@ const WAITING_OUTCOMES: usize = 256;
 const PAUSE: Duration = Duration::from_millis(500);
 
 pub(super) fn run(corridor: Corridor<'_>) -> (Report, Result<(), PipelineError>) {
-    let Corridor { tickets, readers, reducers, sink, slots, bad_frames, stop, progress } = corridor;
+    let Corridor { tickets, readers, reducers, sink, slots, bad_frames, stop, timeline, progress } = corridor;
     let mut report = Report::new(tickets.len());
     let start = Instant::now();
-    let times = StageTimes::default();
+    let times = StageTimes::new(timeline);
     let ending = thread::scope(|scope| {
         let (ticket_out, ticket_in) = unbounded::<Ticket>();
         let (frame_out, frame_in) = unbounded::<Frame>();
@@ -113,14 +114,17 @@ fn spawn<'scope>(
     threads: &mut Vec<Joiner<'scope>>,
     work: impl FnOnce() -> Result<(), PipelineError> + Send + 'scope,
 ) -> Result<(), PipelineError> {
+    let thread_name = format!("{name} {}", threads.iter().filter(|(other, _)| *other == name).count());
+    let named = thread_name.clone();
     let guarded = move || {
+        trace::name_thread(&named);
         let result = catch_unwind(AssertUnwindSafe(work)).unwrap_or(Err(PipelineError::Panicked(name)));
         if result.is_err() {
             stop.raise();
         }
         result
     };
-    let handle = thread::Builder::new().name(name.to_owned()).spawn_scoped(scope, guarded);
+    let handle = thread::Builder::new().name(thread_name).spawn_scoped(scope, guarded);
     match handle {
         Ok(handle) => {
             threads.push((name, handle));
@@ -128,13 +132,9 @@ fn spawn<'scope>(
         }
         Err(cause) => {
             stop.raise();
-            Err(thread_failed(name, cause))
+            Err(PipelineError::Thread(name, cause))
         }
     }
-}
-
-fn thread_failed(name: &'static str, cause: io::Error) -> PipelineError {
-    PipelineError::Thread(name, cause)
 }
 
 struct ReaderThread<'a> {
@@ -154,7 +154,7 @@ impl ReaderThread<'_> {
             }
             let slot = self.slots.take();
             // A closed channel means that the run is ending for a reason somebody else reports.
-            let delivered = match self.times.book(Stage::Read, || reader.read(&ticket, slot)) {
+            let delivered = match read(reader.as_mut(), &ticket, slot, self.times) {
                 Ok(frame) => self.frames.send(frame).is_ok(),
                 Err(bad) => self.outcomes.send(Err(bad)).is_ok(),
             };
@@ -198,7 +198,7 @@ impl ReducerThread<'_> {
                 };
                 match next {
                     Ok(frame) => {
-                        self.times.book(Stage::Reduce, || reducer.submit(frame))?;
+                        self.times.book(Stage::Reduce, frame.id.0, || reducer.submit(frame))?;
                         in_flight += 1;
                     }
                     Err(TryRecvError::Empty) => break,
@@ -208,7 +208,7 @@ impl ReducerThread<'_> {
             if in_flight == 0 {
                 continue;
             }
-            let outcomes = self.times.book(Stage::Reduce, || {
+            let outcomes = self.times.book(Stage::Reduce, in_flight, || {
                 reducer.flush()?;
                 reducer.collect()
             })?;

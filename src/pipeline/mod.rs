@@ -21,6 +21,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use crate::frame::{BadFrame, Outcome, SlotPool};
 use crate::reduce::{ReduceError, Reducer};
 use crate::source::{Reader, Ticket};
+use crate::trace::{self, Timeline};
 
 mod concurrent;
 mod report;
@@ -118,6 +119,8 @@ pub struct Corridor<'a> {
     pub bad_frames: BadFrames,
     /// Asks the run to end early.
     pub stop: Stop,
+    /// Where each stage's bars go, for `--trace`.
+    pub timeline: Option<Timeline>,
     /// Called on the sink's thread after each outcome, with the number done so far.
     pub progress: &'a mut dyn FnMut(usize, Option<&BadFrame>),
 }
@@ -145,12 +148,15 @@ struct Landing<'a> {
 
 impl Landing<'_> {
     fn pause(&mut self) -> Result<(), PipelineError> {
-        self.times.book(Stage::Write, || self.sink.pause()).map_err(PipelineError::Sink)
+        self.times.book(Stage::Write, 0, || self.sink.pause()).map_err(PipelineError::Sink)
     }
 
     fn put(&mut self, outcome: Outcome) -> Result<(), PipelineError> {
         let bad = outcome.as_ref().err().cloned();
-        self.times.book(Stage::Write, || self.sink.put(outcome)).map_err(PipelineError::Sink)?;
+        let id = outcome.as_ref().map_or_else(|bad| bad.id, |pattern| pattern.id);
+        let range = trace::write(id);
+        self.times.book(Stage::Write, id.0, || self.sink.put(outcome)).map_err(PipelineError::Sink)?;
+        drop(range);
         self.report.done += 1;
         (self.progress)(self.report.done, bad.as_ref());
         if let Some(bad) = bad {

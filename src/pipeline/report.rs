@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::frame::BadFrame;
+use crate::trace::{Span, Timeline};
 
 /// The stages that time is booked to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,23 +34,35 @@ impl Stage {
     }
 }
 
-/// Busy time by stage, summed over its threads.
+/// Busy time by stage, summed over its threads; and the same as bars of a timeline, when one is kept.
 #[derive(Debug, Default)]
-pub struct StageTimes([AtomicU64; Stage::ALL.len()]);
+pub struct StageTimes {
+    nanos: [AtomicU64; Stage::ALL.len()],
+    timeline: Option<Timeline>,
+}
 
 impl StageTimes {
-    /// Does some work of a stage and books the time it took.
-    pub fn book<T>(&self, stage: Stage, work: impl FnOnce() -> T) -> T {
+    pub(super) fn new(timeline: Option<Timeline>) -> StageTimes {
+        StageTimes { timeline, ..StageTimes::default() }
+    }
+
+    /// Does some work of a stage and books the time it took. `payload` is the frame's id, or the number of frames.
+    pub fn book<T>(&self, stage: Stage, payload: usize, work: impl FnOnce() -> T) -> T {
         let start = Instant::now();
+        let begun = self.timeline.as_ref().map(Timeline::now);
         let result = work();
         let nanos = u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX);
-        self.0[stage as usize].fetch_add(nanos, Ordering::Relaxed);
+        self.nanos[stage as usize].fetch_add(nanos, Ordering::Relaxed);
+        if let (Some(timeline), Some(start)) = (&self.timeline, begun) {
+            let track = std::thread::current().name().unwrap_or("unnamed").to_owned();
+            timeline.add(Span { track, name: stage.name(), start, end: timeline.now(), payload });
+        }
         result
     }
 
     /// The time booked to a stage so far.
     pub fn of(&self, stage: Stage) -> Duration {
-        Duration::from_nanos(self.0[stage as usize].load(Ordering::Relaxed))
+        Duration::from_nanos(self.nanos[stage as usize].load(Ordering::Relaxed))
     }
 }
 

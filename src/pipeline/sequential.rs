@@ -3,16 +3,18 @@
 use std::time::Instant;
 
 use super::{Corridor, Landing, PipelineError, Report, Stage, StageTimes};
-use crate::frame::{Frame, Outcome};
+use crate::frame::{BadFrame, Frame, Outcome, Slot};
 use crate::reduce::{ReduceError, Reducer};
+use crate::source::{Reader, Ticket};
+use crate::trace;
 
 pub(super) fn run(corridor: Corridor<'_>) -> (Report, Result<(), PipelineError>) {
-    let Corridor { tickets, mut readers, mut reducers, sink, slots, bad_frames, stop, progress } = corridor;
+    let Corridor { tickets, mut readers, mut reducers, sink, slots, bad_frames, stop, timeline, progress } = corridor;
     let mut report = Report::new(tickets.len());
     let start = Instant::now();
     let reader = &mut readers[0];
     let reducer = &mut reducers[0];
-    let times = StageTimes::default();
+    let times = StageTimes::new(timeline);
     let mut landing = Landing { sink, bad_frames, progress, report: &mut report, times: &times };
     let mut ending = Ok(());
     for ticket in &tickets {
@@ -20,7 +22,7 @@ pub(super) fn run(corridor: Corridor<'_>) -> (Report, Result<(), PipelineError>)
             break;
         }
         let slot = slots.take();
-        let outcomes = match times.book(Stage::Read, || reader.read(ticket, slot)) {
+        let outcomes = match read(reader.as_mut(), ticket, slot, &times) {
             Ok(frame) => reduce_one(reducer.as_mut(), frame, &times),
             Err(bad) => Ok(vec![Err(bad)]),
         };
@@ -32,13 +34,24 @@ pub(super) fn run(corridor: Corridor<'_>) -> (Report, Result<(), PipelineError>)
     (report, ending)
 }
 
+/// Reads one frame; shared with the concurrent corridor.
+pub(super) fn read(
+    reader: &mut dyn Reader,
+    ticket: &Ticket,
+    slot: Slot,
+    times: &StageTimes,
+) -> Result<Frame, BadFrame> {
+    let _range = trace::read(ticket.id);
+    times.book(Stage::Read, ticket.id.0, || reader.read(ticket, slot))
+}
+
 /// Submits one frame and waits for what becomes of it.
 fn reduce_one(
     reducer: &mut dyn Reducer,
     frame: Frame,
     times: &StageTimes,
 ) -> Result<Vec<Outcome>, ReduceError> {
-    times.book(Stage::Reduce, || {
+    times.book(Stage::Reduce, 1, || {
         reducer.submit(frame)?;
         reducer.flush()?;
         reducer.collect()

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use super::{ReduceError, Reducer};
 use crate::frame::{Frame, Outcome};
 use crate::integrate::engine::{Engine, GROUP, Scratch};
+use crate::trace;
 
 /// Integrates batches of frames in the calling thread.
 pub struct HostReducer {
@@ -48,7 +49,9 @@ impl Reducer for HostReducer {
         while !self.gathered.is_empty() {
             let count = self.gathered.len().min(self.batch);
             let batch = &self.gathered[..count];
+            let range = trace::integrate(count);
             self.done.append(&mut self.engine.integrate(batch, &mut self.scratch));
+            drop(range);
             self.gathered.drain(..count);
         }
         Ok(())
