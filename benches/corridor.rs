@@ -69,12 +69,8 @@ fn main() -> Result<()> {
 impl Bench {
     fn new(folder: PathBuf, frames: usize, threads: usize) -> Result<Bench> {
         let poni = Poni::parse(PONI, "bench.poni")?;
-        let destination = Destination {
-            folder: folder.clone(),
-            prefix: "frame".into(),
-            first: 0,
-            overwrite: false,
-        };
+        let destination =
+            Destination { folder: folder.clone(), prefix: "frame".into(), first: 0, overwrite: false };
         let scene = Scene {
             destination,
             poni: poni.clone(),
@@ -125,7 +121,12 @@ impl Bench {
         };
         let bytes: u64 = files.iter().map(|f| f.metadata().map_or(0, |m| m.len())).sum();
         let each = bytes as f64 / files.len() as f64;
-        println!("{frames} frames of {shape}, {:.2} MB each, {} distinct files in {}", each / 1e6, files.len(), folder.display());
+        println!(
+            "{frames} frames of {shape}, {:.2} MB each, {} distinct files in {}",
+            each / 1e6,
+            files.len(),
+            folder.display()
+        );
         println!("{} entries of the matrix, {BINS} bins; {threads} threads\n", recipe.csr.entries());
         let slot_bytes = first.payload.end + first.payload.end / 4;
         Ok(Bench { folder, files, frames, recipe, axis, slot_bytes, threads })
@@ -172,7 +173,9 @@ impl Bench {
             let count = (options.lanes + 1) * options.batch + readers;
             let slots = pinned::slots(engine.context(), count, self.slot_bytes)?;
             for _ in 0..RUNS {
-                read.add(self.walk(readers, vec![Box::new(Dropped::default())], &slots, Strategy::Pool, None)?.0);
+                read.add(
+                    self.walk(readers, vec![Box::new(Dropped::default())], &slots, Strategy::Pool, None)?.0,
+                );
                 let uploads = Uploads::new(&engine, count, self.slot_bytes)?;
                 upload.add(self.walk(readers, vec![Box::new(uploads)], &slots, Strategy::Pool, None)?.0);
                 let reducer = CudaReducer::new(Arc::clone(&engine), options)?;
@@ -198,7 +201,8 @@ impl Bench {
         strategy: Strategy,
         name: Option<&str>,
     ) -> Result<(Report, Vec<f32>)> {
-        let ticket = |n: usize| Ticket { id: FrameId(n), path: Arc::clone(&self.files[n % self.files.len()]) };
+        let ticket =
+            |n: usize| Ticket { id: FrameId(n), path: Arc::clone(&self.files[n % self.files.len()]) };
         let encoding = probe(&self.files[0])?.encoding;
         let output = name.map(|name| self.folder.join(format!("{name}.h5")));
         let mut sink = match &output {

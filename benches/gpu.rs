@@ -136,7 +136,17 @@ fn next_frame(slots: &SlotPool, id: usize) -> (Frame, usize) {
     };
     let (len, which) = (word(0), word(8));
     let encoding = Encoding { codec: Codec::ByteOffset, pixel: PixelType::I32, shape: SHAPE };
-    (Frame { id: FrameId(id), origin: Path::new("simulated").into(), encoding, slot, payload: 64..64 + len, header: FrameHeader::default() }, which)
+    (
+        Frame {
+            id: FrameId(id),
+            origin: Path::new("simulated").into(),
+            encoding,
+            slot,
+            payload: 64..64 + len,
+            header: FrameHeader::default(),
+        },
+        which,
+    )
 }
 
 /// Microseconds a frame of what `enqueue` puts into the streams of three lanes, each with a batch, again and again.
