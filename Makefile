@@ -10,7 +10,7 @@ SHELL := /bin/bash
 ENV := . .tools/env &&
 PROFILE := --release --locked
 
-.PHONY: help setup oracle build demo test test-gpu lint doc ci bench bench-peers bench-gpu dist clean
+.PHONY: help setup oracle build demo test test-gpu lint doc bench bench-peers bench-gpu dist clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -41,7 +41,10 @@ doc: setup ## the API documentation, warnings as errors
 	@$(ENV) RUSTDOCFLAGS="-D warnings" cargo doc $(PROFILE) --no-deps
 
 bench: setup ## CPU benches, each with its floor beside it
-	@$(ENV) cargo bench --locked
+	@$(ENV) cargo bench --locked --bench decode --bench matrix --bench integrate --bench corridor
+
+bench-gpu: setup ## GPU benches beside their measured ceilings; fails without a GPU
+	@$(ENV) cargo bench --locked --bench gpu && cargo bench --locked --bench corridor
 
 bench-peers: build oracle ## whole corridor beside FabIO + pyFAI, same frames, same cores, one run
 	@scripts/bench_peers.sh

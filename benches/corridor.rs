@@ -38,6 +38,7 @@ use xrdct::source::{Reader, Ticket};
 
 const BINS: usize = 1000;
 const RUNS: usize = 5;
+const SEQUENTIAL_FRAMES: usize = 100;
 /// Each simulated frame is read this often.
 const REPEATS: usize = 4;
 
@@ -206,12 +207,14 @@ impl Bench {
         let encoding = probe(&self.files[0])?.encoding;
         let output = name.map(|name| self.folder.join(format!("{name}.h5")));
         let mut sink = match &output {
-            Some(path) => Keep { file: Some(ResultFile::create(path, &self.layout(), true)?), first: vec![] },
+            Some(path) => {
+                Keep { file: Some(ResultFile::create(path, &self.layout(frames), true)?), first: vec![] }
+            }
             None => Keep { file: None, first: vec![] },
         };
         let (report, ended) = pipeline::run(
             Corridor {
-                tickets: (0..self.frames).map(ticket).collect(),
+                tickets: (0..frames).map(ticket).collect(),
                 readers: (0..readers).map(|_| Box::new(CbfReader::new(Some(encoding), false)) as _).collect(),
                 reducers,
                 sink: &mut sink,
@@ -226,19 +229,19 @@ impl Bench {
         ended?;
         if let Some(file) = sink.file {
             let written = file.finish(&Ending::Complete)?;
-            ensure!(written.good == self.frames, "{} of {} rows are good", written.good, self.frames);
+            ensure!(written.good == frames, "{} of {frames} rows are good", written.good);
         }
         Ok((report, sink.first))
     }
 
-    fn layout(&self) -> Layout {
+    fn layout(&self, frames: usize) -> Layout {
         let axis = RadialAxis {
             name: "q".into(),
             unit: "nm^-1".into(),
             long_name: "q".into(),
             centres: self.axis.centres.clone(),
         };
-        Layout { inputs: vec![String::new(); self.frames], ..Layout::new(self.frames, axis) }
+        Layout { inputs: vec![String::new(); frames], ..Layout::new(frames, axis) }
     }
 
     /// Frame 0, integrated by itself.

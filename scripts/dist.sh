@@ -22,8 +22,8 @@ executables bench --locked --benches | while read -r name kind path; do
     [ "$kind" != bench ] || cp "$path" "dist/bin/$name-$kind"
 done
 strip --strip-debug dist/bin/*
-cp scripts/test_gpu.sh dist/scripts/ 2>/dev/null || true
-cp -r profiles/capture dist/ 2>/dev/null || true
+cp scripts/test_gpu.sh dist/scripts/
+cp -r profiles/capture dist/
 cp README.md LICENSE CHANGELOG.md dist/
 target/release/xrdct --version >dist/VERSION
 du -sh dist | sed 's/^/dist: /'

@@ -11,6 +11,8 @@ cd "$(dirname "$0")/.."
 top=$PWD
 tools=$top/.tools
 mkdir -p "$tools"
+# In a shell that has read .tools/env already, what was brought must not pass for the machine's own.
+PATH=${PATH//"$tools/build/bin:"/}
 
 say() { printf 'setup: %s\n' "$*"; }
 die() { printf 'setup: %s\n' "$*" >&2; exit 1; }

@@ -248,6 +248,10 @@ pub struct ConvertArgs {
     #[arg(long, value_name = "LEVEL", num_args = 0..=1, require_equals = true, default_missing_value = "1", action = ArgAction::Set, value_parser = clap::value_parser!(u8).range(1..=9))]
     pub gzip: Option<u8>,
 
+    /// Where to decode: cpu, cuda or cuda:N; the frames are the same
+    #[arg(long, value_name = "DEVICE", default_value = "cpu")]
+    pub device: String,
+
     /// Check the Content-MD5 of every frame
     #[arg(long)]
     pub verify_md5: bool,

@@ -1,6 +1,6 @@
 //! `xrdct convert`: decoded frames as an HDF5 stack, for programs that cannot read CBF and for checking the decoder.
 
-use std::path::Path;
+use std::path::PathBuf;
 use std::time::Instant;
 
 use rayon::prelude::*;
@@ -8,11 +8,13 @@ use rayon::prelude::*;
 use super::args::ConvertArgs;
 use super::exit::{Exit, Failure, OrExit};
 use super::integrate::seconds;
+use super::place::Place;
 use super::plan::first_usable;
 use super::progress::{Progress, Verbosity};
 use crate::codec::byte_offset;
 use crate::codec::pixel::bytes_of;
-use crate::frame::{BadFrame, Encoding, FrameId, SlotPool};
+use crate::cuda::decoder::{CudaDecoder, Decoded};
+use crate::frame::{Encoding, Frame, FrameId, SlotPool};
 use crate::output::stack::{StackLayout, StackWriter};
 use crate::source::cbf::CbfReader;
 use crate::source::listing::expand;
@@ -34,21 +36,15 @@ pub(super) fn run(args: &ConvertArgs) -> Result<Exit, Failure> {
         gzip: args.gzip,
         inputs: files.iter().map(|f| f.display().to_string()).collect(),
     };
+    let mut decoder = Decoder::new(args, encoding)?;
     let mut stack = StackWriter::create(&args.output, &layout, args.overwrite).or_exit(Exit::Output)?;
 
     let start = Instant::now();
     let mut progress = Progress::new(files.len(), verbosity);
     let (mut done, mut bad_frames) = (0, Vec::new());
-    let batch = FRAMES_A_THREAD * rayon::current_num_threads();
-    let slots = SlotPool::on_host(batch, 0);
-    for (number, some) in files.chunks(batch).enumerate() {
-        let decoded: Vec<Result<Vec<u8>, BadFrame>> = some
-            .par_iter()
-            .enumerate()
-            .map(|(i, path)| decode(FrameId(number * batch + i), path, encoding, args.verify_md5, &slots))
-            .collect();
-        for (i, outcome) in decoded.into_iter().enumerate() {
-            let id = FrameId(number * batch + i);
+    for (number, some) in files.chunks(decoder.batch).enumerate() {
+        let first = number * decoder.batch;
+        for (id, outcome) in (first..).map(FrameId).zip(decoder.decode(first, some)?) {
             match &outcome {
                 Ok(pixels) => stack.put(id, pixels).or_exit(Exit::Output)?,
                 Err(bad) => stack.put_bad(bad).or_exit(Exit::Output)?,
@@ -76,20 +72,56 @@ pub(super) fn run(args: &ConvertArgs) -> Result<Exit, Failure> {
     Ok(if bad_frames.is_empty() { Exit::Success } else { Exit::BadFrames })
 }
 
-/// One frame's pixels as little-endian bytes.
-fn decode(
-    id: FrameId,
-    path: &Path,
-    expected: Encoding,
+/// Decodes files a batch at a time, on the cores or on a GPU.
+struct Decoder {
+    encoding: Encoding,
     verify_md5: bool,
-    slots: &SlotPool,
-) -> Result<Vec<u8>, BadFrame> {
-    let ticket = Ticket { id, path: path.into() };
-    let frame = CbfReader::new(Some(expected), verify_md5).read(&ticket, slots.take())?;
+    batch: usize,
+    slots: SlotPool,
+    cuda: Option<CudaDecoder>,
+}
+
+impl Decoder {
+    fn new(args: &ConvertArgs, encoding: Encoding) -> Result<Decoder, Failure> {
+        let batch = FRAMES_A_THREAD * rayon::current_num_threads();
+        let (cuda, slots) = match Place::choose(&args.device)? {
+            Place::Cpu { .. } => (None, SlotPool::on_host(batch, 0)),
+            Place::Cuda { ordinal, .. } => {
+                let decoder = CudaDecoder::new(ordinal, encoding, batch).or_exit(Exit::Device)?;
+                // Grown to the frames' size when they are read.
+                let slots = decoder.slots(batch, encoding.shape.pixels()).or_exit(Exit::Device)?;
+                (Some(decoder), slots)
+            }
+        };
+        Ok(Decoder { encoding, verify_md5: args.verify_md5, batch, slots, cuda })
+    }
+
+    /// Pixels of each file as little-endian bytes; the first file is frame `first`.
+    fn decode(&mut self, first: usize, files: &[PathBuf]) -> Result<Vec<Decoded>, Failure> {
+        let read = |(number, path): (usize, &PathBuf)| {
+            let ticket = Ticket { id: FrameId(first + number), path: path.as_path().into() };
+            CbfReader::new(Some(self.encoding), self.verify_md5).read(&ticket, self.slots.take())
+        };
+        let frames = files.par_iter().enumerate().map(read);
+        let Some(cuda) = &mut self.cuda else {
+            return Ok(frames.map(|frame| frame.and_then(|frame| decode_on_host(&frame))).collect());
+        };
+        let (good, bad): (Vec<_>, Vec<_>) = frames.collect::<Vec<_>>().into_iter().partition(Result::is_ok);
+        let good: Vec<Frame> = good.into_iter().flatten().collect();
+        let mut outcomes: Vec<(FrameId, Decoded)> = Vec::with_capacity(files.len());
+        let ids: Vec<FrameId> = good.iter().map(|frame| frame.id).collect();
+        outcomes.extend(ids.into_iter().zip(cuda.decode(good).or_exit(Exit::Device)?));
+        outcomes.extend(bad.into_iter().filter_map(Result::err).map(|bad| (bad.id, Err(bad))));
+        outcomes.sort_by_key(|(id, _)| *id);
+        Ok(outcomes.into_iter().map(|(_, outcome)| outcome).collect())
+    }
+}
+
+fn decode_on_host(frame: &Frame) -> Decoded {
     with_pixel!(frame.encoding.pixel, T => {
         let mut pixels = vec![T::default(); frame.encoding.shape.pixels()];
         byte_offset::decode(frame.bytes(), &mut pixels)
             .map(|()| bytes_of(&pixels).to_vec())
-            .map_err(|error| error.bad_frame(id, path, frame.encoding.shape))
+            .map_err(|error| error.bad_frame(frame.id, &frame.origin, frame.encoding.shape))
     })
 }

@@ -8,10 +8,12 @@
 //! params    cuda/params.h                                 kernels   names and launches
 //! tiles     the matrix as the device reads it             engine    what a run shares
 //! pinned    slots that the device fetches by itself       lane      what a batch needs
-//! reducer   the third door
+//! reducer   the third door                                decoder   decoding alone, for checks
+//! verdict   what the device says of a frame, in words
 //! ```
 //!
 //! `enqueue_*` never blocks and never allocates; `wait` is the only verb that blocks.
+pub mod decoder;
 pub mod device;
 pub mod driver;
 pub mod engine;
@@ -23,6 +25,7 @@ pub mod params;
 pub mod pinned;
 pub mod reducer;
 pub mod tiles;
+mod verdict;
 
 pub use device::{Device, Survey, survey};
 pub use engine::CudaEngine;

@@ -5,14 +5,15 @@
 //! starts at once. Frames that come when every lane is busy wait in line and are uploaded by the next `collect`.
 
 use std::collections::VecDeque;
+use std::path::Path;
 use std::sync::Arc;
 
 use super::driver::{Event, Stream};
 use super::engine::CudaEngine;
 use super::error::CudaError;
 use super::lane::{self, Lane, MAX_BATCH, Sums};
-use super::params::{XRDCT_LONGEST_CODE, XRDCT_OVERLONG, XRDCT_TRUNCATED};
-use crate::frame::{BadFrame, Codec, Frame, FrameHeader, FrameId, FrameStatus, Norms, Outcome, Pattern};
+use super::verdict;
+use crate::frame::{BadFrame, Frame, FrameHeader, FrameId, Norms, Outcome, Pattern};
 use crate::reduce::{ReduceError, Reducer};
 use crate::trace::{self, Span, Timeline};
 
@@ -39,6 +40,7 @@ impl Default for Options {
 #[derive(Debug)]
 struct Gathered {
     id: FrameId,
+    origin: Arc<Path>,
     header: FrameHeader,
     /// Already known to be bad: it was not uploaded.
     bad: Option<BadFrame>,
@@ -162,46 +164,18 @@ impl CudaReducer {
         }
         let Some(at) = self.gathering.or_else(|| self.idle.pop()) else { return Ok(Some(frame)) };
         self.gathering = Some(at);
-        let bad = self.refuse(&frame);
-        let Frame { id, header, slot, payload, .. } = frame;
+        let bad = verdict::refuse(&self.engine, &frame);
+        let Frame { id, origin, header, slot, payload, .. } = frame;
         let place = &mut self.places[at];
         if bad.is_none() {
             let _range = trace::upload(id);
             place.lane.enqueue_upload(codec, slot, payload)?;
         }
-        place.gathered.push(Gathered { id, header, bad });
+        place.gathered.push(Gathered { id, origin, header, bad });
         if place.gathered.len() >= self.options.batch {
             self.launch()?;
         }
         Ok(None)
-    }
-
-    /// Frames that cannot be good whatever their bytes are.
-    fn refuse(&self, frame: &Frame) -> Option<BadFrame> {
-        let (encoding, engine) = (frame.encoding, &self.engine);
-        let (pixels, len) = (engine.shape.pixels(), frame.payload.len());
-        let bad = |status, message| Some(BadFrame { id: frame.id, status, message });
-        if encoding.shape != engine.shape || encoding.pixel != engine.pixel {
-            let message = format!(
-                "frame {}: it is {} {}, the first frame was {} {}",
-                frame.id.0,
-                encoding.shape,
-                encoding.pixel.name(),
-                engine.shape,
-                engine.pixel.name()
-            );
-            return bad(FrameStatus::OtherShape, message);
-        }
-        let (least, most) = match encoding.codec {
-            Codec::ByteOffset => (pixels, pixels * XRDCT_LONGEST_CODE as usize),
-            Codec::Raw => (pixels * engine.pixel.size(), pixels * engine.pixel.size()),
-        };
-        let status = match len {
-            _ if len < least => FrameStatus::Truncated,
-            _ if len > most => FrameStatus::Overlong,
-            _ => return None,
-        };
-        bad(status, format!("frame {}: {len} bytes cannot be {pixels} pixels", frame.id.0))
     }
 
     /// Starts the batch that gathers.
@@ -255,21 +229,9 @@ impl CudaReducer {
             return Some(Err(bad));
         }
         let sums = sums.next()?;
-        let pixels = self.engine.shape.pixels();
-        let bad = |status, message| Some(Err(BadFrame { id: frame.id, status, message }));
-        match sums.verdict.status {
-            XRDCT_TRUNCATED => {
-                let message = format!(
-                    "frame {}: the compressed bytes end before pixel {} of {pixels} is complete",
-                    frame.id.0, sums.verdict.codes
-                );
-                bad(FrameStatus::Truncated, message)
-            }
-            XRDCT_OVERLONG => {
-                let message = format!("frame {}: compressed bytes are left after the last pixel", frame.id.0);
-                bad(FrameStatus::Overlong, message)
-            }
-            _ => Some(Ok(self.pattern(frame.id, frame.header, sums))),
+        match verdict::bad_frame(&self.engine, &sums.verdict, frame.id, &frame.origin) {
+            Some(bad) => Some(Err(bad)),
+            None => Some(Ok(self.pattern(frame.id, frame.header, sums))),
         }
     }
 

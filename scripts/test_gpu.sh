@@ -1,0 +1,33 @@
+#!/usr/bin/env bash
+# On a GPU node, in a folder that `make dist` made: the GPU suite, and the product's own answers on the CPU and the GPU side by side.
+#   scripts/test_gpu.sh            fails without a GPU
+# XRDCT_TEST_DATA names the folder of real frames, if there is one.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+bin/xrdct info
+bin/tests-test gpu --include-ignored --nocapture --test-threads=1
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+bin/xrdct simulate --output "$scratch/frames" --detector PilatusCdTe2M --frames 40 >/dev/null
+for device in cpu cuda; do
+    bin/xrdct convert --device $device --output "$scratch/$device-stack.h5" "$scratch/frames"
+    bin/xrdct integrate --device $device --poni "$scratch/frames/geometry.poni" --error-model poisson \
+        --output "$scratch/$device.h5" "$scratch/frames"
+done
+python3 - "$scratch" <<'PYTHON'
+import sys
+import h5py
+import numpy
+
+folder = sys.argv[1]
+cpu, gpu = (h5py.File(f"{folder}/{d}-stack.h5")["/entry_0000/data/data"][()] for d in ("cpu", "cuda"))
+assert numpy.array_equal(cpu, gpu), "convert: pixels differ"
+cpu, gpu = (h5py.File(f"{folder}/{d}.h5")["/entry_0000/xrdct"] for d in ("cpu", "cuda"))
+for name in ("result/intensity", "result/errors", "sums/signal", "sums/variance", "sums/normalization"):
+    a, b = cpu[name][()], gpu[name][()]
+    assert numpy.any(a), name
+    off = numpy.max(numpy.abs(a - b) / numpy.where(a == 0, 1, numpy.abs(a)))
+    assert off < 1e-6, (name, off)
+    print(f"{name}: largest relative difference {off:.1e}")
+print("the GPU's answers are the CPU's")
+PYTHON
