@@ -168,7 +168,9 @@ impl Bench {
 
     fn run_cuda(&self, expected: &[f32]) -> Result<()> {
         let engine = Arc::new(CudaEngine::new(0, &self.recipe)?);
-        for readers in [self.threads.div_ceil(2), self.threads] {
+        // The reducer's and the sink's threads want cores too.
+        let fewer = self.threads.saturating_sub(2).max(1);
+        for readers in [self.threads.div_ceil(2), (self.threads * 3).div_ceil(4), fewer, self.threads] {
             let (mut read, mut upload, mut whole) = (Row::default(), Row::default(), Row::default());
             let options = CudaReducer::new(Arc::clone(&engine), Options::default())?.options();
             let count = (options.lanes + 1) * options.batch + readers;
@@ -202,6 +204,11 @@ impl Bench {
         strategy: Strategy,
         name: Option<&str>,
     ) -> Result<(Report, Vec<f32>)> {
+        // One thread at one frame a time is slow; its rate does not depend on how many there are.
+        let frames = match strategy {
+            Strategy::Sequential => self.frames.min(SEQUENTIAL_FRAMES),
+            Strategy::Pool => self.frames,
+        };
         let ticket =
             |n: usize| Ticket { id: FrameId(n), path: Arc::clone(&self.files[n % self.files.len()]) };
         let encoding = probe(&self.files[0])?.encoding;
@@ -343,6 +350,10 @@ impl Reducer for Dropped {
         Ok(())
     }
 
+    fn is_ready(&self) -> Result<bool, ReduceError> {
+        Ok(true)
+    }
+
     fn collect(&mut self) -> Result<Vec<Outcome>, ReduceError> {
         Ok(self.0.drain(..).map(nothing).collect())
     }
@@ -399,6 +410,10 @@ impl Reducer for Uploads {
 
     fn flush(&mut self) -> Result<(), ReduceError> {
         Ok(())
+    }
+
+    fn is_ready(&self) -> Result<bool, ReduceError> {
+        self.flying.front().map_or(Ok(false), |(at, _)| self.events[*at].is_done().map_err(failed))
     }
 
     fn collect(&mut self) -> Result<Vec<Outcome>, ReduceError> {

@@ -2,6 +2,7 @@
 //!
 //! Doors are fakes here, so that failures can be injected at each of them; real doors are tested through the CLI.
 
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::Arc;
@@ -55,6 +56,7 @@ struct FakeReducer {
     depth: usize,
     fault: Fault,
     queue: VecDeque<Frame>,
+    asked: Cell<usize>,
 }
 
 impl Reducer for FakeReducer {
@@ -71,6 +73,11 @@ impl Reducer for FakeReducer {
     }
     fn flush(&mut self) -> Result<(), ReduceError> {
         Ok(())
+    }
+    fn is_ready(&self) -> Result<bool, ReduceError> {
+        // Like a device: not at the first asking.
+        self.asked.set(self.asked.get() + 1);
+        Ok(self.asked.get().is_multiple_of(3))
     }
     fn collect(&mut self) -> Result<Vec<Outcome>, ReduceError> {
         // Two at a time, so that batches and capacities do not line up.
@@ -135,8 +142,12 @@ fn walk(s: &Setup, frames: usize) -> (Report, Result<(), PipelineError>, Vec<Opt
             readers: (0..s.readers).map(|_| Box::new(FakeReader(s.fault)) as Box<dyn Reader>).collect(),
             reducers: (0..s.reducers)
                 .map(|_| {
-                    Box::new(FakeReducer { depth: s.depth, fault: s.fault, queue: VecDeque::new() })
-                        as Box<dyn Reducer>
+                    Box::new(FakeReducer {
+                        depth: s.depth,
+                        fault: s.fault,
+                        queue: VecDeque::new(),
+                        asked: Cell::new(0),
+                    }) as Box<dyn Reducer>
                 })
                 .collect(),
             sink: &mut sink,

@@ -1,12 +1,15 @@
 //! Where to compute: what `--device` says, what is there, and why it was chosen.
 
+use std::sync::Arc;
+
 use anyhow::anyhow;
 
 use super::exit::{Exit, Failure, OrExit};
 use crate::cuda::device;
+use crate::cuda::driver::Context;
 
 /// Where frames are reduced, and why there.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub enum Place {
     /// On this machine's cores.
     Cpu {
@@ -17,7 +20,9 @@ pub enum Place {
     Cuda {
         /// Its number, counted from 0.
         ordinal: usize,
-        /// Its name, and why.
+        /// Open from here on: making it takes a quarter of a second, so it is made once.
+        context: Arc<Context>,
+        /// Why.
         why: String,
     },
 }
@@ -43,22 +48,13 @@ impl Place {
     }
 
     fn cuda(ordinal: usize, why: String) -> Result<Place, Failure> {
-        device::open(ordinal).or_exit(Exit::Device)?;
-        Ok(Place::Cuda { ordinal, why })
+        let context = device::open(ordinal).or_exit(Exit::Device)?;
+        Ok(Place::Cuda { ordinal, context, why })
     }
 
     fn best() -> Place {
-        let survey = device::survey();
-        match survey.devices {
-            Ok(_) if survey.architectures.is_empty() => {
-                Place::Cpu { why: "there is a GPU, but this xrdct was built without CUDA kernels".to_owned() }
-            }
-            Ok(devices) => match devices.first() {
-                Some(gpu) => {
-                    Place::Cuda { ordinal: gpu.ordinal, why: format!("{}, the first GPU", gpu.name) }
-                }
-                None => Place::Cpu { why: "no GPU".to_owned() },
-            },
+        match device::open(0) {
+            Ok(context) => Place::Cuda { ordinal: 0, context, why: "the first GPU".to_owned() },
             Err(reason) => Place::Cpu { why: reason.to_string() },
         }
     }
@@ -67,7 +63,7 @@ impl Place {
     pub fn name(&self) -> String {
         match self {
             Place::Cpu { why } => format!("CPU ({why})"),
-            Place::Cuda { ordinal, why } => format!("cuda:{ordinal} ({why})"),
+            Place::Cuda { ordinal, why, .. } => format!("cuda:{ordinal} ({why})"),
         }
     }
 }

@@ -71,7 +71,7 @@ pub struct Plan {
 }
 
 /// Who runs where.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Crew {
     /// Where frames are reduced.
     pub place: Place,

@@ -6,7 +6,7 @@ use cudarc::driver::DriverError;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CudaError {
     /// No libcuda on this machine.
-    #[error("no NVIDIA driver: libcuda.so was not found; install the driver, or use --device cpu")]
+    #[error("no NVIDIA driver: libcuda.so was not found; install the driver, or compute on the CPU")]
     NoDriver,
     /// The driver is there but does not work.
     #[error("the NVIDIA driver does not start: {cause}; see nvidia-smi, or use --device cpu")]

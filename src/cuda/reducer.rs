@@ -320,6 +320,14 @@ impl Reducer for CudaReducer {
         Ok(())
     }
 
+    fn is_ready(&self) -> Result<bool, ReduceError> {
+        self.engine.context().bind()?;
+        match self.in_flight.front() {
+            Some(at) => Ok(self.places[*at].lane.is_done()?),
+            None => Ok(false),
+        }
+    }
+
     fn collect(&mut self) -> Result<Vec<Outcome>, ReduceError> {
         Ok(self.collect_oldest()?)
     }

@@ -23,6 +23,10 @@ use crate::trace;
 /// Outcomes that may wait for the sink: a few batches' worth, 48 kB each at 1000 bins.
 const WAITING_OUTCOMES: usize = 256;
 
+/// How long a reducer's thread waits for another frame before it asks whether a batch is done: a fraction of the 50 µs that
+/// the upload of a frame takes.
+const FEED: Duration = Duration::from_micros(20);
+
 /// When no outcome comes for this long (frames that arrive while they are measured), the sink may catch up.
 const PAUSE: Duration = Duration::from_millis(500);
 
@@ -185,24 +189,34 @@ impl ReducerThread<'_> {
         result
     }
 
-    /// Keeps the reducer as full as the frames allow, and starts what it has when no other frame waits.
+    /// Keeps the reducer as full as the frames allow, starts what it has when no other frame waits, and waits for a batch
+    /// only when there is nothing to hand in: a device that computes must go on being fed.
     fn drive(&self, reducer: &mut dyn Reducer) -> Result<(), PipelineError> {
         let mut in_flight = 0;
         let mut open = true;
         while open || in_flight > 0 {
             while open && in_flight < reducer.capacity() {
                 let next = if in_flight == 0 {
-                    self.frames.recv().map_err(|_| TryRecvError::Disconnected)
+                    self.frames.recv().map_err(|_| RecvTimeoutError::Disconnected)
                 } else {
-                    self.frames.try_recv()
+                    match self.frames.try_recv() {
+                        Err(TryRecvError::Empty) => {
+                            self.times.book(Stage::Reduce, in_flight, || reducer.flush())?;
+                            if reducer.is_ready()? {
+                                break;
+                            }
+                            self.frames.recv_timeout(FEED)
+                        }
+                        next => next.map_err(|_| RecvTimeoutError::Disconnected),
+                    }
                 };
                 match next {
                     Ok(frame) => {
                         self.times.book(Stage::Reduce, frame.id.0, || reducer.submit(frame))?;
                         in_flight += 1;
                     }
-                    Err(TryRecvError::Empty) => break,
-                    Err(TryRecvError::Disconnected) => open = false,
+                    Err(RecvTimeoutError::Timeout) => {}
+                    Err(RecvTimeoutError::Disconnected) => open = false,
                 }
             }
             if in_flight == 0 {

@@ -57,6 +57,11 @@ impl Reducer for HostReducer {
         Ok(())
     }
 
+    fn is_ready(&self) -> Result<bool, ReduceError> {
+        // The work is done in the calling thread: there is nothing to wait for.
+        Ok(true)
+    }
+
     fn collect(&mut self) -> Result<Vec<Outcome>, ReduceError> {
         if self.done.is_empty() {
             self.flush()?;

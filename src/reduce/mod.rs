@@ -35,6 +35,12 @@ pub trait Reducer: Send {
     /// When the device or engine behind it has failed.
     fn flush(&mut self) -> Result<(), ReduceError>;
 
+    /// Whether [`Reducer::collect`] would give outcomes without waiting for a device.
+    ///
+    /// # Errors
+    /// When the device or engine behind it has failed.
+    fn is_ready(&self) -> Result<bool, ReduceError>;
+
     /// Waits for the oldest batch and gives one outcome for each of its frames; empty when nothing is in flight.
     ///
     /// # Errors
