@@ -207,7 +207,7 @@ pub struct IntegrateArgs {
     #[arg(long, value_name = "N", value_parser = count, help_heading = "Running")]
     pub batch: Option<usize>,
 
-    /// Threads that read files [default: half of --threads, with a GPU all]
+    /// Threads that read files [default: half of --threads, with a GPU three quarters]
     #[arg(long, value_name = "N", value_parser = count, help_heading = "Running")]
     pub readers: Option<usize>,
 
