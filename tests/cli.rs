@@ -175,6 +175,67 @@ fn a_map_is_laid_out_as_it_was_scanned() {
 }
 
 #[test]
+fn the_demo_opens_by_default_attributes_alone() {
+    // What scripts/demo.sh does, with fewer points.
+    let folder = tempfile::tempdir().expect("a scratch folder");
+    done(&folder, &["simulate", "--phantom", "--rotations", "4", "--translations", "5", "--output", "scan"]);
+    let integrate = [
+        "integrate",
+        "--poni",
+        "scan/geometry.poni",
+        "--slow",
+        "4",
+        "--fast",
+        "5",
+        "--npt",
+        "100",
+        "--unit",
+        "q_A^-1",
+    ];
+    for (name, more) in [("plain.h5", &[][..]), ("errors.h5", &["--error-model", "poisson"])] {
+        done(&folder, &[&integrate[..], more, &["--output", name, "scan"]].concat());
+        let reached = ask_oracle("follow_default.py", &[&folder.path().join(name)]);
+        assert!(reached.contains("/entry_0000/xrdct/result"), "{reached}");
+    }
+}
+
+#[test]
+fn a_trace_is_a_timeline_that_can_be_drawn() {
+    let folder = scan(5);
+    done(
+        &folder,
+        &[&INTEGRATE[..], &["-o", "out.h5", "--trace", "trace.json", "--strategy", "pool"]].concat(),
+    );
+    let text = fs::read_to_string(folder.path().join("trace.json")).expect("readable");
+    let trace: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    let events = trace["traceEvents"].as_array().expect("a list");
+    for stage in ["read", "decode+integrate", "write"] {
+        let bars = events.iter().filter(|e| e["ph"] == "X" && e["name"] == stage).count();
+        assert!(bars >= 1, "no {stage}");
+    }
+    assert_eq!(events.iter().filter(|e| e["name"] == "read").count(), 5);
+}
+
+#[test]
+fn a_gpu_that_is_not_there_is_an_error() {
+    let folder = scan(1);
+    // Hides the GPUs of a machine that has some.
+    let run = Command::new(env!("CARGO_BIN_EXE_xrdct"))
+        .current_dir(folder.path())
+        .env("CUDA_VISIBLE_DEVICES", "")
+        .args(INTEGRATE)
+        .args(["-o", "out.h5", "--device", "cuda"])
+        .output()
+        .expect("xrdct starts");
+    assert_eq!(run.status.code(), Some(6));
+    let said = String::from_utf8_lossy(&run.stderr);
+    assert!(["driver", "GPU", "kernels"].iter().any(|word| said.contains(word)), "{said}");
+    assert_eq!(names(folder.path()), ["scan", "small.poni"]);
+    let other = xrdct(folder.path(), &[&INTEGRATE[..], &["-o", "out.h5", "--device", "cuda:99"]].concat());
+    assert_eq!(other.code, 6, "{}", other.stderr);
+}
+
+#[test]
 fn compressed_files_are_the_same_frames() {
     let folder = scan(3);
     done(&folder, &[&INTEGRATE[..], &["-o", "plain.h5"]].concat());
