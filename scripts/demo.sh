@@ -8,6 +8,10 @@ xrdct=target/release/xrdct
 
 step() { printf '\n\033[1m$ %s\033[0m\n' "$*"; "$@"; }
 
+if [ $# -gt 0 ] && [ -e "$folder" ]; then
+    echo "demo: $folder exists; name a folder that does not" >&2
+    exit 5
+fi
 rm -rf "$folder"
 mkdir -p "$folder"
 step $xrdct simulate --phantom --rotations 30 --translations 31 --output "$folder/scan"

@@ -249,6 +249,9 @@ fn ranges_that_hold_nothing() {
     refused(&folder, &integrate(&folder, &["--radial-range", "900", "1000"]), 4, &["range"]);
     refused(&folder, &integrate(&folder, &["--radial-range", "9", "1"]), 2, &["--radial-range"]);
     refused(&folder, &integrate(&folder, &["--npt", "0"]), 2, &["npt"]);
+    refused(&folder, &integrate(&folder, &["--npt", "1000000000000"]), 2, &["npt"]);
+    refused(&folder, &integrate(&folder, &["--zigzag"]), 2, &["--zigzag", "--slow"]);
+    refused(&folder, &integrate(&folder, &["--delta-dummy", "1"]), 2, &["--delta-dummy", "--dummy"]);
     refused(&folder, &integrate(&folder, &["--unit", "furlongs"]), 2, &["furlongs"]);
     refused(&folder, &integrate(&folder, &["--slow", "2", "--fast", "2"]), 2, &["6 frames", "4 points"]);
     refused(&folder, &integrate(&folder, &["--device", "tpu"]), 2, &["tpu", "cpu"]);
@@ -268,6 +271,28 @@ fn an_output_that_exists_is_left_alone() {
     let done = integrate(&folder, &["--overwrite", "--radial-range", "900", "1000"]);
     assert_eq!(done.code, 4, "{}", done.stderr);
     assert_eq!(fs::read(&out).expect("readable"), b"precious");
+
+    // Nor may the output be what the run reads.
+    let frame = folder.path().join("scan/small_00002.cbf");
+    let before = fs::read(&frame).expect("readable");
+    let arguments = [
+        "integrate",
+        "--poni",
+        "small.poni",
+        "--overwrite",
+        "-o",
+        "scan/small_00002.cbf",
+        "--npt",
+        "50",
+        "scan",
+    ];
+    let done = xrdct(folder.path(), &arguments);
+    assert_eq!(done.code, 5, "{}", done.stderr);
+    said(&done, &["small_00002.cbf", "reads"]);
+    assert_eq!(fs::read(&frame).expect("readable"), before);
+    let done = integrate(&folder, &["--overwrite", "--trace", "small.poni"]);
+    assert_eq!(done.code, 5, "{}", done.stderr);
+    said(&done, &["--trace", "small.poni"]);
 
     assert_eq!(integrate(&folder, &["--overwrite"]).code, 0);
     assert!(fs::read(&out).expect("readable").starts_with(b"\x89HDF"));

@@ -226,6 +226,8 @@ fn a_bad_frame_ends_the_run_when_asked_to() {
         assert!(matches!(ending, Err(PipelineError::BadFrame(b)) if b.id.0 == AT));
         assert!(!report.interrupted);
         assert!(rows[AT].is_some_and(f32::is_nan), "the bad frame itself is recorded");
+        assert_eq!(report.done, rows.iter().filter(|r| r.is_some()).count());
+        assert!(s.readers > 1 || rows[..AT].iter().all(Option::is_some), "frames before it are kept");
     }
 }
 

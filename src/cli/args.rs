@@ -85,7 +85,7 @@ pub struct IntegrateArgs {
     pub mask: Option<String>,
 
     /// Leave out what either --mask or the detector's own mask leaves out
-    #[arg(long, requires = "mask", num_args = 0..=1, require_equals = true, default_missing_value = "true", help_heading = "Geometry and corrections")]
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", help_heading = "Geometry and corrections")]
     pub combine_mask: Option<bool>,
 
     /// Dark current, subtracted from every frame; several files are averaged
@@ -113,7 +113,7 @@ pub struct IntegrateArgs {
     pub dummy: Option<f64>,
 
     /// Pixels within this distance of --dummy are ignored too [default: 0, exact]
-    #[arg(long, value_name = "D", requires = "dummy", help_heading = "Geometry and corrections")]
+    #[arg(long, value_name = "D", help_heading = "Geometry and corrections")]
     pub delta_dummy: Option<f64>,
 
     /// Divide all intensities by this number (a monitor, say)
@@ -151,15 +151,15 @@ pub struct IntegrateArgs {
     pub empty: Option<f32>,
 
     /// Points along the slow axis of the scan; the result is then (slow, fast, npt)
-    #[arg(short = 'r', long, value_name = "N", requires = "fast", help_heading = "Scan")]
+    #[arg(short = 'r', long, value_name = "N", help_heading = "Scan")]
     pub slow: Option<usize>,
 
     /// Points along the fast axis of the scan
-    #[arg(short = 't', long, value_name = "N", requires = "slow", help_heading = "Scan")]
+    #[arg(short = 't', long, value_name = "N", help_heading = "Scan")]
     pub fast: Option<usize>,
 
     /// Every other line of the scan runs backwards
-    #[arg(long, requires = "slow", num_args = 0..=1, require_equals = true, default_missing_value = "true", help_heading = "Scan")]
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", help_heading = "Scan")]
     pub zigzag: Option<bool>,
 
     /// Frames to leave out at the start
@@ -171,7 +171,7 @@ pub struct IntegrateArgs {
     #[serde(skip)]
     pub output: Option<PathBuf>,
 
-    /// Replace the result file if it exists
+    /// Replace the result file (and --trace) if it exists
     #[arg(long, help_heading = "Output")]
     #[serde(skip)]
     pub overwrite: bool,
@@ -181,7 +181,7 @@ pub struct IntegrateArgs {
     #[serde(skip)]
     pub config: Option<PathBuf>,
 
-    /// Check everything and say what would be done, but do not do it
+    /// Check options and inputs and say what would be done, but do not do it
     #[arg(long, help_heading = "Output")]
     #[serde(skip)]
     pub dry_run: bool,

@@ -7,7 +7,7 @@ use rayon::prelude::*;
 
 use super::args::ConvertArgs;
 use super::exit::{Exit, Failure, OrExit};
-use super::integrate::seconds;
+use super::integrate::{seconds, stop_on_ctrl_c};
 use super::place::Place;
 use super::plan::first_usable;
 use super::progress::{Progress, Verbosity};
@@ -42,7 +42,13 @@ pub(super) fn run(args: &ConvertArgs) -> Result<Exit, Failure> {
     let start = Instant::now();
     let mut progress = Progress::new(files.len(), verbosity);
     let (mut done, mut bad_frames) = (0, Vec::new());
+    let stop = stop_on_ctrl_c().or_exit(Exit::Failure)?;
     for (number, some) in files.chunks(decoder.batch).enumerate() {
+        if stop.is_raised() {
+            progress.finish();
+            eprintln!("interrupted: {} is not written; a stack is whole or not there", args.output.display());
+            return Ok(Exit::Interrupted);
+        }
         let first = number * decoder.batch;
         for (id, outcome) in (first..).map(FrameId).zip(decoder.decode(first, some)?) {
             match &outcome {

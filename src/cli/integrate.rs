@@ -7,13 +7,13 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow};
 
-use super::args::IntegrateArgs;
+use super::args::{IntegrateArgs, StrategyName};
 use super::exit::{Exit, Failure, OrExit};
 use super::place::Place;
 use super::plan::Plan;
 use super::progress::{Progress, Verbosity};
 use super::summary;
-use crate::cuda::{CudaEngine, CudaReducer, Options, pinned};
+use crate::cuda::{CudaEngine, CudaError, CudaReducer, Options, pinned};
 use crate::frame::{FrameId, Outcome, SlotPool};
 use crate::integrate::axis::Axis;
 use crate::integrate::engine::{Engine, GROUP, Recipe};
@@ -40,7 +40,7 @@ impl Sink for ResultFile {
 /// Runs the command.
 pub(super) fn run(args: &IntegrateArgs) -> Result<Exit, Failure> {
     let verbosity = Verbosity::of(args.saying);
-    let plan = Plan::new(args)?;
+    let mut plan = Plan::new(args)?;
     if verbosity > Verbosity::Quiet {
         plan.warnings.iter().for_each(|line| eprintln!("warning: {line}"));
     }
@@ -58,8 +58,12 @@ pub(super) fn run(args: &IntegrateArgs) -> Result<Exit, Failure> {
     let started = Instant::now();
     let (axis, recipe) = prepare(&plan)?;
     let timeline = plan.args.trace.is_some().then(Timeline::default);
-    let (reducers, slots) = reducers(&plan, recipe, timeline.as_ref())?;
+    let (reducers, slots) = reducers(&mut plan, recipe, timeline.as_ref())?;
     let matrix_time = started.elapsed();
+    let trace = open_trace(&plan)?;
+    if stop.is_raised() {
+        return Ok(Exit::Interrupted);
+    }
 
     let output = plan.args.output.clone().unwrap_or_default();
     let mut file =
@@ -89,14 +93,12 @@ pub(super) fn run(args: &IntegrateArgs) -> Result<Exit, Failure> {
     let finishing = Instant::now();
     let written = file.finish(&ending);
     let closing = finishing.elapsed();
+    if let (Some(trace), Some(timeline)) = (trace, &timeline) {
+        timeline.write_chrome(BufWriter::new(trace)).context("--trace").or_exit(Exit::Output)?;
+    }
     // The failure that ended the run comes first: closing the file may fail for the same reason.
     ended.map_err(|error| failed(error, &output))?;
     let written = written.or_exit(Exit::Output)?;
-    if let (Some(path), Some(timeline)) = (&plan.args.trace, &timeline) {
-        let at = || format!("--trace {}", path.display());
-        let trace = File::create(path).with_context(at).or_exit(Exit::Output)?;
-        timeline.write_chrome(BufWriter::new(trace)).with_context(at).or_exit(Exit::Output)?;
-    }
     if verbosity > Verbosity::Quiet {
         summary::print_run(&plan, &report, &written, matrix_time, closing);
     }
@@ -196,48 +198,76 @@ fn readers(plan: &Plan) -> Vec<Box<dyn Reader>> {
     (0..plan.crew.readers).map(reader).collect()
 }
 
-/// The third doors, and the slots that fit them: enough for a batch in work and one waiting for each, and one in the
-/// hands of each reader.
+/// The third doors, and the slots that fit them. A GPU that nobody asked for by name and that cannot be used is not an
+/// error: the plan then says why the cores do it.
 fn reducers(
-    plan: &Plan,
+    plan: &mut Plan,
     recipe: Recipe,
     timeline: Option<&Timeline>,
 ) -> Result<(Vec<Box<dyn Reducer>>, SlotPool), Failure> {
+    if let Place::Cuda { ordinal, asked, .. } = plan.crew.place {
+        match cuda_reducers(plan, ordinal, &recipe, timeline) {
+            Ok(ready) => return Ok(ready),
+            Err(reason) if asked || plan.args.strategy == Some(StrategyName::Gpu) => {
+                return Err(reason).or_exit(Exit::Device);
+            }
+            Err(reason) => {
+                eprintln!("warning: the GPU cannot be used: {reason}; computing on the CPU");
+                plan.crew.place = Place::Cpu { why: format!("the GPU cannot be used: {reason}") };
+                plan.crew.readers_decode = false;
+            }
+        }
+    }
+    let engine = Arc::new(Engine::new(recipe).or_exit(Exit::Calibration)?);
+    let reducer = |_| Box::new(HostReducer::new(Arc::clone(&engine))) as Box<dyn Reducer>;
+    // A batch in work and one waiting for each worker, and one slot in the hands of each reader.
+    let count = match plan.crew.strategy {
+        Strategy::Sequential => 1,
+        Strategy::Pool => 2 * GROUP * plan.crew.threads + plan.crew.readers,
+    };
+    Ok(((0..plan.crew.threads).map(reducer).collect(), SlotPool::on_host(count, slot_bytes(plan))))
+}
+
+fn cuda_reducers(
+    plan: &Plan,
+    ordinal: usize,
+    recipe: &Recipe,
+    timeline: Option<&Timeline>,
+) -> Result<(Vec<Box<dyn Reducer>>, SlotPool), CudaError> {
+    let engine = Arc::new(CudaEngine::new(ordinal, recipe)?);
+    let mut reducer = CudaReducer::new(Arc::clone(&engine), plan.crew.cuda)?;
+    if let Some(timeline) = timeline {
+        reducer.record(timeline.clone())?;
+    }
+    let Options { lanes, batch } = reducer.options();
+    let count = match plan.crew.strategy {
+        Strategy::Sequential => 1,
+        Strategy::Pool => (lanes + 1) * batch + plan.crew.readers,
+    };
+    // Frames of a scan differ a little in size; a slot that is too small grows, which is slow when pinned.
+    let bytes = slot_bytes(plan);
+    let slots = pinned::slots(engine.context(), count, bytes + bytes / 4)?;
+    Ok((vec![Box::new(reducer)], slots))
+}
+
+/// Bytes of a frame as readers leave it.
+fn slot_bytes(plan: &Plan) -> usize {
     let encoding = plan.encoding();
-    let bytes = match plan.crew.readers_decode {
+    match plan.crew.readers_decode {
         true => (encoding.shape.pixels() + 1) * encoding.pixel.size(),
         false => plan.first.payload.end,
-    };
-    match plan.crew.place {
-        Place::Cpu { .. } => {
-            let engine = Arc::new(Engine::new(recipe).or_exit(Exit::Calibration)?);
-            let reducer = |_| Box::new(HostReducer::new(Arc::clone(&engine))) as Box<dyn Reducer>;
-            let count = match plan.crew.strategy {
-                Strategy::Sequential => 1,
-                Strategy::Pool => 2 * GROUP * plan.crew.threads + plan.crew.readers,
-            };
-            Ok(((0..plan.crew.threads).map(reducer).collect(), SlotPool::on_host(count, bytes)))
-        }
-        Place::Cuda { ordinal, .. } => {
-            let engine = Arc::new(CudaEngine::new(ordinal, &recipe).or_exit(Exit::Device)?);
-            let mut reducer = CudaReducer::new(Arc::clone(&engine), plan.crew.cuda).or_exit(Exit::Device)?;
-            if let Some(timeline) = timeline {
-                reducer.record(timeline.clone()).or_exit(Exit::Device)?;
-            }
-            let Options { lanes, batch } = reducer.options();
-            let count = match plan.crew.strategy {
-                Strategy::Sequential => 1,
-                Strategy::Pool => (lanes + 1) * batch + plan.crew.readers,
-            };
-            // Frames of a scan differ a little in size; a slot that is too small grows, which is slow when pinned.
-            let slots = pinned::slots(engine.context(), count, bytes + bytes / 4).or_exit(Exit::Device)?;
-            Ok((vec![Box::new(reducer)], slots))
-        }
     }
 }
 
+/// The file of `--trace`, opened before anything is computed.
+fn open_trace(plan: &Plan) -> Result<Option<File>, Failure> {
+    let Some(path) = &plan.args.trace else { return Ok(None) };
+    let file = File::create(path).with_context(|| format!("--trace {}", path.display()));
+    file.map(Some).or_exit(Exit::Output)
+}
+
 /// The first Ctrl-C asks the run to end in good order; a second one ends the process at once.
-fn stop_on_ctrl_c() -> Result<Stop, ctrlc::Error> {
+pub(super) fn stop_on_ctrl_c() -> Result<Stop, ctrlc::Error> {
     let stop = Stop::default();
     let handle = stop.clone();
     let handler = move || {

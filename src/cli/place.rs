@@ -24,6 +24,8 @@ pub enum Place {
         context: Arc<Context>,
         /// Why.
         why: String,
+        /// Whether the user named it: then nothing else will do.
+        asked: bool,
     },
 }
 
@@ -49,12 +51,12 @@ impl Place {
 
     fn cuda(ordinal: usize, why: String) -> Result<Place, Failure> {
         let context = device::open(ordinal).or_exit(Exit::Device)?;
-        Ok(Place::Cuda { ordinal, context, why })
+        Ok(Place::Cuda { ordinal, context, why, asked: true })
     }
 
     fn best() -> Place {
         match device::open(0) {
-            Ok(context) => Place::Cuda { ordinal: 0, context, why: "the first GPU".to_owned() },
+            Ok(context) => Place::Cuda { ordinal: 0, context, why: "the first GPU".to_owned(), asked: false },
             Err(reason) => Place::Cpu { why: reason.to_string() },
         }
     }

@@ -31,6 +31,9 @@ use crate::source::listing::expand;
 /// First bytes of an HDF5 file.
 pub(super) const HDF5_MAGIC: &[u8] = b"\x89HDF\r\n\x1a\n";
 
+/// More bins than any detector has pixels are a slip of the finger.
+const MOST_BINS: usize = 10_000_000;
+
 /// Bins when nobody says how many.
 const DEFAULT_NPT: usize = 1000;
 
@@ -101,9 +104,11 @@ impl Plan {
         if args.output.is_none() && !args.dry_run {
             return Err(anyhow!("no result file: name one with --output FILE.h5")).or_exit(Exit::Usage);
         }
+        check_numbers(&args).or_exit(Exit::Usage)?;
         let mut warnings = Vec::new();
 
         let (files, first) = frames(&args)?;
+        check_outputs(&args, &files).or_exit(Exit::Output)?;
         let encoding = first.encoding;
         let poni = geometry(&args, encoding.shape)?;
         warnings.extend(poni.notes.iter().map(|note| format!("{}: {note}", path_of(args.poni.as_ref()))));
@@ -126,7 +131,6 @@ impl Plan {
             (Some(value), delta) => Some(Dummy::new(value, delta.unwrap_or(0.0))),
             (None, _) => poni.detector.dummy(encoding.pixel),
         };
-        check_numbers(&args).or_exit(Exit::Usage)?;
         let scan = scan(&args, files.len()).or_exit(Exit::Usage)?;
         let crew = crew(&args, files.len())?;
         Ok(Plan {
@@ -413,9 +417,64 @@ fn average(names: &[String], what: &str, shape: Shape) -> anyhow::Result<Option<
     Ok(Some(sum.iter().map(|sum| (sum / count) as f32).collect()))
 }
 
+/// What is written must not be what is read, nor written twice.
+fn check_outputs(args: &IntegrateArgs, files: &[PathBuf]) -> anyhow::Result<()> {
+    let whole = |path: &Path| std::fs::canonicalize(path).ok();
+    let images = args.mask.iter().chain(&args.dark).chain(&args.flat).map(Path::new);
+    let read: Vec<&Path> = args.poni.iter().map(PathBuf::as_path).chain(images).collect();
+    for (option, written) in [("--output", &args.output), ("--trace", &args.trace)] {
+        let Some(path) = written else { continue };
+        let Some(written) = whole(path) else { continue };
+        let same = |other: &&Path| {
+            other.file_name() == written.file_name() && whole(other).as_ref() == Some(&written)
+        };
+        let frames = files.iter().map(PathBuf::as_path);
+        if let Some(input) = frames.chain(read.iter().copied()).find(same) {
+            bail!("{option} {}: that is {}, which this run reads", path.display(), input.display());
+        }
+    }
+    if let (Some(output), Some(trace)) = (&args.output, &args.trace)
+        && (output == trace || whole(output).is_some_and(|output| whole(trace) == Some(output)))
+    {
+        bail!("--trace {}: that is --output", trace.display());
+    }
+    match &args.trace {
+        Some(trace) if trace.exists() && !args.overwrite => {
+            bail!("--trace {}: there is already a file of that name; see --overwrite", trace.display())
+        }
+        _ => Ok(()),
+    }
+}
+
 fn check_numbers(args: &IntegrateArgs) -> anyhow::Result<()> {
-    if args.npt == Some(0) {
-        bail!("--npt 0: a pattern needs at least one bin");
+    if let Some(npt) = args.npt
+        && !(1..=MOST_BINS).contains(&npt)
+    {
+        bail!("--npt {npt}: must be from 1 to {MOST_BINS}");
+    }
+    // Of options that need each other one may come from --config, so they are checked here.
+    let pairs = [
+        ("--combine-mask", args.combine_mask == Some(true), "--mask", args.mask.is_some()),
+        ("--delta-dummy", args.delta_dummy.is_some(), "--dummy", args.dummy.is_some()),
+        ("--slow", args.slow.is_some(), "--fast", args.fast.is_some()),
+        ("--fast", args.fast.is_some(), "--slow", args.slow.is_some()),
+        ("--zigzag", args.zigzag == Some(true), "--slow and --fast", args.slow.is_some()),
+    ];
+    for (option, is_given, needed, is_there) in pairs {
+        if is_given && !is_there {
+            bail!("{option} needs {needed}");
+        }
+    }
+    let counts = [
+        ("--threads", args.threads),
+        ("--readers", args.readers),
+        ("--lanes", args.lanes),
+        ("--batch", args.batch),
+    ];
+    for (option, count) in counts {
+        if count == Some(0) {
+            bail!("{option} 0: must be at least 1");
+        }
     }
     if let Some(f) = args.polarization
         && !(-1.0..=1.0).contains(&f)

@@ -78,17 +78,19 @@ pub(super) fn run(corridor: Corridor<'_>) -> (Report, Result<(), PipelineError>)
         let mut landed = Ok(());
         loop {
             let next = outcome_in.recv_timeout(PAUSE);
-            if landed.is_ok() {
-                landed = match next {
-                    Ok(outcome) => landing.put(outcome),
-                    Err(RecvTimeoutError::Timeout) => landing.pause(),
-                    Err(RecvTimeoutError::Disconnected) => break,
-                };
-                if landed.is_err() {
-                    stop.raise();
+            // After a bad frame that ends the run, frames that were under way are still kept; a broken sink keeps nothing.
+            let keeps = matches!(landed, Ok(()) | Err(PipelineError::BadFrame(_)));
+            let put = match next {
+                Err(RecvTimeoutError::Disconnected) => break,
+                Ok(outcome) if keeps => landing.put(outcome),
+                Err(RecvTimeoutError::Timeout) if keeps => landing.pause(),
+                Ok(_) | Err(RecvTimeoutError::Timeout) => Ok(()),
+            };
+            if let Err(error) = put {
+                stop.raise();
+                if landed.is_ok() || matches!(error, PipelineError::Sink(_)) {
+                    landed = Err(error);
                 }
-            } else if matches!(next, Err(RecvTimeoutError::Disconnected)) {
-                break;
             }
         }
         let mut ending = started.and(landed);

@@ -116,6 +116,11 @@ pub(super) fn load(
 fn read_file(path: &Path, memory: &mut dyn SlotMemory) -> io::Result<usize> {
     let mut file = File::open(path)?;
     let length = usize::try_from(file.metadata()?.len()).map_err(io::Error::other)?;
+    if length > UNPACKED_LIMIT {
+        return Err(io::Error::other(format!(
+            "its {length} bytes are more than a frame has; is it an HDF5 file?"
+        )));
+    }
     memory.grow(length)?;
     let buffer = &mut memory.bytes_mut()[..length];
     let mut done = 0;
