@@ -1,6 +1,6 @@
 //! What the options mean: every file opened, every default filled in, everything checked, nothing started.
 //!
-//! A [`Plan`] is what `--dry-run` prints and what [`super::integrate`] runs. Making it reads the PONI, the mask, darks
+//! A [`Plan`] is what `--dry-run` prints and what `cli::integrate` runs. Making it reads the PONI, the mask, darks
 //! and flats and the first usable frame's header, so most mistakes are found before anything is computed or written.
 
 use std::fs::File;

@@ -1,6 +1,6 @@
 //! Detectors: size, pixels, orientation, the pixels that do not exist and the values that are no counts.
 //!
-//! A [`Detector`] is what a PONI file or a name of the [`catalogue`](super::catalogue) says. All detectors here are flat
+//! A [`Detector`] is what a PONI file or a name of the [`catalogue`](super::catalogue::find) says. All detectors here are flat
 //! with pixels on one regular grid: gaps between modules count as ordinary pixels for positions and are masked.
 //!
 //! Orientation says from which corner the image is counted. Orientations other than 3 (pyFAI's native one, and the

@@ -8,7 +8,7 @@
 //! ```
 //!
 //! A [`Corridor`] holds the four doors, already open; [`Strategy`] says how many threads stand behind them.
-//! [`sequential`] walks each frame through all doors in turn on the calling thread; [`concurrent`] gives every
+//! `sequential` walks each frame through all doors in turn on the calling thread; `concurrent` gives every
 //! reader and every reducer its own thread and leaves the sink to the caller's. Both give the same bits.
 //!
 //! *Bad frames are data, broken systems are errors.* A [`BadFrame`] goes on to the sink like any pattern. A failed

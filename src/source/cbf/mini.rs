@@ -63,7 +63,7 @@ pub const KEYS: [&str; 47] = [
 /// One line of the detector's header.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
-    /// The key, as DECTRIS spells it when it is one of [`KEYS`]. `Date` and `Sensor` stand for the two lines without a key.
+    /// The key, as DECTRIS spells it when it is one of `KEYS`. `Date` and `Sensor` stand for the two lines without a key.
     pub key: String,
     /// What follows, as written.
     pub value: String,
