@@ -12,4 +12,5 @@ pub mod pipeline;
 pub mod reduce;
 pub mod simulate;
 pub mod source;
+pub mod tomo;
 pub mod trace;

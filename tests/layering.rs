@@ -17,8 +17,9 @@ const FLOORS: &[(&str, u32)] = &[
     ("cuda", 4),
     ("pipeline", 5),
     ("simulate", 6),
-    ("bench", 6),
-    ("cli", 7),
+    ("picture", 6),
+    ("bench", 7),
+    ("cli", 8),
 ];
 
 /// Crates that one module owns: nobody else names them.
@@ -29,6 +30,9 @@ const OWNED: &[(&str, &[&str])] = &[
     ("clap::", &["cli"]),
     ("anyhow::", &["cli"]),
     ("indicatif::", &["cli"]),
+    ("rustfft::", &["tomo"]),
+    ("resvg::", &["picture"]),
+    ("colorous::", &["picture"]),
 ];
 
 fn floor(module: &str) -> Option<u32> {
