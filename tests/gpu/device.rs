@@ -386,7 +386,7 @@ fn patterns_have_the_same_bits_always() {
     let engine = Arc::new(CudaEngine::new(0, &recipe).unwrap());
     let frames = mixed_frames(shape, 40);
     let first = reduce(&engine, &recipe, &frames, Options { lanes: 1, batch: 1 });
-    let mut runs: Vec<_> = [(1, 3), (1, 32), (2, 1), (2, 32), (4, 3), (4, 32)]
+    let mut runs: Vec<_> = [(1, 3), (1, 32), (2, 1), (2, 3), (2, 32), (4, 1), (4, 3), (4, 32)]
         .map(|(lanes, batch)| Options { lanes, batch })
         .to_vec();
     runs.extend([Options::default(); 10]);
