@@ -18,3 +18,4 @@ step $xrdct simulate --phantom --rotations 30 --translations 31 --output "$folde
 step $xrdct integrate --poni "$folder/scan/geometry.poni" --output "$folder/scan.h5" --slow 30 --fast 31 --npt 500 \
     --unit q_A^-1 --error-model poisson "$folder/scan"
 step $xrdct info "$folder/scan.h5"
+step $xrdct tomo "$folder/scan.h5" --output "$folder/tomo.h5"

@@ -15,11 +15,13 @@ pub mod plan;
 mod progress;
 mod simulate;
 mod summary;
+mod tomo;
 
 use args::{ConvertArgs, IntegrateArgs};
 use exit::{Exit, Failure};
 use info::InfoArgs;
 use simulate::SimulateArgs;
+use tomo::args::TomoArgs;
 
 use crate::simulate::SimulateError;
 
@@ -42,6 +44,7 @@ Exit codes: 0 all went well · 1 unexpected · 2 command line · 3 frames · 4 P
 #[derive(Debug, Subcommand)]
 enum Command {
     Integrate(Box<IntegrateArgs>),
+    Tomo(Box<TomoArgs>),
     Convert(ConvertArgs),
     Info(InfoArgs),
     Simulate(Box<SimulateArgs>),
@@ -56,6 +59,7 @@ enum Command {
 pub fn run(cli: &Cli) -> Exit {
     let result = match &cli.command {
         Command::Integrate(args) => integrate::run(args),
+        Command::Tomo(args) => tomo::run(args),
         Command::Convert(args) => convert::run(args),
         Command::Info(args) => info::run(args),
         Command::Simulate(args) => simulated(args),

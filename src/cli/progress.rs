@@ -40,6 +40,8 @@ impl Verbosity {
 /// Progress of one run.
 pub struct Progress {
     verbosity: Verbosity,
+    /// What is counted.
+    what: &'static str,
     bar: Option<ProgressBar>,
     total: usize,
     start: Instant,
@@ -50,21 +52,26 @@ pub struct Progress {
 impl Progress {
     /// Progress towards `total` frames.
     pub fn new(total: usize, verbosity: Verbosity) -> Progress {
+        Progress::counting(total, "frames", verbosity)
+    }
+
+    /// Progress towards `total` of something else.
+    pub fn counting(total: usize, what: &'static str, verbosity: Verbosity) -> Progress {
         let on_terminal = std::io::stderr().is_terminal() && verbosity > Verbosity::Quiet;
         let bar = on_terminal.then(|| {
             let bar =
                 ProgressBar::with_draw_target(Some(total as u64), ProgressDrawTarget::stderr_with_hz(10));
-            let template = "{wide_bar} {pos}/{len} frames  {per_sec}  {eta} left";
-            if let Ok(style) = ProgressStyle::with_template(template) {
-                let rate = |s: &indicatif::ProgressState, w: &mut dyn std::fmt::Write| {
-                    let _ = write!(w, "{:.0} frames/s", s.per_sec());
+            let template = format!("{{wide_bar}} {{pos}}/{{len}} {what}  {{per_sec}}  {{eta}} left");
+            if let Ok(style) = ProgressStyle::with_template(&template) {
+                let rate = move |s: &indicatif::ProgressState, w: &mut dyn std::fmt::Write| {
+                    let _ = write!(w, "{:.0} {what}/s", s.per_sec());
                 };
                 bar.set_style(style.with_key("per_sec", rate).progress_chars("━╸ "));
             }
             bar
         });
         let now = Instant::now();
-        Progress { verbosity, bar, total, start: now, last_line: now, bad: 0 }
+        Progress { verbosity, what, bar, total, start: now, last_line: now, bad: 0 }
     }
 
     /// One more frame is done.
@@ -83,7 +90,7 @@ impl Progress {
             self.last_line = Instant::now();
             let rate = done as f64 / self.start.elapsed().as_secs_f64();
             let left = (self.total - done) as f64 / rate;
-            eprintln!("{done}/{} frames  {rate:.0} frames/s  {left:.0} s left", self.total);
+            eprintln!("{done}/{} {what}  {rate:.0} {what}/s  {left:.0} s left", self.total, what = self.what);
         }
     }
 

@@ -14,5 +14,6 @@ pub mod error;
 pub mod nexus;
 pub mod result;
 pub mod stack;
+pub mod tomogram;
 
 pub use error::OutputError;

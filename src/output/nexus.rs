@@ -159,7 +159,11 @@ pub fn reserve<T: H5Type>(parent: &Group, name: &str, shape: impl Into<Extents>)
     Ok((dataset, place))
 }
 
-fn place_of(dataset: &Dataset) -> Result<Place> {
+/// Where a contiguous dataset lies.
+///
+/// # Errors
+/// When it has no place of its own.
+pub fn place_of(dataset: &Dataset) -> Result<Place> {
     let offset = dataset
         .offset()
         .ok_or_else(|| hdf5::Error::from(format!("{} has no place in the file", dataset.name())))?;

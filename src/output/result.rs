@@ -14,6 +14,7 @@
 //! a kill in that millisecond may cost the messages, never a pattern or a status.
 mod info;
 mod layout;
+mod patterns;
 mod rows;
 mod skeleton;
 
@@ -31,11 +32,13 @@ use super::OutputError;
 use super::draft::Draft;
 use super::nexus;
 use crate::frame::{FrameStatus, Outcome, Pattern};
-use rows::{Row, RowWriter, fixed};
-use skeleton::{DATE_LEN, MESSAGE_LEN, RUNNING, STATUS_LEN};
+pub(super) use rows::fixed;
+use rows::{Row, RowWriter};
+pub(super) use skeleton::{DATE_LEN, MESSAGE_LEN, RUNNING, STATUS_LEN};
 
 pub use info::{Progress, ResultInfo};
 pub use layout::{Ending, Layout, Motor, RadialAxis, Scan};
+pub use patterns::Patterns;
 
 /// Patterns that may wait to be written, in bytes of the file.
 ///

@@ -19,6 +19,20 @@
 //!
 //! **Units.** A slice holds what its sinogram holds, per translation step; whoever knows the step divides by it.
 
+pub mod centre;
+mod error;
+pub mod fbp;
+pub mod filter;
+pub mod iterative;
+pub mod project;
+pub mod reconstruction;
+pub mod region;
+pub mod repair;
+pub mod scan;
+
+pub use error::TomoError;
+pub use reconstruction::{HostReconstructor, Method, Reconstruction};
+
 /// Which line through the sample each value of a sinogram stands for.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Rays {

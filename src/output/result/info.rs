@@ -79,14 +79,7 @@ impl ResultInfo {
 
         let data = process.group("result").map_err(part("result"))?;
         let intensity = data.dataset("intensity").map_err(part("result/intensity"))?;
-        let axes: Vec<hdf5::types::VarLenUnicode> =
-            data.attr("axes").and_then(|axes| axes.read_raw()).map_err(part("result@axes"))?;
-        let name = axes
-            .iter()
-            .map(|axis| axis.as_str())
-            .find(|axis| !["slow", "fast", "frame"].contains(axis))
-            .ok_or_else(|| not("result has no radial axis".into()))?;
-        let axis = data.dataset(name).map_err(part(name))?;
+        let axis = radial_axis(path, &data)?;
         let statuses: Vec<u8> = process
             .dataset("frame_status")
             .and_then(|statuses| statuses.read_raw())
@@ -108,12 +101,7 @@ impl ResultInfo {
                 other => return Err(not(format!("its status is `{other}`"))),
             },
             shape: intensity.shape(),
-            axis: RadialAxis {
-                name: name.into(),
-                unit: nexus::read_attribute(&axis, "unit").unwrap_or_default(),
-                long_name: nexus::read_attribute(&axis, "long_name").unwrap_or_default(),
-                centres: axis.read_raw().map_err(part(name))?,
-            },
+            axis,
             errors: data.link_exists("errors"),
             statuses: FrameStatus::ALL.into_iter().map(|s| (s, count(s))).filter(|(_, n)| *n > 0).collect(),
             bad_frames: nexus::read_texts(&process, "bad_frames").unwrap_or_default(),
@@ -124,7 +112,32 @@ impl ResultInfo {
     }
 }
 
-fn not_whole(path: &Path, part: &str, cause: &hdf5::Error) -> OutputError {
+/// The radial axis of a group of patterns: the one of its axes that is not a motor.
+pub(super) fn radial_axis(path: &Path, data: &hdf5::Group) -> Result<RadialAxis, OutputError> {
+    let part = |name: &str| {
+        let name = name.to_string();
+        move |e: hdf5::Error| not_whole(path, &name, &e)
+    };
+    let axes: Vec<hdf5::types::VarLenUnicode> =
+        data.attr("axes").and_then(|axes| axes.read_raw()).map_err(part("result@axes"))?;
+    let name = axes
+        .iter()
+        .map(|axis| axis.as_str())
+        .find(|axis| !["slow", "fast", "frame", "."].contains(axis))
+        .ok_or_else(|| OutputError::NotAResult {
+            path: path.into(),
+            problem: "result has no radial axis".into(),
+        })?;
+    let axis = data.dataset(name).map_err(part(name))?;
+    Ok(RadialAxis {
+        name: name.into(),
+        unit: nexus::read_attribute(&axis, "unit").unwrap_or_default(),
+        long_name: nexus::read_attribute(&axis, "long_name").unwrap_or_default(),
+        centres: axis.read_raw().map_err(part(name))?,
+    })
+}
+
+pub(super) fn not_whole(path: &Path, part: &str, cause: &hdf5::Error) -> OutputError {
     OutputError::NotAResult {
         path: path.into(),
         problem: format!("{part} is missing or different ({cause})"),

@@ -197,7 +197,7 @@ fn write_slices_at(file: &File, mut slices: &mut [IoSlice<'_>], mut offset: u64)
 }
 
 /// A text in a place of fixed length: cut at a character, filled up with NUL.
-pub(super) fn fixed<const N: usize>(text: &str) -> [u8; N] {
+pub(in crate::output) fn fixed<const N: usize>(text: &str) -> [u8; N] {
     let mut bytes = [0; N];
     let mut end = text.len().min(N);
     while !text.is_char_boundary(end) {

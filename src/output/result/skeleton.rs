@@ -23,14 +23,14 @@ use super::layout::{Layout, Scan};
 use crate::output::nexus::{self, Place};
 
 /// Longest date that is kept: DECTRIS writes at most 26 characters.
-pub(super) const DATE_LEN: usize = 32;
+pub(in crate::output) const DATE_LEN: usize = 32;
 /// Longest word for the status of a run.
-pub(super) const STATUS_LEN: usize = 16;
+pub(in crate::output) const STATUS_LEN: usize = 16;
 /// Longest reason for the failure of a run.
-pub(super) const MESSAGE_LEN: usize = 1024;
+pub(in crate::output) const MESSAGE_LEN: usize = 1024;
 
 /// The status of a run that has not ended.
-pub(super) const RUNNING: &str = "running";
+pub(in crate::output) const RUNNING: &str = "running";
 
 /// Where the numbers of a run go. Rows are points of the map, or frames.
 #[derive(Debug, Clone, Default)]

@@ -1,0 +1,236 @@
+//! What was typed: the options of `xrdct tomo`. They are what a tomogram's `configuration` holds.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use serde::{Deserialize, Serialize};
+
+use crate::cli::args::{Saying, count};
+
+/// Which motor moves from frame to frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FastName {
+    /// A line of translations at each rotation
+    Translation,
+    /// A turn at each translation
+    Rotation,
+}
+
+/// Whether every other line runs backwards.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ZigZagName {
+    /// What neighbouring lines say
+    Auto,
+    /// Turn every other line round
+    Yes,
+    /// Leave lines as they are
+    No,
+}
+
+/// How slices are made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Algorithm {
+    /// Filtered back-projection
+    Fbp,
+    /// Simultaneous iterative reconstruction
+    Sirt,
+    /// Maximum likelihood by expectation maximisation
+    Mlem,
+}
+
+/// Window over the ramp of filtered back-projection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FilterName {
+    /// Ram-Lak: sharpest, noisiest
+    Ramp,
+    /// Times a sinc
+    SheppLogan,
+    /// Times a cosine
+    Cosine,
+    /// Hamming's window
+    Hamming,
+    /// Hann's window: smoothest
+    Hann,
+    /// Plain back-projection
+    None,
+}
+
+/// Sinograms and tomograms of a result, to a NeXus/HDF5 file
+#[derive(Debug, Clone, Default, Args, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TomoArgs {
+    /// Result of `xrdct integrate` (or of pyFAI-diffmap)
+    #[arg(value_name = "RESULT.h5")]
+    #[serde(skip)]
+    pub input: PathBuf,
+
+    /// Rotation of each frame, degrees: a header number (omega, phi, start_angle …), FILE.csv[:COLUMN], FILE.h5::/PATH;
+    /// or of each line: FIRST:LAST:COUNT, or FIRST+STEP [default: the header number that changes]
+    #[arg(long, value_name = "SOURCE", allow_hyphen_values = true, help_heading = "Scan")]
+    pub rotation: Option<String>,
+
+    /// Translation of each frame or line, likewise, in mm [default: start_position of the headers; else counted]
+    #[arg(long, value_name = "SOURCE", allow_hyphen_values = true, help_heading = "Scan")]
+    pub translation: Option<String>,
+
+    /// Rotations of a scan that is known by its order only
+    #[arg(long, value_name = "N", help_heading = "Scan")]
+    pub rotations: Option<usize>,
+
+    /// Translations of a scan that is known by its order only
+    #[arg(long, value_name = "N", help_heading = "Scan")]
+    pub translations: Option<usize>,
+
+    /// Motor that moves from frame to frame, of a scan that is known by its order only [default: translation]
+    #[arg(long, value_name = "AXIS", help_heading = "Scan")]
+    pub fast_axis: Option<FastName>,
+
+    /// Whether every other line runs backwards [default: auto]
+    #[arg(long, value_name = "WHAT", help_heading = "Scan")]
+    pub zigzag: Option<ZigZagName>,
+
+    /// Rotations come in K rounds: 0, K, 2K …, then 1, K+1 … [default: 1]
+    #[arg(long, value_name = "K", help_heading = "Scan")]
+    pub interleave: Option<usize>,
+
+    /// Frames to leave out at the start
+    #[arg(short = 'O', long, value_name = "N", help_heading = "Scan")]
+    pub offset: Option<usize>,
+
+    /// Only bins between A and B, in the unit of the radial axis
+    #[arg(long, num_args = 2, value_names = ["A", "B"], allow_negative_numbers = true, help_heading = "Bins and regions")]
+    pub radial_range: Vec<f64>,
+
+    /// Region of interest NAME=LOW:HIGH, a peak's area above a straight background (:none keeps it); repeatable
+    /// [default: the three strongest peaks]
+    #[arg(long, value_name = "REGION", help_heading = "Bins and regions")]
+    pub region: Vec<String>,
+
+    /// Slices of regions only, not of every bin
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", help_heading = "Bins and regions")]
+    pub regions_only: Option<bool>,
+
+    /// Divide each frame by its monitor: a header number, FILE.csv[:COLUMN] or FILE.h5::/PATH
+    #[arg(long, value_name = "SOURCE", help_heading = "Corrections")]
+    pub monitor: Option<String>,
+
+    /// Take off what the outermost N translations see on either side
+    #[arg(long, value_name = "N", help_heading = "Corrections")]
+    pub air: Option<usize>,
+
+    /// Believe single points that stand out from all their neighbours
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", help_heading = "Corrections")]
+    pub keep_spikes: Option<bool>,
+
+    /// Scale each rotation to the same total
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", help_heading = "Corrections")]
+    pub constant_total: Option<bool>,
+
+    /// Align rotations by their centres of mass
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", help_heading = "Corrections")]
+    pub jitter: Option<bool>,
+
+    /// Take off stripes, which become rings: translations that differ at every rotation
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", help_heading = "Corrections")]
+    pub stripes: Option<bool>,
+
+    /// Rotation axis: auto, mass, mirror, sharpness, or the translation step from the first [default: auto]
+    #[arg(long, value_name = "HOW", allow_hyphen_values = true, help_heading = "Corrections")]
+    pub centre: Option<String>,
+
+    /// Add this to the rotation axis, steps
+    #[arg(long, value_name = "STEPS", allow_negative_numbers = true, help_heading = "Corrections")]
+    pub centre_shift: Option<f64>,
+
+    /// How slices are made [default: fbp]
+    #[arg(long, value_name = "HOW", help_heading = "Reconstruction")]
+    pub algorithm: Option<Algorithm>,
+
+    /// Filter of fbp [default: ramp]
+    #[arg(long, value_name = "FILTER", help_heading = "Reconstruction")]
+    pub filter: Option<FilterName>,
+
+    /// Steps of sirt and mlem [default: 100, 30]
+    #[arg(long, value_name = "N", help_heading = "Reconstruction")]
+    pub iterations: Option<usize>,
+
+    /// Let sirt give negative values
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", help_heading = "Reconstruction")]
+    pub negative: Option<bool>,
+
+    /// Side of the slices, pixels [default: as many as translations]
+    #[arg(long, value_name = "N", value_parser = count, help_heading = "Reconstruction")]
+    pub size: Option<usize>,
+
+    /// Side of a pixel, in translation steps [default: 1]
+    #[arg(long, value_name = "STEPS", help_heading = "Reconstruction")]
+    pub pixel_size: Option<f64>,
+
+    /// Keep pixels that some rotations do not see
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", help_heading = "Reconstruction")]
+    pub no_circle: Option<bool>,
+
+    /// Tomogram file
+    #[arg(short, long, value_name = "TOMO.h5", help_heading = "Output")]
+    #[serde(skip)]
+    pub output: Option<PathBuf>,
+
+    /// Replace the tomogram file if it exists
+    #[arg(long, help_heading = "Output")]
+    #[serde(skip)]
+    pub overwrite: bool,
+
+    /// Go on with a tomogram file that was left unfinished
+    #[arg(long, conflicts_with = "overwrite", help_heading = "Output")]
+    #[serde(skip)]
+    pub resume: bool,
+
+    /// Settings of an earlier run: a JSON file or a tomogram file; options given here win
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    #[serde(skip)]
+    pub config: Option<PathBuf>,
+
+    /// Look at the scan and say what would be done, but do not do it
+    #[arg(long, help_heading = "Output")]
+    #[serde(skip)]
+    pub dry_run: bool,
+
+    /// Where to reconstruct: auto, cpu, cuda or cuda:N [default: auto]
+    #[arg(long, value_name = "DEVICE", help_heading = "Running")]
+    #[serde(skip)]
+    pub device: Option<String>,
+
+    /// Threads [default: all cores]
+    #[arg(long, value_name = "N", value_parser = count, help_heading = "Running")]
+    #[serde(skip)]
+    pub threads: Option<usize>,
+
+    /// Memory to work in, such as 500M or 16G; bins are taken in blocks that fit [default: 4G]
+    #[arg(long, value_name = "SIZE", value_parser = memory, help_heading = "Running")]
+    #[serde(skip)]
+    pub memory: Option<u64>,
+
+    #[command(flatten)]
+    #[serde(skip)]
+    #[allow(missing_docs)]
+    pub saying: Saying,
+}
+
+/// Bytes of `500M`, `16G`, `1000000`.
+fn memory(text: &str) -> Result<u64, String> {
+    let (digits, unit) = match text.trim_end_matches(['B', 'b', 'i']).char_indices().last() {
+        Some((at, 'k' | 'K')) => (&text[..at], 1 << 10),
+        Some((at, 'm' | 'M')) => (&text[..at], 1 << 20),
+        Some((at, 'g' | 'G')) => (&text[..at], 1 << 30),
+        Some((at, 't' | 'T')) => (&text[..at], 1 << 40),
+        _ => (text, 1_u64),
+    };
+    match digits.trim().parse::<f64>() {
+        Ok(number) if number > 0.0 && number.is_finite() => Ok((number * unit as f64) as u64),
+        _ => Err("must be a size such as 500M or 16G".into()),
+    }
+}

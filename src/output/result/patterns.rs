@@ -1,0 +1,143 @@
+//! Reads patterns back: whole or some bins of all, with what is known of each frame. Rows are points of the map, or frames.
+//!
+//! pyFAI-diffmap's files have the same layout under `/entry_0000/pyFAI` and are read too; what they do not have (statuses,
+//! header numbers) is absent then.
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use hdf5::{Dataset, File, Group};
+use ndarray::s;
+
+use super::info::{not_whole, radial_axis};
+use super::layout::RadialAxis;
+use crate::frame::{FrameStatus, HEADER_NUMBERS};
+use crate::output::{OutputError, nexus};
+
+/// The patterns of a result file, open for reading.
+#[derive(Debug)]
+pub struct Patterns {
+    path: PathBuf,
+    /// Closing it would close its parts.
+    _file: File,
+    intensity: Dataset,
+    process: Group,
+    /// Bins.
+    pub axis: RadialAxis,
+    /// (slow, fast) of a map; `None` when rows are frames one after the other.
+    pub map: Option<(usize, usize)>,
+    /// Which rows hold a pattern.
+    pub good: Vec<bool>,
+    /// Which frame (of this file) is in each row; `None` for points that no frame came for.
+    pub frames: Vec<Option<usize>>,
+}
+
+impl Patterns {
+    /// Opens a result file of xrdct or pyFAI-diffmap.
+    ///
+    /// # Errors
+    /// [`OutputError::Io`] when it cannot be read, [`OutputError::NotAResult`] when it is something else.
+    pub fn open(path: &Path) -> Result<Patterns, OutputError> {
+        std::fs::File::open(path).map_err(|cause| OutputError::Io {
+            path: path.into(),
+            action: "opening the file",
+            cause,
+        })?;
+        let not = |problem: String| OutputError::NotAResult { path: path.into(), problem };
+        let part = |name: &'static str| move |e: hdf5::Error| not_whole(path, name, &e);
+        let file = nexus::open(path).map_err(|_| not("it is not an HDF5 file, or it is damaged".into()))?;
+        let process = ["entry_0000/xrdct", "entry_0000/pyFAI"]
+            .iter()
+            .find_map(|name| file.group(name).ok())
+            .ok_or_else(|| not("there is no group /entry_0000/xrdct or /entry_0000/pyFAI in it".into()))?;
+        let data = process.group("result").map_err(part("result"))?;
+        let intensity = data.dataset("intensity").map_err(part("result/intensity"))?;
+        let axis = radial_axis(path, &data)?;
+        let shape = intensity.shape();
+        let (rows, map) = match shape[..] {
+            [frames, _] => (frames, None),
+            [slow, fast, _] => (slow * fast, Some((slow, fast))),
+            _ => {
+                return Err(not(format!(
+                    "intensity has the shape {shape:?}, not (frames, npt) or (slow, fast, npt)"
+                )));
+            }
+        };
+        if shape[shape.len() - 1] != axis.centres.len() {
+            return Err(not(format!(
+                "intensity has the shape {shape:?}, the axis has {} bins",
+                axis.centres.len()
+            )));
+        }
+        let good = match process.dataset("frame_status") {
+            Ok(statuses) => {
+                let statuses: Vec<u8> = statuses.read_raw().map_err(part("frame_status"))?;
+                statuses.iter().map(|&s| s == FrameStatus::Good as u8).collect()
+            }
+            Err(_) => vec![true; rows],
+        };
+        let frames = match map {
+            None => (0..rows).map(Some).collect(),
+            Some(_) => {
+                let pointers: Vec<i32> =
+                    data.dataset("map_ptr").and_then(|d| d.read_raw()).map_err(part("result/map_ptr"))?;
+                let offset = process.dataset("offset").and_then(|d| d.read_scalar::<i64>()).unwrap_or(0);
+                pointers.iter().map(|&p| usize::try_from(i64::from(p) - offset).ok()).collect::<Vec<_>>()
+            }
+        };
+        if good.len() != rows || frames.len() != rows {
+            return Err(not(format!(
+                "{rows} rows, but {} statuses and {} map points",
+                good.len(),
+                frames.len()
+            )));
+        }
+        Ok(Patterns { path: path.into(), _file: file, intensity, process, axis, map, good, frames })
+    }
+
+    /// Number of rows.
+    pub fn rows(&self) -> usize {
+        self.frames.len()
+    }
+
+    /// Number of bins.
+    pub fn npt(&self) -> usize {
+        self.axis.centres.len()
+    }
+
+    /// Some bins of every row: `[row][bin]`. Rows without a pattern are NaN.
+    ///
+    /// # Errors
+    /// [`OutputError::Hdf5`].
+    pub fn read(&self, bins: Range<usize>) -> Result<Vec<f32>, OutputError> {
+        let count = bins.len();
+        let values = match self.map {
+            _ if count == self.npt() => self.intensity.read_raw::<f32>(),
+            None => self.intensity.read_slice_2d(s![.., bins]).map(|a| a.into_raw_vec_and_offset().0),
+            Some(_) => self
+                .intensity
+                .read_slice::<f32, _, ndarray::Ix3>(s![.., .., bins])
+                .map(|a| a.into_raw_vec_and_offset().0),
+        };
+        let mut values = values.map_err(|cause| OutputError::Hdf5 {
+            path: self.path.clone(),
+            action: "reading patterns",
+            cause,
+        })?;
+        for (row, _) in values.chunks_mut(count).zip(&self.good).filter(|(_, good)| !**good) {
+            row.fill(f32::NAN);
+        }
+        Ok(values)
+    }
+
+    /// A number of the frames' headers, one a row; NaN where no frame is. `None` when the file has none of that name.
+    pub fn number(&self, name: &str) -> Option<Vec<f64>> {
+        let numbers: Vec<f64> = self.process.dataset(&format!("input/{name}")).ok()?.read_raw().ok()?;
+        let of = |frame: &Option<usize>| frame.and_then(|n| numbers.get(n).copied()).unwrap_or(f64::NAN);
+        Some(self.frames.iter().map(of).collect())
+    }
+
+    /// Names of the header numbers that the file has.
+    pub fn number_names(&self) -> Vec<&'static str> {
+        HEADER_NUMBERS.into_iter().filter(|name| self.process.link_exists(&format!("input/{name}"))).collect()
+    }
+}

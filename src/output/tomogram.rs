@@ -1,0 +1,226 @@
+//! The tomogram file: sinograms and slices in NeXus/HDF5, whole from the start, filled in place, killed without harm.
+//!
+//! As with [`super::result`], the complete file is built before the first slice, and slices are then written into places that
+//! exist: numbers first, then `bin_done`. A run that was stopped can go on: [`TomogramFile::resume`] opens the file, checks that it
+//! is the same run, and says which slices are there.
+//!
+//! ```text
+//! /entry_0000            NXentry  default=tomo/tomogram; title start_time end_time program_name definition_of_axes
+//!   tomo                 NXprocess program version date status message input_file repairs bin_done axis
+//!     configuration      NXnote
+//!     mean_pattern       NXdata   intensity (npt), radial axis
+//!     sinogram           NXdata   sinogram (npt, rotation, translation), missing (rotation, translation)
+//!     tomogram           NXdata   tomogram (npt, y, x), row 0 the lowest
+//!     regions/<name>/sinogram, tomogram                NXdata, two-dimensional
+//! ```
+mod reader;
+mod skeleton;
+
+use std::fs::{File, OpenOptions};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use super::draft::Draft;
+use super::result::{DATE_LEN, Ending, MESSAGE_LEN, RUNNING, RadialAxis, STATUS_LEN, fixed};
+use super::{OutputError, nexus};
+use skeleton::Places;
+
+pub use reader::{RegionImages, Tomogram};
+
+/// A region of interest, as it stands in the file.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RegionEntry {
+    /// Name of its group.
+    pub name: String,
+    /// Lower end, in the radial axis' unit.
+    pub from: f64,
+    /// Upper end.
+    pub to: f64,
+    /// What was taken off: `linear` or `none`.
+    pub background: String,
+}
+
+/// What a tomogram file is to hold.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TomogramLayout {
+    /// Radial axis of the bins that are reconstructed.
+    pub axis: RadialAxis,
+    /// Mean of all good patterns over these bins.
+    pub mean: Vec<f32>,
+    /// Rotations, degrees.
+    pub rotation: Vec<f64>,
+    /// Translations, in `unit`.
+    pub translation: Vec<f64>,
+    /// Columns' positions, in `unit`, from the rotation axis.
+    pub x: Vec<f64>,
+    /// Rows' positions, in `unit`, ascending.
+    pub y: Vec<f64>,
+    /// Unit of lengths: `mm`, or `step` when positions are not known.
+    pub unit: String,
+    /// 1 where a point was interpolated: (rotation, translation).
+    pub missing: Vec<u8>,
+    /// Regions of interest.
+    pub regions: Vec<RegionEntry>,
+    /// Whether every bin has a sinogram and a slice, or only regions have.
+    pub all_bins: bool,
+    /// Rotation axis, translation steps from the first.
+    pub centre: f64,
+    /// What was detected, repaired, left out.
+    pub repairs: Vec<String>,
+    /// The result file.
+    pub input: String,
+    /// The run, so that it can be repeated.
+    pub configuration: serde_json::Value,
+}
+
+impl TomogramLayout {
+    /// Bins that have a slice of their own.
+    pub fn bins(&self) -> usize {
+        if self.all_bins { self.axis.centres.len() } else { 0 }
+    }
+
+    /// Slices to be made: bins, then regions.
+    pub fn slices(&self) -> usize {
+        self.bins() + self.regions.len()
+    }
+
+    fn sinogram(&self) -> usize {
+        self.rotation.len() * self.translation.len()
+    }
+
+    fn slice(&self) -> usize {
+        self.x.len() * self.y.len()
+    }
+}
+
+/// A tomogram file that is being written.
+#[derive(Debug)]
+pub struct TomogramFile {
+    path: PathBuf,
+    file: File,
+    layout: TomogramLayout,
+    places: Places,
+    done: Vec<bool>,
+}
+
+impl TomogramFile {
+    /// Creates the file with room for everything. An existing file is replaced only with `overwrite`.
+    ///
+    /// # Errors
+    /// As [`super::result::ResultFile::create`]; nothing is left on disk then.
+    pub fn create(path: &Path, layout: TomogramLayout, overwrite: bool) -> Result<TomogramFile, OutputError> {
+        let numbers = layout.slices() * (layout.sinogram() + layout.slice());
+        let draft = Draft::begin(path, overwrite, numbers as u64 * size_of::<f32>() as u64)?;
+        let path = draft.path().to_path_buf();
+        let places = skeleton::build(draft.temporary(), &layout).map_err(|cause| OutputError::Hdf5 {
+            path: path.clone(),
+            action: "creating the file",
+            cause,
+        })?;
+        let failed = |cause| OutputError::Io { path: path.clone(), action: "opening the new file", cause };
+        let file = OpenOptions::new().read(true).write(true).open(draft.temporary()).map_err(failed)?;
+        let bytes = file.metadata().map_err(failed)?.len();
+        draft.reserve(&file, bytes)?;
+        file.write_all_at(&fixed::<STATUS_LEN>(RUNNING), places.status)
+            .and_then(|()| file.write_all_at(&vec![0; layout.slices()], places.done))
+            .map_err(|e| OutputError::from_io(&path, "preparing the file", bytes, e))?;
+        draft.publish()?;
+        let done = vec![false; layout.slices()];
+        Ok(TomogramFile { path, file, layout, places, done })
+    }
+
+    /// Goes on with a file that an earlier run left.
+    ///
+    /// # Errors
+    /// [`OutputError::NotAResult`] when it is not a tomogram, or one of another run.
+    pub fn resume(path: &Path, layout: TomogramLayout) -> Result<TomogramFile, OutputError> {
+        let there = Tomogram::open(path)?;
+        let not = |problem: String| OutputError::NotAResult { path: path.into(), problem };
+        if there.layout.configuration != layout.configuration || there.layout.input != layout.input {
+            return Err(not("it was made with other options or of another file, so it cannot be resumed. \
+                            Give the same options, or --overwrite"
+                .into()));
+        }
+        let same = |a: &TomogramLayout, b: &TomogramLayout| {
+            (a.x.len(), a.y.len(), &a.rotation, &a.translation, a.centre)
+                == (b.x.len(), b.y.len(), &b.rotation, &b.translation, b.centre)
+        };
+        if !same(&there.layout, &layout) {
+            return Err(not(
+                "the scan that it was made of looks different now. Start again with --overwrite".into(),
+            ));
+        }
+        let failed = |cause| OutputError::Io { path: path.into(), action: "opening the file", cause };
+        let hdf5 = |cause| OutputError::Hdf5 { path: path.into(), action: "finding its parts", cause };
+        let places = skeleton::find(path, &layout).map_err(hdf5)?;
+        let file = OpenOptions::new().read(true).write(true).open(path).map_err(failed)?;
+        file.write_all_at(&fixed::<STATUS_LEN>(RUNNING), places.status).map_err(failed)?;
+        Ok(TomogramFile { path: path.into(), file, layout, places, done: there.done })
+    }
+
+    /// Which slices are complete: bins, then regions.
+    pub fn done(&self) -> &[bool] {
+        &self.done
+    }
+
+    /// What the file holds.
+    pub fn layout(&self) -> &TomogramLayout {
+        &self.layout
+    }
+
+    /// Puts the sinograms and slices of neighbouring bins, the first of which is `first`.
+    ///
+    /// # Errors
+    /// [`OutputError::Full`] or [`OutputError::Io`].
+    pub fn put_bins(&mut self, first: usize, sinograms: &[f32], slices: &[f32]) -> Result<(), OutputError> {
+        let (sinogram, slice) = (self.layout.sinogram(), self.layout.slice());
+        let at = |place: u64, each: usize| place + (first * each * size_of::<f32>()) as u64;
+        self.write(sinograms, at(self.places.sinogram, sinogram))?;
+        self.write(slices, at(self.places.tomogram, slice))?;
+        self.mark(first, slices.len() / slice)
+    }
+
+    /// Puts the sinogram and the slice of a region.
+    ///
+    /// # Errors
+    /// [`OutputError::Full`] or [`OutputError::Io`].
+    pub fn put_region(&mut self, region: usize, sinogram: &[f32], slice: &[f32]) -> Result<(), OutputError> {
+        let (first, second) = self.places.regions[region];
+        self.write(sinogram, first)?;
+        self.write(slice, second)?;
+        self.mark(self.layout.bins() + region, 1)
+    }
+
+    fn mark(&mut self, first: usize, count: usize) -> Result<(), OutputError> {
+        self.done[first..first + count].fill(true);
+        let place = self.places.done + first as u64;
+        self.file
+            .write_all_at(&vec![1; count], place)
+            .map_err(|e| OutputError::from_io(&self.path, "writing slices", count as u64, e))
+    }
+
+    fn write(&self, values: &[f32], place: u64) -> Result<(), OutputError> {
+        // SAFETY: f32 has no padding and every byte is initialised; u8 has no alignment.
+        let bytes = unsafe { std::slice::from_raw_parts(values.as_ptr().cast::<u8>(), size_of_val(values)) };
+        self.file
+            .write_all_at(bytes, place)
+            .map_err(|e| OutputError::from_io(&self.path, "writing slices", bytes.len() as u64, e))
+    }
+
+    /// Marks how the run ended; size of the file in bytes.
+    ///
+    /// # Errors
+    /// [`OutputError::Full`] or [`OutputError::Io`].
+    pub fn finish(self, ending: &Ending) -> Result<u64, OutputError> {
+        let message = match ending {
+            Ending::Failed(reason) => reason.as_str(),
+            Ending::Complete | Ending::Interrupted => "",
+        };
+        let (file, places) = (&self.file, &self.places);
+        file.write_all_at(&fixed::<DATE_LEN>(&nexus::now()), places.end_time)
+            .and_then(|()| file.write_all_at(&fixed::<MESSAGE_LEN>(message), places.message))
+            .and_then(|()| file.write_all_at(&fixed::<STATUS_LEN>(ending.word()), places.status))
+            .and_then(|()| file.metadata().map(|m| m.len()))
+            .map_err(|e| OutputError::from_io(&self.path, "marking the end of the run", 0, e))
+    }
+}

@@ -1,0 +1,170 @@
+//! Reads a tomogram file back: for pictures, for resuming, for tests. Nothing is taken on trust.
+use std::path::{Path, PathBuf};
+
+use hdf5::{File, Group, H5Type};
+use ndarray::s;
+
+use super::{RegionEntry, TomogramLayout};
+use crate::output::result::RadialAxis;
+use crate::output::{OutputError, nexus};
+
+/// A tomogram file, open for reading.
+#[derive(Debug)]
+pub struct Tomogram {
+    path: PathBuf,
+    /// Closing it would close its parts.
+    _file: File,
+    process: Group,
+    /// What it holds.
+    pub layout: TomogramLayout,
+    /// Which slices are complete: bins, then regions.
+    pub done: Vec<bool>,
+    /// `running`, `complete`, `interrupted` or `failed`.
+    pub status: String,
+    /// Version of xrdct that wrote it.
+    pub version: String,
+}
+
+/// The two pictures of a region.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RegionImages {
+    /// (rotation, translation)
+    pub sinogram: Vec<f32>,
+    /// (y, x)
+    pub tomogram: Vec<f32>,
+}
+
+impl Tomogram {
+    /// Opens a tomogram file.
+    ///
+    /// # Errors
+    /// [`OutputError::Io`] when it cannot be read, [`OutputError::NotAResult`] when it is something else.
+    pub fn open(path: &Path) -> Result<Tomogram, OutputError> {
+        std::fs::File::open(path).map_err(|cause| OutputError::Io {
+            path: path.into(),
+            action: "opening the file",
+            cause,
+        })?;
+        let not = |problem: &str| OutputError::NotAResult { path: path.into(), problem: problem.into() };
+        let file = nexus::open(path).map_err(|_| not("it is not an HDF5 file, or it is damaged"))?;
+        let process = file
+            .group("entry_0000/tomo")
+            .map_err(|_| not("there is no group /entry_0000/tomo in it: it is no tomogram of xrdct"))?;
+        read(path, file, process).map_err(|cause| OutputError::NotAResult {
+            path: path.into(),
+            problem: format!("a part of the tomogram is missing or different ({cause})"),
+        })
+    }
+
+    /// Slice of a bin, (y, x).
+    ///
+    /// # Errors
+    /// [`OutputError::Hdf5`], or [`OutputError::NotAResult`] when bins have no slices.
+    pub fn slice(&self, bin: usize) -> Result<Vec<f32>, OutputError> {
+        self.image("tomogram/tomogram", bin)
+    }
+
+    /// Sinogram of a bin, (rotation, translation).
+    ///
+    /// # Errors
+    /// As [`Tomogram::slice`].
+    pub fn sinogram(&self, bin: usize) -> Result<Vec<f32>, OutputError> {
+        self.image("sinogram/sinogram", bin)
+    }
+
+    fn image(&self, name: &str, bin: usize) -> Result<Vec<f32>, OutputError> {
+        if bin >= self.layout.bins() {
+            return Err(OutputError::NotAResult {
+                path: self.path.clone(),
+                problem: format!(
+                    "bin {bin} has no slice, there are {} (made with --regions-only?)",
+                    self.layout.bins()
+                ),
+            });
+        }
+        let dataset = self.process.dataset(name);
+        let values = dataset.and_then(|d| d.read_slice::<f32, _, ndarray::Ix2>(s![bin, .., ..]));
+        values.map(|a| a.into_raw_vec_and_offset().0).map_err(|cause| self.failed(cause))
+    }
+
+    /// Both pictures of a region.
+    ///
+    /// # Errors
+    /// [`OutputError::Hdf5`].
+    pub fn region(&self, region: usize) -> Result<RegionImages, OutputError> {
+        let name = &self.layout.regions[region].name;
+        let read = |what: &str| -> Result<Vec<f32>, OutputError> {
+            let dataset = self.process.dataset(&format!("regions/{name}/{what}/{what}"));
+            dataset.and_then(|d| d.read_raw()).map_err(|cause| self.failed(cause))
+        };
+        Ok(RegionImages { sinogram: read("sinogram")?, tomogram: read("tomogram")? })
+    }
+
+    fn failed(&self, cause: hdf5::Error) -> OutputError {
+        OutputError::Hdf5 { path: self.path.clone(), action: "reading a slice", cause }
+    }
+}
+
+fn read(path: &Path, file: File, process: Group) -> hdf5::Result<Tomogram> {
+    let all_bins = process.link_exists("tomogram");
+    let mean = process.group("mean_pattern")?;
+    let axes: Vec<hdf5::types::VarLenUnicode> = mean.attr("axes")?.read_raw()?;
+    let name = axes.first().map(ToString::to_string).unwrap_or_default();
+    let centres = mean.dataset(&name)?;
+    let collection = process.group("regions")?;
+    let regions = collection.member_names()?.into_iter().map(|name| -> hdf5::Result<RegionEntry> {
+        let group = collection.group(&name)?;
+        let range: Vec<f64> = group.attr("range")?.read_raw()?;
+        let (from, to) = match range[..] {
+            [from, to] => (from, to),
+            _ => return Err("a region's range has not two ends".into()),
+        };
+        let background = nexus::read_attribute(&group, "background").unwrap_or_default();
+        Ok(RegionEntry { name, from, to, background })
+    });
+    let mut regions = regions.collect::<hdf5::Result<Vec<_>>>()?;
+    regions.sort_by(|a, b| a.from.total_cmp(&b.from).then_with(|| a.name.cmp(&b.name)));
+    let place = |what: &str| match (all_bins, regions.first()) {
+        (true, _) => process.group(what),
+        (false, Some(region)) => collection.group(&format!("{}/{what}", region.name)),
+        (false, None) => Err("there are neither bins nor regions".into()),
+    };
+    let (rays, pixels) = (place("sinogram")?, place("tomogram")?);
+    let numbers = |group: &Group, name: &str| values::<f64>(group, name);
+    let configuration = nexus::read_text(&process, "configuration/data")?;
+    let layout = TomogramLayout {
+        axis: RadialAxis {
+            unit: nexus::read_attribute(&centres, "unit").unwrap_or_default(),
+            long_name: nexus::read_attribute(&centres, "long_name").unwrap_or_default(),
+            centres: centres.read_raw()?,
+            name,
+        },
+        mean: values(&mean, "intensity")?,
+        rotation: numbers(&rays, "rotation")?,
+        translation: numbers(&rays, "translation")?,
+        x: numbers(&pixels, "x")?,
+        y: numbers(&pixels, "y")?,
+        unit: nexus::read_attribute(&*pixels.dataset("x")?, "units").unwrap_or_default(),
+        missing: if all_bins { values(&rays, "missing")? } else { Vec::new() },
+        all_bins,
+        centre: process.dataset("axis")?.read_scalar()?,
+        repairs: nexus::read_texts(&process, "repairs")?,
+        input: nexus::read_text(&process, "input_file")?,
+        configuration: serde_json::from_str(&configuration).map_err(|e| e.to_string())?,
+        regions,
+    };
+    let done: Vec<u8> = values(&process, "bin_done")?;
+    Ok(Tomogram {
+        path: path.into(),
+        _file: file,
+        done: done.iter().take(layout.slices()).map(|&d| d == 1).collect(),
+        status: nexus::read_text(&process, "status")?,
+        version: nexus::read_text(&process, "version")?,
+        layout,
+        process,
+    })
+}
+
+fn values<T: H5Type>(group: &Group, name: &str) -> hdf5::Result<Vec<T>> {
+    group.dataset(name)?.read_raw()
+}

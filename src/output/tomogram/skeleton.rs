@@ -1,0 +1,162 @@
+//! Builds the tomogram file before its first slice, and says where the numbers go.
+use std::path::Path;
+
+use hdf5::types::FixedUnicode;
+use hdf5::{Dataset, Group, Result};
+
+use super::TomogramLayout;
+use crate::output::nexus;
+use crate::output::result::{DATE_LEN, MESSAGE_LEN, RadialAxis, STATUS_LEN};
+
+/// How to read angles, axes and signs; written into the file word for word.
+const CONVENTIONS: &str = "x points right, y up, both ascending with the index: tomogram[..., 0, :] is the lowest row; the \
+    origin is on the rotation axis. The sample turns counter-clockwise by the rotation, and a sinogram's value is what lies on \
+    x*cos(rotation) - y*sin(rotation) = translation - axis.";
+
+/// Where numbers and texts lie in the file.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Places {
+    /// f32 (bins, rotation, translation); 0 without bins.
+    pub sinogram: u64,
+    /// f32 (bins, y, x)
+    pub tomogram: u64,
+    /// Sinogram and slice of each region.
+    pub regions: Vec<(u64, u64)>,
+    /// u8 (slices)
+    pub done: u64,
+    pub status: u64,
+    pub message: u64,
+    pub end_time: u64,
+}
+
+/// Writes the skeleton into the file at `path` and closes it.
+pub(super) fn build(path: &Path, layout: &TomogramLayout) -> Result<Places> {
+    let file = nexus::builder().create(path)?;
+    nexus::attribute(&file, "NX_class", "NXroot")?;
+    nexus::attribute(&file, "default", "entry_0000")?;
+    nexus::attribute(&file, "creator", "xrdct")?;
+    let entry = nexus::group(&file, "entry_0000", "NXentry")?;
+    let first = layout.regions.first().map(|region| format!("tomo/regions/{}/tomogram", region.name));
+    let default = if layout.all_bins { Some("tomo/tomogram".to_owned()) } else { first };
+    nexus::attribute(&entry, "default", &default.unwrap_or_else(|| "tomo/mean_pattern".into()))?;
+    nexus::text(&entry, "title", "xrdct tomo")?;
+    nexus::text(&entry, "program_name", "xrdct")?;
+    nexus::text(&entry, "start_time", &nexus::now())?;
+    nexus::text(&entry, "definition_of_axes", CONVENTIONS)?;
+    nexus::reserve::<FixedUnicode<DATE_LEN>>(&entry, "end_time", ())?;
+
+    let process = nexus::group(&entry, "tomo", "NXprocess")?;
+    nexus::text(&process, "program", "xrdct")?;
+    nexus::text(&process, "version", env!("CARGO_PKG_VERSION"))?;
+    nexus::text(&process, "date", &nexus::now())?;
+    nexus::text(&process, "input_file", &layout.input)?;
+    nexus::texts(&process, "repairs", &layout.repairs)?;
+    let axis = nexus::number(&process, "axis", layout.centre)?;
+    nexus::attribute(&axis, "long_name", "Rotation axis, translation steps from the first")?;
+    nexus::reserve::<FixedUnicode<STATUS_LEN>>(&process, "status", ())?;
+    nexus::reserve::<FixedUnicode<MESSAGE_LEN>>(&process, "message", ())?;
+    let done = nexus::reserve::<u8>(&process, "bin_done", [layout.slices().max(1)])?.0;
+    nexus::attribute(&done, "long_name", "1: this slice is complete (bins, then regions)")?;
+    let configuration = nexus::group(&process, "configuration", "NXnote")?;
+    nexus::text(&configuration, "type", "application/json")?;
+    nexus::text(&configuration, "data", &format!("{:#}", layout.configuration))?;
+
+    let mean = data(&process, "mean_pattern", "intensity", &[&layout.axis.name])?;
+    radial(&mean, &layout.axis)?;
+    let intensity = nexus::numbers(&mean, "intensity", [layout.mean.len()], &layout.mean)?;
+    nexus::attribute(&intensity, "long_name", "Mean intensity")?;
+    if layout.all_bins {
+        let name = layout.axis.name.as_str();
+        let group = data(&process, "sinogram", "sinogram", &[name, "rotation", "translation"])?;
+        radial(&group, &layout.axis)?;
+        rays(&group, layout)?;
+        let shape = [layout.bins(), layout.rotation.len(), layout.translation.len()];
+        image(&nexus::reserve::<f32>(&group, "sinogram", shape)?.0, "Intensity", None)?;
+        let missing = nexus::numbers(&group, "missing", [shape[1], shape[2]], &layout.missing)?;
+        nexus::attribute(&missing, "long_name", "1: this point was interpolated")?;
+        let group = data(&process, "tomogram", "tomogram", &[name, "y", "x"])?;
+        radial(&group, &layout.axis)?;
+        pixels(&group, layout)?;
+        let shape = [layout.bins(), layout.y.len(), layout.x.len()];
+        image(&nexus::reserve::<f32>(&group, "tomogram", shape)?.0, "Intensity", Some(&layout.unit))?;
+    }
+    let regions = nexus::group(&process, "regions", "NXcollection")?;
+    for region in &layout.regions {
+        let group = nexus::group(&regions, &region.name, "NXcollection")?;
+        nexus::attribute_numbers(&group, "range", &[region.from, region.to])?;
+        nexus::attribute(&group, "unit", &layout.axis.unit)?;
+        nexus::attribute(&group, "background", &region.background)?;
+        let sinogram = data(&group, "sinogram", "sinogram", &["rotation", "translation"])?;
+        rays(&sinogram, layout)?;
+        let shape = [layout.rotation.len(), layout.translation.len()];
+        nexus::attribute(&sinogram, "title", &region.name)?;
+        image(&nexus::reserve::<f32>(&sinogram, "sinogram", shape)?.0, &region.name, None)?;
+        let tomogram = data(&group, "tomogram", "tomogram", &["y", "x"])?;
+        pixels(&tomogram, layout)?;
+        nexus::attribute(&tomogram, "title", &region.name)?;
+        let shape = [layout.y.len(), layout.x.len()];
+        image(&nexus::reserve::<f32>(&tomogram, "tomogram", shape)?.0, &region.name, Some(&layout.unit))?;
+    }
+    drop((entry, process));
+    file.close()?;
+    find(path, layout)
+}
+
+/// Where the numbers of a file with this layout lie.
+pub(super) fn find(path: &Path, layout: &TomogramLayout) -> Result<Places> {
+    let file = nexus::open(path)?;
+    let place = |name: &str| nexus::place_of(&file.dataset(&format!("entry_0000/{name}"))?).map(|p| p.offset);
+    let region = |name: &str| -> Result<(u64, u64)> {
+        let place = |what: &str| place(&format!("tomo/regions/{name}/{what}/{what}"));
+        Ok((place("sinogram")?, place("tomogram")?))
+    };
+    Ok(Places {
+        sinogram: if layout.all_bins { place("tomo/sinogram/sinogram")? } else { 0 },
+        tomogram: if layout.all_bins { place("tomo/tomogram/tomogram")? } else { 0 },
+        regions: layout.regions.iter().map(|r| region(&r.name)).collect::<Result<_>>()?,
+        done: place("tomo/bin_done")?,
+        status: place("tomo/status")?,
+        message: place("tomo/message")?,
+        end_time: place("end_time")?,
+    })
+}
+
+fn data(parent: &Group, name: &str, signal: &str, axes: &[&str]) -> Result<Group> {
+    let group = nexus::group(parent, name, "NXdata")?;
+    nexus::attribute(&group, "signal", signal)?;
+    nexus::attribute_list(&group, "axes", axes)?;
+    Ok(group)
+}
+
+fn radial(group: &Group, axis: &RadialAxis) -> Result<()> {
+    let dataset = nexus::numbers(group, &axis.name, [axis.centres.len()], &axis.centres)?;
+    nexus::attribute(&dataset, "unit", &axis.unit)?;
+    nexus::attribute(&dataset, "units", &axis.unit)?;
+    nexus::attribute(&dataset, "long_name", &axis.long_name)
+}
+
+fn rays(group: &Group, layout: &TomogramLayout) -> Result<()> {
+    length(group, "rotation", &layout.rotation, "deg", "Rotation (deg)")?;
+    length(group, "translation", &layout.translation, &layout.unit, &format!("Translation ({})", layout.unit))
+}
+
+fn pixels(group: &Group, layout: &TomogramLayout) -> Result<()> {
+    length(group, "y", &layout.y, &layout.unit, &format!("y ({})", layout.unit))?;
+    length(group, "x", &layout.x, &layout.unit, &format!("x ({})", layout.unit))
+}
+
+fn length(group: &Group, name: &str, values: &[f64], unit: &str, long_name: &str) -> Result<()> {
+    let dataset = nexus::numbers(group, name, [values.len()], values)?;
+    nexus::attribute(&dataset, "units", unit)?;
+    nexus::attribute(&dataset, "long_name", long_name)
+}
+
+/// Says how an array of pictures is to be shown; `per` is the length that slices are a density over.
+fn image(dataset: &Dataset, long_name: &str, per: Option<&str>) -> Result<()> {
+    nexus::attribute(dataset, "interpretation", "image")?;
+    nexus::attribute(dataset, "long_name", long_name)?;
+    match per {
+        Some(unit) => nexus::attribute(dataset, "units", &format!("1/{unit}")),
+        None => Ok(()),
+    }
+}
