@@ -147,7 +147,7 @@ fn solve(mut a: [[f64; 4]; 3]) -> Option<[f64; 3]> {
     for i in 0..3 {
         let pivot = (i..3).max_by(|&p, &q| a[p][i].abs().total_cmp(&a[q][i].abs()))?;
         a.swap(i, pivot);
-        if !(a[i][i].abs() > 1e-9) {
+        if a[i][i].abs() <= 1e-9 || a[i][i].is_nan() {
             return None;
         }
         for k in (0..3).filter(|&k| k != i) {

@@ -94,9 +94,9 @@ pub fn backward(
             if last < 0.0 {
                 continue;
             }
-            for t in first..=last as usize {
+            for (t, value) in values.iter().enumerate().take(last as usize + 1).skip(first) {
                 let weight = view.height * (1.0 - (t as f32 - u).abs() * view.slope).max(0.0);
-                add(sums, weight, &values[t]);
+                add(sums, weight, value);
             }
         }
     });

@@ -213,7 +213,7 @@ fn by_order(
         ),
     };
     ensure!(
-        frames <= rotations * translations || frames % (rotations * translations) == 0,
+        frames <= rotations * translations || frames.is_multiple_of(rotations * translations),
         "{frames} frames are neither one scan of {rotations} rotations x {translations} translations nor several"
     );
     let values = |given: Option<Positions>, count: usize, option: &str| -> anyhow::Result<Option<Vec<f64>>> {
