@@ -19,6 +19,7 @@ pub mod ceiling;
 mod error;
 pub mod machine;
 pub mod outcome;
+pub mod peers;
 pub mod plan;
 pub mod subject;
 pub mod table1;

@@ -121,7 +121,8 @@ pub fn choose(threads: usize, asked: &[String]) -> Result<Vec<Wanted>, BenchErro
     Ok(all.into_iter().filter(is_asked).collect())
 }
 
-/// Measures. `say` is told what is being done, a line at a time.
+/// Measures. Every row must find the pattern `expected` for frame 0 ([`Subject::expected`]). `say` is told what is being
+/// done, a line at a time.
 ///
 /// # Errors
 /// When a result is wrong, or the frames or the scratch folder cannot be used. A row that this machine cannot do is not an
@@ -130,10 +131,10 @@ pub fn run(
     subject: &Subject,
     engines: &Engines,
     settings: &Settings,
+    expected: &[f32],
     say: &mut dyn FnMut(&str),
 ) -> Result<Table, BenchError> {
     let wanted = choose(settings.threads, &settings.rows)?;
-    let expected = subject.expected(&engines.host)?;
     let mut table = Table {
         program: format!("xrdct {}", env!("CARGO_PKG_VERSION")),
         date: jiff::Zoned::now().strftime("%Y-%m-%d %H:%M").to_string(),
@@ -178,7 +179,7 @@ struct Bench<'a> {
     subject: &'a Subject,
     engines: &'a Engines,
     settings: &'a Settings,
-    expected: Vec<f32>,
+    expected: &'a [f32],
 }
 
 /// One row while it is measured.
@@ -236,7 +237,7 @@ impl Bench<'_> {
                         row.frames = row.frames.min(frames);
                         let (name, of) = (source.name(), self.settings.runs);
                         say(&format!(
-                            "{name:>3}  run {round} of {of}  {:<28}{rate:>9.1} frames/s",
+                            "{name:>3}  run {round} of {of}  {:<34}{rate:>9.1} frames/s",
                             row.wanted.row.name
                         ));
                     }
@@ -277,7 +278,7 @@ impl Bench<'_> {
         let walked = walk(self.subject, plan.crew(self.subject, self.engines, None)?, &errand)?;
         // Only figures are kept of a run.
         let _ = std::fs::remove_file(output);
-        agree(&wanted.row.name, &walked.first, &self.expected)?;
+        agree(&wanted.row.name, &walked.first, self.expected)?;
         let done = walked.report.done;
         if walked.good != done {
             return Err(BenchError::Incomplete { row: wanted.row.name.clone(), good: walked.good, done });

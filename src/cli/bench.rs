@@ -16,7 +16,7 @@ use super::integrate::stop_on_ctrl_c;
 use crate::bench::outcome::{Source, Table};
 use crate::bench::subject::{Engines, Subject};
 use crate::bench::table1::{self, Settings};
-use crate::bench::{BenchError, text};
+use crate::bench::{BenchError, peers, text};
 use crate::geometry::poni::Poni;
 use crate::source::listing::expand;
 
@@ -98,6 +98,17 @@ struct Table1Args {
     #[arg(long, value_name = "ROW", value_delimiter = ',', help_heading = "Rows")]
     rows: Vec<String>,
 
+    /// Also measure FabIO + pyFAI and silx, with this python [default: XRDCT_PEER_PYTHON, else .tools/oracle]
+    #[arg(
+        long,
+        value_name = "PYTHON",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "",
+        help_heading = "Rows"
+    )]
+    peers: Option<PathBuf>,
+
     /// Measured runs of each row
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = count, help_heading = "Rows")]
     runs: usize,
@@ -157,6 +168,12 @@ impl From<BenchError> for Failure {
 
 fn table1(args: &Table1Args) -> Result<Exit, Failure> {
     check(args).or_exit(Exit::Usage)?;
+    let python = match &args.peers {
+        Some(python) => {
+            Some(peers::find_python(Some(python.clone()).filter(|path| !path.as_os_str().is_empty()))?)
+        }
+        None => None,
+    };
     let stop = stop_on_ctrl_c().or_exit(Exit::Failure)?;
     let scratch = Scratch::new(args.input.scratch.as_deref())?;
     let (subject, engines, threads) = prepare(&args.input, &scratch)?;
@@ -185,7 +202,11 @@ fn table1(args: &Table1Args) -> Result<Exit, Failure> {
             eprintln!("{line}");
         }
     };
-    let table = table1::run(&subject, &engines, &settings, &mut say)?;
+    let expected = subject.expected(&engines.host)?;
+    let mut table = table1::run(&subject, &engines, &settings, &expected, &mut say)?;
+    if let Some(python) = python {
+        peers::run(&python, &subject, &settings, &expected, &mut table, args.input.quiet)?;
+    }
     write_files(args, &table)?;
     super::print(&text::terminal(&table));
     Ok(Exit::Success)
