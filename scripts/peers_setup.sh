@@ -12,8 +12,9 @@ cd "$(dirname "$0")/.."
 say() { printf 'peers: %s\n' "$*"; }
 die() { printf 'peers: %s\n' "$*" >&2; exit 1; }
 
-# Everything that they import and a node's scientific python has not; versions are those of scripts/setup.sh.
-wheels=(pyFAI==2026.9.0 fabio==2026.6.0 silx==3.1.3 hdf5plugin numexpr pyopencl pytools platformdirs siphash24 mako)
+# What reading CBF and integrating import and a scientific python has not (hdf5plugin, 46 MB, they do without); versions as in
+# scripts/setup.sh.
+wheels=(pyFAI==2026.9.0 fabio==2026.6.0 silx==3.1.3 numexpr pyopencl pytools platformdirs siphash24 mako)
 
 case "${1:-}" in
 collect)
@@ -47,7 +48,7 @@ install)
 # Written by scripts/peers_setup.sh: the node's python with the peers, and OpenCL from the driver.
 export PYTHONPATH="$target/site\${PYTHONPATH:+:\$PYTHONPATH}"
 [ ! -e "$target/icd/nvidia.icd" ] || export OCL_ICD_VENDORS="$target/icd"
-export LD_LIBRARY_PATH="$(dirname "${library:-/usr/lib/x}")\${LD_LIBRARY_PATH:+:\$LD_LIBRARY_PATH}"
+${library:+export LD_LIBRARY_PATH="$(dirname "$library")\${LD_LIBRARY_PATH:+:\$LD_LIBRARY_PATH}"}
 exec "$(command -v python3)" "\$@"
 WRAPPER
     chmod +x "$target/python"

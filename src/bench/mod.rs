@@ -21,6 +21,7 @@ pub mod machine;
 pub mod outcome;
 pub mod peers;
 pub mod plan;
+pub mod profile;
 pub mod subject;
 pub mod table1;
 pub mod text;

@@ -89,7 +89,7 @@ pub fn rows(threads: usize) -> Vec<Wanted> {
         paper(&format!("pool-{readers}"), &name, Plan::decoding_pool(readers), Published::NotFound)
     }));
     // §2.2 and the abstract's "real time": the third strategy on a Titan X.
-    rows.push(paper("gpu", "GPU/GPU", Plan::gpu(gpu_readers), Published::Rate(253.0)));
+    rows.push(paper("gpu-gpu", "GPU/GPU", Plan::gpu(gpu_readers), Published::Rate(253.0)));
     let ours =
         |key: &str, name: &str, plan| row(key, name, Group::Ours, Work::Corridor(plan), Published::NotThere);
     rows.push(ours("cpu-pool", "CPU pool", Plan::host_pool(threads)));

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use super::outcome::{Cell, Group, Published, Row, Source, Table};
+use super::profile::{Load, PartTime, Profile};
 
 /// The paper, as it is cited under a table.
 const PAPER: &str =
@@ -41,6 +42,32 @@ pub fn terminal(table: &Table) -> String {
     for line in lines {
         let _ = writeln!(text, "{line}");
     }
+    text
+}
+
+/// A profile for a terminal: a line a part, a line for each who does work, and the bottleneck.
+pub fn profile(profile: &Profile) -> String {
+    let mut text = format!(
+        "{}: {}\n{} frames in {:.2} s, {:.1} frames/s\n\n",
+        profile.name,
+        profile.words,
+        profile.frames,
+        profile.wall,
+        profile.frames as f64 / profile.wall
+    );
+    let _ = writeln!(text, "  {:<32}{:>8}{:>14}{:>10}", "part", "share", "ms a frame", "tracks");
+    for PartTime { part, share, ms_per_frame, tracks, .. } in &profile.parts {
+        let _ =
+            writeln!(text, "  {:<32}{:>6.1} %{ms_per_frame:>14.3}{tracks:>10}", part.name(), 100.0 * share);
+    }
+    let _ = writeln!(text, "\n  {:<32}{:>8}  {}", "who", "busy", "most of it");
+    for Load { who, count, busy, mostly } in &profile.loads {
+        let name = format!("{} ({count})", who.name());
+        let mostly = mostly
+            .map_or_else(String::new, |(part, share)| format!("{} {:.0} %", part.name(), 100.0 * share));
+        let _ = writeln!(text, "  {name:<32}{:>6.1} %  {mostly}", 100.0 * busy);
+    }
+    let _ = writeln!(text, "\nbottleneck: {}", profile.bottleneck);
     text
 }
 

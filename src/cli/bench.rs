@@ -3,6 +3,8 @@
 //! Frames are the user's or simulated; either way they go through the product's own corridor. What is asked for goes to
 //! stdout, progress to stderr; files beside it with `-o FOLDER` or by name.
 
+use std::fs::File;
+use std::io::BufWriter;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -15,10 +17,12 @@ use super::exit::{Exit, Failure, OrExit};
 use super::integrate::stop_on_ctrl_c;
 use crate::bench::outcome::{Source, Table};
 use crate::bench::subject::{Engines, Subject};
-use crate::bench::table1::{self, Settings};
-use crate::bench::{BenchError, peers, text};
+use crate::bench::table1::{self, Settings, Work};
+use crate::bench::walk::{Errand, walk};
+use crate::bench::{BenchError, cache, peers, profile, text};
 use crate::geometry::poni::Poni;
 use crate::source::listing::expand;
+use crate::trace::Timeline;
 
 /// Measure this machine: the paper's Table 1, and where the time goes
 #[derive(Debug, Args)]
@@ -30,6 +34,7 @@ pub struct BenchArgs {
 #[derive(Debug, Subcommand)]
 enum What {
     Table1(Box<Table1Args>),
+    Profile(Box<ProfileArgs>),
 }
 
 /// Where frames come from, and what they are measured on
@@ -134,6 +139,33 @@ struct Table1Args {
     json: Option<PathBuf>,
 }
 
+/// Time by stage of one strategy, how busy everybody is, and what the bottleneck is
+#[derive(Debug, Args)]
+struct ProfileArgs {
+    #[command(flatten)]
+    input: InputArgs,
+
+    /// sequential, pool, gpu, all of these that this machine can do, or the key of a row of table1
+    #[arg(short, long, value_name = "STRATEGY", default_value = "all", help_heading = "Running")]
+    strategy: String,
+
+    /// No new frame is begun after so long
+    #[arg(long, value_name = "SECONDS", default_value_t = 10.0, help_heading = "Running")]
+    time: f64,
+
+    /// Walk through the frames this often; a GPU is done with a list before it is warm
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = count, help_heading = "Running")]
+    passes: usize,
+
+    /// Write the profiles as JSON
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    json: Option<PathBuf>,
+
+    /// Write the timeline that a profile was computed from (Chrome trace format); one strategy only
+    #[arg(long, value_name = "FILE.json", help_heading = "Output")]
+    trace: Option<PathBuf>,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum SourceName {
     /// Hot start
@@ -146,6 +178,7 @@ enum SourceName {
 pub(super) fn run(args: &BenchArgs) -> Result<Exit, Failure> {
     match &args.what {
         What::Table1(args) => table1(args),
+        What::Profile(args) => profile(args),
     }
 }
 
@@ -214,13 +247,86 @@ fn table1(args: &Table1Args) -> Result<Exit, Failure> {
 
 fn check(args: &Table1Args) -> anyhow::Result<()> {
     table1::choose(1, &args.rows)?;
-    if !(args.row_time > 0.0 && args.row_time < 1e6) {
-        return Err(anyhow!("--row-time {}: must be a number of seconds above 0", args.row_time));
+    check_time("--row-time", args.row_time)?;
+    check_input(&args.input)
+}
+
+fn profile(args: &ProfileArgs) -> Result<Exit, Failure> {
+    let is_all = args.strategy == "all";
+    let keys: Vec<&str> = match args.strategy.as_str() {
+        "all" => vec!["sequential-cpu", "cpu-pool", "gpu-overlapped"],
+        "sequential" => vec!["sequential-cpu"],
+        "pool" => vec!["cpu-pool"],
+        "gpu" => vec!["gpu-overlapped"],
+        key => vec![key],
+    };
+    check_time("--time", args.time).and_then(|()| check_input(&args.input)).or_exit(Exit::Usage)?;
+    if args.trace.is_some() && is_all {
+        return Err(anyhow!("--trace: a timeline is of one run; choose it with --strategy"))
+            .or_exit(Exit::Usage);
     }
-    if args.input.count == 0 || args.input.npt == 0 {
-        return Err(anyhow!("--count and --npt must be at least 1"));
+    table1::choose(1, &keys.iter().map(|key| (*key).to_owned()).collect::<Vec<_>>())?;
+    let stop = stop_on_ctrl_c().or_exit(Exit::Failure)?;
+    let scratch = Scratch::new(args.input.scratch.as_deref())?;
+    let (subject, engines, threads) = prepare(&args.input, &scratch)?;
+    cache::warm(&subject.files)?;
+    let mut profiles = Vec::new();
+    for row in table1::rows(threads).into_iter().filter(|wanted| keys.contains(&wanted.row.key.as_str())) {
+        let Work::Corridor(plan) = row.work else {
+            return Err(anyhow!("--strategy {}: a ceiling is no strategy", row.row.key)).or_exit(Exit::Usage);
+        };
+        if let (true, true, Err(reason)) = (is_all, plan.needs_gpu(), engines.gpu()) {
+            eprintln!("{}: left out: {reason}", row.row.name);
+            continue;
+        }
+        let timeline = Timeline::default();
+        let mut errand = Errand {
+            frames: subject.files.len(),
+            time: Some(Duration::from_secs(1)),
+            output: Some(scratch.0.join("profile.h5")),
+            timeline: None,
+            stop: stop.clone(),
+        };
+        // A run that is not measured comes first.
+        walk(&subject, plan.crew(&subject, &engines, None)?, &errand)?;
+        if stop.is_raised() {
+            return Ok(Exit::Interrupted);
+        }
+        errand.frames *= args.passes;
+        errand.time = Some(Duration::from_secs_f64(args.time));
+        errand.timeline = Some(timeline.clone());
+        let crew = plan.crew(&subject, &engines, Some(&timeline))?;
+        let profile = profile::run(&subject, &plan, &row.row.name, crew, &errand)?;
+        super::print(&(text::profile(&profile) + "\n"));
+        profiles.push(profile);
+        if let Some(path) = &args.trace {
+            let file =
+                File::create(path).with_context(|| path.display().to_string()).or_exit(Exit::Output)?;
+            timeline.write_chrome(BufWriter::new(file)).context("--trace").or_exit(Exit::Output)?;
+        }
     }
-    Ok(())
+    if let Some(path) = &args.json {
+        let json =
+            serde_json::to_string_pretty(&profiles).context("profiles as JSON").or_exit(Exit::Failure)?;
+        std::fs::write(path, json + "\n")
+            .with_context(|| path.display().to_string())
+            .or_exit(Exit::Output)?;
+    }
+    Ok(Exit::Success)
+}
+
+fn check_time(option: &str, seconds: f64) -> anyhow::Result<()> {
+    match seconds > 0.0 && seconds < 1e6 {
+        true => Ok(()),
+        false => Err(anyhow!("{option} {seconds}: must be a number of seconds above 0")),
+    }
+}
+
+fn check_input(args: &InputArgs) -> anyhow::Result<()> {
+    match args.count > 0 && args.npt > 0 {
+        true => Ok(()),
+        false => Err(anyhow!("--count and --npt must be at least 1")),
+    }
 }
 
 /// Frames, found or made; and the engines.
