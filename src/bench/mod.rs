@@ -22,6 +22,7 @@ pub mod outcome;
 pub mod peers;
 pub mod plan;
 pub mod profile;
+pub mod record;
 pub mod subject;
 pub mod table1;
 pub mod text;
