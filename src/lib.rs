@@ -1,6 +1,7 @@
 //! xrdct: X-ray diffraction scans to powder patterns, sinograms and tomograms.
 //!
 //! A frame walks one straight corridor: source → decode → integrate → write.
+pub mod bench;
 pub mod cli;
 pub mod codec;
 pub mod cuda;

@@ -3,7 +3,12 @@
 //!
 //! Costs a few nanoseconds where no profiler listens. A range ends when its guard is dropped, on the thread that began it.
 //! Nsight Systems shows them by name and colour; any library that `NVTX_INJECTION64_PATH` names can count them.
+//!
+//! A thread that [follows](follow) a timeline adds to it what happens inside the stages of the corridor: the header of a file
+//! inside *read*, decoding, waiting for a device inside *decode+integrate*. Bars of a track therefore nest, and what a bar
+//! leaves to itself is its duration less that of the bars in it.
 
+use std::cell::RefCell;
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
@@ -14,6 +19,24 @@ use crate::frame::FrameId;
 #[must_use = "a range ends when its guard is dropped"]
 pub struct Range {
     _open: nvtx::LocalRange,
+    /// The bar that ends with it: name, begin, payload.
+    bar: Option<(&'static str, Instant, usize)>,
+}
+
+impl Range {
+    /// The range is also a bar of the timeline that this thread follows, if it follows one.
+    fn with_bar(mut self, name: &'static str, payload: usize) -> Range {
+        self.bar = is_followed().then(|| (name, Instant::now(), payload));
+        self
+    }
+}
+
+impl Drop for Range {
+    fn drop(&mut self) {
+        if let Some((name, start, payload)) = self.bar {
+            bar(name, start, Instant::now(), payload);
+        }
+    }
 }
 
 fn range(name: &'static std::ffi::CStr, color: u32, payload: usize) -> Range {
@@ -23,12 +46,17 @@ fn range(name: &'static std::ffi::CStr, color: u32, payload: usize) -> Range {
         .color(nvtx::Color::new(a, r, g, b))
         .payload(payload as u64)
         .build();
-    Range { _open: nvtx::LocalRange::new(attributes) }
+    Range { _open: nvtx::LocalRange::new(attributes), bar: None }
 }
 
 /// A reader takes a frame's bytes from its file.
 pub fn read(id: FrameId) -> Range {
     range(c"read", 0xFF4C_AF50, id.0)
+}
+
+/// A reader finds out what its file says of the image.
+pub fn header(id: FrameId) -> Range {
+    range(c"header", 0xFF8B_C34A, id.0).with_bar("header", id.0)
 }
 
 /// A frame's bytes are enqueued for the device.
@@ -38,7 +66,7 @@ pub fn upload(id: FrameId) -> Range {
 
 /// A batch of frames is decoded to pixels.
 pub fn decode(frames: usize) -> Range {
-    range(c"decode", 0xFFFF_9800, frames)
+    range(c"decode", 0xFFFF_9800, frames).with_bar("decode", frames)
 }
 
 /// A batch of frames is integrated (on a GPU: its kernels are enqueued).
@@ -48,7 +76,7 @@ pub fn integrate(frames: usize) -> Range {
 
 /// A batch's results are awaited from the device.
 pub fn download(frames: usize) -> Range {
-    range(c"download", 0xFF9C_27B0, frames)
+    range(c"download", 0xFF9C_27B0, frames).with_bar("wait", frames)
 }
 
 /// A pattern is written to its row.
@@ -59,6 +87,43 @@ pub fn write(id: FrameId) -> Range {
 /// Names the calling thread in a profiler's timeline.
 pub fn name_thread(name: &str) {
     nvtx::name_current_thread(nvtx::Str::from_str_lossy(name));
+}
+
+thread_local! {
+    /// The timeline that this thread follows, and its track there.
+    static FOLLOWED: RefCell<Option<(Timeline, String)>> = const { RefCell::new(None) };
+}
+
+/// Until dropped, this thread follows a timeline.
+#[must_use = "a thread follows a timeline until this is dropped"]
+pub struct Follows(());
+
+impl Drop for Follows {
+    fn drop(&mut self) {
+        FOLLOWED.set(None);
+    }
+}
+
+/// From here on this thread adds what happens inside its stages to `timeline`, as `track`; without one, nothing.
+pub fn follow(timeline: Option<&Timeline>, track: &str) -> Follows {
+    FOLLOWED.set(timeline.map(|timeline| (timeline.clone(), track.to_owned())));
+    Follows(())
+}
+
+/// Whether this thread follows a timeline.
+pub fn is_followed() -> bool {
+    FOLLOWED.with_borrow(Option::is_some)
+}
+
+/// Adds a bar to the timeline that this thread follows; nothing when it follows none.
+pub fn bar(name: &'static str, start: Instant, end: Instant, payload: usize) {
+    FOLLOWED.with_borrow(|followed| {
+        if let Some((timeline, track)) = followed {
+            let micros = |at: Instant| at.saturating_duration_since(timeline.0.start).as_secs_f64() * 1e6;
+            let (start, end) = (micros(start), micros(end));
+            timeline.add(Span { track: track.clone(), name, start, end, payload });
+        }
+    });
 }
 
 /// What happened when, for `--trace FILE.json`. Cloning shares it.
@@ -101,6 +166,11 @@ impl Timeline {
     /// Adds a bar.
     pub fn add(&self, span: Span) {
         self.0.spans.lock().unwrap_or_else(PoisonError::into_inner).push(span);
+    }
+
+    /// Every bar so far, in the order in which they ended.
+    pub fn spans(&self) -> Vec<Span> {
+        self.0.spans.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Writes it in Chrome's trace format, which chrome://tracing and Perfetto draw.

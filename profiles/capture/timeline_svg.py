@@ -3,7 +3,7 @@
 import json
 import sys
 
-COLOURS = {"upload": "#2196f3", "decode + integrate": "#f44336", "download": "#9c27b0", "read": "#4caf50", "write": "#795548"}
+COLOURS = {"upload": "#2196f3", "index": "#ff9800", "decode + integrate": "#f44336", "download": "#9c27b0", "read": "#4caf50", "write": "#795548"}
 events = json.load(open(sys.argv[1]))["traceEvents"]
 tracks = {e["tid"]: e["args"]["name"] for e in events if e["ph"] == "M"}
 spans = [e for e in events if e["ph"] == "X"]

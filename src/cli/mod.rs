@@ -6,6 +6,7 @@
 use clap::{CommandFactory, Parser, Subcommand};
 
 pub mod args;
+mod bench;
 mod convert;
 pub mod exit;
 mod info;
@@ -18,6 +19,7 @@ mod summary;
 mod tomo;
 
 use args::{ConvertArgs, IntegrateArgs};
+use bench::BenchArgs;
 use exit::{Exit, Failure};
 use info::InfoArgs;
 use simulate::SimulateArgs;
@@ -48,6 +50,7 @@ enum Command {
     Convert(ConvertArgs),
     Info(InfoArgs),
     Simulate(Box<SimulateArgs>),
+    Bench(BenchArgs),
     /// Shell completions, to stdout
     Completions {
         /// Shell to complete for
@@ -63,6 +66,7 @@ pub fn run(cli: &Cli) -> Exit {
         Command::Convert(args) => convert::run(args),
         Command::Info(args) => info::run(args),
         Command::Simulate(args) => simulated(args),
+        Command::Bench(args) => bench::run(args),
         Command::Completions { shell } => {
             clap_complete::generate(*shell, &mut Cli::command(), "xrdct", &mut std::io::stdout());
             Ok(Exit::Success)

@@ -118,13 +118,28 @@ pub struct Sums {
     pub deficits: Option<Vec<i64>>,
 }
 
+/// A step of a batch, in microseconds.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Step {
+    /// What.
+    pub name: &'static str,
+    /// Begin.
+    pub start: f64,
+    /// End.
+    pub end: f64,
+    /// Of how many frames.
+    pub frames: usize,
+}
+
 /// One of a reducer's places on the GPU.
 pub struct Lane {
     // The stream goes first when a lane is dropped, and waits for its work; then the buffers, then the slots.
     stream: Stream,
     arrived: Vec<Event>,
-    uploading: Event,
+    /// Before each frame's copy; none unless its time is wanted.
+    departed: Vec<Event>,
     begun: Event,
+    indexed: Event,
     computed: Event,
     done: Event,
     arena: DeviceBuffer,
@@ -173,8 +188,9 @@ impl Lane {
         let lane = Lane {
             stream: Stream::new(context)?,
             arrived: (0..capacity).map(|_| Event::new(context)).collect::<Result<_, _>>()?,
-            uploading: Event::new(context)?,
+            departed: Vec::new(),
             begun: Event::new(context)?,
+            indexed: Event::new(context)?,
             computed: Event::new(context)?,
             done: Event::new(context)?,
             arena: take(sizes.arena, "a lane's packed frames")?,
@@ -205,6 +221,16 @@ impl Lane {
         Ok(lane)
     }
 
+    /// Keeps the time of each frame's copy from now on, for [`Lane::times_after`].
+    ///
+    /// # Errors
+    /// When the driver refuses.
+    pub fn time_uploads(&mut self) -> Result<(), CudaError> {
+        let event = |_| Event::new(self.engine.context());
+        self.departed = (0..self.capacity).map(event).collect::<Result<_, _>>()?;
+        Ok(())
+    }
+
     /// Frames gathered so far.
     pub fn frames(&self) -> usize {
         self.batch.frames as usize
@@ -230,8 +256,8 @@ impl Lane {
     ) -> Result<(), CudaError> {
         self.engine.context().bind()?;
         let index = self.frames();
-        if index == 0 {
-            self.uploading.enqueue(&self.stream)?;
+        if let Some(departed) = self.departed.get(index) {
+            departed.enqueue(&self.stream)?;
         }
         let bytes = &slot.memory().bytes()[payload];
         // Packed bytes keep their address modulo a chunk; the decoder begins anywhere, pixels do not.
@@ -407,14 +433,19 @@ impl Lane {
         if self.frames() > 0 {
             self.enqueue_clear()?;
             match self.codec {
-                Codec::Raw => self.enqueue_plain(None)?,
+                Codec::Raw => {
+                    self.indexed.enqueue(&self.stream)?;
+                    self.enqueue_plain(None)?;
+                }
                 Codec::ByteOffset if self.pixels.is_empty() => {
                     self.enqueue_index()?;
+                    self.indexed.enqueue(&self.stream)?;
                     self.enqueue_packed()?;
                 }
                 Codec::ByteOffset => {
                     self.enqueue_index()?;
                     self.enqueue_pixels(&self.pixels)?;
+                    self.indexed.enqueue(&self.stream)?;
                     self.enqueue_plain(Some(&self.pixels))?;
                 }
             }
@@ -498,18 +529,26 @@ impl Lane {
         &self.stream
     }
 
-    /// When the last batch's steps ended, in microseconds after `epoch`: upload began, upload ended, kernels ended,
-    /// results on the host. For a batch that has been waited for and had frames.
+    /// When the steps of the last batch of `frames` frames were, in microseconds after `epoch`: each frame's copy (when
+    /// [`Lane::time_uploads`] asked for it), the decoder's index, decoding and integration, the download. For a batch that
+    /// has been waited for and had frames.
     ///
     /// # Errors
     /// When it is not done.
-    pub fn times_after(&self, epoch: &Event) -> Result<[f64; 4], CudaError> {
-        let mut times = [0.0; 4];
-        for (time, event) in times.iter_mut().zip([&self.uploading, &self.begun, &self.computed, &self.done])
-        {
-            *time = f64::from(epoch.milliseconds_to(event)?) * 1e3;
+    pub fn times_after(&self, epoch: &Event, frames: usize) -> Result<Vec<Step>, CudaError> {
+        let at = |event: &Event| Ok::<_, CudaError>(f64::from(epoch.milliseconds_to(event)?) * 1e3);
+        let step = |name, from: &Event, to: &Event, frames| {
+            Ok::<_, CudaError>(Step { name, start: at(from)?, end: at(to)?, frames })
+        };
+        let copies = self.departed.iter().zip(&self.arrived).take(frames);
+        let mut steps: Vec<Step> =
+            copies.map(|(from, to)| step("upload", from, to, 1)).collect::<Result<_, CudaError>>()?;
+        if self.codec != Codec::Raw {
+            steps.push(step("index", &self.begun, &self.indexed, frames)?);
         }
-        Ok(times)
+        steps.push(step("decode + integrate", &self.indexed, &self.computed, frames)?);
+        steps.push(step("download", &self.computed, &self.done, frames)?);
+        Ok(steps)
     }
 
     fn sums(&self, frame: usize) -> Sums {

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use super::driver::{Event, Stream};
 use super::engine::CudaEngine;
 use super::error::CudaError;
-use super::lane::{self, Lane, MAX_BATCH, Sums};
+use super::lane::{self, Lane, MAX_BATCH, Step, Sums};
 use super::verdict;
 use crate::frame::{BadFrame, Frame, FrameHeader, FrameId, Norms, Outcome, Pattern};
 use crate::reduce::{ReduceError, Reducer};
@@ -118,6 +118,9 @@ impl CudaReducer {
     /// # Errors
     /// What went wrong on the device.
     pub fn record(&mut self, timeline: Timeline) -> Result<(), CudaError> {
+        for place in &mut self.places {
+            place.lane.time_uploads()?;
+        }
         let context = self.engine.context();
         let (stream, epoch) = (Stream::new(context)?, Event::new(context)?);
         epoch.enqueue(&stream)?;
@@ -129,9 +132,8 @@ impl CudaReducer {
 
     fn add_to_timeline(&self, at: usize, frames: usize) -> Result<(), CudaError> {
         let Some(clock) = &self.timeline else { return Ok(()) };
-        let times = self.places[at].lane.times_after(&clock.epoch)?;
-        for (name, step) in ["upload", "decode + integrate", "download"].into_iter().zip(times.windows(2)) {
-            let (start, end) = (clock.offset + step[0], clock.offset + step[1]);
+        for Step { name, start, end, frames } in self.places[at].lane.times_after(&clock.epoch, frames)? {
+            let (start, end) = (clock.offset + start, clock.offset + end);
             clock.timeline.add(Span { track: format!("GPU lane {at}"), name, start, end, payload: frames });
         }
         Ok(())

@@ -18,6 +18,7 @@
 //! drops out and leaves its neighbours alone.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use crate::codec::Pixel;
 use crate::codec::byte_offset::Simd;
@@ -207,6 +208,8 @@ pub struct Scratch {
     variance: Kind,
     /// Invalid pixels of each frame.
     invalid: [Vec<Run>; LANES],
+    /// Time that decoding took since it was asked for; none when it was not.
+    decoding: Option<Duration>,
 }
 
 /// What is summed with one power of the weights.
@@ -294,7 +297,12 @@ impl Engine {
             for first in pixels.clone().step_by(RUN) {
                 let raw = &mut raw[..RUN.min(pixels.end - first)];
                 for (at, lane) in lanes.iter_mut().enumerate() {
-                    if lane.next(raw) {
+                    let begun = scratch.decoding.is_some().then(Instant::now);
+                    let is_good = lane.next(raw);
+                    if let (Some(decoding), Some(begun)) = (&mut scratch.decoding, begun) {
+                        *decoding += begun.elapsed();
+                    }
+                    if is_good {
                         self.prepare.run(self.simd, first, raw, scratch.lane(at, raw.len()));
                     }
                 }
@@ -356,6 +364,17 @@ impl Engine {
 }
 
 impl Scratch {
+    /// Whether the time that decoding takes is to be kept, beginning at zero. The clock costs some percent, being read twice
+    /// for each frame's thousand pixels.
+    pub fn time_decoding(&mut self, on: bool) {
+        self.decoding = on.then_some(Duration::ZERO);
+    }
+
+    /// The time that decoding took since [`Scratch::time_decoding`]; none when it is not kept.
+    pub fn decoding(&self) -> Option<Duration> {
+        self.decoding
+    }
+
     /// Makes room for `engine`'s tiles and sets all sums to 0.
     fn clear(&mut self, engine: &Engine) {
         let kinds = [(&mut self.signal, true), (&mut self.variance, engine.prepare.has_variance())];

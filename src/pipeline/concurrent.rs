@@ -35,70 +35,76 @@ pub(super) fn run(corridor: Corridor<'_>) -> (Report, Result<(), PipelineError>)
     let mut report = Report::new(tickets.len());
     let start = Instant::now();
     let times = StageTimes::new(timeline);
-    let ending = thread::scope(|scope| {
-        let (ticket_out, ticket_in) = unbounded::<Ticket>();
-        let (frame_out, frame_in) = unbounded::<Frame>();
-        let (outcome_out, outcome_in) = bounded::<Outcome>(WAITING_OUTCOMES);
-        let mut threads = Vec::new();
-        let mut started = Ok(());
+    // The caller's thread is the sink's.
+    let ending = times.on_core(|| {
+        thread::scope(|scope| {
+            let (ticket_out, ticket_in) = unbounded::<Ticket>();
+            let (frame_out, frame_in) = unbounded::<Frame>();
+            let (outcome_out, outcome_in) = bounded::<Outcome>(WAITING_OUTCOMES);
+            let mut threads = Vec::new();
+            let mut started = Ok(());
 
-        for reader in readers {
-            let stage = ReaderThread {
-                tickets: ticket_in.clone(),
-                frames: frame_out.clone(),
-                outcomes: outcome_out.clone(),
-                slots: slots.clone(),
-                stop: &stop,
-                times: &times,
-            };
-            keep_first(&mut started, spawn(scope, "reader", &stop, &mut threads, move || stage.run(reader)));
-        }
-        for reducer in reducers {
-            let stage = ReducerThread {
-                frames: frame_in.clone(),
-                outcomes: outcome_out.clone(),
-                stop: &stop,
-                times: &times,
-            };
-            keep_first(
-                &mut started,
-                spawn(scope, "reducer", &stop, &mut threads, move || stage.run(reducer)),
-            );
-        }
-        // From here on only the threads hold the ends: when they are gone, the channels close.
-        drop((ticket_in, frame_out, frame_in, outcome_out));
-        for ticket in tickets {
-            if ticket_out.send(ticket).is_err() {
-                break;
+            for reader in readers {
+                let stage = ReaderThread {
+                    tickets: ticket_in.clone(),
+                    frames: frame_out.clone(),
+                    outcomes: outcome_out.clone(),
+                    slots: slots.clone(),
+                    stop: &stop,
+                    times: &times,
+                };
+                keep_first(
+                    &mut started,
+                    spawn(scope, ("reader", &stop, &times), &mut threads, move || stage.run(reader)),
+                );
             }
-        }
-        drop(ticket_out);
-
-        let mut landing = Landing { sink, bad_frames, progress, report: &mut report, times: &times };
-        let mut landed = Ok(());
-        loop {
-            let next = outcome_in.recv_timeout(PAUSE);
-            // After a bad frame that ends the run, frames that were under way are still kept; a broken sink keeps nothing.
-            let keeps = matches!(landed, Ok(()) | Err(PipelineError::BadFrame(_)));
-            let put = match next {
-                Err(RecvTimeoutError::Disconnected) => break,
-                Ok(outcome) if keeps => landing.put(outcome),
-                Err(RecvTimeoutError::Timeout) if keeps => landing.pause(),
-                Ok(_) | Err(RecvTimeoutError::Timeout) => Ok(()),
-            };
-            if let Err(error) = put {
-                stop.raise();
-                if landed.is_ok() || matches!(error, PipelineError::Sink(_)) {
-                    landed = Err(error);
+            for reducer in reducers {
+                let stage = ReducerThread {
+                    frames: frame_in.clone(),
+                    outcomes: outcome_out.clone(),
+                    stop: &stop,
+                    times: &times,
+                };
+                keep_first(
+                    &mut started,
+                    spawn(scope, ("reducer", &stop, &times), &mut threads, move || stage.run(reducer)),
+                );
+            }
+            // From here on only the threads hold the ends: when they are gone, the channels close.
+            drop((ticket_in, frame_out, frame_in, outcome_out));
+            for ticket in tickets {
+                if ticket_out.send(ticket).is_err() {
+                    break;
                 }
             }
-        }
-        let mut ending = started.and(landed);
-        for (name, thread) in threads {
-            let result = thread.join().unwrap_or(Err(PipelineError::Panicked(name)));
-            keep_first(&mut ending, result);
-        }
-        ending
+            drop(ticket_out);
+
+            let mut landing = Landing { sink, bad_frames, progress, report: &mut report, times: &times };
+            let mut landed = Ok(());
+            loop {
+                let next = outcome_in.recv_timeout(PAUSE);
+                // After a bad frame that ends the run, frames that were under way are still kept; a broken sink keeps nothing.
+                let keeps = matches!(landed, Ok(()) | Err(PipelineError::BadFrame(_)));
+                let put = match next {
+                    Err(RecvTimeoutError::Disconnected) => break,
+                    Ok(outcome) if keeps => landing.put(outcome),
+                    Err(RecvTimeoutError::Timeout) if keeps => landing.pause(),
+                    Ok(_) | Err(RecvTimeoutError::Timeout) => Ok(()),
+                };
+                if let Err(error) = put {
+                    stop.raise();
+                    if landed.is_ok() || matches!(error, PipelineError::Sink(_)) {
+                        landed = Err(error);
+                    }
+                }
+            }
+            let mut ending = started.and(landed);
+            for (name, thread) in threads {
+                let result = thread.join().unwrap_or(Err(PipelineError::Panicked(name)));
+                keep_first(&mut ending, result);
+            }
+            ending
+        })
     });
     report.close(start.elapsed(), times, ending.is_ok());
     (report, ending)
@@ -115,8 +121,7 @@ type Joiner<'scope> = (&'static str, thread::ScopedJoinHandle<'scope, Result<(),
 /// Starts a named thread; if it fails or panics, the run is asked to stop.
 fn spawn<'scope>(
     scope: &'scope Scope<'scope, '_>,
-    name: &'static str,
-    stop: &'scope Stop,
+    (name, stop, times): (&'static str, &'scope Stop, &'scope StageTimes),
     threads: &mut Vec<Joiner<'scope>>,
     work: impl FnOnce() -> Result<(), PipelineError> + Send + 'scope,
 ) -> Result<(), PipelineError> {
@@ -124,6 +129,8 @@ fn spawn<'scope>(
     let named = thread_name.clone();
     let guarded = move || {
         trace::name_thread(&named);
+        let _follows = trace::follow(times.timeline(), &named);
+        let work = || times.on_core(work);
         let result = catch_unwind(AssertUnwindSafe(work)).unwrap_or(Err(PipelineError::Panicked(name)));
         if result.is_err() {
             stop.raise();

@@ -38,6 +38,7 @@ impl Stage {
 #[derive(Debug, Default)]
 pub struct StageTimes {
     nanos: [AtomicU64; Stage::ALL.len()],
+    core_nanos: AtomicU64,
     timeline: Option<Timeline>,
 }
 
@@ -60,10 +61,35 @@ impl StageTimes {
         result
     }
 
+    /// The timeline that bars are added to.
+    pub(super) fn timeline(&self) -> Option<&Timeline> {
+        self.timeline.as_ref()
+    }
+
+    /// Does the work of one of the run's threads and adds the time that it had a core.
+    pub(super) fn on_core<T>(&self, work: impl FnOnce() -> T) -> T {
+        let start = thread_time();
+        let result = work();
+        let nanos = u64::try_from(thread_time().saturating_sub(start).as_nanos()).unwrap_or(u64::MAX);
+        self.core_nanos.fetch_add(nanos, Ordering::Relaxed);
+        result
+    }
+
+    /// The time that the run's threads had a core: waiting, also for a disk, is not in it.
+    pub fn on_cores(&self) -> Duration {
+        Duration::from_nanos(self.core_nanos.load(Ordering::Relaxed))
+    }
+
     /// The time booked to a stage so far.
     pub fn of(&self, stage: Stage) -> Duration {
         Duration::from_nanos(self.nanos[stage as usize].load(Ordering::Relaxed))
     }
+}
+
+/// Time that the calling thread had a core so far.
+fn thread_time() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Duration::new(u64::try_from(time.tv_sec).unwrap_or(0), u32::try_from(time.tv_nsec).unwrap_or(0))
 }
 
 /// What a run did.

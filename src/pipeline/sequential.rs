@@ -1,5 +1,6 @@
 //! One thread, one frame at a time: the first rows of the paper's Table 1, and the simplest thing that is right.
 
+use std::thread;
 use std::time::Instant;
 
 use super::{Corridor, Landing, PipelineError, Report, Stage, StageTimes};
@@ -17,20 +18,23 @@ pub(super) fn run(corridor: Corridor<'_>) -> (Report, Result<(), PipelineError>)
     let reducer = &mut reducers[0];
     let times = StageTimes::new(timeline);
     let mut landing = Landing { sink, bad_frames, progress, report: &mut report, times: &times };
+    let _follows = trace::follow(times.timeline(), thread::current().name().unwrap_or("unnamed"));
     let mut ending = Ok(());
-    for ticket in &tickets {
-        if stop.is_raised() || ending.is_err() {
-            break;
+    times.on_core(|| {
+        for ticket in &tickets {
+            if stop.is_raised() || ending.is_err() {
+                break;
+            }
+            let slot = slots.take();
+            let outcomes = match read(reader.as_mut(), ticket, slot, &times) {
+                Ok(frame) => reduce_one(reducer.as_mut(), frame, &times),
+                Err(bad) => Ok(vec![Err(bad)]),
+            };
+            ending = outcomes
+                .map_err(PipelineError::from)
+                .and_then(|outcomes| outcomes.into_iter().try_for_each(|outcome| landing.put(outcome)));
         }
-        let slot = slots.take();
-        let outcomes = match read(reader.as_mut(), ticket, slot, &times) {
-            Ok(frame) => reduce_one(reducer.as_mut(), frame, &times),
-            Err(bad) => Ok(vec![Err(bad)]),
-        };
-        ending = outcomes
-            .map_err(PipelineError::from)
-            .and_then(|outcomes| outcomes.into_iter().try_for_each(|outcome| landing.put(outcome)));
-    }
+    });
     report.close(start.elapsed(), times, ending.is_ok());
     (report, ending)
 }

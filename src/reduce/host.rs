@@ -5,6 +5,7 @@
 //! sends the slots home before it gives the outcomes back. Nothing runs in the background and nothing can be lost.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::{ReduceError, Reducer};
 use crate::frame::{Frame, Outcome};
@@ -50,7 +51,15 @@ impl Reducer for HostReducer {
             let count = self.gathered.len().min(self.batch);
             let batch = &self.gathered[..count];
             let range = trace::integrate(count);
+            let begun = Instant::now();
+            self.scratch.time_decoding(trace::is_followed());
             self.done.append(&mut self.engine.integrate(batch, &mut self.scratch));
+            if let Some(decoding) = self.scratch.decoding() {
+                // They alternate tile by tile; a timeline shows how long each took, one after the other.
+                let decoded = begun + decoding;
+                trace::bar("decode", begun, decoded, count);
+                trace::bar("integrate", decoded, Instant::now(), count);
+            }
             drop(range);
             self.gathered.drain(..count);
         }

@@ -8,7 +8,7 @@ use super::{Reader, Ticket};
 use crate::codec::byte_offset;
 use crate::codec::pixel::pixels_in;
 use crate::frame::{BadFrame, Codec, Encoding, Frame, FrameStatus, Slot, SlotPool};
-use crate::with_pixel;
+use crate::{trace, with_pixel};
 
 /// Decodes what another reader reads.
 pub struct Decoding<R> {
@@ -36,6 +36,7 @@ impl<R: Reader> Reader for Decoding<R> {
             status: FrameStatus::Unreadable,
             message: format!("{}: no memory for {bytes} bytes of pixels: {cause}", ticket.path.display()),
         })?;
+        let range = trace::decode(1);
         let start = match encoding.codec {
             Codec::Raw => {
                 memory.bytes_mut()[..bytes].copy_from_slice(packed.bytes());
@@ -48,6 +49,7 @@ impl<R: Reader> Reader for Decoding<R> {
                 start
             }),
         };
+        drop(range);
         Ok(Frame {
             id: packed.id,
             origin: packed.origin.clone(),

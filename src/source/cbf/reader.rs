@@ -17,8 +17,9 @@ use md5::{Digest, Md5};
 
 use super::section::{BinarySection, Text, md5_digest};
 use super::{CbfError, mini};
-use crate::frame::{BadFrame, Encoding, Frame, FrameHeader, Slot, SlotMemory};
+use crate::frame::{BadFrame, Encoding, Frame, FrameHeader, FrameId, Slot, SlotMemory};
 use crate::source::{Reader, Ticket};
+use crate::trace;
 
 /// The longest file that a gz or bz2 may unpack to: 16 million pixels (the largest detectors) of 15 bytes, and room to spare.
 const UNPACKED_LIMIT: usize = 1 << 30;
@@ -42,14 +43,19 @@ impl CbfReader {
 
     fn fill(
         &mut self,
+        id: FrameId,
         path: &Path,
         memory: &mut dyn SlotMemory,
     ) -> Result<(Encoding, std::ops::Range<usize>, FrameHeader), CbfError> {
         let length = load(path, memory, &mut self.unpacked)?;
         let file = &memory.bytes()[..length];
+        let range = trace::header(id);
         let header = |source| CbfError::header(path, source);
         let text = Text::split(file).map_err(header)?;
         let section = BinarySection::parse(file, text.section).map_err(header)?;
+
+        let frame = mini::frame_header(text.contents);
+        drop(range);
 
         if let Some(expected) = self.expected.filter(|&expected| expected != section.encoding) {
             return Err(CbfError::OtherShape { path: path.to_path_buf(), found: section.encoding, expected });
@@ -68,13 +74,13 @@ impl CbfReader {
                 });
             }
         }
-        Ok((section.encoding, section.payload, mini::frame_header(text.contents)))
+        Ok((section.encoding, section.payload, frame))
     }
 }
 
 impl Reader for CbfReader {
     fn read(&mut self, ticket: &Ticket, mut slot: Slot) -> Result<Frame, BadFrame> {
-        match self.fill(&ticket.path, slot.memory_mut()) {
+        match self.fill(ticket.id, &ticket.path, slot.memory_mut()) {
             Ok((encoding, payload, header)) => {
                 let origin = Arc::clone(&ticket.path);
                 Ok(Frame { id: ticket.id, origin, encoding, slot, payload, header })

@@ -1,0 +1,30 @@
+//! Measuring: the paper's Table 1, where the time goes, and whether a release became slower.
+//!
+//! ```text
+//! subject   the frames and their recipe        plan      a row as a value: readers, where decoding happens, reducers
+//! cache     cold and hot starts, verified      walk      one run of a plan: files to HDF5, or to nowhere
+//! machine   what this machine is               ceiling   what no plan can beat: read only, upload only
+//! outcome   figures of a table, as data        table1    rows, rounds, checks
+//! text      terminal, Markdown, CSV            peers     the same frames through FabIO, pyFAI and silx
+//! profile   time by stage, the bottleneck      record    figures kept, and compared with the newest of the same machine
+//! ```
+//!
+//! A row of the table is a real plan of the product's own corridor, never a model of one. Figures are frames a second of the
+//! corridor, from the first ticket to the last row (opening and closing the file left out, for everybody); medians of the
+//! runs and their median absolute deviation, as in Kieffer, Petitdemange & Vincent, J. Synchrotron Rad. (2018) 25, 612–617.
+//! Every run's result is checked: a bench that computes the wrong thing is an error, not a figure.
+
+pub mod cache;
+pub mod ceiling;
+mod error;
+pub mod machine;
+pub mod outcome;
+pub mod peers;
+pub mod plan;
+pub mod profile;
+pub mod subject;
+pub mod table1;
+pub mod text;
+pub mod walk;
+
+pub use error::BenchError;

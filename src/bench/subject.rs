@@ -1,0 +1,203 @@
+//! What is measured with: frames, their geometry, and everything that integrating them needs.
+//!
+//! Integration is the common case of a powder beamline and of the paper: bounding-box splitting, the detector's own mask and
+//! dummy values, solid angle, no error model. Only the number of bins can be chosen.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::BenchError;
+use super::error::at;
+use crate::cuda::CudaEngine;
+use crate::frame::{Encoding, FrameId, SlotPool};
+use crate::geometry::correction::{normalization, solid_angle};
+use crate::geometry::poni::Poni;
+use crate::geometry::units::Unit;
+use crate::integrate::engine::{Engine, ErrorModel, Recipe, Scratch};
+use crate::integrate::split::{Request, Split, build};
+use crate::output::result::{Layout, RadialAxis};
+use crate::simulate::crystal::Substance;
+use crate::simulate::series::Destination;
+use crate::simulate::{Request as Scene, Sample, simulate};
+use crate::source::cbf::{CbfReader, probe};
+use crate::source::{Reader, Ticket};
+
+/// A Pilatus CdTe 2M, half a metre behind the sample, at 70 keV: close to the paper's beamline.
+pub const SIMULATED_PONI: &str = "poni_version: 2.1\nDetector: PilatusCdTe2M\n\
+    Detector_config: {\"orientation\": 3}\nDistance: 0.5\nPoni1: 0.144394\nPoni2: 0.12685\nRot1: 0.0\nRot2: 0.0\nRot3: 0.0\n\
+    Wavelength: 1.7712e-11\n";
+
+/// Room that a slot has beyond the largest file, so that no slot ever has to grow.
+const SPARE: usize = 4096;
+
+/// Frames and how to integrate them.
+pub struct Subject {
+    /// Files, in order.
+    pub files: Vec<Arc<Path>>,
+    /// What every frame is.
+    pub encoding: Encoding,
+    /// Bytes of all files.
+    pub bytes: u64,
+    /// Bytes that hold any of the files.
+    pub slot_bytes: usize,
+    /// How to integrate.
+    pub recipe: Recipe,
+    /// The radial axis of the result.
+    pub axis: RadialAxis,
+    /// pyFAI's name of its unit.
+    pub unit: String,
+    /// Geometry, as a file that others can read.
+    pub poni: PathBuf,
+}
+
+impl Subject {
+    /// Prepares to integrate `files` with the geometry of a PONI file into `npt` bins.
+    ///
+    /// # Errors
+    /// When there is no frame, the first is not usable, or the geometry is not theirs.
+    pub fn new(files: &[PathBuf], path: &Path, poni: &Poni, npt: usize) -> Result<Subject, BenchError> {
+        let first = probe(files.first().ok_or(BenchError::NoFrames)?)?;
+        let shape = first.encoding.shape;
+        if let Some(geometry) = poni.detector.shape.filter(|geometry| *geometry != shape) {
+            let (geometry, frames) = (geometry.to_string(), shape.to_string());
+            return Err(BenchError::OtherDetector { poni: path.to_path_buf(), geometry, frames });
+        }
+        let unit = if poni.wavelength.is_some() { Unit::QNm } else { Unit::TwoThetaDeg };
+        let mask = poni.detector.mask();
+        let (axis, csr) = build(&Request {
+            poni,
+            shape,
+            npt,
+            unit,
+            split: Split::BBox,
+            mask: mask.as_ref(),
+            radial_range: None,
+            azimuth_range: None,
+        })?;
+        let recipe = Recipe {
+            csr,
+            normalization: normalization(shape.pixels(), 1.0, None, None, Some(&solid_angle(poni, shape))),
+            dark: None,
+            dummy: poni.detector.dummy(first.encoding.pixel),
+            error_model: ErrorModel::None,
+            empty: 0.0,
+            shape,
+            pixel: first.encoding.pixel,
+        };
+        let sizes = files.iter().map(|file| at(file, file.metadata()).map(|m| m.len()));
+        let sizes = sizes.collect::<Result<Vec<u64>, BenchError>>()?;
+        let largest = sizes.iter().max().map_or(0, |len| *len as usize).max(first.payload.end);
+        Ok(Subject {
+            files: files.iter().map(|file| Arc::from(file.as_path())).collect(),
+            encoding: first.encoding,
+            bytes: sizes.iter().sum(),
+            slot_bytes: (largest + SPARE).next_multiple_of(SPARE),
+            recipe,
+            axis: RadialAxis {
+                name: unit.short_name().to_owned(),
+                unit: unit.unit_symbol().to_owned(),
+                long_name: unit.label().to_owned(),
+                centres: axis.centres,
+            },
+            unit: unit.name().to_owned(),
+            poni: path.to_path_buf(),
+        })
+    }
+
+    /// Simulates `frames` frames of a Pilatus CdTe 2M (LaB₆, about 2.5 MB each) in `folder`; their files and geometry.
+    /// `done` is called after each frame, from any thread.
+    ///
+    /// # Errors
+    /// When they cannot be written.
+    pub fn simulate(
+        folder: &Path,
+        frames: usize,
+        done: &(dyn Fn() + Sync),
+    ) -> Result<(Vec<PathBuf>, PathBuf, Poni), BenchError> {
+        let path = folder.join(crate::simulate::PONI_NAME);
+        let poni = Poni::parse(SIMULATED_PONI, &path)?;
+        let destination =
+            Destination { folder: folder.to_path_buf(), prefix: "frame".into(), first: 0, overwrite: false };
+        let files = (0..frames).map(|number| destination.frame(number)).collect();
+        let scene = Scene {
+            destination,
+            poni: poni.clone(),
+            shape: None,
+            sample: Sample::Powder {
+                substances: Substance::by_name("LaB6").into_iter().collect(),
+                rings: vec![],
+                frames,
+            },
+            fwhm: None,
+            eta: 0.3,
+            peak: 400.0,
+            background: 15.0,
+            polarization: 0.99,
+            beamstop: None,
+            bad_pixels: 247,
+            hot_pixels: 0,
+            exposure: 0.004,
+            noise: true,
+            seed: 1,
+        };
+        simulate(&scene, done)?;
+        Ok((files, path, poni))
+    }
+
+    /// Bytes of a frame on the way: the mean file.
+    pub fn frame_bytes(&self) -> f64 {
+        self.bytes as f64 / self.files.len() as f64
+    }
+
+    /// Where frame `number` of a run is; runs longer than the list begin again at its start.
+    pub fn ticket(&self, number: usize) -> Ticket {
+        Ticket { id: FrameId(number), path: Arc::clone(&self.files[number % self.files.len()]) }
+    }
+
+    /// The result file of a run over `frames` frames.
+    pub fn layout(&self, frames: usize) -> Layout {
+        Layout { inputs: vec![String::new(); frames], ..Layout::new(frames, self.axis.clone()) }
+    }
+
+    /// Frame 0, integrated by itself with the host's engine: what every row must find.
+    ///
+    /// # Errors
+    /// When it is bad.
+    pub fn expected(&self, engine: &Engine) -> Result<Vec<f32>, BenchError> {
+        let slot = SlotPool::on_host(1, self.slot_bytes).take();
+        let bad = |bad: crate::frame::BadFrame| BenchError::BadFrame(bad.message);
+        let frame = CbfReader::new(Some(self.encoding), false).read(&self.ticket(0), slot).map_err(bad)?;
+        let outcome = engine.integrate(&[frame], &mut Scratch::default()).pop();
+        Ok(outcome.ok_or(BenchError::NoFrames)?.map_err(bad)?.intensity)
+    }
+}
+
+/// The integrators that plans use, made once.
+pub struct Engines {
+    /// The host's.
+    pub host: Arc<Engine>,
+    /// The first GPU's, or why there is none.
+    pub cuda: Result<Arc<CudaEngine>, String>,
+}
+
+impl Engines {
+    /// Makes both. `gpu` may be false: then nothing touches a device.
+    ///
+    /// # Errors
+    /// When the recipe does not fit together.
+    pub fn new(recipe: &Recipe, gpu: bool) -> Result<Engines, BenchError> {
+        let cuda = match gpu {
+            true => CudaEngine::new(0, recipe).map(Arc::new).map_err(|reason| reason.to_string()),
+            false => Err("the GPU was left out (--device cpu)".to_owned()),
+        };
+        Ok(Engines { host: Arc::new(Engine::new(recipe.clone())?), cuda })
+    }
+
+    /// The GPU's engine.
+    ///
+    /// # Errors
+    /// [`BenchError::NoGpu`] with the reason why there is none.
+    pub fn gpu(&self) -> Result<&Arc<CudaEngine>, BenchError> {
+        self.cuda.as_ref().map_err(|reason| BenchError::NoGpu(reason.clone()))
+    }
+}

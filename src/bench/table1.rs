@@ -1,0 +1,306 @@
+//! The paper's Table 1 on this machine: rows take turns in rounds, so that a drifting machine spoils none of them alone.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::BenchError;
+use super::cache::{self, Cold};
+use super::ceiling::{self, Ceiling};
+use super::machine::{Machine, file_system};
+use super::outcome::{Cell, Frames, Group, Published, Rate, Row, Source, Table};
+use super::plan::Plan;
+use super::subject::{Engines, Subject};
+use super::walk::{Errand, Walked, agree, walk};
+use crate::pipeline::Stop;
+
+/// Readers of the paper's pools.
+pub const POOLS: [usize; 7] = [1, 2, 3, 4, 6, 12, 24];
+
+/// A hot run is made at least about so long, by walking through the list several times.
+const SHORTEST_RUN: f64 = 1.0;
+/// But not more often than this.
+const MOST_PASSES: usize = 32;
+/// A run that is not measured comes first: caches, clocks and lazy loading.
+const WARM_UP: Duration = Duration::from_secs(1);
+
+/// How to measure.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Cold, hot or both.
+    pub sources: Vec<Source>,
+    /// Keys of rows or words of groups; empty for all.
+    pub rows: Vec<String>,
+    /// Measured runs of each row.
+    pub runs: usize,
+    /// What one row may take for one source, over all its runs.
+    pub row_time: Duration,
+    /// Threads that plans are made for.
+    pub threads: usize,
+    /// Where results are written while measuring.
+    pub scratch: PathBuf,
+    /// Whether the frames were simulated.
+    pub simulated: bool,
+    /// Ends it early.
+    pub stop: Stop,
+}
+
+/// What a row does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Work {
+    /// Files to HDF5.
+    Corridor(Plan),
+    /// A part of it.
+    Ceiling(Ceiling),
+}
+
+/// A row that is to be measured.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Wanted {
+    /// What it does.
+    pub work: Work,
+    /// Its place in the table.
+    pub row: Row,
+}
+
+/// Every row of this program for a number of threads, in the order of the table.
+pub fn rows(threads: usize) -> Vec<Wanted> {
+    let gpu_readers = (3 * threads / 4).max(1);
+    let row = |key: &str, name: &str, group, work: Work, published| {
+        let (words, ceiling) = match work {
+            Work::Corridor(plan) => {
+                (plan.words(), Some(if plan.needs_gpu() { "read-upload" } else { "read" }.to_owned()))
+            }
+            Work::Ceiling(ceiling) => (ceiling.words(), None),
+        };
+        let (key, name) = (key.to_owned(), name.to_owned());
+        Wanted { work, row: Row { key, name, group, words, ceiling, published, cells: BTreeMap::new() } }
+    };
+    let paper = |key: &str, name: &str, plan, published| {
+        row(key, name, Group::Paper, Work::Corridor(plan), published)
+    };
+    let mut rows = vec![
+        paper("sequential-cpu", "sequential CPU/CPU", Plan::SEQUENTIAL, Published::NotFound),
+        paper("sequential-gpu", "sequential CPU/GPU", Plan::SEQUENTIAL_GPU, Published::NotFound),
+    ];
+    rows.extend(POOLS.map(|readers| {
+        let plural = if readers == 1 { "" } else { "s" };
+        let name = format!("pool of {readers} reader{plural} + GPU");
+        paper(&format!("pool-{readers}"), &name, Plan::decoding_pool(readers), Published::NotFound)
+    }));
+    // §2.2 and the abstract's "real time": the third strategy on a Titan X.
+    rows.push(paper("gpu-gpu", "GPU/GPU", Plan::gpu(gpu_readers), Published::Rate(253.0)));
+    let ours =
+        |key: &str, name: &str, plan| row(key, name, Group::Ours, Work::Corridor(plan), Published::NotThere);
+    rows.push(ours("cpu-pool", "CPU pool", Plan::host_pool(threads)));
+    rows.push(ours("gpu-overlapped", "GPU, overlapped", Plan::overlapped(threads)));
+    let limit = |key: &str, name: &str, ceiling| {
+        row(key, name, Group::Ceiling, Work::Ceiling(ceiling), Published::NotThere)
+    };
+    rows.push(limit("read", "read only", Ceiling::Read { readers: threads }));
+    rows.push(limit("read-pinned", "read only, pinned", Ceiling::ReadPinned { readers: gpu_readers }));
+    rows.push(limit("read-upload", "read + upload only", Ceiling::ReadUpload { readers: gpu_readers }));
+    rows.push(limit("upload", "pinned upload", Ceiling::Upload));
+    rows
+}
+
+/// Those of [`rows`] that were asked for by key or group.
+///
+/// # Errors
+/// [`BenchError::UnknownRow`] for a word that names none; words of peers (`peer…`) are left to them.
+pub fn choose(threads: usize, asked: &[String]) -> Result<Vec<Wanted>, BenchError> {
+    let all = rows(threads);
+    let names = |wanted: &Wanted, word: &str| wanted.row.key == word || wanted.row.group.word() == word;
+    for word in asked.iter().filter(|word| !word.starts_with("peer")) {
+        if !all.iter().any(|wanted| names(wanted, word)) {
+            let known: Vec<&str> = all.iter().map(|wanted| wanted.row.key.as_str()).collect();
+            return Err(BenchError::UnknownRow { asked: word.clone(), known: known.join(", ") });
+        }
+    }
+    let is_asked = |wanted: &Wanted| asked.is_empty() || asked.iter().any(|word| names(wanted, word));
+    Ok(all.into_iter().filter(is_asked).collect())
+}
+
+/// Measures. Every row must find the pattern `expected` for frame 0 ([`Subject::expected`]). `say` is told what is being
+/// done, a line at a time.
+///
+/// # Errors
+/// When a result is wrong, or the frames or the scratch folder cannot be used. A row that this machine cannot do is not an
+/// error but says why.
+pub fn run(
+    subject: &Subject,
+    engines: &Engines,
+    settings: &Settings,
+    expected: &[f32],
+    say: &mut dyn FnMut(&str),
+) -> Result<Table, BenchError> {
+    let wanted = choose(settings.threads, &settings.rows)?;
+    let mut table = Table {
+        program: format!("xrdct {}", env!("CARGO_PKG_VERSION")),
+        date: jiff::Zoned::now().strftime("%Y-%m-%d %H:%M").to_string(),
+        machine: Machine::here(),
+        frames: frames(subject, settings),
+        threads: settings.threads,
+        runs: settings.runs,
+        versions: BTreeMap::new(),
+        notes: Vec::new(),
+        rows: wanted.iter().map(|wanted| wanted.row.clone()).collect(),
+    };
+    let bench = Bench { subject, engines, settings, expected };
+    for source in &settings.sources {
+        let cells = match bench.begin(*source)? {
+            Cold::Yes => bench.rounds(*source, &wanted, say)?,
+            Cold::No(reason) => {
+                say(&format!("{}: left out: {reason}", source.name()));
+                wanted.iter().map(|_| Cell::Missing(reason.clone())).collect()
+            }
+        };
+        for (row, cell) in table.rows.iter_mut().zip(cells) {
+            row.cells.insert(*source, cell);
+        }
+    }
+    Ok(table)
+}
+
+fn frames(subject: &Subject, settings: &Settings) -> Frames {
+    let shape = subject.encoding.shape;
+    Frames {
+        count: subject.files.len(),
+        shape: [shape.slow, shape.fast],
+        pixel: subject.encoding.pixel.name().to_owned(),
+        bytes: subject.bytes,
+        file_system: subject.files.first().and_then(|file| file_system(file)),
+        simulated: settings.simulated,
+        npt: subject.axis.centres.len(),
+    }
+}
+
+struct Bench<'a> {
+    subject: &'a Subject,
+    engines: &'a Engines,
+    settings: &'a Settings,
+    expected: &'a [f32],
+}
+
+/// One row while it is measured.
+struct Measuring<'a> {
+    wanted: &'a Wanted,
+    runs: Vec<f64>,
+    frames: usize,
+    /// Frames to ask for.
+    ask: usize,
+    missing: Option<String>,
+}
+
+impl Bench<'_> {
+    /// Brings the cache into the state that a run is to begin in; a hot start always can be.
+    fn begin(&self, source: Source) -> Result<Cold, BenchError> {
+        match source {
+            Source::Mem => cache::warm(&self.subject.files).map(|()| Cold::Yes),
+            Source::Ssd => cache::chill(&self.subject.files),
+        }
+    }
+
+    fn rounds(
+        &self,
+        source: Source,
+        wanted: &[Wanted],
+        say: &mut dyn FnMut(&str),
+    ) -> Result<Vec<Cell>, BenchError> {
+        let files = self.subject.files.len();
+        let mut rows: Vec<Measuring> = wanted
+            .iter()
+            .map(|wanted| Measuring { wanted, runs: vec![], frames: usize::MAX, ask: files, missing: None })
+            .collect();
+        for row in &mut rows {
+            say(&format!("{:>3}  warming up  {}", source.name(), row.wanted.row.name));
+            match self.once(row.wanted, files, WARM_UP.min(self.run_time())) {
+                Ok((rate, _)) if source == Source::Mem => {
+                    let frames = SHORTEST_RUN.min(self.run_time().as_secs_f64()) * rate;
+                    row.ask = files * ((frames / files as f64).ceil() as usize).clamp(1, MOST_PASSES);
+                }
+                Ok(_) => {}
+                Err(error) => row.missing = Some(reason(error)?),
+            }
+        }
+        for round in 1..=self.settings.runs {
+            for row in rows.iter_mut().filter(|row| row.missing.is_none()) {
+                if source == Source::Ssd
+                    && let Cold::No(reason) = cache::chill(&self.subject.files)?
+                {
+                    row.missing = Some(reason);
+                    continue;
+                }
+                match self.once(row.wanted, row.ask, self.run_time()) {
+                    Ok((rate, frames)) => {
+                        row.runs.push(rate);
+                        row.frames = row.frames.min(frames);
+                        let (name, of) = (source.name(), self.settings.runs);
+                        say(&format!(
+                            "{name:>3}  run {round} of {of}  {:<34}{rate:>9.1} frames/s",
+                            row.wanted.row.name
+                        ));
+                    }
+                    Err(error) => row.missing = Some(reason(error)?),
+                }
+            }
+        }
+        let cell = |row: Measuring| match (row.missing, Rate::of(row.runs, row.frames)) {
+            (None, Some(rate)) => Cell::Measured(rate),
+            (reason, _) => Cell::Missing(reason.unwrap_or_else(|| "not run".to_owned())),
+        };
+        Ok(rows.into_iter().map(cell).collect())
+    }
+
+    fn run_time(&self) -> Duration {
+        self.settings.row_time / u32::try_from(self.settings.runs.max(1)).unwrap_or(u32::MAX)
+    }
+
+    /// One run of a row: its rate and frames, checked.
+    fn once(&self, wanted: &Wanted, frames: usize, time: Duration) -> Result<(f64, usize), BenchError> {
+        if self.settings.stop.is_raised() {
+            return Err(BenchError::Interrupted);
+        }
+        let plan = match wanted.work {
+            Work::Ceiling(Ceiling::Upload) => {
+                let len = self.subject.frame_bytes() as usize;
+                return ceiling::upload(self.engines.gpu()?.context(), len, time.min(WARM_UP));
+            }
+            Work::Ceiling(ceiling) => {
+                let errand = self.errand(frames, time, None);
+                let walked = walk(self.subject, ceiling.crew(self.subject, self.engines)?, &errand)?;
+                return Ok(self.rate(&walked));
+            }
+            Work::Corridor(plan) => plan,
+        };
+        let output = self.settings.scratch.join(format!("{}.h5", wanted.row.key));
+        let errand = self.errand(frames, time, Some(output.clone()));
+        let walked = walk(self.subject, plan.crew(self.subject, self.engines, None)?, &errand)?;
+        // Only figures are kept of a run.
+        let _ = std::fs::remove_file(output);
+        agree(&wanted.row.name, &walked.first, self.expected)?;
+        let done = walked.report.done;
+        if walked.good != done {
+            return Err(BenchError::Incomplete { row: wanted.row.name.clone(), good: walked.good, done });
+        }
+        Ok(self.rate(&walked))
+    }
+
+    fn rate(&self, walked: &Walked) -> (f64, usize) {
+        (walked.report.frames_per_second(), walked.report.done)
+    }
+
+    fn errand(&self, frames: usize, time: Duration, output: Option<PathBuf>) -> Errand {
+        Errand { frames, time: Some(time), output, timeline: None, stop: self.settings.stop.clone() }
+    }
+}
+
+/// Why a row is missing. A defect is not a reason but an error.
+fn reason(error: BenchError) -> Result<String, BenchError> {
+    match error {
+        error if error.is_defect() => Err(error),
+        BenchError::Interrupted => Err(error),
+        BenchError::NoGpu(reason) => Ok(reason),
+        error => Ok(format!("failed: {error}")),
+    }
+}

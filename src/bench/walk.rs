@@ -1,0 +1,129 @@
+//! One run: a crew walks frames through the corridor, to a result file or to nowhere, for so many frames or so long.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use super::BenchError;
+use super::plan::Crew;
+use super::subject::Subject;
+use crate::frame::{FrameId, Outcome};
+use crate::output::result::{Ending, ResultFile};
+use crate::pipeline::{self, BadFrames, Corridor, Report, Sink, SinkError, Stop};
+use crate::trace::Timeline;
+
+/// What a run is to do.
+#[derive(Debug, Clone, Default)]
+pub struct Errand {
+    /// Frames to walk through; more than the subject has begin again at its first.
+    pub frames: usize,
+    /// No new frame is begun after so long.
+    pub time: Option<Duration>,
+    /// Where patterns are written; nowhere for ceilings.
+    pub output: Option<PathBuf>,
+    /// Where each stage's bars go.
+    pub timeline: Option<Timeline>,
+    /// Ends the run early.
+    pub stop: Stop,
+}
+
+/// What a run did.
+#[derive(Debug)]
+pub struct Walked {
+    /// Time by stage, frames done.
+    pub report: Report,
+    /// Pattern of frame 0, when patterns are computed.
+    pub first: Vec<f32>,
+    /// Rows of the result file that are good.
+    pub good: usize,
+    /// Time that opening and closing the file took, which no rate includes.
+    pub besides: Duration,
+}
+
+/// Walks.
+///
+/// # Errors
+/// When the corridor or the file fails, or a frame is bad.
+pub fn walk(subject: &Subject, crew: Crew, errand: &Errand) -> Result<Walked, BenchError> {
+    let opening = Instant::now();
+    let file = match &errand.output {
+        Some(path) => Some(ResultFile::create(path, &subject.layout(errand.frames), true)?),
+        None => None,
+    };
+    let mut besides = opening.elapsed();
+    let mut sink = Keep { file, first: Vec::new() };
+    let stop = Stop::default();
+    let (start, enough) = (Instant::now(), stop.clone());
+    let (report, ended) = pipeline::run(
+        Corridor {
+            tickets: (0..errand.frames).map(|number| subject.ticket(number)).collect(),
+            readers: crew.readers,
+            reducers: crew.reducers,
+            sink: &mut sink,
+            slots: crew.slots,
+            bad_frames: BadFrames::Stop,
+            stop,
+            timeline: errand.timeline.clone(),
+            progress: &mut |_, _| {
+                if errand.stop.is_raised() || errand.time.is_some_and(|time| start.elapsed() >= time) {
+                    enough.raise();
+                }
+            },
+        },
+        crew.strategy,
+    );
+    ended?;
+    let closing = Instant::now();
+    let good = match sink.file {
+        Some(file) => {
+            file.finish(&if report.interrupted { Ending::Interrupted } else { Ending::Complete })?.good
+        }
+        None => 0,
+    };
+    besides += closing.elapsed();
+    Ok(Walked { report, first: sink.first, good, besides })
+}
+
+/// Keeps frame 0's pattern, and writes all when there is a file.
+struct Keep {
+    file: Option<ResultFile>,
+    first: Vec<f32>,
+}
+
+impl Sink for Keep {
+    fn put(&mut self, outcome: Outcome) -> Result<(), SinkError> {
+        if let Ok(pattern) = &outcome
+            && pattern.id == FrameId(0)
+        {
+            self.first.clone_from(&pattern.intensity);
+        }
+        match &mut self.file {
+            Some(file) => Ok(file.put(outcome)?),
+            None => Ok(()),
+        }
+    }
+
+    fn pause(&mut self) -> Result<(), SinkError> {
+        match &mut self.file {
+            Some(file) => Ok(file.flush()?),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Whether a row found what it should: every bin within a millionth.
+///
+/// # Errors
+/// The first bin that is not.
+pub fn agree(row: &str, found: &[f32], expected: &[f32]) -> Result<(), BenchError> {
+    if found.len() != expected.len() {
+        return Err(BenchError::Bins { row: row.to_owned(), found: found.len(), expected: expected.len() });
+    }
+    for (bin, (&found, &expected)) in found.iter().zip(expected).enumerate() {
+        // Written so that a NaN disagrees.
+        let same = (found - expected).abs() <= 1e-6 * expected.abs();
+        if !same {
+            return Err(BenchError::Disagrees { row: row.to_owned(), bin, found, expected });
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,425 @@
+//! `xrdct bench`: the paper's Table 1 on this machine, and where the time goes.
+//!
+//! Frames are the user's or simulated; either way they go through the product's own corridor. What is asked for goes to
+//! stdout, progress to stderr; files beside it with `-o FOLDER` or by name.
+
+use std::fs::File;
+use std::io::BufWriter;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, anyhow};
+use clap::{Args, Subcommand, ValueEnum};
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::args::count;
+use super::exit::{Exit, Failure, OrExit};
+use super::integrate::stop_on_ctrl_c;
+use crate::bench::outcome::{Source, Table};
+use crate::bench::subject::{Engines, Subject};
+use crate::bench::table1::{self, Settings, Work};
+use crate::bench::walk::{Errand, walk};
+use crate::bench::{BenchError, cache, peers, profile, text};
+use crate::geometry::poni::Poni;
+use crate::source::listing::expand;
+use crate::trace::Timeline;
+
+/// Measure this machine: the paper's Table 1, and where the time goes
+#[derive(Debug, Args)]
+pub struct BenchArgs {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    Table1(Box<Table1Args>),
+    Profile(Box<ProfileArgs>),
+}
+
+/// Where frames come from, and what they are measured on
+#[derive(Debug, Args)]
+struct InputArgs {
+    /// Frames to measure with: CBF files, folders, globs in quotes, or @list.txt [default: simulated ones]
+    #[arg(long, value_name = "INPUT", num_args = 1.., help_heading = "Frames")]
+    frames: Vec<String>,
+
+    /// Their geometry [default: the only .poni file beside the first frame]
+    #[arg(short, long, value_name = "FILE", help_heading = "Frames")]
+    poni: Option<PathBuf>,
+
+    /// How many frames of a Pilatus CdTe 2M to simulate, 2.5 MB each, as many as in the paper
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 1202,
+        conflicts_with = "frames",
+        help_heading = "Frames"
+    )]
+    count: usize,
+
+    /// Number of radial bins
+    #[arg(short = 'c', long, value_name = "N", default_value_t = 1000, help_heading = "Frames")]
+    npt: usize,
+
+    /// Folder for simulated frames and for results while they are measured [default: the system's]
+    #[arg(long, value_name = "FOLDER", help_heading = "Running")]
+    scratch: Option<PathBuf>,
+
+    /// Threads that plans are made for [default: all cores]
+    #[arg(long, value_name = "N", value_parser = count, help_heading = "Running")]
+    threads: Option<usize>,
+
+    /// auto, or cpu to leave a GPU alone
+    #[arg(long, value_name = "DEVICE", default_value = "auto", value_parser = ["auto", "cpu"], help_heading = "Running")]
+    device: String,
+
+    /// Say nothing while running
+    #[arg(short, long, help_heading = "Running")]
+    quiet: bool,
+}
+
+/// Every row of the paper's Table 1 on this machine, ours beyond it, the ceilings, and today's other programs
+///
+/// Kieffer, Petitdemange & Vincent, J. Synchrotron Rad. (2018) 25, 612-617. Each row is a strategy of the product's own
+/// corridor, files to HDF5; figures are medians of runs that take turns, with their median absolute deviation. Results
+/// are checked: a row that computes something else ends the bench.
+#[derive(Debug, Args)]
+struct Table1Args {
+    #[command(flatten)]
+    input: InputArgs,
+
+    /// Hot start (mem), cold start (ssd: pages are dropped from the cache, which is verified), or both
+    #[arg(
+        long,
+        value_name = "SOURCE",
+        value_delimiter = ',',
+        default_value = "mem,ssd",
+        help_heading = "Rows"
+    )]
+    source: Vec<SourceName>,
+
+    /// Rows to measure, by key (see --csv) or group: paper, ours, ceiling, peer [default: all]
+    #[arg(long, value_name = "ROW", value_delimiter = ',', help_heading = "Rows")]
+    rows: Vec<String>,
+
+    /// Also measure FabIO + pyFAI and silx, with this python [default: XRDCT_PEER_PYTHON, else .tools/oracle]
+    #[arg(
+        long,
+        value_name = "PYTHON",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "",
+        help_heading = "Rows"
+    )]
+    peers: Option<PathBuf>,
+
+    /// Measured runs of each row
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = count, help_heading = "Rows")]
+    runs: usize,
+
+    /// What one row may take for one source, all its runs together; a run that would take longer stops early
+    #[arg(long, value_name = "SECONDS", default_value_t = 15.0, help_heading = "Rows")]
+    row_time: f64,
+
+    /// Folder for table1.md, .csv, .json, .png and .svg; made when it does not exist
+    #[arg(short, long, value_name = "FOLDER", help_heading = "Output")]
+    output: Option<PathBuf>,
+
+    /// Write the table as Markdown
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    markdown: Option<PathBuf>,
+
+    /// Write the figures as CSV
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    csv: Option<PathBuf>,
+
+    /// Write everything as JSON
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    json: Option<PathBuf>,
+}
+
+/// Time by stage of one strategy, how busy everybody is, and what the bottleneck is
+#[derive(Debug, Args)]
+struct ProfileArgs {
+    #[command(flatten)]
+    input: InputArgs,
+
+    /// sequential, pool, gpu, all of these that this machine can do, or the key of a row of table1
+    #[arg(short, long, value_name = "STRATEGY", default_value = "all", help_heading = "Running")]
+    strategy: String,
+
+    /// No new frame is begun after so long
+    #[arg(long, value_name = "SECONDS", default_value_t = 10.0, help_heading = "Running")]
+    time: f64,
+
+    /// Walk through the frames this often; a GPU is done with a list before it is warm
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = count, help_heading = "Running")]
+    passes: usize,
+
+    /// Write the profiles as JSON
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    json: Option<PathBuf>,
+
+    /// Write the timeline that a profile was computed from (Chrome trace format); one strategy only
+    #[arg(long, value_name = "FILE.json", help_heading = "Output")]
+    trace: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum SourceName {
+    /// Hot start
+    Mem,
+    /// Cold start
+    Ssd,
+}
+
+/// Runs the command.
+pub(super) fn run(args: &BenchArgs) -> Result<Exit, Failure> {
+    match &args.what {
+        What::Table1(args) => table1(args),
+        What::Profile(args) => profile(args),
+    }
+}
+
+impl From<BenchError> for Failure {
+    fn from(error: BenchError) -> Failure {
+        let exit = match &error {
+            BenchError::NoFrames | BenchError::Frame(_) | BenchError::BadFrame(_) => Exit::Input,
+            BenchError::Poni(_) | BenchError::OtherDetector { .. } | BenchError::Matrix(_) => {
+                Exit::Calibration
+            }
+            BenchError::UnknownRow { .. } | BenchError::Peers { .. } => Exit::Usage,
+            BenchError::File { .. } | BenchError::Output(_) | BenchError::Simulate(_) => Exit::Output,
+            BenchError::NoGpu(_) | BenchError::Cuda(_) => Exit::Device,
+            BenchError::Interrupted => Exit::Interrupted,
+            _ => Exit::Failure,
+        };
+        Failure { exit, error: error.into() }
+    }
+}
+
+fn table1(args: &Table1Args) -> Result<Exit, Failure> {
+    check(args).or_exit(Exit::Usage)?;
+    let python = match &args.peers {
+        Some(python) => {
+            Some(peers::find_python(Some(python.clone()).filter(|path| !path.as_os_str().is_empty()))?)
+        }
+        None => None,
+    };
+    let stop = stop_on_ctrl_c().or_exit(Exit::Failure)?;
+    let scratch = Scratch::new(args.input.scratch.as_deref())?;
+    let (subject, engines, threads) = prepare(&args.input, &scratch)?;
+    let mut sources = Vec::new();
+    for source in &args.source {
+        let source = match source {
+            SourceName::Mem => Source::Mem,
+            SourceName::Ssd => Source::Ssd,
+        };
+        if !sources.contains(&source) {
+            sources.push(source);
+        }
+    }
+    let settings = Settings {
+        sources,
+        rows: args.rows.clone(),
+        runs: args.runs,
+        row_time: Duration::from_secs_f64(args.row_time),
+        threads,
+        scratch: scratch.0.clone(),
+        simulated: args.input.frames.is_empty(),
+        stop,
+    };
+    let mut say = |line: &str| {
+        if !args.input.quiet {
+            eprintln!("{line}");
+        }
+    };
+    let expected = subject.expected(&engines.host)?;
+    let mut table = table1::run(&subject, &engines, &settings, &expected, &mut say)?;
+    if let Some(python) = python {
+        peers::run(&python, &subject, &settings, &expected, &mut table, args.input.quiet)?;
+    }
+    write_files(args, &table)?;
+    super::print(&text::terminal(&table));
+    Ok(Exit::Success)
+}
+
+fn check(args: &Table1Args) -> anyhow::Result<()> {
+    table1::choose(1, &args.rows)?;
+    check_time("--row-time", args.row_time)?;
+    check_input(&args.input)
+}
+
+fn profile(args: &ProfileArgs) -> Result<Exit, Failure> {
+    let is_all = args.strategy == "all";
+    let keys: Vec<&str> = match args.strategy.as_str() {
+        "all" => vec!["sequential-cpu", "cpu-pool", "gpu-overlapped"],
+        "sequential" => vec!["sequential-cpu"],
+        "pool" => vec!["cpu-pool"],
+        "gpu" => vec!["gpu-overlapped"],
+        key => vec![key],
+    };
+    check_time("--time", args.time).and_then(|()| check_input(&args.input)).or_exit(Exit::Usage)?;
+    if args.trace.is_some() && is_all {
+        return Err(anyhow!("--trace: a timeline is of one run; choose it with --strategy"))
+            .or_exit(Exit::Usage);
+    }
+    table1::choose(1, &keys.iter().map(|key| (*key).to_owned()).collect::<Vec<_>>())?;
+    let stop = stop_on_ctrl_c().or_exit(Exit::Failure)?;
+    let scratch = Scratch::new(args.input.scratch.as_deref())?;
+    let (subject, engines, threads) = prepare(&args.input, &scratch)?;
+    cache::warm(&subject.files)?;
+    let mut profiles = Vec::new();
+    for row in table1::rows(threads).into_iter().filter(|wanted| keys.contains(&wanted.row.key.as_str())) {
+        let Work::Corridor(plan) = row.work else {
+            return Err(anyhow!("--strategy {}: a ceiling is no strategy", row.row.key)).or_exit(Exit::Usage);
+        };
+        if let (true, true, Err(reason)) = (is_all, plan.needs_gpu(), engines.gpu()) {
+            eprintln!("{}: left out: {reason}", row.row.name);
+            continue;
+        }
+        let timeline = Timeline::default();
+        let mut errand = Errand {
+            frames: subject.files.len(),
+            time: Some(Duration::from_secs(1)),
+            output: Some(scratch.0.join("profile.h5")),
+            timeline: None,
+            stop: stop.clone(),
+        };
+        // A run that is not measured comes first.
+        walk(&subject, plan.crew(&subject, &engines, None)?, &errand)?;
+        if stop.is_raised() {
+            return Ok(Exit::Interrupted);
+        }
+        errand.frames *= args.passes;
+        errand.time = Some(Duration::from_secs_f64(args.time));
+        errand.timeline = Some(timeline.clone());
+        let crew = plan.crew(&subject, &engines, Some(&timeline))?;
+        let profile = profile::run(&subject, &plan, &row.row.name, crew, &errand)?;
+        super::print(&(text::profile(&profile) + "\n"));
+        profiles.push(profile);
+        if let Some(path) = &args.trace {
+            let file =
+                File::create(path).with_context(|| path.display().to_string()).or_exit(Exit::Output)?;
+            timeline.write_chrome(BufWriter::new(file)).context("--trace").or_exit(Exit::Output)?;
+        }
+    }
+    if let Some(path) = &args.json {
+        let json =
+            serde_json::to_string_pretty(&profiles).context("profiles as JSON").or_exit(Exit::Failure)?;
+        std::fs::write(path, json + "\n")
+            .with_context(|| path.display().to_string())
+            .or_exit(Exit::Output)?;
+    }
+    Ok(Exit::Success)
+}
+
+fn check_time(option: &str, seconds: f64) -> anyhow::Result<()> {
+    match seconds > 0.0 && seconds < 1e6 {
+        true => Ok(()),
+        false => Err(anyhow!("{option} {seconds}: must be a number of seconds above 0")),
+    }
+}
+
+fn check_input(args: &InputArgs) -> anyhow::Result<()> {
+    match args.count > 0 && args.npt > 0 {
+        true => Ok(()),
+        false => Err(anyhow!("--count and --npt must be at least 1")),
+    }
+}
+
+/// Frames, found or made; and the engines.
+fn prepare(args: &InputArgs, scratch: &Scratch) -> Result<(Subject, Engines, usize), Failure> {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let threads = args.threads.unwrap_or(cores);
+    let _ = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global();
+    let (files, path, poni) = match args.frames.is_empty() {
+        true => simulated(args, scratch)?,
+        false => {
+            let files = expand(&args.frames).or_exit(Exit::Input)?;
+            let path = match &args.poni {
+                Some(path) => path.clone(),
+                None => poni_beside(&files[0]).or_exit(Exit::Usage)?,
+            };
+            let poni = Poni::read(&path).or_exit(Exit::Calibration)?;
+            (files, path, poni)
+        }
+    };
+    let subject = Subject::new(&files, &path, &poni, args.npt)?;
+    let engines = Engines::new(&subject.recipe, args.device != "cpu")?;
+    Ok((subject, engines, threads))
+}
+
+fn simulated(args: &InputArgs, scratch: &Scratch) -> Result<(Vec<PathBuf>, PathBuf, Poni), Failure> {
+    if !args.quiet {
+        eprintln!("simulating {} frames of a Pilatus CdTe 2M in {}", args.count, scratch.0.display());
+    }
+    // Hidden by itself when standard error is not a terminal.
+    let bar = if args.quiet { ProgressBar::hidden() } else { ProgressBar::new(args.count as u64) };
+    let style =
+        ProgressStyle::with_template("{bar:40} {pos}/{len} frames  {eta} left").context("progress bar");
+    let bar = bar.with_style(style.or_exit(Exit::Failure)?);
+    let made = Subject::simulate(&scratch.0.join("frames"), args.count, &|| bar.inc(1));
+    bar.finish_and_clear();
+    Ok(made?)
+}
+
+/// The only PONI file beside a frame.
+fn poni_beside(frame: &Path) -> anyhow::Result<PathBuf> {
+    let folder = frame.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let entries = std::fs::read_dir(folder).with_context(|| folder.display().to_string())?;
+    let is_poni = |path: &PathBuf| path.extension().is_some_and(|ending| ending == "poni");
+    let found: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).filter(is_poni).collect();
+    match found.as_slice() {
+        [only] => Ok(only.clone()),
+        _ => Err(anyhow!(
+            "no geometry: {} PONI files are in {}; name theirs with --poni FILE.poni",
+            found.len(),
+            folder.display()
+        )),
+    }
+}
+
+/// A folder that goes when the bench ends, whatever happened.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new(above: Option<&Path>) -> Result<Scratch, Failure> {
+        let above = above.map_or_else(std::env::temp_dir, Path::to_path_buf);
+        let folder = above.join(format!("xrdct-bench-{}", std::process::id()));
+        let made = std::fs::create_dir_all(&folder);
+        made.with_context(|| format!("--scratch {}", folder.display())).or_exit(Exit::Output)?;
+        Ok(Scratch(folder))
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+fn write_files(args: &Table1Args, table: &Table) -> Result<(), Failure> {
+    if let Some(folder) = &args.output {
+        std::fs::create_dir_all(folder)
+            .with_context(|| folder.display().to_string())
+            .or_exit(Exit::Output)?;
+    }
+    let json =
+        serde_json::to_string_pretty(table).context("the table as JSON").or_exit(Exit::Failure)? + "\n";
+    let files = [
+        (&args.markdown, "table1.md", text::markdown(table)),
+        (&args.csv, "table1.csv", text::csv(table)),
+        (&args.json, "table1.json", json),
+    ];
+    for (named, usual, content) in files {
+        let in_folder = args.output.as_ref().map(|folder| folder.join(usual));
+        for path in named.iter().chain(&in_folder) {
+            std::fs::write(path, &content)
+                .with_context(|| path.display().to_string())
+                .or_exit(Exit::Output)?;
+        }
+    }
+    Ok(())
+}
