@@ -5,7 +5,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 bin/xrdct info
-bin/tests-test gpu --include-ignored --nocapture --test-threads=1
+bin/tests-test cuda::gpu --include-ignored --nocapture --test-threads=1
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 bin/xrdct simulate --output "$scratch/frames" --detector PilatusCdTe2M --frames 40 >/dev/null

@@ -9,6 +9,7 @@ pub mod frame;
 pub mod geometry;
 pub mod integrate;
 pub mod output;
+pub mod picture;
 pub mod pipeline;
 pub mod reduce;
 pub mod simulate;
