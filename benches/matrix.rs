@@ -1,5 +1,5 @@
 //! Building the sparse matrix of a Pilatus CdTe 2M (1679 x 1475, 1000 bins), for each pixel splitting, beside its floor:
-//! a plain fill of as many bytes on one thread.
+//! a plain fill of as many bytes on as many threads.
 //!
 //! The sum of all weights must be the number of pixels that the mask leaves: a bench that builds the wrong matrix fails.
 
@@ -7,6 +7,7 @@ use anyhow::{Context as _, Result, ensure};
 use std::hint::black_box;
 use std::path::Path;
 
+use rayon::prelude::*;
 use xrdct::bench::record::{Amount, Measure, digest};
 use xrdct::bench::subject::SIMULATED_PONI;
 use xrdct::frame::Shape;
@@ -49,7 +50,16 @@ pub fn measure(options: &Options) -> Result<Vec<Measure>> {
             truth,
             options.seconds,
             &mut || drop(black_box(build(&request))),
-            ("filling as many bytes", &mut || drop(black_box(vec![1_u8; bytes]))),
+            ("filling as many bytes", &mut || {
+                let mut target: Vec<u8> = Vec::with_capacity(bytes);
+                let room = target.spare_capacity_mut().par_chunks_mut(1 << 20);
+                room.for_each(|part| {
+                    for byte in part {
+                        byte.write(1);
+                    }
+                });
+                black_box(&mut target);
+            }),
         ));
     }
     Ok(measures)
