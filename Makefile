@@ -10,7 +10,7 @@ SHELL := /bin/bash
 ENV := . .tools/env &&
 PROFILE := --release --locked
 
-.PHONY: help setup oracle build demo test test-gpu lint doc bench bench-peers bench-gpu dist clean
+.PHONY: help setup oracle build demo test test-gpu lint doc bench bench-peers bench-gpu dist dist-peers clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -40,14 +40,21 @@ lint: setup ## formatting and clippy, warnings as errors
 doc: setup ## the API documentation, warnings as errors
 	@$(ENV) RUSTDOCFLAGS="-D warnings" cargo doc $(PROFILE) --no-deps
 
-bench: setup ## CPU benches, each with its floor beside it
-	@$(ENV) cargo bench --locked --bench decode --bench matrix --bench integrate --bench corridor
+# What a bench is told: make bench BENCH="decode --save".
+BENCH ?=
 
-bench-gpu: setup ## GPU benches beside their measured ceilings; fails without a GPU
-	@$(ENV) cargo bench --locked --bench gpu && cargo bench --locked --bench corridor
+bench: setup ## CPU benches beside their ceilings; fails when one lost 10 % against the newest record of this machine
+	@$(ENV) cargo bench --locked --bench cpu -- $(BENCH)
 
-bench-peers: build oracle ## whole corridor beside FabIO + pyFAI, same frames, same cores, one run
-	@scripts/bench_peers.sh
+bench-gpu: setup ## the same for the GPU; fails without one
+	@$(ENV) cargo bench --locked --bench gpu -- $(BENCH)
+
+bench-peers: build oracle ## CPU rows of the paper's Table 1 beside FabIO + pyFAI, same frames, same cores, one session
+	@target/release/xrdct bench table1 --count 200 --runs 3 --source mem --peers=.tools/oracle/bin/python \
+	    --rows sequential-cpu,cpu-pool,read,peer $(BENCH)
+
+dist-peers: ## wheels of the peers for a GPU node without a network, into dist/wheels
+	@scripts/peers_setup.sh collect
 
 dist: setup ## a folder that runs on a node without a tool chain: program, tests, scripts
 	@$(ENV) scripts/dist.sh

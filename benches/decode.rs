@@ -1,20 +1,20 @@
-//! Speed of the byte-offset decoder on one core, beside its floor.
+//! Decoding byte-offset on one core: whole frames a tile at a time, as the engine does it.
 //!
-//! Frames: made here with known fractions of escapes, and a real Pilatus 2M frame when the test data are there. Each is decoded
-//! whole (the output goes to L3 or memory) and in tiles of 2048 pixels (the output stays in L1, as the engine does it), with each
-//! set of instructions that the CPU has. The floor of decoding a whole frame is writing its pixels: `store` fills and
-//! `memcpy` copies as many bytes. Elements are pixels; bytes are those of the pixels.
-//!
-//! A digest of the decoded pixels is compared with the reference decoder's before anything is timed.
+//! Frames have the number of escapes of weak, usual and strong detectors. The ceiling is reading every byte and writing every
+//! pixel, a tile at a time and with the compiler's widest instructions, without adding anything up: `widen`. The digest of
+//! the pixels is the reference decoder's, or the bench fails.
 
 use std::hint::black_box;
 use std::path::PathBuf;
 
-use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use anyhow::{Result, ensure};
+use xrdct::bench::record::{Amount, Measure, digest};
 use xrdct::codec::byte_offset::{Decoder, Simd, decode_reference, encode};
 
+use super::options::Options;
+
 const PIXELS: usize = 1475 * 1679;
-const TILE: usize = 2048;
+const TILE: usize = 1024;
 
 /// The same numbers in every run.
 struct Random(u64);
@@ -56,18 +56,6 @@ fn real_frame() -> Option<Vec<u8>> {
     bytes.get(start..start + 2_486_619).map(<[u8]>::to_vec)
 }
 
-fn digest(pixels: &[i32]) -> u64 {
-    pixels
-        .iter()
-        .fold(0xcbf2_9ce4_8422_2325, |h, &p| (h ^ u64::from(p as u32)).wrapping_mul(0x0100_0000_01b3))
-}
-
-fn whole(packed: &[u8], simd: Simd, pixels: &mut [i32]) {
-    let mut decoder = Decoder::with_simd(packed, simd);
-    decoder.next(pixels).expect("a complete frame");
-    decoder.finish().expect("nothing left over");
-}
-
 fn tiles(packed: &[u8], simd: Simd, tile: &mut [i32]) {
     let mut decoder = Decoder::with_simd(packed, simd);
     let mut left = PIXELS;
@@ -79,49 +67,58 @@ fn tiles(packed: &[u8], simd: Simd, tile: &mut [i32]) {
     decoder.finish().expect("nothing left over");
 }
 
-fn bench(c: &mut Criterion) {
+/// Bytes to pixels, one each, as far as there are bytes.
+fn widen(packed: &[u8], tile: &mut [i32]) {
+    for bytes in packed.chunks(tile.len()) {
+        let pixels = tile.iter_mut().zip(black_box(bytes));
+        pixels.for_each(|(pixel, byte)| *pixel = i32::from(*byte as i8));
+        black_box(&mut *tile);
+    }
+}
+
+/// Every kind of frame with the best instructions, the usual one with all of them.
+pub fn measure(options: &Options) -> Result<Vec<Measure>> {
     let mut frames = vec![
-        ("0_percent", encode(&frame(0, false))),
-        ("0.2_percent", encode(&frame(2, false))),
-        ("2_percent", encode(&frame(20, false))),
-        ("5_percent", encode(&frame(50, false))),
-        ("15_percent_in_runs", encode(&frame(150, true))),
-        ("all_escapes", encode(&frame(100_000, true))),
+        ("0 % escapes", encode(&frame(0, false))),
+        ("0.2 % escapes", encode(&frame(2, false))),
+        ("2 % escapes", encode(&frame(20, false))),
+        ("15 % escapes in runs", encode(&frame(150, true))),
+        ("all escapes", encode(&frame(100_000, true))),
     ];
     match real_frame() {
-        Some(packed) => frames.push(("pilatus_2M", packed)),
-        None => eprintln!("no test data: the real frame is left out"),
+        Some(packed) => frames.push(("a real Pilatus 2M", packed)),
+        None => println!("no test data (XRDCT_TEST_DATA): the real frame is left out"),
     }
-
-    let mut pixels = vec![0_i32; PIXELS];
-    let mut tile = vec![0_i32; TILE];
-    for (name, packed) in &frames {
-        decode_reference(packed, &mut pixels).expect("a complete frame");
-        let truth = digest(&pixels);
-
-        let mut group = c.benchmark_group(format!("decode/{name}"));
-        group.throughput(Throughput::ElementsAndBytes { elements: PIXELS as u64, bytes: 4 * PIXELS as u64 });
+    let best = Simd::best();
+    let mut measures = Vec::new();
+    let (mut pixels, mut tile) = (vec![0_i32; PIXELS], vec![0_i32; TILE]);
+    let mut widened = vec![0_i32; TILE];
+    for (kind, packed) in &frames {
+        let of = |pixels: &[i32]| digest(pixels.iter().map(|pixel| u64::from(*pixel as u32)));
+        decode_reference(packed, &mut pixels)?;
+        let truth = of(&pixels);
         for simd in Simd::ALL.into_iter().filter(|simd| simd.is_available()) {
+            if simd != best && *kind != "2 % escapes" {
+                continue;
+            }
             pixels.fill(0);
-            whole(packed, simd, &mut pixels);
-            assert_eq!(digest(&pixels), truth, "{simd:?} decodes {name} wrongly");
-            group.bench_function(format!("{simd:?}/whole"), |b| b.iter(|| whole(packed, simd, &mut pixels)));
-            group.bench_function(format!("{simd:?}/tiles"), |b| b.iter(|| tiles(packed, simd, &mut tile)));
+            let mut decoder = Decoder::with_simd(packed, simd);
+            decoder.next(&mut pixels)?;
+            decoder.finish()?;
+            ensure!(of(&pixels) == truth, "{simd:?} decodes {kind} wrongly");
+            let name = match simd == best {
+                true => format!("decode, {kind}"),
+                false => format!("decode, {kind}, {simd:?}"),
+            };
+            measures.push(Measure::take(
+                &name,
+                Amount { bytes: packed.len(), pixels: PIXELS },
+                truth.clone(),
+                options.seconds,
+                &mut || tiles(packed, simd, &mut tile),
+                ("widen", &mut || widen(packed, &mut widened)),
+            ));
         }
-        group.finish();
     }
-
-    let mut group = c.benchmark_group("decode/floor");
-    group.throughput(Throughput::ElementsAndBytes { elements: PIXELS as u64, bytes: 4 * PIXELS as u64 });
-    group.bench_function("store", |b| b.iter(|| black_box(&mut pixels).fill(black_box(7))));
-    let source = vec![1_i32; PIXELS];
-    group.bench_function("memcpy", |b| b.iter(|| black_box(&mut pixels).copy_from_slice(black_box(&source))));
-    group.finish();
+    Ok(measures)
 }
-
-criterion_group! {
-    name = benches;
-    config = Criterion::default().sample_size(20);
-    targets = bench
-}
-criterion_main!(benches);

@@ -3,16 +3,27 @@
 //! Frames of Pilatus CdTe 2M (1679 x 1475, int32, about 2.5 MB packed), bbox splitting, 1000 bins. Times on the device come
 //! from events around many repetitions over three lanes of 32 frames, so that no cache holds them all. Before anything is
 //! timed, every pattern is compared with the host's engine: a bench that computes the wrong thing fails.
+//! Last comes the whole corridor, files to HDF5. Everything is compared with the newest record of this GPU.
 //! Without a GPU it says so and ends with status 1.
+//!
+//! ```sh
+//! cargo bench --bench gpu -- [weak] [powder] [corridor] [short] [sweep] [trace=FILE] [--save] [--records FOLDER] …
+//! ```
 #![allow(clippy::print_stdout)]
 
+mod corridor;
+mod options;
+
 use std::path::Path;
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Context as _, Result, ensure};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
+use xrdct::bench::machine::Machine;
+use xrdct::bench::record::{Amount, Measure, digest};
 use xrdct::codec::byte_offset::encode;
 use xrdct::cuda::driver::{DeviceBuffer, Event, Stream};
 use xrdct::cuda::engine::Tuning;
@@ -28,6 +39,8 @@ use xrdct::integrate::split::{Request, Split, build};
 use xrdct::reduce::Reducer;
 use xrdct::trace::Timeline;
 
+use options::Options as Asked;
+
 const SHAPE: Shape = Shape { slow: 1679, fast: 1475 };
 const BINS: usize = 1000;
 const BATCH: usize = 32;
@@ -35,19 +48,64 @@ const LANES: usize = 3;
 const DISTINCT: usize = 16;
 const SLOTS: usize = (LANES + 1) * BATCH;
 
-fn main() -> Result<()> {
+fn main() -> Result<ExitCode> {
+    let asked = Asked::read()?;
     let survey = survey();
     println!("kernels for {:?}, driver {:?}", survey.architectures, survey.driver);
     println!("{:?}", survey.devices.context("no GPU: this bench needs one")?);
-    let options: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with("--")).collect();
-    let chosen = |what: &str| options.iter().any(|option| option == what);
-    let only = |what: &str| !(chosen("weak") || chosen("powder")) || chosen(what);
-    for (name, escapes) in [("weak signal (0.2 % escapes)", 0.002), ("strong powder (15 % escapes)", 0.15)] {
-        if only("weak") && escapes < 0.01 || only("powder") && escapes > 0.01 {
-            bench_frames(name, escapes, options.iter().any(|o| o == "short"))?;
+    let chosen = |what: &str| asked.words.iter().any(|word| word == what);
+    let only = |what: &str| !["weak", "powder", "corridor"].into_iter().any(chosen) || chosen(what);
+    let mut measures = Vec::new();
+    for (word, name, escapes) in
+        [("weak", "weak signal (0.2 % escapes)", 0.002), ("powder", "strong powder (15 % escapes)", 0.15)]
+    {
+        if only(word) {
+            bench_frames(&mut Figures::new(word, &mut measures), name, escapes, chosen("short"))?;
         }
     }
-    Ok(())
+    if only("corridor") {
+        println!("\n== files to HDF5");
+        for measure in corridor::on_gpu(&asked)? {
+            println!("{}", measure.line());
+            measures.push(measure);
+        }
+    }
+    let machine = Machine::here();
+    let class = machine.gpu_class().context("no GPU")?;
+    asked.end(&class, machine, measures)
+}
+
+/// Prints figures and keeps them for the record.
+struct Figures<'a> {
+    /// What kind of frames.
+    kind: &'a str,
+    measures: &'a mut Vec<Measure>,
+    amount: Amount,
+    /// Digest of the patterns that the reducer gives for these frames.
+    digest: String,
+}
+
+impl Figures<'_> {
+    fn new<'a>(kind: &'a str, measures: &'a mut Vec<Measure>) -> Figures<'a> {
+        let amount = Amount { bytes: 0, pixels: SHAPE.pixels() };
+        Figures { kind, measures, amount, digest: String::new() }
+    }
+
+    fn report(&mut self, what: &str, microseconds: f64, ceiling: &str, floor: f64) {
+        let (fps, ratio) = (1e6 / microseconds, floor / microseconds);
+        println!(
+            "{what:<44} {microseconds:8.2} us  {fps:9.0} frames/s   {ratio:5.2} of {ceiling} ({floor:.2} us)"
+        );
+        let name = format!("{}: {}", self.kind, what.trim());
+        let seconds = microseconds * 1e-6;
+        self.measures.push(Measure::new(
+            &name,
+            self.amount,
+            self.digest.clone(),
+            seconds,
+            (ceiling, floor * 1e-6),
+        ));
+    }
 }
 
 fn recipe() -> Result<Recipe> {
@@ -181,14 +239,7 @@ fn time(lanes: &[Lane], repeats: usize, enqueue: impl Fn(&Lane) -> Result<()>) -
     Ok(best[best.len() / 2])
 }
 
-fn report(what: &str, microseconds: f64, ceiling: &str, floor: f64) {
-    let (fps, ratio) = (1e6 / microseconds, floor / microseconds);
-    println!(
-        "{what:<44} {microseconds:8.2} us  {fps:9.0} frames/s   {ratio:5.2} of {ceiling} ({floor:.2} us)"
-    );
-}
-
-fn bench_frames(name: &str, escapes: f64, short: bool) -> Result<()> {
+fn bench_frames(figures: &mut Figures, name: &str, escapes: f64, short: bool) -> Result<()> {
     let recipe = recipe()?;
     let packed = frames(escapes);
     let bytes = packed.iter().map(Vec::len).sum::<usize>() as f64 / packed.len() as f64;
@@ -210,7 +261,8 @@ fn bench_frames(name: &str, escapes: f64, short: bool) -> Result<()> {
         lane.stream().wait()?;
         lane.release()?;
     }
-    check(&engine, &slots, &expected)?;
+    figures.amount.bytes = bytes as usize;
+    figures.digest = check(&engine, &slots, &expected)?;
 
     let pixel_bytes = (SHAPE.pixels() * 4) as f64;
     let rate = copy_rate(&engine)?;
@@ -222,18 +274,23 @@ fn bench_frames(name: &str, escapes: f64, short: bool) -> Result<()> {
     let of = |lane: &Lane| &pixels[lanes.iter().position(|other| std::ptr::eq(other, lane)).unwrap_or(0)];
     let floor = |bytes: f64| bytes / rate * 1e6;
     let index = time(&lanes, repeats, |lane| Ok(lane.enqueue_index()?))?;
-    report("index (where every code starts)", index, "reading the bytes", floor(bytes));
+    figures.report("index (where every code starts)", index, "reading the bytes", floor(bytes));
     let decode = time(&lanes, repeats, |lane| {
         lane.enqueue_index()?;
         Ok(lane.enqueue_pixels(of(lane))?)
     })?;
-    report("decode (index + pixels)", decode, "reading bytes, writing pixels", floor(bytes + pixel_bytes));
+    figures.report(
+        "decode (index + pixels)",
+        decode,
+        "reading bytes, writing pixels",
+        floor(bytes + pixel_bytes),
+    );
     let plain = time(&lanes, repeats, |lane| Ok(lane.enqueue_plain(Some(of(lane)))?))?;
-    report("integrate decoded pixels", plain, "reading pixels", floor(pixel_bytes));
+    figures.report("integrate decoded pixels", plain, "reading pixels", floor(pixel_bytes));
     let packed_only = time(&lanes, repeats, |lane| Ok(lane.enqueue_packed()?))?;
-    report("decode + integrate, indexed already", packed_only, "reading the bytes", floor(bytes));
+    figures.report("decode + integrate, indexed already", packed_only, "reading the bytes", floor(bytes));
     let bins = time(&lanes, repeats, |lane| Ok(lane.enqueue_bins()?))?;
-    report("add up partial sums", bins, "reading the bytes", floor(bytes));
+    figures.report("add up partial sums", bins, "reading the bytes", floor(bytes));
     let two = time(&lanes, repeats, |lane| {
         lane.enqueue_clear()?;
         lane.enqueue_index()?;
@@ -241,14 +298,19 @@ fn bench_frames(name: &str, escapes: f64, short: bool) -> Result<()> {
         lane.enqueue_plain(Some(of(lane)))?;
         Ok(lane.enqueue_bins()?)
     })?;
-    report("decode + integrate, two kernels", two, "bytes, pixels twice", floor(bytes + 2.0 * pixel_bytes));
+    figures.report(
+        "decode + integrate, two kernels",
+        two,
+        "bytes, pixels twice",
+        floor(bytes + 2.0 * pixel_bytes),
+    );
     let fused = time(&lanes, repeats, |lane| {
         lane.enqueue_clear()?;
         lane.enqueue_index()?;
         lane.enqueue_packed()?;
         Ok(lane.enqueue_bins()?)
     })?;
-    report("decode + integrate, fused", fused, "reading the bytes", floor(bytes));
+    figures.report("decode + integrate, fused", fused, "reading the bytes", floor(bytes));
     for lanes_used in [1, 2] {
         let fused = time(&lanes[..lanes_used], repeats, |lane| {
             lane.enqueue_clear()?;
@@ -256,13 +318,18 @@ fn bench_frames(name: &str, escapes: f64, short: bool) -> Result<()> {
             lane.enqueue_packed()?;
             Ok(lane.enqueue_bins()?)
         })?;
-        report(&format!("  the same, {lanes_used} lane(s)"), fused, "reading the bytes", floor(bytes));
+        figures.report(
+            &format!("  the same, {lanes_used} lane(s)"),
+            fused,
+            "reading the bytes",
+            floor(bytes),
+        );
     }
     if options_has("sweep") {
         sweep(&recipe, &slots, repeats)?;
     }
     drop((lanes, pixels));
-    corridor(&engine, &slots, bytes, if short { 2000 } else { 20_000 })
+    from_memory(figures, &engine, &slots, if short { 2000 } else { 20_000 })
 }
 
 fn options_has(what: &str) -> bool {
@@ -321,8 +388,8 @@ fn expected(recipe: &Recipe, packed: &[Vec<u8>]) -> Result<Vec<Outcome>> {
     Ok(Engine::new(recipe.clone())?.integrate(&frames, &mut Scratch::default()))
 }
 
-/// Every pattern is the host's within 1e-6.
-fn check(engine: &Arc<CudaEngine>, slots: &SlotPool, expected: &[Outcome]) -> Result<()> {
+/// Every pattern is the host's within 1e-6; the digest of their sums, in the order of the distinct frames.
+fn check(engine: &Arc<CudaEngine>, slots: &SlotPool, expected: &[Outcome]) -> Result<String> {
     let mut reducer = CudaReducer::new(Arc::clone(engine), Options { lanes: 1, batch: BATCH })?;
     let mut which = Vec::new();
     for id in 0..BATCH {
@@ -331,11 +398,13 @@ fn check(engine: &Arc<CudaEngine>, slots: &SlotPool, expected: &[Outcome]) -> Re
         reducer.submit(frame)?;
     }
     let mut worst = 0.0_f64;
+    let mut by_frame = vec![Vec::new(); expected.len()];
     for outcome in reducer.collect()? {
         let found = outcome.map_err(|bad| anyhow::anyhow!(bad.message))?;
         let expected =
             expected[which[found.id.0]].as_ref().map_err(|bad| anyhow::anyhow!(bad.message.clone()))?;
         let sums = found.signal.iter().zip(&expected.signal);
+        by_frame[which[found.id.0]].clone_from(&found.signal);
         let norms = found.norms.normalization.iter().zip(&expected.norms.normalization);
         for (found, expected) in sums.chain(norms) {
             if found != expected {
@@ -345,7 +414,7 @@ fn check(engine: &Arc<CudaEngine>, slots: &SlotPool, expected: &[Outcome]) -> Re
     }
     println!("largest relative difference to the host's sums: {worst:.1e}");
     ensure!(worst <= 1e-6, "the GPU's patterns are not the host's");
-    Ok(())
+    Ok(digest(by_frame.iter().flatten().map(|sum| sum.to_bits())))
 }
 
 /// Bytes a second that a device copy reads and writes.
@@ -369,11 +438,16 @@ fn copy_rate(engine: &CudaEngine) -> Result<f64> {
 }
 
 /// From pinned memory to patterns, and uploads alone.
-fn corridor(engine: &Arc<CudaEngine>, slots: &SlotPool, bytes: f64, count: usize) -> Result<()> {
+fn from_memory(
+    figures: &mut Figures,
+    engine: &Arc<CudaEngine>,
+    slots: &SlotPool,
+    count: usize,
+) -> Result<()> {
     let ceiling = upload_ceiling(engine, slots, count)?;
     println!(
         "pinned upload alone: {:.1} GB/s, {ceiling:.0} frames/s ({:.2} us)",
-        ceiling * bytes / 1e9,
+        ceiling * figures.amount.bytes as f64 / 1e9,
         1e6 / ceiling
     );
     for options in [
@@ -399,7 +473,7 @@ fn corridor(engine: &Arc<CudaEngine>, slots: &SlotPool, bytes: f64, count: usize
             done += outcomes.len();
         }
         let fps = count as f64 / start.elapsed().as_secs_f64();
-        report(
+        figures.report(
             &format!("pinned memory to patterns, {} x {}", options.lanes, options.batch),
             1e6 / fps,
             "pinned upload",

@@ -1,25 +1,28 @@
 //! Speed of the engine on one core, beside its floor: frames of a Pilatus CdTe 2M, packed in memory, to patterns.
 //!
 //! Frames: Debye–Scherrer rings on a background with counting noise, gaps at −1; the matrix is that of a real geometry
-//! (bbox, 1000 bins, the detector's mask). Elements are pixels; bytes are the packed bytes of the frames.
+//! (bbox, 1000 bins, the detector's mask).
 //!
-//! The floor of integrating a group of frames is decoding each once in the first-level cache and reading the matrix once:
-//! `decode` and `matrix` are those two, and no engine of this kind can be faster than their sum.
+//! The floor of integrating a group of frames is decoding each once in the first-level cache and reading the matrix once: no
+//! engine of this kind can be faster than the two together.
 //!
 //! Sums are compared with a plain product of the matrix and the decoded pixels before anything is timed.
 
 use std::hint::black_box;
 use std::path::Path;
 
-use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use xrdct::codec::byte_offset::{Decoder, Simd, decode_reference, encode};
+use anyhow::{Context as _, Result, ensure};
+use xrdct::bench::record::{Amount, Measure, digest};
+use xrdct::codec::byte_offset::{Decoder, decode_reference, encode};
 use xrdct::frame::{Codec, Encoding, Frame, FrameHeader, FrameId, PixelType, Shape, SlotPool};
 use xrdct::geometry::correction::solid_angle;
 use xrdct::geometry::poni::Poni;
 use xrdct::geometry::units::Unit;
 use xrdct::integrate::csr::Csr;
-use xrdct::integrate::engine::{Engine, ErrorModel, GROUP, Recipe, Scratch, Tuning};
+use xrdct::integrate::engine::{Engine, ErrorModel, GROUP, Recipe, Scratch};
 use xrdct::integrate::split::{Request, Split, build};
+
+use super::options::Options;
 
 const SHAPE: Shape = Shape { slow: 1679, fast: 1475 };
 
@@ -71,22 +74,28 @@ fn product(csr: &Csr, packed: &[u8]) -> Vec<f64> {
     (0..csr.bins()).map(row).collect()
 }
 
-fn bench(c: &mut Criterion) {
-    let poni = Poni::parse(PONI, Path::new("bench.poni")).expect("a geometry");
-    let unit: Unit = "q_nm^-1".parse().expect("a unit");
-    let mask = poni.detector.mask().expect("a Pilatus has gaps");
+/// Sums of all frames, as bits.
+fn sums(engine: &Engine, frames: &[Frame], scratch: &mut Scratch) -> Result<Vec<Vec<f64>>> {
+    let outcomes = engine.integrate(frames, scratch);
+    outcomes.into_iter().map(|o| Ok(o.map_err(|bad| anyhow::anyhow!(bad.message))?.signal)).collect()
+}
+
+/// Groups of frames and one alone.
+pub fn measure(options: &Options) -> Result<Vec<Measure>> {
+    let poni = Poni::parse(PONI, Path::new("bench.poni"))?;
+    let mask = poni.detector.mask().context("a Pilatus has gaps")?;
     let request = Request {
         poni: &poni,
         shape: SHAPE,
         npt: 1000,
-        unit,
+        unit: Unit::QNm,
         split: Split::BBox,
         mask: Some(&mask),
         radial_range: None,
         azimuth_range: None,
     };
-    let (_, csr) = build(&request).expect("a matrix");
-    let (_, unmasked) = build(&Request { mask: None, ..request }).expect("a matrix");
+    let (_, csr) = build(&request)?;
+    let (_, unmasked) = build(&Request { mask: None, ..request })?;
     let masked: Vec<bool> = mask.masked.iter().map(|masked| *masked as u8 != 0).collect();
     let frames: Vec<Frame> = (0..GROUP).map(|id| frame(id, &counts(id as u64, &masked))).collect();
     let recipe = Recipe {
@@ -99,71 +108,47 @@ fn bench(c: &mut Criterion) {
         shape: SHAPE,
         pixel: PixelType::I32,
     };
-    let engine = Engine::new(recipe.clone()).expect("a recipe that fits");
     let bytes: usize = frames.iter().map(|frame| frame.bytes().len()).sum();
-    eprintln!(
-        "{} entries; the engine reads {} bytes of matrix and {bytes} bytes of frames for each group of {GROUP} frames",
-        recipe.csr.entries(),
-        engine.matrix_bytes()
-    );
-
-    let throughput = |frames: usize| {
-        let (elements, bytes) = (frames * SHAPE.pixels(), bytes * frames / GROUP);
-        Throughput::ElementsAndBytes { elements: elements as u64, bytes: bytes as u64 }
-    };
-    let mut scratch = Scratch::default();
-    let mut group = c.benchmark_group("integrate");
-    group.throughput(throughput(GROUP));
-    for simd in Simd::ALL.into_iter().filter(|simd| simd.is_available()) {
-        let engine = Engine::with_tuning(recipe.clone(), Tuning { simd, ..Tuning::default() });
-        let engine = engine.expect("a recipe that fits");
-        for (frame, outcome) in frames.iter().zip(engine.integrate(&frames, &mut scratch)) {
-            assert!(outcome.expect("a good frame").signal == product(&recipe.csr, frame.bytes()), "{simd:?}");
-        }
-        group.bench_function(format!("{simd:?}/group"), |b| {
-            b.iter(|| black_box(engine.integrate(&frames, &mut scratch)));
-        });
-    }
+    let group = Amount { bytes, pixels: GROUP * SHAPE.pixels() };
+    let one = Amount { bytes: frames[0].bytes().len(), pixels: SHAPE.pixels() };
     let poisson = Recipe { error_model: ErrorModel::Poisson, ..recipe.clone() };
     let gaps = Recipe { csr: unmasked, ..recipe.clone() };
-    for (name, recipe) in [("poisson", poisson), ("dummies in the gaps", gaps)] {
-        let engine = Engine::new(recipe).expect("a recipe that fits");
-        group.bench_function(name, |b| b.iter(|| black_box(engine.integrate(&frames, &mut scratch))));
-    }
-    group.throughput(throughput(1));
-    group.bench_function("one frame alone", |b| {
-        b.iter(|| black_box(engine.integrate(&frames[..1], &mut scratch)));
-    });
-    group.finish();
-
-    let mut group = c.benchmark_group("integrate/floor");
-    group.throughput(throughput(GROUP));
-    let mut tile = vec![0_i32; 1024];
-    group.bench_function("decode", |b| {
-        b.iter(|| {
-            for frame in &frames {
+    let cases = [
+        ("integrate, a group of 8", &recipe, GROUP, group),
+        ("integrate, one frame alone", &recipe, 1, one),
+        ("integrate, a group of 8, poisson", &poisson, GROUP, group),
+        ("integrate, a group of 8, dummies in the gaps", &gaps, GROUP, group),
+    ];
+    let (mut measures, mut scratch) = (Vec::new(), Scratch::default());
+    for (name, recipe, count, amount) in cases {
+        let engine = Engine::new(recipe.clone())?;
+        let found = sums(&engine, &frames[..count], &mut scratch)?;
+        if name == "integrate, a group of 8" {
+            for (found, frame) in found.iter().zip(&frames) {
+                ensure!(*found == product(&recipe.csr, frame.bytes()), "sums are not the plain product's");
+            }
+        }
+        let truth = digest(found.iter().flatten().map(|sum| sum.to_bits()));
+        let matrix = vec![1_u64; engine.matrix_bytes() / 8];
+        let mut tile = vec![0_i32; 1024];
+        let mut floor = || {
+            for frame in &frames[..count] {
                 let mut decoder = Decoder::new(frame.bytes());
                 for first in (0..SHAPE.pixels()).step_by(tile.len()) {
                     let run = tile.len().min(SHAPE.pixels() - first);
                     decoder.next(black_box(&mut tile[..run])).expect("a complete frame");
                 }
             }
-        });
-    });
-    let matrix = vec![1_u64; engine.matrix_bytes() / 8];
-    group.bench_function("matrix", |b| {
-        b.iter(|| black_box(&matrix).iter().fold(0_u64, |all, word| all ^ word));
-    });
-    group.finish();
-
-    c.bench_function("integrate/engine", |b| {
-        b.iter_batched(|| recipe.clone(), Engine::new, criterion::BatchSize::PerIteration);
-    });
+            black_box(black_box(&matrix).iter().fold(0_u64, |all, word| all ^ word));
+        };
+        measures.push(Measure::take(
+            name,
+            amount,
+            truth,
+            options.seconds,
+            &mut || drop(black_box(engine.integrate(&frames[..count], &mut scratch))),
+            ("decode + read the matrix", &mut floor),
+        ));
+    }
+    Ok(measures)
 }
-
-criterion_group! {
-    name = benches;
-    config = Criterion::default().sample_size(20);
-    targets = bench
-}
-criterion_main!(benches);

@@ -22,8 +22,11 @@ executables bench --locked --benches | while read -r name kind path; do
     [ "$kind" != bench ] || cp "$path" "dist/bin/$name-$kind"
 done
 strip --strip-debug dist/bin/*
-cp scripts/test_gpu.sh dist/scripts/
+cp scripts/test_gpu.sh scripts/peers_setup.sh dist/scripts/
 cp -r profiles/capture dist/
+# Benches compare with the newest record of a machine's class.
+mkdir -p dist/profiles
+cp -r profiles/record dist/profiles/
 cp README.md LICENSE CHANGELOG.md dist/
 target/release/xrdct --version >dist/VERSION
 du -sh dist | sed 's/^/dist: /'

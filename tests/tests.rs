@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout, missing_docs)]
 
 mod bad_input;
+mod bench;
 mod cbf;
 mod cli;
 mod codec;

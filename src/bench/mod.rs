@@ -1,12 +1,12 @@
 //! Measuring: the paper's Table 1, where the time goes, and whether a release became slower.
 //!
 //! ```text
-//! subject   the frames and their recipe        plan      a row as a value: readers, where decoding happens, reducers
-//! cache     cold and hot starts, verified      walk      one run of a plan: files to HDF5, or to nowhere
-//! machine   what this machine is               ceiling   what no plan can beat: read only, upload only
-//! outcome   figures of a table, as data        table1    rows, rounds, checks
-//! text      terminal, Markdown, CSV            peers     the same frames through FabIO, pyFAI and silx
-//! profile   time by stage, the bottleneck      record    figures kept, and compared with the newest of the same machine
+//! subject   the frames and their recipe          plan      a row as a value: readers, where decoding happens, reducers
+//! cache     cold and hot starts, verified        walk      one run of a plan: files to HDF5, or to nowhere
+//! machine   what this machine is                 ceiling   what no plan can beat: read only, upload only
+//! table1    rows, rounds, checks                 peers     the same frames through FabIO, pyFAI and silx
+//! outcome   the table as data                    text      terminal, Markdown, CSV      chart   bars
+//! profile   time by part, the bottleneck         record    figures kept, and compared with the newest of the same machine
 //! ```
 //!
 //! A row of the table is a real plan of the product's own corridor, never a model of one. Figures are frames a second of the
@@ -16,12 +16,14 @@
 
 pub mod cache;
 pub mod ceiling;
+pub mod chart;
 mod error;
 pub mod machine;
 pub mod outcome;
 pub mod peers;
 pub mod plan;
 pub mod profile;
+pub mod record;
 pub mod subject;
 pub mod table1;
 pub mod text;

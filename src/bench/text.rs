@@ -60,7 +60,7 @@ pub fn profile(profile: &Profile) -> String {
         let _ =
             writeln!(text, "  {:<32}{:>6.1} %{ms_per_frame:>14.3}{tracks:>10}", part.name(), 100.0 * share);
     }
-    let _ = writeln!(text, "\n  {:<32}{:>8}  {}", "who", "busy", "most of it");
+    let _ = writeln!(text, "\n  {:<32}{:>8}  most of it", "who", "busy");
     for Load { who, count, busy, mostly } in &profile.loads {
         let name = format!("{} ({count})", who.name());
         let mostly = mostly

@@ -19,10 +19,13 @@ use crate::bench::outcome::{Source, Table};
 use crate::bench::subject::{Engines, Subject};
 use crate::bench::table1::{self, Settings, Work};
 use crate::bench::walk::{Errand, walk};
-use crate::bench::{BenchError, cache, peers, profile, text};
+use crate::bench::{BenchError, cache, chart, peers, profile, text};
 use crate::geometry::poni::Poni;
 use crate::source::listing::expand;
 use crate::trace::Timeline;
+
+/// Pixels of a chart in PNG for each unit of its page.
+const CHART_SCALE: f64 = 1.5;
 
 /// Measure this machine: the paper's Table 1, and where the time goes
 #[derive(Debug, Args)]
@@ -137,6 +140,10 @@ struct Table1Args {
     /// Write everything as JSON
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     json: Option<PathBuf>,
+
+    /// Draw the hot start (without one, the cold start) as bars: SVG or PNG, by the file's ending
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    chart: Option<PathBuf>,
 }
 
 /// Time by stage of one strategy, how busy everybody is, and what the bottleneck is
@@ -248,6 +255,13 @@ fn table1(args: &Table1Args) -> Result<Exit, Failure> {
 fn check(args: &Table1Args) -> anyhow::Result<()> {
     table1::choose(1, &args.rows)?;
     check_time("--row-time", args.row_time)?;
+    if let Some(chart) = &args.chart
+        && !["svg", "png"]
+            .iter()
+            .any(|known| chart.extension().is_some_and(|e| e.eq_ignore_ascii_case(known)))
+    {
+        return Err(anyhow!("--chart {}: name it .svg or .png", chart.display()));
+    }
     check_input(&args.input)
 }
 
@@ -413,6 +427,16 @@ fn write_files(args: &Table1Args, table: &Table) -> Result<(), Failure> {
         (&args.csv, "table1.csv", text::csv(table)),
         (&args.json, "table1.json", json),
     ];
+    let source = table.sources().into_iter().next().unwrap_or(Source::Mem);
+    let drawn = chart::chart(table, source).draw();
+    let in_folder = args.output.iter().flat_map(|f| ["table1.svg", "table1.png"].map(|name| f.join(name)));
+    for path in args.chart.iter().cloned().chain(in_folder) {
+        let bytes = match path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("png")) {
+            true => drawn.png(CHART_SCALE).or_exit(Exit::Failure)?,
+            false => drawn.finish().into_bytes(),
+        };
+        std::fs::write(&path, bytes).with_context(|| path.display().to_string()).or_exit(Exit::Output)?;
+    }
     for (named, usual, content) in files {
         let in_folder = args.output.as_ref().map(|folder| folder.join(usual));
         for path in named.iter().chain(&in_folder) {

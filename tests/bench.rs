@@ -1,0 +1,419 @@
+//! Benches tell the truth: rows that are there or say why not, a bottleneck that is one, and losses that are caught.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::thread::sleep;
+use std::time::Duration;
+
+use serde_json::Value;
+use xrdct::bench::cache::{Cold, chill, warm};
+use xrdct::bench::machine::Machine;
+use xrdct::bench::outcome::{Rate, Table};
+use xrdct::bench::plan::{Crew, Plan};
+use xrdct::bench::profile::{self, Part, Profile, Who};
+use xrdct::bench::record::{Amount, Finding, Measure, Record, conclude, digest, newest};
+use xrdct::bench::subject::{Engines, Subject};
+use xrdct::bench::walk::{Errand, agree};
+use xrdct::bench::{BenchError, table1};
+use xrdct::codec::byte_offset;
+use xrdct::frame::{BadFrame, Frame, Outcome, Slot};
+use xrdct::geometry::poni::Poni;
+use xrdct::pipeline::Stage;
+use xrdct::reduce::{ReduceError, Reducer};
+use xrdct::source::{Reader, Ticket};
+use xrdct::trace::Timeline;
+
+use crate::support::{names, oracle, small_pixels, write_small_scan, xrdct};
+
+const TABLE1: [&str; 13] = [
+    "bench",
+    "table1",
+    "--frames",
+    "scan",
+    "--poni",
+    "small.poni",
+    "--npt",
+    "60",
+    "--row-time",
+    "1",
+    "--device",
+    "cpu",
+    "--quiet",
+];
+
+fn frames(folder: &Path) -> Vec<PathBuf> {
+    names(&folder.join("scan")).iter().map(|name| folder.join("scan").join(name)).collect()
+}
+
+fn subject(folder: &Path) -> Subject {
+    let path = folder.join("small.poni");
+    Subject::new(&frames(folder), &path, &Poni::read(&path).unwrap(), 60).unwrap()
+}
+
+#[test]
+fn table1_has_every_row_or_says_why_not() {
+    let folder = tempfile::tempdir().unwrap();
+    write_small_scan(folder.path(), 6);
+    let told = [&TABLE1[..], &["--runs", "2", "-o", "out", "--chart", "chart.SVG"]].concat();
+    let done = xrdct(folder.path(), &told);
+    assert_eq!(done.code, 0, "{}", done.stderr);
+    let read = |name: &str| fs::read_to_string(folder.path().join(name)).unwrap();
+
+    let json = read("out/table1.json");
+    let table: Table = serde_json::from_str(&json).unwrap();
+    let wanted: Vec<String> = table1::rows(table.threads).into_iter().map(|wanted| wanted.row.key).collect();
+    assert_eq!(table.rows.iter().map(|row| row.key.clone()).collect::<Vec<_>>(), wanted);
+    for pool in [1, 2, 3, 4, 6, 12, 24] {
+        assert!(wanted.contains(&format!("pool-{pool}")), "a pool of {pool} is a row of the paper");
+    }
+    let plain: Value = serde_json::from_str(&json).unwrap();
+    for row in plain["rows"].as_array().unwrap() {
+        let on_gpu = row["ceiling"] == "read-upload"
+            || ["read-pinned", "read-upload", "upload"].iter().any(|k| row["key"] == *k);
+        let hot = &row["cells"]["mem"];
+        match on_gpu {
+            true => assert!(hot["missing"].as_str().unwrap().contains("--device cpu"), "{row}"),
+            false => assert!(hot["measured"]["median"].as_f64().unwrap() > 0.0, "{row}"),
+        }
+        // A cold start is measured or has a reason, nothing else.
+        let cold = &row["cells"]["ssd"];
+        assert!(cold["measured"]["median"].as_f64().is_some() != cold["missing"].as_str().is_some(), "{row}");
+        assert!(cold["missing"].as_str().is_none_or(|reason| reason.len() > 20), "{row}");
+    }
+    assert!(
+        table.rate("cpu-pool", xrdct::bench::outcome::Source::Mem).is_some_and(|rate| rate.runs.len() == 2)
+    );
+
+    let markdown = read("out/table1.md");
+    let header = markdown.lines().find(|line| line.starts_with("| strategy")).unwrap();
+    assert!(header.ends_with("| paper |") && header.contains("MEM") && header.contains("SSD"), "{header}");
+    assert!(markdown.contains("| 253 |") && markdown.contains("| not found |"), "{markdown}");
+    let csv = read("out/table1.csv");
+    assert_eq!(csv.lines().count(), 1 + 2 * wanted.len());
+    assert!(read("chart.SVG").contains("250 frames/s"));
+    assert!(fs::read(folder.path().join("out/table1.png")).unwrap().starts_with(b"\x89PNG"));
+    assert!(done.stdout.contains("sequential CPU/CPU") && done.stdout.contains("missing"), "{}", done.stdout);
+    assert!(done.stdout.lines().take(24).all(|line| line.chars().count() <= 110), "{}", done.stdout);
+}
+
+#[test]
+fn table1_refuses_what_it_cannot_mean() {
+    let folder = tempfile::tempdir().unwrap();
+    write_small_scan(folder.path(), 2);
+    let refused = |arguments: &[&str], words: &[&str]| {
+        let done = xrdct(folder.path(), arguments);
+        assert_eq!(done.code, 2, "{}", done.stderr);
+        words.iter().for_each(|word| assert!(done.stderr.contains(word), "{}", done.stderr));
+    };
+    refused(&[&TABLE1[..], &["--rows", "pool-5"]].concat(), &["pool-5", "pool-4", "cpu-pool"]);
+    refused(&[&TABLE1[..], &["--chart", "x.pdf"]].concat(), &["--chart", ".svg"]);
+    refused(&[&TABLE1[..], &["--peers=no-such-python"]].concat(), &["no-such-python", "does not start"]);
+    refused(&["bench", "table1", "--frames", "scan"], &["--poni"]);
+    refused(
+        &["bench", "profile", "--strategy", "read", "--frames", "scan", "-p", "small.poni"],
+        &["ceiling"],
+    );
+    assert_eq!(names(folder.path()), ["scan", "small.poni"], "nothing is left behind");
+}
+
+#[test]
+fn a_run_is_cut_by_its_time_and_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    write_small_scan(folder.path(), 400);
+    let told =
+        ["--rows", "sequential-cpu", "--source", "mem", "--runs", "1", "--csv", "t.csv", "--json", "t.json"];
+    let mut arguments = [&TABLE1[..], &told].concat();
+    let at = arguments.iter().position(|word| *word == "1").unwrap();
+    arguments[at] = "0.002";
+    let done = xrdct(folder.path(), &arguments);
+    assert_eq!(done.code, 0, "{}", done.stderr);
+    let table: Table =
+        serde_json::from_str(&fs::read_to_string(folder.path().join("t.json")).unwrap()).unwrap();
+    let rate = table.rate("sequential-cpu", xrdct::bench::outcome::Source::Mem).unwrap();
+    assert!(rate.frames < 400, "{rate:?}");
+    assert!(done.stdout.contains("cut short by --row-time"), "{}", done.stdout);
+}
+
+#[test]
+fn another_result_is_a_defect() {
+    let expected = [1.0, 2.0, 0.0];
+    agree("row", &[1.0, 2.000_001, 0.0], &expected).unwrap();
+    for wrong in [[1.0, 2.1, 0.0], [1.0, f32::NAN, 0.0], [1.0, 2.0, 1e-9]] {
+        let error = agree("row", &wrong, &expected).unwrap_err();
+        assert!(matches!(error, BenchError::Disagrees { .. }) && error.is_defect(), "{error}");
+    }
+    assert!(agree("row", &[1.0], &expected).unwrap_err().is_defect());
+}
+
+#[test]
+fn statistics_are_the_papers() {
+    let rate = Rate::of(vec![10.0, 14.0, 11.0, 100.0, 12.0], 7).unwrap();
+    assert_eq!((rate.median, rate.mad, rate.frames), (12.0, 2.0, 7));
+    assert_eq!(Rate::of(vec![1.0, 3.0], 1).unwrap().median, 2.0);
+    assert_eq!(Rate::of(vec![], 0), None);
+}
+
+#[test]
+fn a_cold_start_is_verified() {
+    let folder = tempfile::tempdir().unwrap();
+    write_small_scan(folder.path(), 3);
+    let files = subject(folder.path()).files;
+    warm(&files).unwrap();
+    match chill(&files).unwrap() {
+        Cold::Yes => {}
+        Cold::No(reason) => assert!(reason.len() > 20, "{reason}"),
+    }
+    // Pages of a tmpfs have nowhere to go.
+    let memory = Path::new("/dev/shm");
+    if memory.is_dir() && xrdct::bench::machine::file_system(memory).as_deref() == Some("tmpfs") {
+        let folder = tempfile::tempdir_in(memory).unwrap();
+        write_small_scan(folder.path(), 3);
+        assert!(matches!(chill(&subject(folder.path()).files).unwrap(), Cold::No(_)));
+    }
+}
+
+/// A reader that takes its time.
+struct Throttled(Box<dyn Reader>);
+
+impl Reader for Throttled {
+    fn read(&mut self, ticket: &Ticket, slot: Slot) -> Result<Frame, BadFrame> {
+        sleep(Duration::from_millis(4));
+        self.0.read(ticket, slot)
+    }
+}
+
+/// A reducer that does.
+struct Slow(Box<dyn Reducer>);
+
+impl Reducer for Slow {
+    fn capacity(&self) -> usize {
+        self.0.capacity()
+    }
+    fn submit(&mut self, frame: Frame) -> Result<(), ReduceError> {
+        sleep(Duration::from_millis(4));
+        self.0.submit(frame)
+    }
+    fn flush(&mut self) -> Result<(), ReduceError> {
+        self.0.flush()
+    }
+    fn is_ready(&self) -> Result<bool, ReduceError> {
+        self.0.is_ready()
+    }
+    fn collect(&mut self) -> Result<Vec<Outcome>, ReduceError> {
+        self.0.collect()
+    }
+}
+
+/// Profile of a host pool whose crew `change` has changed, and its timeline.
+fn profile_of(plan: Plan, change: impl Fn(Crew) -> Crew) -> (Profile, Timeline) {
+    let folder = tempfile::tempdir().unwrap();
+    write_small_scan(folder.path(), 20);
+    let subject = subject(folder.path());
+    let engines = Engines::new(&subject.recipe, false).unwrap();
+    let crew = change(plan.crew(&subject, &engines, None).unwrap());
+    let timeline = Timeline::default();
+    let errand = Errand {
+        frames: 100,
+        output: Some(folder.path().join("out.h5")),
+        timeline: Some(timeline.clone()),
+        ..Errand::default()
+    };
+    (profile::run(&subject, &plan, "test", crew, &errand).unwrap(), timeline)
+}
+
+#[test]
+fn the_bottleneck_is_the_stage_that_is_slow() {
+    let plan = Plan::host_pool(2);
+    let throttled = |reader| Box::new(Throttled(reader)) as Box<dyn Reader>;
+    let slow = |reducer| Box::new(Slow(reducer)) as Box<dyn Reducer>;
+    let (readers, _) =
+        profile_of(plan, |crew| Crew { readers: crew.readers.into_iter().map(throttled).collect(), ..crew });
+    assert_eq!(readers.who, Some(Who::Readers), "{readers:?}");
+    assert!(readers.bottleneck.starts_with("the readers: 1 thread is busy"), "{}", readers.bottleneck);
+    let (workers, _) =
+        profile_of(plan, |crew| Crew { reducers: crew.reducers.into_iter().map(slow).collect(), ..crew });
+    assert_eq!(workers.who, Some(Who::Workers), "{workers:?}");
+    let (alone, _) = profile_of(Plan::SEQUENTIAL, |crew| Crew {
+        readers: crew.readers.into_iter().map(throttled).collect(),
+        ..crew
+    });
+    assert!(alone.bottleneck.starts_with("read: "), "{}", alone.bottleneck);
+}
+
+#[test]
+fn a_profile_is_its_timeline_added_up() {
+    for plan in [Plan::host_pool(2), Plan::SEQUENTIAL] {
+        let (profile, timeline) = profile_of(plan, |crew| crew);
+        assert_eq!(profile.frames, 100);
+        let seconds =
+            |part: Part| profile.parts.iter().find(|time| time.part == part).map_or(0.0, |time| time.seconds);
+        let bars = |name: &str| {
+            let spans = timeline.spans();
+            spans
+                .iter()
+                .filter(|span| span.name == name)
+                .map(|span| (span.end - span.start) / 1e6)
+                .sum::<f64>()
+        };
+        let near = |a: f64, b: f64| assert!((a - b).abs() <= 0.01 * b.max(1e-4), "{a} and {b}: {profile:?}");
+        near(seconds(Part::Read) + seconds(Part::Header), bars("read"));
+        near(seconds(Part::Header), bars("header"));
+        near(seconds(Part::Decode) + seconds(Part::Integrate), bars(Stage::Reduce.name()));
+        near(seconds(Part::Decode), bars("decode"));
+        near(seconds(Part::Write), bars("write"));
+        assert!(seconds(Part::Header) > 0.0 && seconds(Part::Decode) > 0.0 && seconds(Part::Integrate) > 0.0);
+        near(profile.parts.iter().map(|time| time.share).sum(), 1.0);
+    }
+}
+
+#[test]
+fn profile_prints_stages_and_writes_the_timeline_they_are_from() {
+    let folder = tempfile::tempdir().unwrap();
+    write_small_scan(folder.path(), 12);
+    let arguments = [
+        "bench",
+        "profile",
+        "--frames",
+        "scan",
+        "--poni",
+        "small.poni",
+        "--npt",
+        "60",
+        "--strategy",
+        "pool",
+        "--passes",
+        "3",
+        "--json",
+        "p.json",
+        "--trace",
+        "t.json",
+        "--device",
+        "cpu",
+    ];
+    let done = xrdct(folder.path(), &arguments);
+    assert_eq!(done.code, 0, "{}", done.stderr);
+    for word in ["read", "header", "decode", "integrate", "write", "ms a frame", "bottleneck: "] {
+        assert!(done.stdout.contains(word), "{word}: {}", done.stdout);
+    }
+    let json = |name: &str| -> Value {
+        serde_json::from_str(&fs::read_to_string(folder.path().join(name)).unwrap()).unwrap()
+    };
+    let (profile, trace) = (json("p.json"), json("t.json"));
+    assert_eq!(profile[0]["frames"], 36);
+    let bars = trace["traceEvents"].as_array().unwrap().iter().filter(|event| event["name"] == "write");
+    let traced: f64 = bars.map(|bar| bar["dur"].as_f64().unwrap() / 1e6).sum();
+    let parts = profile[0]["parts"].as_array().unwrap();
+    let told = parts.iter().find(|part| part["part"] == "write").unwrap()["seconds"].as_f64().unwrap();
+    assert!((told - traced).abs() <= 0.01 * traced, "{told} and {traced}");
+}
+
+fn machine() -> Machine {
+    Machine {
+        cpu: "a processor".into(),
+        cores: 2,
+        memory: 1,
+        gpu: None,
+        driver: None,
+        kernel: "Linux".into(),
+    }
+}
+
+/// Decoding small frames `times` times over: one call of a bench.
+fn decode_bench(name: &str, times: usize, spoil: u64) -> Measure {
+    let packed = byte_offset::encode(&small_pixels(0).repeat(20));
+    let mut pixels = vec![0_i32; small_pixels(0).len() * 20];
+    byte_offset::decode(&packed, &mut pixels).unwrap();
+    let truth = digest(pixels.iter().map(|pixel| *pixel as u64 ^ spoil));
+    let mut limit = pixels.clone();
+    let mut work = || (0..times).for_each(|_| byte_offset::decode(&packed, &mut pixels).unwrap());
+    let amount = Amount { bytes: packed.len(), pixels: limit.len() };
+    Measure::take(
+        name,
+        amount,
+        truth,
+        0.05,
+        &mut work,
+        ("decode once", &mut || {
+            byte_offset::decode(&packed, &mut limit).unwrap();
+        }),
+    )
+}
+
+#[test]
+fn a_slowed_kernel_is_caught() {
+    let folder = tempfile::tempdir().unwrap();
+    let record = |measure| Record::new("fake", machine(), vec![measure]);
+    let fast = record(decode_bench("decode", 1, 0));
+    let kept = conclude(folder.path(), &fast, true).unwrap();
+    assert!(kept.is_good && kept.text.contains("no record of fake"), "{}", kept.text);
+    assert_eq!(newest(folder.path(), "fake").unwrap().unwrap().1, fast, "what is read is what was written");
+
+    // The same kernel, doing everything three times.
+    let slowed = record(decode_bench("decode", 3, 0));
+    let findings = slowed.compare(&fast).unwrap();
+    assert!(
+        matches!(findings.as_slice(), [Finding::Slower { before, now, .. }] if now < before),
+        "{findings:?}"
+    );
+    let verdict = conclude(folder.path(), &slowed, false).unwrap();
+    assert!(!verdict.is_good && verdict.text.contains("SLOWER  decode"), "{}", verdict.text);
+
+    // Back to the fast one: no loss, worth a new record.
+    assert!(matches!(fast.compare(&slowed).unwrap().as_slice(), [Finding::Faster { .. }]));
+    // A kernel that computes something else is caught however fast it is.
+    let other = record(decode_bench("decode", 1, 1));
+    assert!(
+        other.compare(&fast).unwrap().iter().any(|f| matches!(f, Finding::OtherResult { .. }) && f.is_bad())
+    );
+}
+
+#[test]
+fn records_are_compared_within_a_class_and_by_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let amount = Amount { bytes: 1, pixels: 1 };
+    let measure = |name: &str, ratio: f64| Measure::new(name, amount, digest([1]), 1.0, ("ceiling", ratio));
+    let record = |class: &str, date: &str, measures: Vec<Measure>| Record {
+        date: date.into(),
+        ..Record::new(class, machine(), measures)
+    };
+    let old = record("a", "2025-01-01", vec![measure("x", 0.9), measure("gone", 0.5)]);
+    let newer = record("a", "2025-11-30", vec![measure("x", 0.5)]);
+    old.save(folder.path()).unwrap();
+    newer.save(folder.path()).unwrap();
+    fs::write(folder.path().join("a/2026-01-01-bench.txt"), "not a record").unwrap();
+    fs::write(folder.path().join("a/table1.json"), "{}").unwrap();
+    let now = record("a", "2026-02-02", vec![measure("x", 0.46), measure("y", 0.1)]);
+    let verdict = conclude(folder.path(), &now, false).unwrap();
+    // 8 % below the newest is no loss; below the older one it would be.
+    assert!(verdict.is_good && verdict.text.contains("new  y"), "{}", verdict.text);
+    assert!(now.compare(&old).unwrap().iter().any(Finding::is_bad));
+    let elsewhere = record("b", "2026-02-02", vec![measure("x", 0.01)]);
+    assert_eq!(elsewhere.compare(&newer), None);
+    assert!(conclude(folder.path(), &elsewhere, false).unwrap().is_good);
+    fs::write(folder.path().join("a/2026-03-03.json"), "{}").unwrap();
+    assert!(matches!(newest(folder.path(), "a"), Err(BenchError::Record { .. })));
+}
+
+#[test]
+fn peers_are_measured_on_the_same_frames_and_agree() {
+    let folder = tempfile::tempdir().unwrap();
+    write_small_scan(folder.path(), 5);
+    let peers = format!("--peers={}", oracle().display());
+    let rows = "cpu-pool,peer-sequential,peer-pool-2,peer-processes,peer-opencl";
+    let told =
+        ["--source", "mem", "--runs", "2", "--threads", "2", "--json", "t.json", "--rows", rows, &peers];
+    let done = xrdct(folder.path(), &[&TABLE1[..], &told].concat());
+    assert_eq!(done.code, 0, "{}", done.stderr);
+    let table: Table =
+        serde_json::from_str(&fs::read_to_string(folder.path().join("t.json")).unwrap()).unwrap();
+    for key in ["peer-sequential", "peer-pool-2", "peer-processes"] {
+        let row = table.row(key).unwrap_or_else(|| panic!("{key} is a row"));
+        let cell = &row.cells[&xrdct::bench::outcome::Source::Mem];
+        assert!(cell.rate().is_some_and(|rate| rate.median > 0.0 && rate.frames == 5), "{row:?}");
+    }
+    // OpenCL is there or the row says why not.
+    let opencl = &table.row("peer-opencl").unwrap().cells[&xrdct::bench::outcome::Source::Mem];
+    assert!(opencl.rate().is_some() || format!("{opencl:?}").contains("OpenCL"), "{opencl:?}");
+    assert!(table.versions.contains_key("pyFAI") && done.stdout.contains("peers: "), "{}", done.stdout);
+    assert!(table.ratios().iter().any(|ratio| ratio.name.contains("CPU pool / FabIO + pyFAI, sequential")));
+}
