@@ -268,7 +268,7 @@ def warm(files):
 def timed(row, request, seconds):
     """One run of a row: frames a second, frames, and the pattern of frame 0."""
     import h5py
-    output = os.path.join(request["scratch"], "peer.h5")
+    output = os.path.join(request["results"], "peer.h5")
     with h5py.File(output, "w") as h5:
         rows = h5.create_dataset("intensity", (len(request["files"]), request["npt"]), "f4")
         start = time.perf_counter()
@@ -332,12 +332,14 @@ def measure(request, say):
     runnable = [(key, name, make(peer, workers)) for key, name, make in runnable]
     for source in request["sources"]:
         warm(request["files"])
-        for key, name, row in runnable:
+        # Warmed up once; a row that failed then says so for every source.
+        for key, name, row in runnable if source == request["sources"][0] else []:
             say(f"{source.upper():>3}  warming up  {name}")
             attempt(answers[key], source, lambda: timed(row, request, WARM_UP), keep=False)
         for turn in range(request["runs"]):
             for key, name, row in runnable:
-                if source in answers[key]["missing"]:
+                if answers[key]["missing"]:
+                    answers[key]["missing"].setdefault(source, next(iter(answers[key]["missing"].values())))
                     continue
                 if source == "ssd":
                     chill(request["files"])

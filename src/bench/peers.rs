@@ -36,7 +36,7 @@ struct Request<'a> {
     runs: usize,
     run_seconds: f64,
     sources: &'a [Source],
-    scratch: &'a Path,
+    results: &'a Path,
     rows: &'a [String],
     quiet: bool,
 }
@@ -121,7 +121,7 @@ pub fn run(
         runs: settings.runs,
         run_seconds,
         sources: &sources,
-        scratch: &settings.scratch,
+        results: &settings.results,
         rows: &settings.rows,
         quiet,
     };

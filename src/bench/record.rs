@@ -359,7 +359,13 @@ pub fn conclude(root: &Path, record: &Record, save: bool) -> Result<Verdict, Ben
                 "{} benches compared with {}: {}",
                 record.measures.len(),
                 path.display(),
-                if is_good { "nothing lost".to_owned() } else { format!("{bad} bad findings") }
+                if is_good {
+                    "nothing lost".to_owned()
+                } else if bad == 1 {
+                    "1 bad finding".to_owned()
+                } else {
+                    format!("{bad} bad findings")
+                }
             );
         }
     }

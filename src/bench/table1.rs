@@ -18,7 +18,7 @@ use crate::pipeline::Stop;
 pub const POOLS: [usize; 7] = [1, 2, 3, 4, 6, 12, 24];
 
 /// A hot run is made at least about so long, by walking through the list several times.
-const SHORTEST_RUN: f64 = 1.0;
+const SHORTEST_RUN: f64 = 0.5;
 /// But not more often than this.
 const MOST_PASSES: usize = 32;
 /// A run that is not measured comes first: caches, clocks and lazy loading.
@@ -37,8 +37,10 @@ pub struct Settings {
     pub row_time: Duration,
     /// Threads that plans are made for.
     pub threads: usize,
-    /// Where results are written while measuring.
+    /// Where programs and requests of peers are written while measuring.
     pub scratch: PathBuf,
+    /// Where results are written while measuring.
+    pub results: PathBuf,
     /// Whether the frames were simulated.
     pub simulated: bool,
     /// Ends it early.
@@ -149,7 +151,7 @@ pub fn run(
     let bench = Bench { subject, engines, settings, expected };
     for source in &settings.sources {
         let cells = match bench.begin(*source)? {
-            Cold::Yes => bench.rounds(*source, &wanted, say)?,
+            Cold::Yes => bench.rounds(*source, Some(source) == settings.sources.first(), &wanted, say)?,
             Cold::No(reason) => {
                 say(&format!("{}: left out: {reason}", source.name()));
                 wanted.iter().map(|_| Cell::Missing(reason.clone())).collect()
@@ -201,9 +203,11 @@ impl Bench<'_> {
         }
     }
 
+    /// Measures every row in turns; those that are cold as programs (`first`) are warmed up before.
     fn rounds(
         &self,
         source: Source,
+        first: bool,
         wanted: &[Wanted],
         say: &mut dyn FnMut(&str),
     ) -> Result<Vec<Cell>, BenchError> {
@@ -212,7 +216,7 @@ impl Bench<'_> {
             .iter()
             .map(|wanted| Measuring { wanted, runs: vec![], frames: usize::MAX, ask: files, missing: None })
             .collect();
-        for row in &mut rows {
+        for row in rows.iter_mut().filter(|_| first || source == Source::Mem) {
             say(&format!("{:>3}  warming up  {}", source.name(), row.wanted.row.name));
             match self.once(row.wanted, files, WARM_UP.min(self.run_time())) {
                 Ok((rate, _)) if source == Source::Mem => {
@@ -273,7 +277,7 @@ impl Bench<'_> {
             }
             Work::Corridor(plan) => plan,
         };
-        let output = self.settings.scratch.join(format!("{}.h5", wanted.row.key));
+        let output = self.settings.results.join(format!("{}.h5", wanted.row.key));
         let errand = self.errand(frames, time, Some(output.clone()));
         let walked = walk(self.subject, plan.crew(self.subject, self.engines, None)?, &errand)?;
         // Only figures are kept of a run.

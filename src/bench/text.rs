@@ -42,7 +42,7 @@ pub fn terminal(table: &Table) -> String {
     for line in lines {
         let _ = writeln!(text, "{line}");
     }
-    text
+    text.lines().flat_map(|line| [line.trim_end(), "\n"]).collect()
 }
 
 /// A profile for a terminal: a line a part, a line for each who does work, and the bottleneck.

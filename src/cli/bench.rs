@@ -65,9 +65,13 @@ struct InputArgs {
     #[arg(short = 'c', long, value_name = "N", default_value_t = 1000, help_heading = "Frames")]
     npt: usize,
 
-    /// Folder for simulated frames and for results while they are measured [default: the system's]
+    /// Folder for simulated frames and whatever else a bench needs while it runs [default: the system's]
     #[arg(long, value_name = "FOLDER", help_heading = "Running")]
     scratch: Option<PathBuf>,
+
+    /// Folder for results while they are measured, a tmpfs say [default: that of --scratch]
+    #[arg(long, value_name = "FOLDER", help_heading = "Running")]
+    results: Option<PathBuf>,
 
     /// Threads that plans are made for [default: all cores]
     #[arg(long, value_name = "N", value_parser = count, help_heading = "Running")]
@@ -126,7 +130,7 @@ struct Table1Args {
     runs: usize,
 
     /// What one row may take for one source, all its runs together; a run that would take longer stops early
-    #[arg(long, value_name = "SECONDS", default_value_t = 15.0, help_heading = "Rows")]
+    #[arg(long, value_name = "SECONDS", default_value_t = 10.0, help_heading = "Rows")]
     row_time: f64,
 
     /// Folder for table1.md, .csv, .json, .png and .svg; made when it does not exist
@@ -228,6 +232,7 @@ fn table1(args: &Table1Args) -> Result<Exit, Failure> {
     };
     let stop = stop_on_ctrl_c().or_exit(Exit::Failure)?;
     let scratch = Scratch::new(args.input.scratch.as_deref())?;
+    let results = args.input.results.as_deref().map(|folder| Scratch::new(Some(folder))).transpose()?;
     let (subject, engines, threads) = prepare(&args.input, &scratch)?;
     let mut sources = Vec::new();
     for source in &args.source {
@@ -245,6 +250,7 @@ fn table1(args: &Table1Args) -> Result<Exit, Failure> {
         runs: args.runs,
         row_time: Duration::from_secs_f64(args.row_time),
         threads,
+        results: results.as_ref().unwrap_or(&scratch).0.clone(),
         scratch: scratch.0.clone(),
         simulated: args.input.frames.is_empty(),
         stop,
@@ -294,6 +300,7 @@ fn profile(args: &ProfileArgs) -> Result<Exit, Failure> {
     table1::choose(1, &keys.iter().map(|key| (*key).to_owned()).collect::<Vec<_>>())?;
     let stop = stop_on_ctrl_c().or_exit(Exit::Failure)?;
     let scratch = Scratch::new(args.input.scratch.as_deref())?;
+    let results = args.input.results.as_deref().map(|folder| Scratch::new(Some(folder))).transpose()?;
     let (subject, engines, threads) = prepare(&args.input, &scratch)?;
     cache::warm(&subject.files)?;
     let mut profiles = Vec::new();
@@ -309,7 +316,7 @@ fn profile(args: &ProfileArgs) -> Result<Exit, Failure> {
         let mut errand = Errand {
             frames: subject.files.len(),
             time: Some(Duration::from_secs(1)),
-            output: Some(scratch.0.join("profile.h5")),
+            output: Some(results.as_ref().unwrap_or(&scratch).0.join("profile.h5")),
             timeline: None,
             stop: stop.clone(),
         };
