@@ -18,4 +18,8 @@ step $xrdct simulate --phantom --rotations 30 --translations 31 --output "$folde
 step $xrdct integrate --poni "$folder/scan/geometry.poni" --output "$folder/scan.h5" --slow 30 --fast 31 --npt 500 \
     --unit q_A^-1 --error-model poisson "$folder/scan"
 step $xrdct info "$folder/scan.h5"
-step $xrdct tomo "$folder/scan.h5" --output "$folder/tomo.h5"
+# Lines that each phase has to itself, q in 1/A (attribute `region` of /phantom/<phase>_lines in truth.h5).
+step $xrdct tomo "$folder/scan.h5" --output "$folder/tomo.h5" \
+    --region LaB6=2.077:2.199 --region CeO2=1.950:2.072 --region Al2O3=2.402:2.524
+step $xrdct plot "$folder/tomo.h5" --truth "$folder/scan/truth.h5" --output "$folder/overview.png"
+step $xrdct report "$folder/scan.h5" --tomo "$folder/tomo.h5" --truth "$folder/scan/truth.h5" --output "$folder/report.html"

@@ -96,6 +96,10 @@ struct Table1Args {
     #[command(flatten)]
     input: InputArgs,
 
+    /// Measure nothing: print and draw the table of an earlier run, its table1.json
+    #[arg(long, value_name = "FILE.json", help_heading = "Rows")]
+    from: Option<PathBuf>,
+
     /// Hot start (mem), cold start (ssd: pages are dropped from the cache, which is verified), or both
     #[arg(
         long,
@@ -211,6 +215,14 @@ impl From<BenchError> for Failure {
 }
 
 fn table1(args: &Table1Args) -> Result<Exit, Failure> {
+    if let Some(path) = &args.from {
+        let read = || -> anyhow::Result<Table> { Ok(serde_json::from_slice(&std::fs::read(path)?)?) };
+        let table = read().with_context(|| format!("--from {}", path.display())).or_exit(Exit::Input)?;
+        check(args).or_exit(Exit::Usage)?;
+        write_files(args, &table)?;
+        super::print(&text::terminal(&table));
+        return Ok(Exit::Success);
+    }
     check(args).or_exit(Exit::Usage)?;
     let python = match &args.peers {
         Some(python) => {

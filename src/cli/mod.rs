@@ -13,7 +13,9 @@ mod info;
 mod integrate;
 pub mod place;
 pub mod plan;
+mod plot;
 mod progress;
+mod report;
 mod simulate;
 mod summary;
 mod tomo;
@@ -22,6 +24,8 @@ use args::{ConvertArgs, IntegrateArgs};
 use bench::BenchArgs;
 use exit::{Exit, Failure};
 use info::InfoArgs;
+use plot::PlotArgs;
+use report::ReportArgs;
 use simulate::SimulateArgs;
 use tomo::args::TomoArgs;
 
@@ -47,6 +51,8 @@ Exit codes: 0 all went well · 1 unexpected · 2 command line · 3 frames · 4 P
 enum Command {
     Integrate(Box<IntegrateArgs>),
     Tomo(Box<TomoArgs>),
+    Plot(Box<PlotArgs>),
+    Report(ReportArgs),
     Convert(ConvertArgs),
     Info(InfoArgs),
     Simulate(Box<SimulateArgs>),
@@ -63,6 +69,8 @@ pub fn run(cli: &Cli) -> Exit {
     let result = match &cli.command {
         Command::Integrate(args) => integrate::run(args),
         Command::Tomo(args) => tomo::run(args),
+        Command::Plot(args) => plot::run(args),
+        Command::Report(args) => report::run(args),
         Command::Convert(args) => convert::run(args),
         Command::Info(args) => info::run(args),
         Command::Simulate(args) => simulated(args),

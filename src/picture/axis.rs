@@ -40,7 +40,7 @@ pub fn number(value: f64, ticks: &[f64]) -> String {
         let mantissa = mantissa.trim_end_matches('0').trim_end_matches('.');
         return format!("{}·10{}", minus(mantissa), superscript(power));
     }
-    let digits = if step.is_finite() { (-step.log10() + 1e-6).ceil().clamp(0.0, 6.0) as usize } else { 3 };
+    let digits = if step.is_finite() { (-step.log10() - 1e-6).ceil().clamp(0.0, 6.0) as usize } else { 3 };
     let text = format!("{value:.digits$}");
     minus(if step.is_finite() { &text } else { trimmed(&text) })
 }

@@ -6,14 +6,15 @@
 //! * **Sharpness**: the axis at which the slice has the smallest sum of absolute values (Donath et al., J. Opt. Soc. Am. A 23
 //!   (2006) 1048): a wrong axis smears rays outside the sample, where positive and negative parts no longer cancel.
 //!
-//! `auto` fits the mass and refines by sharpness nearby; it says so when the two disagree.
+//! `auto` takes the mass where it can be trusted: every row begins and ends outside the sample, and the rows follow the fit
+//! closely. Elsewhere (a truncated sample, misplaced rows) it searches by sharpness nearby; it says so when methods disagree.
 
 use super::{Rays, Sinograms, TomoError};
 
 /// How the axis is found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CentreMethod {
-    /// Mass, refined by sharpness.
+    /// Mass where it can be trusted, else sharpness.
     Auto,
     /// Centre of mass of the rows.
     Mass,
@@ -69,22 +70,44 @@ pub fn find(
         },
         CentreMethod::Auto | CentreMethod::Sharpness => {
             let start = mass.unwrap_or(middle);
-            let reach = if method == CentreMethod::Auto { 2.0 } else { (0.2 * middle).max(2.0) };
-            let sharp = by_sharpness(rays, start, reach, &mut slice)?;
-            let mut note = format!(
-                "rotation axis at step {sharp:.2}, by sharpness around the centre of mass ({start:.2})"
-            );
+            let (axis, how) = match method == CentreMethod::Auto && mass_is_sound(rays, values) {
+                true => (start, "by centre of mass".to_owned()),
+                false => {
+                    let reach = if method == CentreMethod::Auto { 2.0 } else { (0.2 * middle).max(2.0) };
+                    let sharp = by_sharpness(rays, start, reach, &mut slice)?;
+                    (sharp, format!("by sharpness around the centre of mass ({start:.2})"))
+                }
+            };
+            let mut note = format!("rotation axis at step {axis:.2}, {how}");
             if let Some(mirror) = mirror {
                 note += &format!(", rows half a turn apart say {mirror:.2}");
-                if (mirror - sharp).abs() > DISAGREE {
-                    note += "; these disagree, look at the slices and see --centre";
-                }
-            } else if (start - sharp).abs() > DISAGREE {
+            }
+            if (mirror.unwrap_or(start) - axis).abs() > DISAGREE {
                 note += "; these disagree, look at the slices and see --centre";
             }
-            found(sharp, note)
+            found(axis, note)
         }
     }
+}
+
+/// Rows whose ends see more than this part of the brightest point are cut off.
+const CUT_OFF: f32 = 0.1;
+
+/// Rows whose centres of mass scatter more than this (steps, the middle one) about the fit are misplaced.
+const SCATTER: f64 = 0.25;
+
+/// Whether all rows hold the whole sample, and follow the fit.
+fn mass_is_sound(rays: &Rays, values: &[f32]) -> bool {
+    let centres = masses(rays, values);
+    let Some(fit) = fit(rays, &centres) else { return false };
+    let mut rest: Vec<f64> =
+        rays.angles.iter().zip(&centres).map(|(a, c)| (c - seen(fit, *a)).abs()).collect();
+    rest.sort_by(f64::total_cmp);
+    let lowest = values.iter().copied().fold(f32::INFINITY, f32::min);
+    let brightest = values.iter().copied().fold(f32::NEG_INFINITY, f32::max) - lowest;
+    let cut = |row: &[f32]| (row[0] - lowest).max(row[row.len() - 1] - lowest) > CUT_OFF * brightest;
+    let cut_rows = values.chunks(rays.translations).filter(|row| cut(row)).count();
+    rest[rest.len() / 2] <= SCATTER && 10 * cut_rows <= rays.angles.len()
 }
 
 /// Fit of axis + x·cos ω − y·sin ω to the rows' centres of mass.
