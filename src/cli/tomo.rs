@@ -197,7 +197,10 @@ impl Scan {
         }
 
         let mut total = points.grid.gather(&sums, 1, monitor.as_deref());
-        let nobody = (0..points.grid.points()).filter(|&p| points.grid.frames_of(p).is_empty()).count();
+        let unseen = |point: &usize| {
+            points.grid.frames_of(*point).iter().all(|(row, _)| patterns.frames[*row as usize].is_none())
+        };
+        let nobody = (0..points.grid.points()).filter(unseen).count();
         if nobody > 0 {
             notes.push(format!("{nobody} points of the scan were not measured"));
         }

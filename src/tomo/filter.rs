@@ -48,6 +48,12 @@ fn response(filter: Filter, size: usize) -> Vec<f64> {
     };
     let mut spectrum: Vec<Complex<f64>> = (0..size).map(|i| Complex::new(ramp(i), 0.0)).collect();
     FftPlanner::new().plan_fft_forward(size).process(&mut spectrum);
+    // numpy's windows have `size` points of which the first is the last again, so that rolled by half they are not quite
+    // even in frequency; scikit-image then takes the real part, which is the even part.
+    let rolled = |i: usize| {
+        let cos = |i: usize| (2.0 * PI * ((i + size / 2) % size) as f64 / (size as f64 - 1.0)).cos();
+        (cos(i) + cos((size - i) % size)) / 2.0
+    };
     let window = |i: usize| {
         // Signed frequency in cycles a sample, −½ … ½.
         let f = if i < size / 2 { i as f64 } else { i as f64 - size as f64 } / size as f64;
@@ -56,8 +62,8 @@ fn response(filter: Filter, size: usize) -> Vec<f64> {
             Filter::SheppLogan if i == 0 => 1.0,
             Filter::SheppLogan => (PI * f).sin() / (PI * f),
             Filter::Cosine => (PI * f).cos(),
-            Filter::Hamming => 0.54 + 0.46 * (2.0 * PI * f).cos(),
-            Filter::Hann => 0.5 + 0.5 * (2.0 * PI * f).cos(),
+            Filter::Hamming => 0.54 - 0.46 * rolled(i),
+            Filter::Hann => 0.5 - 0.5 * rolled(i),
         }
     };
     spectrum.iter().enumerate().map(|(i, value)| 2.0 * value.re * window(i)).collect()
@@ -102,24 +108,24 @@ impl RowFilter {
         }
     }
 
-    /// Filters every row in place. Two lanes go through one complex transform: the kernel is real, so they do not mix.
+    /// Filters every row in place. Two rows of a bin go through one complex transform: the kernel is real, so they do not mix
+    /// but for rounding, and bins not at all.
     pub fn apply(&self, rows: &mut [[f32; LANES]]) {
         let Some(response) = &self.response else { return };
         let size = response.len();
-        rows.par_chunks_mut(self.n).for_each(|row| {
+        rows.par_chunks_mut(2 * self.n).for_each(|pair| {
+            let (first, second) = pair.split_at_mut(self.n);
             let mut line = vec![Complex::new(0.0, 0.0); size];
             let mut scratch = vec![Complex::new(0.0, 0.0); self.scratch()];
-            for lane in (0..LANES).step_by(2) {
+            for lane in 0..LANES {
                 line.fill(Complex::new(0.0, 0.0));
-                line.iter_mut()
-                    .zip(&*row)
-                    .for_each(|(v, lanes)| *v = Complex::new(lanes[lane], lanes[lane + 1]));
+                line.iter_mut().zip(&*first).for_each(|(v, lanes)| v.re = lanes[lane]);
+                line.iter_mut().zip(&*second).for_each(|(v, lanes)| v.im = lanes[lane]);
                 self.forward.process_with_scratch(&mut line, &mut scratch);
                 line.iter_mut().zip(response).for_each(|(value, gain)| *value *= gain);
                 self.inverse.process_with_scratch(&mut line, &mut scratch);
-                row.iter_mut()
-                    .zip(&line)
-                    .for_each(|(lanes, v)| (lanes[lane], lanes[lane + 1]) = (v.re, v.im));
+                first.iter_mut().zip(&line).for_each(|(lanes, v)| lanes[lane] = v.re);
+                second.iter_mut().zip(&line).for_each(|(lanes, v)| lanes[lane] = v.im);
             }
         });
     }
