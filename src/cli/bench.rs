@@ -24,6 +24,9 @@ use crate::geometry::poni::Poni;
 use crate::source::listing::expand;
 use crate::trace::Timeline;
 
+/// What `--peers` means without a value.
+const FIND_PYTHON: &str = "auto";
+
 /// Pixels of a chart in PNG for each unit of its page.
 const CHART_SCALE: f64 = 1.5;
 
@@ -120,7 +123,7 @@ struct Table1Args {
         value_name = "PYTHON",
         num_args = 0..=1,
         require_equals = true,
-        default_missing_value = "",
+        default_missing_value = FIND_PYTHON,
         help_heading = "Rows"
     )]
     peers: Option<PathBuf>,
@@ -226,7 +229,7 @@ fn table1(args: &Table1Args) -> Result<Exit, Failure> {
     check(args).or_exit(Exit::Usage)?;
     let python = match &args.peers {
         Some(python) => {
-            Some(peers::find_python(Some(python.clone()).filter(|path| !path.as_os_str().is_empty()))?)
+            Some(peers::find_python(Some(python.clone()).filter(|path| path.as_os_str() != FIND_PYTHON))?)
         }
         None => None,
     };
