@@ -18,7 +18,7 @@ use super::subject::{Engines, Subject};
 use crate::cuda::{CudaReducer, Options, pinned};
 use crate::frame::SlotPool;
 use crate::integrate::engine::GROUP;
-use crate::pipeline::Strategy;
+use crate::pipeline::{Strategy, gpu_readers, host_readers, host_workers};
 use crate::reduce::Reducer;
 use crate::reduce::host::HostReducer;
 use crate::source::Reader;
@@ -76,15 +76,16 @@ impl Plan {
         Plan { readers: Some(readers), decode: Decode::Reducer, reducers: Reducers::Gpu(ONE_AT_A_TIME) }
     }
 
-    /// The product's CPU strategy: half of the threads read, all of them reduce.
+    /// The product's CPU strategy: as many threads as `integrate` takes: most of them reduce, some read.
     pub fn host_pool(threads: usize) -> Plan {
-        let readers = Some((threads / 2).max(1));
-        Plan { readers, decode: Decode::Reducer, reducers: Reducers::Host(threads) }
+        let workers = host_workers(threads);
+        let readers = Some(host_readers(workers));
+        Plan { readers, decode: Decode::Reducer, reducers: Reducers::Host(workers) }
     }
 
     /// The product's GPU strategy: three quarters of the threads read, batches overlap.
     pub fn overlapped(threads: usize) -> Plan {
-        let readers = Some((3 * threads / 4).max(1));
+        let readers = Some(gpu_readers(threads));
         Plan { readers, decode: Decode::Reducer, reducers: Reducers::Gpu(Options::default()) }
     }
 

@@ -12,7 +12,7 @@ use super::outcome::{Cell, Frames, Group, Published, Rate, Row, Source, Table};
 use super::plan::Plan;
 use super::subject::{Engines, Subject};
 use super::walk::{Errand, Walked, agree, walk};
-use crate::pipeline::Stop;
+use crate::pipeline::{Stop, gpu_readers};
 
 /// Readers of the paper's pools.
 pub const POOLS: [usize; 7] = [1, 2, 3, 4, 6, 12, 24];
@@ -67,7 +67,7 @@ pub struct Wanted {
 
 /// Every row of this program for a number of threads, in the order of the table.
 pub fn rows(threads: usize) -> Vec<Wanted> {
-    let gpu_readers = (3 * threads / 4).max(1);
+    let gpu_readers = gpu_readers(threads);
     let row = |key: &str, name: &str, group, work: Work, published| {
         let (words, ceiling) = match work {
             Work::Corridor(plan) => {

@@ -207,11 +207,11 @@ pub struct IntegrateArgs {
     #[arg(long, value_name = "N", value_parser = count, help_heading = "Running")]
     pub batch: Option<usize>,
 
-    /// Threads that read files [default: half of --threads, with a GPU three quarters]
+    /// Threads that read files [default: a third of --threads, with a GPU three quarters]
     #[arg(long, value_name = "N", value_parser = count, help_heading = "Running")]
     pub readers: Option<usize>,
 
-    /// Threads that compute [default: all cores]
+    /// Threads that compute [default: three quarters of the cores, which leaves some to the readers]
     #[arg(long, value_name = "N", value_parser = count, help_heading = "Running")]
     pub threads: Option<usize>,
 

@@ -23,7 +23,7 @@ use crate::geometry::units::Unit;
 use crate::integrate::engine::ErrorModel;
 use crate::integrate::split::Split;
 use crate::output::result::{ResultInfo, Scan};
-use crate::pipeline::{BadFrames, Strategy};
+use crate::pipeline::{BadFrames, Strategy, gpu_readers, host_readers, host_workers};
 use crate::source::cbf::{CbfHeader, probe};
 use crate::source::image::read_image;
 use crate::source::listing::expand;
@@ -511,7 +511,7 @@ fn crew(args: &IntegrateArgs, frames: usize) -> Result<Crew, Failure> {
     let place = Place::choose(args.device.as_deref().unwrap_or("auto"))?;
     let on_gpu = matches!(place, Place::Cuda { .. });
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let threads = args.threads.unwrap_or(cores);
+    let threads = args.threads.unwrap_or(if on_gpu { cores } else { host_workers(cores) });
     let asked = args.strategy.unwrap_or(StrategyName::Auto);
     let strategy = match asked {
         StrategyName::Gpu if !on_gpu => {
@@ -522,9 +522,7 @@ fn crew(args: &IntegrateArgs, frames: usize) -> Result<Crew, Failure> {
         StrategyName::Auto if frames == 1 && !on_gpu => Strategy::Sequential,
         StrategyName::Auto | StrategyName::Pool | StrategyName::Gpu => Strategy::Pool,
     };
-    // With a GPU readers do nearly all there is to do, but the reducer's and the sink's threads want cores of their own:
-    // 12 and 14 readers of 16 cores beat 8 and 16 (profiles/record/h200, corridor).
-    let default_readers = if on_gpu { (3 * threads / 4).max(1) } else { (threads / 2).max(1) };
+    let default_readers = if on_gpu { gpu_readers(threads) } else { host_readers(threads) };
     let default = Options::default();
     Ok(Crew {
         readers_decode: on_gpu && matches!(asked, StrategyName::Sequential | StrategyName::Pool),

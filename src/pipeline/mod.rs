@@ -65,6 +65,23 @@ pub enum Strategy {
     Pool,
 }
 
+/// Threads that compute when nobody says, on a machine without a GPU: readers want cores of their own. On 16 cores 4 readers
+/// and 12 workers beat 8 and 16 by 18 % (profiles/notes/corridor.md).
+pub const fn host_workers(cores: usize) -> usize {
+    if cores > 1 { cores - cores / 4 } else { 1 }
+}
+
+/// Threads that read for so many workers.
+pub const fn host_readers(workers: usize) -> usize {
+    if workers > 3 { workers / 3 } else { 1 }
+}
+
+/// Threads that read for a GPU: nearly all there is to do, but the reducer's and the sink's threads want cores of their own
+/// (12 and 14 readers of 16 cores beat 8 and 16).
+pub const fn gpu_readers(cores: usize) -> usize {
+    if cores > 1 { 3 * cores / 4 } else { 1 }
+}
+
 /// The fourth door: puts each outcome in the row of its id.
 pub trait Sink {
     /// Takes one outcome, in whatever order they come.
