@@ -3,8 +3,9 @@
 //! Frames: Debye–Scherrer rings on a background with counting noise, gaps at −1; the matrix is that of a real geometry
 //! (bbox, 1000 bins, the detector's mask).
 //!
-//! The floor of integrating a group of frames is decoding each once in the first-level cache and reading the matrix once: no
-//! engine of this kind can be faster than the two together.
+//! The floor of integrating a group of frames is decoding each once in the first-level cache: no engine can be faster. (Reading
+//! the matrix once belongs to the work too, but hides behind it; as a part of the floor it made the ratio follow what
+//! the machine's neighbours do to its memory.)
 //!
 //! Sums are compared with a plain product of the matrix and the decoded pixels before anything is timed.
 
@@ -129,7 +130,6 @@ pub fn measure(options: &Options) -> Result<Vec<Measure>> {
             }
         }
         let truth = digest(found.iter().flatten().map(|sum| sum.to_bits()));
-        let matrix = vec![1_u64; engine.matrix_bytes() / 8];
         let mut tile = vec![0_i32; 1024];
         let mut floor = || {
             for frame in &frames[..count] {
@@ -139,7 +139,6 @@ pub fn measure(options: &Options) -> Result<Vec<Measure>> {
                     decoder.next(black_box(&mut tile[..run])).expect("a complete frame");
                 }
             }
-            black_box(black_box(&matrix).iter().fold(0_u64, |all, word| all ^ word));
         };
         measures.push(Measure::take(
             name,
@@ -147,7 +146,7 @@ pub fn measure(options: &Options) -> Result<Vec<Measure>> {
             truth,
             options.seconds,
             &mut || drop(black_box(engine.integrate(&frames[..count], &mut scratch))),
-            ("decode + read the matrix", &mut floor),
+            ("decode alone", &mut floor),
         ));
     }
     Ok(measures)

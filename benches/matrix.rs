@@ -1,5 +1,5 @@
 //! Building the sparse matrix of a Pilatus CdTe 2M (1679 x 1475, 1000 bins), for each pixel splitting, beside its floor:
-//! a plain fill of as many bytes on as many threads.
+//! the radial position of each pixel's centre, on as many threads, without which no matrix can be built.
 //!
 //! The sum of all weights must be the number of pixels that the mask leaves: a bench that builds the wrong matrix fails.
 
@@ -7,11 +7,11 @@ use anyhow::{Context as _, Result, ensure};
 use std::hint::black_box;
 use std::path::Path;
 
-use rayon::prelude::*;
 use xrdct::bench::record::{Amount, Measure, digest};
 use xrdct::bench::subject::SIMULATED_PONI;
 use xrdct::frame::Shape;
 use xrdct::geometry::poni::Poni;
+use xrdct::geometry::position::radial;
 use xrdct::geometry::units::Unit;
 use xrdct::integrate::split::{Request, Split, build};
 
@@ -50,15 +50,8 @@ pub fn measure(options: &Options) -> Result<Vec<Measure>> {
             truth,
             options.seconds,
             &mut || drop(black_box(build(&request))),
-            ("filling as many bytes", &mut || {
-                let mut target: Vec<u8> = Vec::with_capacity(bytes);
-                let room = target.spare_capacity_mut().par_chunks_mut(1 << 20);
-                room.for_each(|part| {
-                    for byte in part {
-                        byte.write(1);
-                    }
-                });
-                black_box(&mut target);
+            ("the pixels' positions", &mut || {
+                black_box(radial(&poni, SHAPE, Unit::QNm).expect("a wavelength"));
             }),
         ));
     }
