@@ -20,8 +20,12 @@ use std::thread;
 const OLDEST_ARCHITECTURE: u32 = 75;
 
 /// The translation units of the device half: name in the kernel table, source file.
-const UNITS: [(&str, &str); 2] =
-    [("byte_offset", "cuda/codec/byte_offset.cu"), ("tiles", "cuda/integrate/tiles.cu")];
+const UNITS: [(&str, &str); 4] = [
+    ("byte_offset", "cuda/codec/byte_offset.cu"),
+    ("tiles", "cuda/integrate/tiles.cu"),
+    ("fbp", "cuda/tomo/fbp.cu"),
+    ("iterative", "cuda/tomo/iterative.cu"),
+];
 
 fn main() {
     if let Err(error) = build() {

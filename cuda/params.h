@@ -132,4 +132,51 @@ struct XrdctRecipe {
 };
 XRDCT_SIZE(struct XrdctRecipe, 32);
 
+/* Reconstruction. Bins lie side by side, four to a plane, so that a float4 holds a value of each; a thread takes some
+ * planes together, so that one interpolation weight serves all their bins. */
+#define XRDCT_TOMO_PLANES 4u
+#define XRDCT_TOMO_BINS 16u
+/* Side of the square of pixels that a block works on, and its threads. */
+#define XRDCT_TOMO_TILE 16u
+#define XRDCT_TOMO_TILE_THREADS 256u
+/* Rotations that are held in shared memory at a time. */
+#define XRDCT_TOMO_TURNS 128u
+/* Values of a row that a block of the filter takes at a time, one a thread. */
+#define XRDCT_TOMO_RUN 128u
+
+/* A rotation as back-projection sees it. */
+struct XrdctTurn {
+    float cosine;
+    float sine;
+    float weight; /* half the angle's share of the half circle */
+    float step;   /* change of u from column to column */
+};
+XRDCT_SIZE(struct XrdctTurn, 16);
+
+/* A rotation as Joseph's projector sees it: View in src/tomo/project.rs. */
+struct XrdctView {
+    float origin;
+    float along_x;
+    float along_y;
+    float slope;
+    float height;
+};
+XRDCT_SIZE(struct XrdctView, 20);
+
+/* Rays, pixels and bins of a block of slices. */
+struct XrdctTomo {
+    double x0;    /* x of column 0, in translation steps */
+    double y0;    /* y of row 0 */
+    double pixel; /* side of a pixel */
+    float axis;   /* translation step at which the rotation axis is seen */
+    float least;  /* SIRT: smallest value of a pixel */
+    uint32_t bins;
+    uint32_t rotations;
+    uint32_t translations;
+    uint32_t rows;
+    uint32_t columns;
+    uint32_t unused;
+};
+XRDCT_SIZE(struct XrdctTomo, 56);
+
 #endif

@@ -4,9 +4,15 @@
 
 #[path = "gpu/emulated.rs"]
 mod emulated;
+#[path = "gpu/emulated_tomo.rs"]
+mod emulated_tomo;
 #[path = "gpu/device.rs"]
 mod gpu;
+#[path = "gpu/tomo.rs"]
+mod gpu_tomo;
 #[path = "gpu/nvtx.rs"]
 mod nvtx;
 #[path = "gpu/streams.rs"]
 mod streams;
+#[path = "gpu/tomo_cases.rs"]
+mod tomo_cases;

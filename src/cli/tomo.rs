@@ -14,12 +14,15 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, anyhow, ensure};
 use args::{Algorithm, FilterName, TomoArgs};
 use points::Points;
+use rayon::prelude::*;
 
 use super::exit::{Exit, Failure, OrExit};
 use super::integrate::{seconds, stop_on_ctrl_c};
 use super::place::Place;
 use super::plan::HDF5_MAGIC;
 use super::progress::{Progress, Verbosity};
+use crate::cuda::CudaReconstructor;
+use crate::cuda::tomo::Options;
 use crate::output::result::{Ending, Patterns, RadialAxis};
 use crate::output::tomogram::{RegionEntry, TomogramFile, TomogramLayout};
 use crate::pipeline::Stop;
@@ -53,7 +56,7 @@ pub(super) fn run(args: &TomoArgs) -> Result<Exit, Failure> {
         return Err(anyhow!("--output {}: that is the result that is read", output.display()))
             .or_exit(Exit::Output);
     }
-    let place = Place::choose(args.device.as_deref().unwrap_or("auto"))?;
+    let mut place = Place::choose(args.device.as_deref().unwrap_or("auto"))?;
     let threads = args.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
     let _ = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global();
     let stop = stop_on_ctrl_c().or_exit(Exit::Failure)?;
@@ -70,6 +73,7 @@ pub(super) fn run(args: &TomoArgs) -> Result<Exit, Failure> {
         return Ok(Exit::Success);
     }
     let layout = scan.layout(&args).or_exit(Exit::Failure)?;
+    let mut maker = scan.maker(&mut place)?;
     let mut file = match args.resume {
         true => TomogramFile::resume(&output, layout),
         false => TomogramFile::create(&output, layout, args.overwrite),
@@ -77,7 +81,7 @@ pub(super) fn run(args: &TomoArgs) -> Result<Exit, Failure> {
     .or_exit(Exit::Output)?;
     let making = Instant::now();
     let mut progress = Progress::counting(file.layout().slices(), "slices", verbosity);
-    let made = scan.make(&mut file, &place, &stop, &mut |done| progress.step(done, None));
+    let made = scan.make(&mut file, maker.as_mut(), &stop, &mut |done| progress.step(done, None));
     progress.finish();
     let ending = match &made {
         Ok(()) if stop.is_raised() => Ending::Interrupted,
@@ -351,11 +355,10 @@ impl Scan {
     fn make(
         &self,
         file: &mut TomogramFile,
-        place: &Place,
+        maker: &mut dyn Reconstructor,
         stop: &Stop,
         progress: &mut dyn FnMut(usize),
     ) -> Result<(), Failure> {
-        let mut maker = self.maker(place)?;
         let pixels = self.reconstruction.grid.pixels();
         let points = self.reconstruction.rays.len();
         let all_bins = if self.all_bins { self.bins.len() } else { 0 };
@@ -389,7 +392,7 @@ impl Scan {
                 let place = first.wrapping_sub(self.bins.start);
                 if inside && !file.done()[place..place + block.len()].iter().all(|done| *done) {
                     let mut slices = vec![0.0; block.len() * pixels];
-                    self.reconstruct(maker.as_mut(), &sinograms.values, &mut slices)?;
+                    self.reconstruct(maker, &sinograms.values, &mut slices)?;
                     let mut sinograms = sinograms.values;
                     for bin in holes {
                         sinograms[bin * points..(bin + 1) * points].fill(f32::NAN);
@@ -407,7 +410,7 @@ impl Scan {
             if !file.done()[all_bins + i] {
                 let sinogram: Vec<f32> = area.iter().map(|v| *v as f32).collect();
                 let mut slice = vec![0.0; pixels];
-                self.reconstruct(maker.as_mut(), &sinogram, &mut slice)?;
+                self.reconstruct(maker, &sinogram, &mut slice)?;
                 file.put_region(i, &sinogram, &slice).or_exit(Exit::Output)?;
             }
             progress(file.done().iter().filter(|done| **done).count());
@@ -415,8 +418,19 @@ impl Scan {
         Ok(())
     }
 
-    fn maker(&self, place: &Place) -> Result<Box<dyn Reconstructor>, Failure> {
-        let _ = place;
+    /// Whoever makes the slices. A GPU that nobody asked for by name and that cannot be used is not an error: the CPU takes
+    /// over, aloud.
+    fn maker(&self, place: &mut Place) -> Result<Box<dyn Reconstructor>, Failure> {
+        if let Place::Cuda { context, asked, .. } = &*place {
+            match CudaReconstructor::new(context, &self.reconstruction, Options::default()) {
+                Ok(maker) => return Ok(Box::new(maker)),
+                Err(reason) if *asked => return Err(anyhow!(reason)).or_exit(Exit::Device),
+                Err(reason) => {
+                    eprintln!("warning: the GPU cannot be used: {reason}; computing on the CPU");
+                    *place = Place::Cpu { why: format!("the GPU cannot be used: {reason}") };
+                }
+            }
+        }
         Ok(Box::new(HostReconstructor::new(&self.reconstruction).or_exit(Exit::Usage)?))
     }
 
@@ -429,7 +443,7 @@ impl Scan {
     ) -> Result<(), Failure> {
         maker.reconstruct(sinograms, slices).map_err(|e| anyhow!(e)).or_exit(Exit::Device)?;
         let per_length = (1.0 / self.step()) as f32;
-        slices.iter_mut().for_each(|v| *v *= per_length);
+        slices.par_iter_mut().for_each(|v| *v *= per_length);
         Ok(())
     }
 

@@ -110,10 +110,7 @@ impl Kernels {
     /// # Errors
     /// When the binary holds none, or none for this GPU.
     pub fn load(context: &Arc<Context>, form: Form, slots: usize) -> Result<Kernels, CudaError> {
-        let module = |unit| -> Result<Arc<Module>, CudaError> {
-            Ok(Arc::new(Module::load(context, image::find(unit).ok_or(CudaError::NoKernels)?)?))
-        };
-        let (codec, tiles) = (module("byte_offset")?, module("tiles")?);
+        let (codec, tiles) = (module(context, "byte_offset")?, module(context, "tiles")?);
         let codec = |name: &str| codec.function(&format!("xrdct_byte_offset_{name}"));
         let kernels = Kernels {
             exits: codec("exits")?,
@@ -162,9 +159,9 @@ impl Kernels {
         };
         // SAFETY: the caller's promise; pointers and structures in the kernels' order.
         unsafe {
-            launch(&self.exits, stream, shape, &[arena, t.exits], Some(batch), None)?;
-            launch(&self.count[wide], stream, shape, &count, Some(batch), None)?;
-            launch(&self.prefix[wide], stream, frames, &prefix, Some(batch), None)
+            launch(&self.exits, stream, shape, &[arena, t.exits], &[by_value(batch)])?;
+            launch(&self.count[wide], stream, shape, &count, &[by_value(batch)])?;
+            launch(&self.prefix[wide], stream, frames, &prefix, &[by_value(batch)])
         }
     }
 
@@ -192,7 +189,7 @@ impl Kernels {
             _ => &self.pixels[3],
         };
         // SAFETY: the caller's promise; pointers and structures in the kernel's order.
-        unsafe { launch(kernel, stream, codec_shape(batch), &pointers, Some(batch), None) }
+        unsafe { launch(kernel, stream, codec_shape(batch), &pointers, &[by_value(batch)]) }
     }
 
     /// Decodes and integrates: fills the items' partial sums.
@@ -218,7 +215,7 @@ impl Kernels {
         pointers.extend(terms.0);
         let shape = tiles_shape(batch, extent);
         // SAFETY: the caller's promise; pointers and structures in the kernel's order.
-        unsafe { launch(&self.packed, stream, shape, &pointers, Some(batch), Some(recipe)) }
+        unsafe { launch(&self.packed, stream, shape, &pointers, &[by_value(batch), by_value(recipe)]) }
     }
 
     /// Integrates decoded pixels: fills the items' partial sums.
@@ -240,7 +237,7 @@ impl Kernels {
         pointers.extend(terms.0);
         let shape = tiles_shape(batch, extent);
         // SAFETY: the caller's promise; pointers and structures in the kernel's order.
-        unsafe { launch(&self.plain, stream, shape, &pointers, Some(batch), Some(recipe)) }
+        unsafe { launch(&self.plain, stream, shape, &pointers, &[by_value(batch), by_value(recipe)]) }
     }
 
     /// Adds up the partial sums of each bin.
@@ -265,11 +262,15 @@ impl Kernels {
                 stream,
                 Shape { grid, threads: THREADS, shared: 0 },
                 &pointers,
-                None,
-                Some(recipe),
+                &[by_value(recipe)],
             )
         }
     }
+}
+
+/// Loads a unit's kernels.
+pub(super) fn module(context: &Arc<Context>, unit: &str) -> Result<Arc<Module>, CudaError> {
+    Ok(Arc::new(Module::load(context, image::find(unit).ok_or(CudaError::NoKernels)?)?))
 }
 
 /// Bytes of a pixel of one of params.h's types.
@@ -307,22 +308,24 @@ fn tiles_shape(batch: &XrdctBatch, extent: Extent) -> Shape {
     }
 }
 
+/// A parameter structure, as launches take it.
+pub(super) fn by_value<T>(structure: &T) -> *mut c_void {
+    std::ptr::from_ref(structure).cast_mut().cast()
+}
+
 /// The choke-point: all launches go through here.
 ///
 /// # Safety
 /// Pointers and structures must be the kernel's parameters, in order.
-unsafe fn launch(
+pub(super) unsafe fn launch(
     kernel: &Function,
     stream: &Stream,
     shape: Shape,
     pointers: &[Address],
-    batch: Option<&XrdctBatch>,
-    recipe: Option<&XrdctRecipe>,
+    structures: &[*mut c_void],
 ) -> Result<(), CudaError> {
-    let mut arguments: Vec<*mut c_void> =
-        pointers.iter().map(|pointer| std::ptr::from_ref(pointer).cast_mut().cast()).collect();
-    arguments.extend(batch.map(|batch| std::ptr::from_ref(batch).cast_mut().cast::<c_void>()));
-    arguments.extend(recipe.map(|recipe| std::ptr::from_ref(recipe).cast_mut().cast::<c_void>()));
+    let mut arguments: Vec<*mut c_void> = pointers.iter().map(by_value).collect();
+    arguments.extend(structures);
     // SAFETY: the caller's promise; the driver copies the arguments during the call.
     unsafe { kernel.enqueue(stream, shape, &mut arguments) }
 }

@@ -9,7 +9,7 @@
 //! tiles     the matrix as the device reads it             engine    what a run shares
 //! pinned    slots that the device fetches by itself       lane      what a batch needs
 //! reducer   the third door                                decoder   decoding alone, for checks
-//! verdict   what the device says of a frame, in words
+//! verdict   what the device says of a frame, in words    tomo      sinograms to slices, a lane of its own
 //! ```
 //!
 //! `enqueue_*` never blocks and never allocates; `wait` is the only verb that blocks.
@@ -25,9 +25,11 @@ pub mod params;
 pub mod pinned;
 pub mod reducer;
 pub mod tiles;
+pub mod tomo;
 mod verdict;
 
 pub use device::{Device, Survey, survey};
 pub use engine::CudaEngine;
 pub use error::CudaError;
 pub use reducer::{CudaReducer, Options};
+pub use tomo::CudaReconstructor;

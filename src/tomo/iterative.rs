@@ -10,19 +10,21 @@ use super::{Grid, Rays};
 const NOTHING: f32 = 1e-6;
 
 /// A with what both methods need of it.
-struct Model<'a> {
+pub struct Model<'a> {
     rays: &'a Rays,
     grid: &'a Grid,
     kept: &'a [bool],
-    views: Vec<View>,
+    /// How pixels are seen by each rotation.
+    pub views: Vec<View>,
     /// 1 / row sums of A, 0 where they are 0: one a ray.
-    rows: Vec<f32>,
+    pub rows: Vec<f32>,
     /// 1 / column sums of A, 0 where they are 0: one a pixel.
-    columns: Vec<f32>,
+    pub columns: Vec<f32>,
 }
 
 impl<'a> Model<'a> {
-    fn new(rays: &'a Rays, grid: &'a Grid, kept: &'a [bool]) -> Model<'a> {
+    /// Sums up rows and columns over the pixels that are kept.
+    pub fn new(rays: &'a Rays, grid: &'a Grid, kept: &'a [bool]) -> Model<'a> {
         let views = project::views(rays, grid);
         let ones: Vec<[f32; LANES]> = kept.iter().map(|&kept| [f32::from(u8::from(kept)); LANES]).collect();
         let inverse = |sums: Vec<[f32; LANES]>| {

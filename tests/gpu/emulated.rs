@@ -17,43 +17,64 @@ use super::streams::{self, Case};
 
 const TILE: usize = params::XRDCT_TILE_BYTES as usize;
 
-/// Compiles the emulated kernels once; `None` where there is no C++ compiler.
-fn emulator() -> Option<&'static Path> {
-    static PROGRAM: OnceLock<Option<PathBuf>> = OnceLock::new();
-    PROGRAM
-        .get_or_init(|| {
-            let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-            let compiler = std::env::var("CXX").unwrap_or_else(|_| "c++".into());
-            if Command::new(&compiler).arg("--version").output().is_err() {
-                println!("skipped: no C++ compiler ({compiler})");
-                return None;
-            }
-            let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join("emulate");
-            let built = Command::new(&compiler)
-                .current_dir(root)
-                .args([
-                    "-std=c++17",
-                    "-O1",
-                    "-g0",
-                    "-fsanitize=address,undefined",
-                    "-fno-sanitize-recover=all",
-                ])
-                .args(["-Icuda", "-Itests/gpu", "tests/gpu/emulate.cpp", "-o"])
-                .arg(&program)
-                .output()
-                .unwrap();
-            assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
-            Some(program)
-        })
-        .as_deref()
+/// Compiles kernels for the emulator; `None` where there is no C++ compiler.
+pub(super) fn build(source: &str, program: &str) -> Option<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let compiler = std::env::var("CXX").unwrap_or_else(|_| "c++".into());
+    if Command::new(&compiler).arg("--version").output().is_err() {
+        println!("skipped: no C++ compiler ({compiler})");
+        return None;
+    }
+    let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join(program);
+    let built = Command::new(&compiler)
+        .current_dir(root)
+        .args(["-std=c++17", "-O1", "-g0", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"])
+        .args(["-Icuda", "-Itests/gpu", source, "-o"])
+        .arg(&program)
+        .output()
+        .unwrap();
+    assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+    Some(program)
 }
 
-fn bytes_of<T: Copy>(values: &[T]) -> &[u8] {
+/// Gives a program a file of arrays, each after its number of bytes, and takes those that it writes.
+pub(super) fn run_on(program: &Path, name: &str, arrays: &[&[u8]]) -> Vec<Vec<u8>> {
+    let mut file = Vec::new();
+    for array in arrays {
+        file.extend((array.len() as u64).to_le_bytes());
+        file.extend(*array);
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let (input, output) = (folder.path().join("in"), folder.path().join("out"));
+    fs::write(&input, file).unwrap();
+    let ran = Command::new(program)
+        .env("ASAN_OPTIONS", "detect_stack_use_after_return=0:detect_leaks=0")
+        .args([&input, &output])
+        .output()
+        .unwrap();
+    assert!(ran.status.success(), "{name}: {}", String::from_utf8_lossy(&ran.stderr));
+    let mut rest = &fs::read(&output).unwrap()[..];
+    let mut arrays = Vec::new();
+    while let Some((size, after)) = rest.split_at_checked(8) {
+        let (array, after) = after.split_at(u64::from_le_bytes(size.try_into().unwrap()) as usize);
+        arrays.push(array.to_vec());
+        rest = after;
+    }
+    arrays
+}
+
+/// The chain of decoding and integration, built once.
+fn emulator() -> Option<&'static Path> {
+    static PROGRAM: OnceLock<Option<PathBuf>> = OnceLock::new();
+    PROGRAM.get_or_init(|| build("tests/gpu/emulate.cpp", "emulate")).as_deref()
+}
+
+pub(super) fn bytes_of<T: Copy>(values: &[T]) -> &[u8] {
     // SAFETY: the types that are passed here are plain numbers and C structures of them without padding.
     unsafe { std::slice::from_raw_parts(values.as_ptr().cast(), size_of_val(values)) }
 }
 
-fn values_of<T: Copy + Default>(bytes: &[u8]) -> Vec<T> {
+pub(super) fn values_of<T: Copy + Default>(bytes: &[u8]) -> Vec<T> {
     let mut values = vec![T::default(); bytes.len() / size_of::<T>()];
     // SAFETY: plain numbers, as many bytes as the vector has; any bit pattern is valid.
     unsafe {
@@ -138,27 +159,7 @@ impl Job {
             bytes_of(&tiles.bin_first),
             bytes_of(&tiles.position),
         ];
-        let mut file = b"XRDCTEMU".to_vec();
-        for array in &arrays {
-            file.extend((array.len() as u64).to_le_bytes());
-            file.extend(*array);
-        }
-        let folder = tempfile::tempdir().unwrap();
-        let (input, output) = (folder.path().join("in"), folder.path().join("out"));
-        fs::write(&input, file).unwrap();
-        let ran = Command::new(program)
-            .env("ASAN_OPTIONS", "detect_stack_use_after_return=0:detect_leaks=0")
-            .args([&input, &output])
-            .output()
-            .unwrap();
-        assert!(ran.status.success(), "{name}: {}", String::from_utf8_lossy(&ran.stderr));
-        let mut rest = &fs::read(&output).unwrap()[..];
-        let mut arrays = Vec::new();
-        while let Some((size, after)) = rest.split_at_checked(8) {
-            let (array, after) = after.split_at(u64::from_le_bytes(size.try_into().unwrap()) as usize);
-            arrays.push(array.to_vec());
-            rest = after;
-        }
+        let arrays = run_on(program, name, &arrays);
         let sums = |at: usize| {
             let array = |n: usize| arrays.get(at + n).map(Vec::as_slice);
             Some((values_of(array(0)?), values_of(array(1)?), values_of(array(2)?)))

@@ -36,6 +36,10 @@ struct uint4 {
 struct float2 {
     float x, y;
 };
+struct float4 {
+    float x, y, z, w;
+};
+inline float4 make_float4(float x, float y, float z, float w) { return {x, y, z, w}; }
 inline uint4 make_uint4(uint32_t x, uint32_t y, uint32_t z, uint32_t w) { return {x, y, z, w}; }
 
 namespace emulator {
@@ -207,6 +211,16 @@ inline unsigned long long atomicAdd(unsigned long long* to, unsigned long long v
 }
 inline float __int_as_float(int bits) { return emulator::unpack<float>((uint32_t)bits); }
 inline long long __double2ll_rn(double x) { return llrint(x); }
+template <typename T>
+T __ldg(const T* from) {
+    return *from;
+}
+// x86-64 without -march has no fused multiply-add that a compiler could contract these to.
+inline float __fadd_rn(float a, float b) { return a + b; }
+inline float __fsub_rn(float a, float b) { return a - b; }
+inline float __fmul_rn(float a, float b) { return a * b; }
+inline double __dadd_rn(double a, double b) { return a + b; }
+inline double __dmul_rn(double a, double b) { return a * b; }
 using std::min;
 
 #endif

@@ -1,0 +1,74 @@
+// Runs the reconstruction kernels on one block of bins, read from a file that tests/gpu/emulated_tomo.rs wrote, as the lane of
+// src/cuda/tomo/lane.rs does, and writes the slices.
+//
+// In: arrays, each a 64-bit byte count and its bytes, in the order of `main`. Out: the slices likewise.
+#include "emulator.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "tomo/fbp.cu"
+#include "tomo/iterative.cu"
+
+template <typename T>
+static std::vector<T> read_array(FILE* file) {
+    uint64_t size = 0;
+    if (fread(&size, 8, 1, file) != 1) abort();
+    std::vector<T> values(size / sizeof(T));
+    if (size && fread(values.data(), 1, size, file) != size) abort();
+    return values;
+}
+
+int main(int, char** arguments) {
+    FILE* in = fopen(arguments[1], "rb");
+    if (!in) return 1;
+    const XrdctTomo tomo = read_array<XrdctTomo>(in).at(0);
+    const uint32_t method = read_array<uint32_t>(in).at(0), iterations = read_array<uint32_t>(in).at(0);
+    const auto sinograms = read_array<float>(in);
+    const auto kept = read_array<uint8_t>(in);
+    const auto turns = read_array<XrdctTurn>(in);
+    const auto taps = read_array<float>(in);
+    const auto views = read_array<XrdctView>(in);
+    const auto row_scales = read_array<float>(in), column_scales = read_array<float>(in);
+    fclose(in);
+
+    // Exact sizes, so that the address sanitizer sees every step outside.
+    const size_t rays = rays_of(tomo), pixels = pixels_of(tomo);
+    const uint32_t groups = (tomo.bins + XRDCT_TOMO_BINS - 1) / XRDCT_TOMO_BINS, planes = groups * PLANES;
+    std::vector<float4> rows(planes * rays), work(planes * rays), image(planes * pixels);
+    std::vector<float> slices(tomo.bins * pixels, -7.0f);
+    const auto flat = [](size_t items, uint32_t y) {
+        return Dim3{(unsigned)((items + XRDCT_THREADS - 1) / XRDCT_THREADS), y, 1};
+    };
+    const Dim3 tiles = {(tomo.rows + TILE - 1) / TILE * ((tomo.columns + TILE - 1) / TILE), groups, 1};
+    const uint32_t runs = (tomo.translations + XRDCT_TOMO_RUN - 1) / XRDCT_TOMO_RUN;
+
+    emulator::launch(flat(rays, planes), XRDCT_THREADS, 0,
+                     [&] { xrdct_tomo_side_by_side(sinograms.data(), rows.data(), tomo); });
+    if (method == 0) {
+        emulator::launch({tomo.rotations * runs, planes / 2, 1}, XRDCT_TOMO_RUN, 0,
+                         [&] { xrdct_tomo_filter(rows.data(), taps.data(), work.data(), tomo); });
+        emulator::launch(tiles, XRDCT_TOMO_TILE_THREADS, 0,
+                         [&] { xrdct_tomo_back_project(work.data(), turns.data(), image.data(), tomo); });
+    }
+    if (method == 2)
+        emulator::launch(flat(pixels, planes), XRDCT_THREADS, 0,
+                         [&] { xrdct_tomo_start(kept.data(), image.data(), tomo); });
+    for (uint32_t i = 0; i < iterations; ++i) {
+        const auto forward = method == 1 ? xrdct_tomo_forward_sirt : xrdct_tomo_forward_mlem;
+        const auto backward = method == 1 ? xrdct_tomo_backward_sirt : xrdct_tomo_backward_mlem;
+        emulator::launch(flat(rays, groups), XRDCT_THREADS, 0, [&] {
+            forward(image.data(), rows.data(), views.data(), row_scales.data(), work.data(), tomo);
+        });
+        emulator::launch(tiles, XRDCT_TOMO_TILE_THREADS, 0, [&] {
+            backward(work.data(), views.data(), column_scales.data(), kept.data(), image.data(), tomo);
+        });
+    }
+    emulator::launch(flat(pixels, planes), XRDCT_THREADS, 0,
+                     [&] { xrdct_tomo_apart(image.data(), kept.data(), slices.data(), tomo); });
+
+    FILE* out = fopen(arguments[2], "wb");
+    const uint64_t size = slices.size() * sizeof(float);
+    const bool written = out && fwrite(&size, 8, 1, out) == 1 && fwrite(slices.data(), 1, size, out) == size;
+    return written && fclose(out) == 0 ? 0 : 1;
+}

@@ -1,0 +1,68 @@
+//! Reconstruction on a GPU beside the host's. Ignored by default: a build machine has none.
+
+use xrdct::cuda::device;
+use xrdct::cuda::tomo::{CudaReconstructor, Options};
+use xrdct::tomo::filter::Filter;
+use xrdct::tomo::{Grid, HostReconstructor, Method, Rays, Reconstruction, Reconstructor};
+
+use super::tomo_cases::{self, Case};
+
+fn on_gpu(wanted: &Reconstruction, options: Options, sinograms: &[f32]) -> Vec<f32> {
+    let context = device::open(0).unwrap();
+    let mut slices = vec![0.0; sinograms.len() / wanted.rays.len() * wanted.grid.pixels()];
+    let mut maker = CudaReconstructor::new(&context, wanted, options).unwrap();
+    maker.reconstruct(sinograms, &mut slices).unwrap();
+    slices
+}
+
+#[test]
+#[ignore = "needs an NVIDIA GPU"]
+fn slices_are_the_hosts() {
+    let mut cases = tomo_cases::small();
+    let rays = Rays::centred((0..180).map(f64::from).collect(), 181);
+    for method in [
+        Method::Fbp { filter: Filter::Ramp },
+        Method::Sirt { iterations: 10, non_negative: true },
+        Method::Mlem { iterations: 10 },
+    ] {
+        let wanted = Reconstruction { rays: rays.clone(), grid: Grid::square(181), method, circle: true };
+        cases.push(tomo_cases::case(&format!("large, {method:?}"), wanted, 40));
+    }
+    for Case { name, wanted, sinograms } in cases {
+        let mut expected = vec![0.0; sinograms.len() / wanted.rays.len() * wanted.grid.pixels()];
+        HostReconstructor::new(&wanted).unwrap().reconstruct(&sinograms, &mut expected).unwrap();
+        let found = on_gpu(&wanted, Options::default(), &sinograms);
+        tomo_cases::assert_close(&name, &found, &expected, wanted.grid.pixels());
+    }
+}
+
+#[test]
+#[ignore = "needs an NVIDIA GPU"]
+fn blocks_and_lanes_do_not_change_a_bit() {
+    for Case { name, wanted, sinograms } in tomo_cases::small() {
+        let bits = |lanes, bins| -> Vec<u32> {
+            let slices = on_gpu(&wanted, Options { lanes, bins }, &sinograms);
+            slices.into_iter().map(f32::to_bits).collect()
+        };
+        let all = bits(1, 1024);
+        for (lanes, bins) in [(1, 16), (2, 16), (3, 32), (4, 64)] {
+            assert!(bits(lanes, bins) == all, "{name}: {lanes} lanes of {bins}");
+        }
+    }
+}
+
+#[test]
+#[ignore = "needs an NVIDIA GPU"]
+fn a_hole_in_a_sinogram_is_an_error_and_the_next_call_works() {
+    let context = device::open(0).unwrap();
+    let Case { wanted, mut sinograms, .. } = tomo_cases::small().swap_remove(0);
+    let mut maker = CudaReconstructor::new(&context, &wanted, Options::default()).unwrap();
+    let mut slices = vec![0.0; sinograms.len() / wanted.rays.len() * wanted.grid.pixels()];
+    maker.reconstruct(&sinograms, &mut slices).unwrap();
+    let before = slices.clone();
+    let value = std::mem::replace(&mut sinograms[5], f32::NAN);
+    assert!(maker.reconstruct(&sinograms, &mut slices).is_err());
+    sinograms[5] = value;
+    maker.reconstruct(&sinograms, &mut slices).unwrap();
+    assert!(slices == before);
+}
