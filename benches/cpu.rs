@@ -13,6 +13,7 @@ mod decode;
 mod integrate;
 mod matrix;
 mod options;
+mod tomo;
 
 use std::process::ExitCode;
 
@@ -25,11 +26,12 @@ use options::Options;
 /// A part: its name and what it measures.
 type Part = (&'static str, fn(&Options) -> Result<Vec<Measure>>);
 
-const PARTS: [Part; 4] = [
+const PARTS: [Part; 5] = [
     ("decode", decode::measure),
     ("matrix", matrix::measure),
     ("integrate", integrate::measure),
     ("corridor", corridor::on_cpu),
+    ("tomo", tomo::measure),
 ];
 
 fn main() -> Result<ExitCode> {

@@ -3,16 +3,17 @@
 //! Frames of Pilatus CdTe 2M (1679 x 1475, int32, about 2.5 MB packed), bbox splitting, 1000 bins. Times on the device come
 //! from events around many repetitions over three lanes of 32 frames, so that no cache holds them all. Before anything is
 //! timed, every pattern is compared with the host's engine: a bench that computes the wrong thing fails.
-//! Last comes the whole corridor, files to HDF5. Everything is compared with the newest record of this GPU.
+//! Last come the whole corridor, files to HDF5, and reconstruction. Everything is compared with the newest record of this GPU.
 //! Without a GPU it says so and ends with status 1.
 //!
 //! ```sh
-//! cargo bench --bench gpu -- [weak] [powder] [corridor] [short] [sweep] [trace=FILE] [--save] [--records FOLDER] …
+//! cargo bench --bench gpu -- [weak] [powder] [corridor] [tomo] [short] [sweep] [trace=FILE] [--save] [--records FOLDER] …
 //! ```
 #![allow(clippy::print_stdout)]
 
 mod corridor;
 mod options;
+mod tomo;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -54,7 +55,7 @@ fn main() -> Result<ExitCode> {
     println!("kernels for {:?}, driver {:?}", survey.architectures, survey.driver);
     println!("{:?}", survey.devices.context("no GPU: this bench needs one")?);
     let chosen = |what: &str| asked.words.iter().any(|word| word == what);
-    let only = |what: &str| !["weak", "powder", "corridor"].into_iter().any(chosen) || chosen(what);
+    let only = |what: &str| !["weak", "powder", "corridor", "tomo"].into_iter().any(chosen) || chosen(what);
     let mut measures = Vec::new();
     for (word, name, escapes) in
         [("weak", "weak signal (0.2 % escapes)", 0.002), ("powder", "strong powder (15 % escapes)", 0.15)]
@@ -66,6 +67,13 @@ fn main() -> Result<ExitCode> {
     if only("corridor") {
         println!("\n== files to HDF5");
         for measure in corridor::on_gpu(&asked)? {
+            println!("{}", measure.line());
+            measures.push(measure);
+        }
+    }
+    if only("tomo") {
+        println!("\n== sinograms to slices");
+        for measure in tomo::on_gpu()? {
             println!("{}", measure.line());
             measures.push(measure);
         }

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The peers of `xrdct bench table1 --peers` (pyFAI, silx, FabIO, PyOpenCL) for a GPU node without a network.
+# The peers of `xrdct bench table1 --peers` and `xrdct bench tomo --peers` (pyFAI, silx, FabIO, PyOpenCL, scikit-image) for a GPU node without a network.
 #
 #   scripts/peers_setup.sh collect [FOLDER] [PYTHON]   with a network: wheels into FOLDER (dist/wheels) for python PYTHON (3.12)
 #   scripts/peers_setup.sh install [FOLDER] [TARGET]   on the node: installs them into TARGET (/tmp/xrdct-peers); says what to
@@ -14,7 +14,8 @@ die() { printf 'peers: %s\n' "$*" >&2; exit 1; }
 
 # What reading CBF and integrating import and a scientific python has not (hdf5plugin, 46 MB, they do without); versions as in
 # scripts/setup.sh.
-wheels=(pyFAI==2026.9.0 fabio==2026.6.0 silx==3.1.3 numexpr pyopencl pytools platformdirs siphash24 mako)
+wheels=(pyFAI==2026.9.0 fabio==2026.6.0 silx==3.1.3 numexpr pyopencl pytools platformdirs siphash24 mako
+        scikit-image==0.26.0 lazy_loader networkx imageio tifffile pillow)
 
 case "${1:-}" in
 collect)

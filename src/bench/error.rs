@@ -60,6 +60,9 @@ pub enum BenchError {
     /// Ended by the user.
     #[error("interrupted; nothing of this bench is kept")]
     Interrupted,
+    /// Slices could not be made, or are not those of the other rows.
+    #[error("{0}")]
+    Tomo(String),
     /// There is no GPU.
     #[error("{0}")]
     NoGpu(String),
@@ -141,4 +144,10 @@ impl BenchError {
 /// Gives an error of the system the path that it is about.
 pub(super) fn at<T>(path: &std::path::Path, result: io::Result<T>) -> Result<T, BenchError> {
     result.map_err(|cause| BenchError::File { path: path.to_path_buf(), cause })
+}
+
+impl From<crate::tomo::TomoError> for BenchError {
+    fn from(error: crate::tomo::TomoError) -> BenchError {
+        BenchError::Tomo(error.to_string())
+    }
 }

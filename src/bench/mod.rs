@@ -6,6 +6,7 @@
 //! machine   what this machine is                 ceiling   what no plan can beat: read only, upload only
 //! table1    rows, rounds, checks                 peers     the same frames through FabIO, pyFAI and silx
 //! outcome   the table as data                    text      terminal, Markdown, CSV      chart   bars
+//! tomo      slices: cores, GPU, scikit-image, silx
 //! profile   time by part, the bottleneck         record    figures kept, and compared with the newest of the same machine
 //! ```
 //!
@@ -27,6 +28,7 @@ pub mod record;
 pub mod subject;
 pub mod table1;
 pub mod text;
+pub mod tomo;
 pub mod walk;
 
 pub use error::BenchError;

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::BenchError;
@@ -125,7 +126,7 @@ pub fn run(
         rows: &settings.rows,
         quiet,
     };
-    let answer = ask(python, &settings.scratch, &request)?;
+    let answer: Answer = ask(python, SCRIPT, &settings.scratch, &request)?;
     table.versions = answer.versions;
     for peer in answer.rows {
         let row = peer.row(expected, &settings.sources);
@@ -134,14 +135,20 @@ pub fn run(
     Ok(())
 }
 
-fn ask(python: &Path, scratch: &Path, request: &Request) -> Result<Answer, BenchError> {
+/// Runs a script in a peer's python: what it is asked for and what it answers are JSON files in the scratch folder.
+pub(super) fn ask<Q: Serialize, A: DeserializeOwned>(
+    python: &Path,
+    script: &str,
+    scratch: &Path,
+    request: &Q,
+) -> Result<A, BenchError> {
     let failed = |problem: String| BenchError::Peers { python: python.to_path_buf(), problem };
-    let [script, asked, answered] =
+    let [program, asked, answered] =
         ["peers.py", "peers-request.json", "peers-answer.json"].map(|name| scratch.join(name));
     let text = serde_json::to_string(request).map_err(|error| failed(error.to_string()))?;
-    at(&script, std::fs::write(&script, SCRIPT))?;
+    at(&program, std::fs::write(&program, script))?;
     at(&asked, std::fs::write(&asked, text))?;
-    let status = Command::new(python).arg(&script).arg(&asked).arg(&answered).status();
+    let status = Command::new(python).arg(&program).arg(&asked).arg(&answered).status();
     match status {
         Err(cause) => return Err(failed(format!("does not start: {cause}"))),
         Ok(status) if !status.success() => {

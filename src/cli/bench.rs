@@ -1,4 +1,4 @@
-//! `xrdct bench`: the paper's Table 1 on this machine, and where the time goes.
+//! `xrdct bench`: the paper's Table 1 on this machine, where the time goes, and reconstruction.
 //!
 //! Frames are the user's or simulated; either way they go through the product's own corridor. What is asked for goes to
 //! stdout, progress to stderr; files beside it with `-o FOLDER` or by name.
@@ -19,7 +19,7 @@ use crate::bench::outcome::{Source, Table};
 use crate::bench::subject::{Engines, Subject};
 use crate::bench::table1::{self, Settings, Work};
 use crate::bench::walk::{Errand, walk};
-use crate::bench::{BenchError, cache, chart, peers, profile, text};
+use crate::bench::{BenchError, cache, chart, peers, profile, text, tomo};
 use crate::geometry::poni::Poni;
 use crate::source::listing::expand;
 use crate::trace::Timeline;
@@ -30,7 +30,7 @@ const FIND_PYTHON: &str = "auto";
 /// Pixels of a chart in PNG for each unit of its page.
 const CHART_SCALE: f64 = 1.5;
 
-/// Measure this machine: the paper's Table 1, and where the time goes
+/// Measure this machine: the paper's Table 1, where the time goes, reconstruction
 #[derive(Debug, Args)]
 pub struct BenchArgs {
     #[command(subcommand)]
@@ -41,6 +41,7 @@ pub struct BenchArgs {
 enum What {
     Table1(Box<Table1Args>),
     Profile(Box<ProfileArgs>),
+    Tomo(TomoArgs),
 }
 
 /// Where frames come from, and what they are measured on
@@ -184,6 +185,66 @@ struct ProfileArgs {
     trace: Option<PathBuf>,
 }
 
+/// Reconstruction: slices by filtered back-projection on the cores and on the GPU, and today's other programs beside them
+///
+/// Seconds a slice are medians of the runs. Slices are checked: a row that computes something else ends the bench.
+#[derive(Debug, Args)]
+struct TomoArgs {
+    /// Bins, each a sinogram and a slice
+    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = count)]
+    bins: usize,
+
+    /// Rotations over 180 degrees
+    #[arg(long, value_name = "N", default_value_t = 300, value_parser = count)]
+    rotations: usize,
+
+    /// Translations, and pixels along each side of a slice
+    #[arg(long, value_name = "N", default_value_t = 300, value_parser = count)]
+    translations: usize,
+
+    /// Also measure scikit-image and silx, with this python [default: XRDCT_PEER_PYTHON, else .tools/oracle]
+    #[arg(
+        long,
+        value_name = "PYTHON",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = FIND_PYTHON
+    )]
+    peers: Option<PathBuf>,
+
+    /// Measured runs of each row
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = count)]
+    runs: usize,
+
+    /// How long one run of a peer goes on
+    #[arg(long, value_name = "SECONDS", default_value_t = 1.0)]
+    time: f64,
+
+    /// Cores [default: all]
+    #[arg(long, value_name = "N", value_parser = count)]
+    threads: Option<usize>,
+
+    /// auto, or cpu to leave a GPU alone
+    #[arg(long, value_name = "DEVICE", default_value = "auto", value_parser = ["auto", "cpu"])]
+    device: String,
+
+    /// Folder for what the peers read [default: the system's]
+    #[arg(long, value_name = "FOLDER")]
+    scratch: Option<PathBuf>,
+
+    /// Write the table as Markdown
+    #[arg(long, value_name = "FILE")]
+    markdown: Option<PathBuf>,
+
+    /// Write everything as JSON
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+
+    /// Say nothing while running
+    #[arg(short, long)]
+    quiet: bool,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum SourceName {
     /// Hot start
@@ -197,6 +258,7 @@ pub(super) fn run(args: &BenchArgs) -> Result<Exit, Failure> {
     match &args.what {
         What::Table1(args) => table1(args),
         What::Profile(args) => profile(args),
+        What::Tomo(args) => tomo(args),
     }
 }
 
@@ -227,12 +289,7 @@ fn table1(args: &Table1Args) -> Result<Exit, Failure> {
         return Ok(Exit::Success);
     }
     check(args).or_exit(Exit::Usage)?;
-    let python = match &args.peers {
-        Some(python) => {
-            Some(peers::find_python(Some(python.clone()).filter(|path| path.as_os_str() != FIND_PYTHON))?)
-        }
-        None => None,
-    };
+    let python = python(args.peers.as_deref())?;
     let stop = stop_on_ctrl_c().or_exit(Exit::Failure)?;
     let scratch = Scratch::new(args.input.scratch.as_deref())?;
     let results = args.input.results.as_deref().map(|folder| Scratch::new(Some(folder))).transpose()?;
@@ -270,6 +327,48 @@ fn table1(args: &Table1Args) -> Result<Exit, Failure> {
     }
     write_files(args, &table)?;
     super::print(&text::terminal(&table));
+    Ok(Exit::Success)
+}
+
+/// The peers' python, when they are wanted.
+fn python(peers: Option<&Path>) -> Result<Option<PathBuf>, Failure> {
+    let named = |path: &Path| Some(path.to_path_buf()).filter(|path| path.as_os_str() != FIND_PYTHON);
+    Ok(peers.map(|path| peers::find_python(named(path))).transpose()?)
+}
+
+fn tomo(args: &TomoArgs) -> Result<Exit, Failure> {
+    check_time("--time", args.time).or_exit(Exit::Usage)?;
+    if args.rotations < 2 || args.translations < 2 {
+        return Err(anyhow!("--rotations and --translations must be at least 2")).or_exit(Exit::Usage);
+    }
+    let python = python(args.peers.as_deref())?;
+    let scratch = Scratch::new(args.scratch.as_deref())?;
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let settings = tomo::Settings {
+        bins: args.bins,
+        rotations: args.rotations,
+        translations: args.translations,
+        runs: args.runs,
+        seconds: args.time,
+        threads: args.threads.unwrap_or(cores),
+        cpu_only: args.device == "cpu",
+        scratch: scratch.0.clone(),
+    };
+    let mut say = |line: &str| {
+        if !args.quiet {
+            eprintln!("{line}");
+        }
+    };
+    let table = tomo::run(&settings, python.as_deref(), &mut say)?;
+    let json = serde_json::to_string_pretty(&table).context("the table as JSON").or_exit(Exit::Failure)?;
+    for (path, content) in [(&args.markdown, table.markdown()), (&args.json, json + "\n")] {
+        if let Some(path) = path {
+            std::fs::write(path, content)
+                .with_context(|| path.display().to_string())
+                .or_exit(Exit::Output)?;
+        }
+    }
+    super::print(&table.terminal());
     Ok(Exit::Success)
 }
 
