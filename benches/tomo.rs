@@ -73,7 +73,7 @@ pub fn on_gpu() -> Result<Vec<Measure>> {
             seconds = seconds.min(if kernels { maker.kernel_milliseconds() * 1e-3 } else { whole });
         }
         let off = target.iter().zip(&expected).map(|(a, b)| (a - b).abs()).fold(0.0_f32, f32::max);
-        ensure!(off <= 2e-6 * largest, "the GPU's slices are not the host's: {off}");
+        ensure!(off <= 5e-6 * largest, "the GPU's slices are not the host's: {off}");
         Ok((seconds, bits(&target)))
     };
     let (kernels, truth) = fastest(CudaOptions { lanes: 1, bins: BINS }, true)?;

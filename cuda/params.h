@@ -141,7 +141,7 @@ XRDCT_SIZE(struct XrdctRecipe, 32);
 #define XRDCT_TOMO_TILE_THREADS 256u
 /* Rotations that are held in shared memory at a time. */
 #define XRDCT_TOMO_TURNS 128u
-/* Values of a row that a block of the filter takes at a time, one a thread. */
+/* Values of a row that a block of the filter takes at a time, two a thread. */
 #define XRDCT_TOMO_RUN 128u
 
 /* A rotation as back-projection sees it. */

@@ -532,6 +532,18 @@ impl PinnedBuffer {
         unsafe { std::slice::from_raw_parts_mut(self.pointer.as_ptr(), self.len) }
     }
 
+    /// The whole buffer as 32-bit floats; bytes that are left over at the end do not count.
+    pub fn floats(&self) -> &[f32] {
+        // SAFETY: page-aligned, initialised, owned; any bits are a float.
+        unsafe { std::slice::from_raw_parts(self.pointer.as_ptr().cast(), self.len / size_of::<f32>()) }
+    }
+
+    /// The whole buffer as 32-bit floats; bytes that are left over at the end do not count.
+    pub fn floats_mut(&mut self) -> &mut [f32] {
+        // SAFETY: page-aligned, initialised, owned; any bits are a float.
+        unsafe { std::slice::from_raw_parts_mut(self.pointer.as_ptr().cast(), self.len / size_of::<f32>()) }
+    }
+
     /// The context it was taken in.
     pub fn context(&self) -> &Arc<Context> {
         &self.context

@@ -46,7 +46,7 @@ int main(int, char** arguments) {
     emulator::launch(flat(rays, planes), XRDCT_THREADS, 0,
                      [&] { xrdct_tomo_side_by_side(sinograms.data(), rows.data(), tomo); });
     if (method == 0) {
-        emulator::launch({tomo.rotations * runs, planes / 2, 1}, XRDCT_TOMO_RUN, 0,
+        emulator::launch({tomo.rotations * runs, planes / 2, 1}, XRDCT_TOMO_RUN / 2, 0,
                          [&] { xrdct_tomo_filter(rows.data(), taps.data(), work.data(), tomo); });
         emulator::launch(tiles, XRDCT_TOMO_TILE_THREADS, 0,
                          [&] { xrdct_tomo_back_project(work.data(), turns.data(), image.data(), tomo); });

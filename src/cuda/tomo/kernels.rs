@@ -106,7 +106,7 @@ impl Kernels {
     ) -> Result<(), CudaError> {
         let runs = (tomo.translations as usize).div_ceil(RUN);
         let grid = (tomo.rotations as usize * runs, planes(tomo) / FILTERED_TOGETHER);
-        let shape = Shape { grid, threads: RUN, shared: 0 };
+        let shape = Shape { grid, threads: RUN / 2, shared: 0 };
         // SAFETY: the caller's promise; pointers and structure in the kernel's order.
         unsafe { launch(&self.filter, stream, shape, &[rows, taps, filtered], &[by_value(tomo)]) }
     }

@@ -23,6 +23,11 @@ const FLOAT: usize = size_of::<f32>();
 /// Values that one core copies at a time.
 const PIECE: usize = 1 << 16;
 
+/// Copies on all cores.
+fn copy(from: &[f32], to: &mut [f32]) {
+    to.par_chunks_mut(PIECE).zip(from.par_chunks(PIECE)).for_each(|(to, from)| to.copy_from_slice(from));
+}
+
 /// Rays and pixels of one bin.
 fn sizes(tomo: &XrdctTomo) -> (usize, usize) {
     (tomo.rotations as usize * tomo.translations as usize, tomo.rows as usize * tomo.columns as usize)
@@ -108,11 +113,7 @@ impl Lane {
     pub(super) fn wait(&mut self, slices: &mut [f32]) -> Result<f64, CudaError> {
         self.stream.wait()?;
         self.busy = None;
-        let pieces = self.down.bytes()[..size_of_val(slices)].par_chunks(PIECE * FLOAT);
-        pieces.zip(slices.par_chunks_mut(PIECE)).for_each(|(from, to)| {
-            let values = from.chunks_exact(FLOAT).map(|b| f32::from_ne_bytes([b[0], b[1], b[2], b[3]]));
-            to.iter_mut().zip(values).for_each(|(to, from)| *to = from);
-        });
+        copy(&self.down.floats()[..slices.len()], slices);
         Ok(f64::from(self.began.milliseconds_to(&self.ended)?))
     }
 
