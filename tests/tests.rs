@@ -19,5 +19,7 @@ mod picture;
 mod pipeline;
 mod simulate;
 mod support;
+mod tomo_centre;
 mod tomo_cli;
 mod tomo_reconstruct;
+mod tomo_scan;

@@ -171,10 +171,26 @@ pub struct IntegrateArgs {
     #[serde(skip)]
     pub output: Option<PathBuf>,
 
-    /// Replace the result file (and --trace) if it exists
+    /// Replace the result file (and --trace, --tomo) if it exists
     #[arg(long, help_heading = "Output")]
     #[serde(skip)]
     pub overwrite: bool,
+
+    /// Go on to sinograms and tomograms: the file that `xrdct tomo` would write, from patterns that are still in memory
+    #[arg(long, value_name = "TOMO.h5", help_heading = "Output")]
+    #[serde(skip)]
+    pub tomo: Option<PathBuf>,
+
+    /// Options of `xrdct tomo` for it, in quotes: --tomo-options '--region LaB6=2.08:2.20 --filter hann'
+    #[arg(
+        long,
+        value_name = "OPTIONS",
+        requires = "tomo",
+        allow_hyphen_values = true,
+        help_heading = "Output"
+    )]
+    #[serde(skip)]
+    pub tomo_options: Option<String>,
 
     /// Settings of an earlier run: a JSON file or a result file; options given here win
     #[arg(long, value_name = "FILE", help_heading = "Output")]

@@ -1,4 +1,4 @@
-//! `xrdct integrate`: a plan becomes a matrix, an output file, a corridor, and a closing summary.
+//! `xrdct integrate`: a plan becomes a matrix, an output file, a corridor, and a closing summary; with `--tomo`, slices too.
 
 use std::fs::File;
 use std::io::BufWriter;
@@ -13,6 +13,7 @@ use super::place::Place;
 use super::plan::Plan;
 use super::progress::{Progress, Verbosity};
 use super::summary;
+use super::tomo::{self, Kept};
 use crate::cuda::{CudaEngine, CudaError, CudaReducer, Options, pinned};
 use crate::frame::{FrameId, Outcome, SlotPool};
 use crate::integrate::axis::Axis;
@@ -27,13 +28,22 @@ use crate::source::decoded::Decoding;
 use crate::source::{Reader, Ticket};
 use crate::trace::Timeline;
 
-impl Sink for ResultFile {
+/// The result file, and the patterns themselves when a tomogram is to follow.
+struct Rows {
+    file: ResultFile,
+    kept: Option<Kept>,
+}
+
+impl Sink for Rows {
     fn put(&mut self, outcome: Outcome) -> Result<(), SinkError> {
-        Ok(ResultFile::put(self, outcome)?)
+        if let (Some(kept), Ok(pattern)) = (&mut self.kept, &outcome) {
+            kept.put(pattern.id.0, &pattern.intensity);
+        }
+        Ok(self.file.put(outcome)?)
     }
 
     fn pause(&mut self) -> Result<(), SinkError> {
-        Ok(self.flush()?)
+        Ok(self.file.flush()?)
     }
 }
 
@@ -41,6 +51,7 @@ impl Sink for ResultFile {
 pub(super) fn run(args: &IntegrateArgs) -> Result<Exit, Failure> {
     let verbosity = Verbosity::of(args.saying);
     let mut plan = Plan::new(args)?;
+    let tomo = tomo::after_integration(&plan.args).or_exit(Exit::Usage)?;
     if verbosity > Verbosity::Quiet {
         plan.warnings.iter().for_each(|line| eprintln!("warning: {line}"));
     }
@@ -66,15 +77,17 @@ pub(super) fn run(args: &IntegrateArgs) -> Result<Exit, Failure> {
     }
 
     let output = plan.args.output.clone().unwrap_or_default();
-    let mut file =
+    let file =
         ResultFile::create(&output, &layout(&plan, &axis), plan.args.overwrite).or_exit(Exit::Output)?;
+    let kept = tomo.as_ref().and_then(|tomo| Kept::new(tomo, plan.files.len(), plan.npt));
+    let mut rows = Rows { file, kept };
     let mut progress = Progress::new(plan.files.len(), verbosity);
     let (report, ended) = pipeline::run(
         Corridor {
             tickets: tickets(&plan),
             readers: readers(&plan),
             reducers,
-            sink: &mut file,
+            sink: &mut rows,
             slots,
             bad_frames: plan.bad_frames,
             stop,
@@ -91,7 +104,7 @@ pub(super) fn run(args: &IntegrateArgs) -> Result<Exit, Failure> {
         Err(error) => Ending::Failed(error.to_string()),
     };
     let finishing = Instant::now();
-    let written = file.finish(&ending);
+    let written = rows.file.finish(&ending);
     let closing = finishing.elapsed();
     if let (Some(trace), Some(timeline)) = (trace, &timeline) {
         timeline.write_chrome(BufWriter::new(trace)).context("--trace").or_exit(Exit::Output)?;
@@ -102,11 +115,22 @@ pub(super) fn run(args: &IntegrateArgs) -> Result<Exit, Failure> {
     if verbosity > Verbosity::Quiet {
         summary::print_run(&plan, &report, &written, matrix_time, closing);
     }
-    Ok(match () {
+    let ended = match () {
         () if report.interrupted => Exit::Interrupted,
         () if report.bad.is_empty() => Exit::Success,
         () => Exit::BadFrames,
-    })
+    };
+    match tomo {
+        Some(tomo) if !report.interrupted => {
+            if verbosity > Verbosity::Quiet {
+                super::print("\n");
+            }
+            // What became of the frames is still true when every slice was made.
+            let made = tomo::reconstruct(&tomo, rows.kept)?;
+            Ok(if made == Exit::Success { ended } else { made })
+        }
+        _ => Ok(ended),
+    }
 }
 
 fn failed(error: PipelineError, output: &std::path::Path) -> Failure {

@@ -282,6 +282,8 @@ fn merged(typed: &IntegrateArgs, path: &Path) -> anyhow::Result<IntegrateArgs> {
         dry_run: typed.dry_run,
         config: typed.config.clone(),
         trace: typed.trace.clone(),
+        tomo: typed.tomo.clone(),
+        tomo_options: typed.tomo_options.clone(),
         saying: typed.saying,
         ..args
     })
@@ -422,7 +424,7 @@ fn check_outputs(args: &IntegrateArgs, files: &[PathBuf]) -> anyhow::Result<()> 
     let whole = |path: &Path| std::fs::canonicalize(path).ok();
     let images = args.mask.iter().chain(&args.dark).chain(&args.flat).map(Path::new);
     let read: Vec<&Path> = args.poni.iter().map(PathBuf::as_path).chain(images).collect();
-    for (option, written) in [("--output", &args.output), ("--trace", &args.trace)] {
+    for (option, written) in [("--output", &args.output), ("--trace", &args.trace), ("--tomo", &args.tomo)] {
         let Some(path) = written else { continue };
         let Some(written) = whole(path) else { continue };
         let same = |other: &&Path| {
@@ -433,17 +435,17 @@ fn check_outputs(args: &IntegrateArgs, files: &[PathBuf]) -> anyhow::Result<()> 
             bail!("{option} {}: that is {}, which this run reads", path.display(), input.display());
         }
     }
-    if let (Some(output), Some(trace)) = (&args.output, &args.trace)
-        && (output == trace || whole(output).is_some_and(|output| whole(trace) == Some(output)))
-    {
-        bail!("--trace {}: that is --output", trace.display());
-    }
-    match &args.trace {
-        Some(trace) if trace.exists() && !args.overwrite => {
-            bail!("--trace {}: there is already a file of that name; see --overwrite", trace.display())
+    for (option, path) in [("--trace", &args.trace), ("--tomo", &args.tomo)] {
+        let Some(path) = path else { continue };
+        if args.output.as_ref().is_some_and(|o| o == path || whole(o).is_some_and(|o| whole(path) == Some(o)))
+        {
+            bail!("{option} {}: that is --output", path.display());
         }
-        _ => Ok(()),
+        if path.exists() && !args.overwrite {
+            bail!("{option} {}: there is already a file of that name; see --overwrite", path.display());
+        }
     }
+    Ok(())
 }
 
 fn check_numbers(args: &IntegrateArgs) -> anyhow::Result<()> {

@@ -16,6 +16,9 @@ use args::{Algorithm, FilterName, TomoArgs};
 use points::Points;
 use rayon::prelude::*;
 
+use clap::Parser;
+
+use super::args::IntegrateArgs;
 use super::exit::{Exit, Failure, OrExit};
 use super::integrate::{seconds, stop_on_ctrl_c};
 use super::place::Place;
@@ -43,6 +46,78 @@ const SUGGESTED_REGIONS: usize = 3;
 
 /// Runs the command.
 pub(super) fn run(args: &TomoArgs) -> Result<Exit, Failure> {
+    reconstruct(args, None)
+}
+
+/// What `xrdct integrate --tomo` asks for, its options read like those of `xrdct tomo`.
+pub(super) fn after_integration(args: &IntegrateArgs) -> anyhow::Result<Option<TomoArgs>> {
+    #[derive(Parser)]
+    #[command(name = "--tomo-options", no_binary_name = true, disable_help_flag = true)]
+    struct Words {
+        #[command(flatten)]
+        args: TomoArgs,
+    }
+    let Some(output) = &args.tomo else { return Ok(None) };
+    let text = args.tomo_options.as_deref().unwrap_or_default();
+    let words =
+        shlex::split(text).with_context(|| format!("--tomo-options {text:?}: a quote is not closed"))?;
+    // The result is not there yet: its name takes the place of the input.
+    let input = args.output.clone().unwrap_or_default();
+    let words = [input.clone().into_os_string()].into_iter().chain(words.into_iter().map(Into::into));
+    let said = Words::try_parse_from(words).map_err(|e| {
+        let text = e.to_string();
+        anyhow!("--tomo-options: {}", text.lines().next().unwrap_or_default().trim_start_matches("error: "))
+    })?;
+    let TomoArgs { device, threads, .. } = said.args.clone();
+    ensure!(said.args.output.is_none() && !said.args.dry_run, "--tomo-options: the file is named by --tomo");
+    Ok(Some(TomoArgs {
+        input,
+        output: Some(output.clone()),
+        overwrite: args.overwrite,
+        device: device.or_else(|| args.device.clone()),
+        threads: threads.or(args.threads),
+        saying: args.saying,
+        ..said.args
+    }))
+}
+
+/// Patterns as they come out of the corridor, for a tomogram in the same run: frame by frame, NaN where none came.
+pub(super) struct Kept {
+    npt: usize,
+    values: Vec<f32>,
+}
+
+impl Kept {
+    /// Room for all patterns; none when that is more than half of the memory to work in: they are read back then.
+    pub(super) fn new(args: &TomoArgs, frames: usize, npt: usize) -> Option<Kept> {
+        let values = frames * npt;
+        let fits = values * size_of::<f32>() <= args.memory.unwrap_or(DEFAULT_MEMORY) as usize / 2;
+        fits.then(|| Kept { npt, values: vec![f32::NAN; values] })
+    }
+
+    /// Keeps a pattern.
+    pub(super) fn put(&mut self, frame: usize, intensity: &[f32]) {
+        self.values[frame * self.npt..][..self.npt].copy_from_slice(intensity);
+    }
+
+    /// The rows of a result.
+    fn rows(self, patterns: &Patterns) -> Vec<f32> {
+        let in_order = patterns.frames.iter().enumerate().all(|(row, frame)| *frame == Some(row));
+        if in_order && self.values.len() == patterns.rows() * self.npt {
+            return self.values;
+        }
+        let mut rows = vec![f32::NAN; patterns.rows() * self.npt];
+        for (row, frame) in rows.chunks_mut(self.npt).zip(&patterns.frames) {
+            if let Some(pattern) = frame.and_then(|n| self.values.get(n * self.npt..(n + 1) * self.npt)) {
+                row.copy_from_slice(pattern);
+            }
+        }
+        rows
+    }
+}
+
+/// Reconstructs a result, from patterns that were kept if there are any.
+pub(super) fn reconstruct(args: &TomoArgs, kept: Option<Kept>) -> Result<Exit, Failure> {
     let verbosity = Verbosity::of(args.saying);
     let args = match &args.config {
         Some(path) => merged(args, path).or_exit(Exit::Usage)?,
@@ -62,7 +137,7 @@ pub(super) fn run(args: &TomoArgs) -> Result<Exit, Failure> {
     let stop = stop_on_ctrl_c().or_exit(Exit::Failure)?;
 
     let started = Instant::now();
-    let scan = Scan::study(&args)?;
+    let scan = Scan::study(&args, kept)?;
     let studied = started.elapsed();
     if verbosity > Verbosity::Quiet {
         scan.warnings.iter().for_each(|line| eprintln!("warning: {line}"));
@@ -181,14 +256,15 @@ struct Scan {
 
 impl Scan {
     /// Opens the result, finds out what the scan is and what has to be mended.
-    fn study(args: &TomoArgs) -> Result<Scan, Failure> {
+    fn study(args: &TomoArgs, kept: Option<Kept>) -> Result<Scan, Failure> {
         let patterns = Patterns::open(&args.input).or_exit(Exit::Input)?;
         let bins = bins(args, &patterns).or_exit(Exit::Usage)?;
         let memory = args.memory.unwrap_or(DEFAULT_MEMORY) as usize;
         let all = patterns.rows() * patterns.npt() * size_of::<f32>();
-        let whole = match all <= memory / 2 {
-            true => Some(patterns.read(0..patterns.npt()).or_exit(Exit::Input)?),
-            false => None,
+        let whole = match (kept, all <= memory / 2) {
+            (Some(kept), _) => Some(kept.rows(&patterns)),
+            (None, true) => Some(patterns.read(0..patterns.npt()).or_exit(Exit::Input)?),
+            (None, false) => None,
         };
         let chunk = (memory / 4 / (patterns.rows() * size_of::<f32>())).clamp(1, bins.len());
         let (sums, mean) = sums(&patterns, whole.as_deref(), &bins, chunk).or_exit(Exit::Input)?;

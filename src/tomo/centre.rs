@@ -116,18 +116,29 @@ pub fn by_mass(rays: &Rays, values: &[f32]) -> Option<f64> {
     fit(rays, &centres).map(|fit| fit[0])
 }
 
-/// Centre of mass of each row above its smallest value, steps; NaN for an empty row.
+/// Centre of mass of each row above what the air scatters, steps; NaN for an empty row.
 pub fn masses(rays: &Rays, values: &[f32]) -> Vec<f64> {
+    let air = air(rays, values);
     let centre = |row: &[f32]| {
-        // What lies under everything says nothing of the middle.
-        let mut sorted: Vec<f32> = row.to_vec();
-        sorted.sort_by(f32::total_cmp);
-        let floor = f64::from(sorted[sorted.len() / 20]);
-        let weight = |v: f32| (f64::from(v) - floor).max(0.0);
-        let total: f64 = row.iter().map(|v| weight(*v)).sum();
-        row.iter().enumerate().map(|(t, v)| t as f64 * weight(*v)).sum::<f64>() / total
+        // Not cut off at 0: noise in the air must cancel, or it pulls every row to the middle.
+        let total: f64 = row.iter().map(|v| f64::from(*v) - air).sum();
+        let first: f64 = row.iter().enumerate().map(|(t, v)| t as f64 * (f64::from(*v) - air)).sum();
+        if total > 0.0 { first / total } else { f64::NAN }
     };
     values.chunks(rays.translations).map(centre).collect()
+}
+
+/// What is seen beside the sample: the middle of the means of rows' ends, of the side that sees less.
+fn air(rays: &Rays, values: &[f32]) -> f64 {
+    let n = rays.translations;
+    let edge = (n / 20).max(2).min(n);
+    let middle = |side: fn(&[f32], usize) -> &[f32]| {
+        let mean = |row: &[f32]| side(row, edge).iter().map(|v| f64::from(*v)).sum::<f64>() / edge as f64;
+        let mut means: Vec<f64> = values.chunks(n).map(mean).collect();
+        means.sort_by(f64::total_cmp);
+        means.get(means.len() / 2).copied().unwrap_or(0.0)
+    };
+    middle(|row, edge| &row[..edge]).min(middle(|row, edge| &row[row.len() - edge..]))
 }
 
 /// Robust fit of [axis, x, y] to the rows' centres.
