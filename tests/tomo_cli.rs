@@ -135,6 +135,48 @@ fn blocks_and_resuming_do_not_change_a_bit() {
 }
 
 #[test]
+fn integration_goes_on_to_the_tomogram_that_tomo_makes() {
+    tomogram("after.h5", &["--filter", "hann"]);
+    let folder = tempdir().expect("a scratch folder");
+    let scan = whole().join("scan");
+    let (frames, poni) = (scan.display().to_string(), scan.join("geometry.poni").display().to_string());
+    let options = format!("{} --filter hann", REGIONS.join(" "));
+    let common = ["integrate", "--poni", &poni, "--npt", "500", "--device", "cpu", &frames];
+    let values = |path: &Path| {
+        let tomo = xrdct::output::tomogram::Tomogram::open(path).expect("opens");
+        let mut values: Vec<f32> =
+            (0..tomo.layout.bins()).flat_map(|bin| tomo.slice(bin).expect("a slice")).collect();
+        (0..3).for_each(|region| values.extend(tomo.region(region).expect("a region").sinogram));
+        values.into_iter().map(f32::to_bits).collect::<Vec<_>>()
+    };
+    let expected = values(&whole().join("after.h5"));
+    // Rows in the order of frames, as a map, and read back where memory is short.
+    for (n, more) in [&[][..], &["--slow", "30", "--fast", "31"], &["--threads", "1"]].into_iter().enumerate()
+    {
+        let memory = if n == 2 { " --memory 1M" } else { "" };
+        let (result, tomo, options) =
+            (format!("{n}.h5"), format!("tomo-{n}.h5"), format!("{options}{memory}"));
+        let last = ["-o", &result, "--tomo", &tomo, "--tomo-options", &options];
+        let printed = run(folder.path(), &[&common[..], more, &last].concat());
+        assert!(printed.contains("filtered back-projection, hann"), "{printed}");
+        assert!(values(&folder.path().join(&tomo)) == expected, "{more:?}: other slices");
+    }
+    let before = names(folder.path());
+    for (arguments, code, words) in [
+        (&["-o", "new.h5", "--tomo", "new.h5"][..], 5, "that is --output"),
+        (&["-o", "new.h5", "--tomo", "tomo-0.h5"], 5, "--overwrite"),
+        (&["-o", "new.h5", "--tomo", "t.h5", "--tomo-options", "--filter sharp"], 2, "'sharp'"),
+        (&["-o", "new.h5", "--tomo", "t.h5", "--tomo-options", "--region 'a"], 2, "a quote is not closed"),
+        (&["-o", "new.h5", "--tomo", "t.h5", "--tomo-options", "-o u.h5"], 2, "named by --tomo"),
+        (&["-o", "new.h5", "--tomo-options", "--filter hann"], 2, "--tomo"),
+    ] {
+        let done = xrdct(folder.path(), &[&common[..], arguments].concat());
+        assert!(done.code == code && done.stderr.contains(words), "{arguments:?}: {}", done.stderr);
+    }
+    assert_eq!(names(folder.path()), before);
+}
+
+#[test]
 fn mistakes_are_named_and_nothing_is_written() {
     tomogram("there.h5", &[]);
     fs::write(whole().join("words.txt"), "no HDF5").expect("writable");

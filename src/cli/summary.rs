@@ -61,6 +61,9 @@ fn describe(plan: &Plan, text: &mut String) {
     line("device", plan.crew.place.name());
     line("strategy", strategy(&plan.crew));
     line("output", plan.args.output.as_ref().map_or("none named".to_owned(), |o| o.display().to_string()));
+    if let Some(tomo) = &plan.args.tomo {
+        line("tomogram", tomo.display().to_string());
+    }
 }
 
 /// Who does what, in words.
