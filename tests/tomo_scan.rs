@@ -77,7 +77,7 @@ fn every_order_of_visits_gives_the_same_sinogram() {
                         })
                         .collect();
                     let grid = ScanGrid::from_order(&order, frames.len()).expect("a scan");
-                    let seen = grid.gather(&frames, 1, None);
+                    let seen = grid.gather(&frames, 1, 0..1, None);
                     let what =
                         format!("{fast:?}, zig-zag {zigzag}, interleave {interleave}, {passes} passes");
                     assert_eq!(seen.values, expected(), "{what}");
@@ -99,7 +99,7 @@ fn a_scan_that_ended_early_has_missing_points() {
     };
     let frames: Vec<f32> =
         visits(FastAxis::Translation, true, 1).into_iter().take(32).map(|(r, t)| value(r, t)).collect();
-    let seen = ScanGrid::from_order(&order, frames.len()).expect("a scan").gather(&frames, 1, None);
+    let seen = ScanGrid::from_order(&order, frames.len()).expect("a scan").gather(&frames, 1, 0..1, None);
     let missing: Vec<usize> = (0..seen.values.len()).filter(|&i| seen.values[i].is_nan()).collect();
     // Rotation 6 runs forwards: its last three translations were not reached.
     assert_eq!(missing, [32, 33, 34]);
@@ -127,7 +127,7 @@ fn positions_with_the_noise_of_encoders_in_any_order_are_found() {
     let (rotation, translation): (Vec<f64>, Vec<f64>) = frames.iter().map(|f| (f.0, f.1)).unzip();
     let values: Vec<f32> = frames.iter().map(|f| f.2).collect();
     let grid = ScanGrid::from_positions(&rotation, &translation, |_| true).expect("a scan");
-    assert_eq!(grid.gather(&values, 1, None).values, expected());
+    assert_eq!(grid.gather(&values, 1, 0..1, None).values, expected());
     assert!(grid.angles.iter().zip(angles()).all(|(a, b)| (a - b).abs() < 0.01), "{:?}", grid.angles);
     assert!((grid.step() - 0.1).abs() < 0.003, "{}", grid.step());
 }
@@ -152,7 +152,7 @@ fn irregular_positions_are_interpolated_and_holes_stay_holes() {
     let values: Vec<f32> = frames.iter().map(|(angle, x)| (angle + 10.0 * x) as f32).collect();
     let grid = ScanGrid::from_positions(&rotation, &translation, |_| true).expect("a scan");
     assert!(grid.notes.iter().any(|note| note.contains("interpolated")), "{:?}", grid.notes);
-    let seen = grid.gather(&values, 1, None);
+    let seen = grid.gather(&values, 1, 0..1, None);
     let n = grid.positions.len();
     for (i, found) in seen.values.iter().enumerate() {
         let (r, t) = (i / n, i % n);

@@ -276,7 +276,7 @@ impl Scan {
             notes.push("each frame is divided by its monitor".into());
         }
 
-        let mut total = points.grid.gather(&sums, 1, monitor.as_deref());
+        let mut total = points.grid.gather(&sums, 1, 0..1, monitor.as_deref());
         let unseen = |point: &usize| {
             points.grid.frames_of(*point).iter().all(|(row, _)| patterns.frames[*row as usize].is_none())
         };
@@ -526,15 +526,17 @@ impl Scan {
     /// Mended sinograms of some bins; and which of them hold no data at all, which are 0 for the time being.
     fn sinograms(&self, bins: Range<usize>) -> Result<(Sinograms, Vec<usize>), Failure> {
         let count = bins.len();
-        let patterns = match &self.whole {
-            Some(whole) => {
-                let npt = self.patterns.npt();
-                whole.chunks(npt).flat_map(|row| &row[bins.clone()]).copied().collect()
-            }
-            None => self.patterns.read(bins).or_exit(Exit::Input)?,
+        let read = if self.whole.is_none() {
+            self.patterns.read(bins.clone()).or_exit(Exit::Input)?
+        } else {
+            vec![]
         };
-        let mut sinograms = self.points.grid.gather(&patterns, count, self.monitor.as_deref());
-        drop(patterns);
+        let (patterns, width, among) = match &self.whole {
+            Some(whole) => (whole, self.patterns.npt(), bins),
+            None => (&read, count, 0..count),
+        };
+        let mut sinograms = self.points.grid.gather(patterns, width, among, self.monitor.as_deref());
+        drop(read);
         let each = sinograms.rays.len();
         for bin in sinograms.values.chunks_mut(each) {
             self.spikes.iter().for_each(|&point| bin[point] = f32::NAN);

@@ -5,6 +5,8 @@
 //! irregular positions a point lies between two frames; a point that nobody visited has none. Whatever was decided on the
 //! way stands in `notes`, a sentence each.
 
+use std::ops::Range;
+
 use rayon::prelude::*;
 
 use super::{Rays, Sinograms, TomoError};
@@ -235,15 +237,21 @@ impl ScanGrid {
         *self = ScanGrid::of(angles, positions, lines.into_iter().flatten().collect(), notes);
     }
 
-    /// Sinograms of `bins` bins. `patterns` holds a row of `bins` values for each frame, NaN for bad ones; `scale` is what
-    /// each frame is multiplied by (a monitor), if anything. A point whose frames are all bad is NaN.
-    pub fn gather(&self, patterns: &[f32], bins: usize, scale: Option<&[f32]>) -> Sinograms {
+    /// Sinograms of some bins. `patterns` holds a row of `width` values for each frame, NaN for bad ones, of which `bins` are
+    /// taken; `scale` is what each frame is multiplied by (a monitor), if anything. A point whose frames are all bad is NaN.
+    pub fn gather(
+        &self,
+        patterns: &[f32],
+        width: usize,
+        bins: Range<usize>,
+        scale: Option<&[f32]>,
+    ) -> Sinograms {
         /// Bins that are gathered together: a cache line of each pattern.
         const TOGETHER: usize = 16;
         let points = self.points();
-        let mut values = vec![f32::NAN; bins * points];
+        let mut values = vec![f32::NAN; bins.len() * points];
         values.par_chunks_mut(TOGETHER * points).enumerate().for_each(|(block, values)| {
-            let first = block * TOGETHER;
+            let first = bins.start + block * TOGETHER;
             let count = values.len() / points;
             for point in 0..points {
                 let mut sums = [0.0_f64; TOGETHER];
@@ -251,7 +259,7 @@ impl ScanGrid {
                 for &(frame, weight) in self.frames_of(point) {
                     let frame = frame as usize;
                     let factor = f64::from(scale.map_or(1.0, |s| s[frame]));
-                    let row = &patterns[frame * bins + first..][..count];
+                    let row = &patterns[frame * width + first..][..count];
                     for (i, value) in row.iter().enumerate().filter(|(_, v)| v.is_finite()) {
                         sums[i] += f64::from(weight) * factor * f64::from(*value);
                         weights[i] += f64::from(weight);
@@ -262,7 +270,7 @@ impl ScanGrid {
                 }
             }
         });
-        Sinograms { rays: self.rays(), bins, values }
+        Sinograms { rays: self.rays(), bins: bins.len(), values }
     }
 }
 

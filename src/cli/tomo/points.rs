@@ -246,7 +246,7 @@ fn by_order(
     let mut evidence = |zigzag: bool| -> anyhow::Result<(ScanGrid, ZigZag)> {
         order.zigzag = zigzag;
         let mut grid = ScanGrid::from_order(&order, frames)?;
-        let seen = grid.gather(&shifted, 1, None);
+        let seen = grid.gather(&shifted, 1, 0..1, None);
         let seen = if fast == FastAxis::Translation { seen } else { transposed(&seen) };
         if backwards {
             grid.turn_translations();
@@ -286,7 +286,7 @@ fn transposed(total: &Sinograms) -> Sinograms {
 
 /// A scan with a position for each frame, whose lines may yet be the wrong way round.
 fn turned(args: &TomoArgs, mut grid: ScanGrid, total: &[f32]) -> anyhow::Result<Points> {
-    let looks = ZigZag::look(&grid.gather(total, 1, None));
+    let looks = ZigZag::look(&grid.gather(total, 1, 0..1, None));
     let mut warnings = Vec::new();
     match args.zigzag.unwrap_or(ZigZagName::Auto) {
         ZigZagName::Auto if looks.reversed > looks.as_is + BEYOND_DOUBT => {
