@@ -73,6 +73,9 @@ fn main() -> Result<ExitCode> {
     }
     if only("tomo") {
         println!("\n== sinograms to slices");
+        if chosen("sweep") {
+            tomo::sweep()?;
+        }
         for measure in tomo::on_gpu()? {
             println!("{}", measure.line());
             measures.push(measure);

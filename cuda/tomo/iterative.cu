@@ -7,7 +7,8 @@
 // Mapping  forward: a thread one ray of 16 bins; backward: tiles as in back_project, a thread one pixel of 16 bins
 // Cost     an iteration reads two pixels a ray and line, and two rays a pixel and rotation, through the caches
 // Safety   as in fbp.cu; both directions gather: no atomics, the same order always
-// CPU      src/tomo/project.rs, src/tomo/iterative.rs
+// CPU      src/tomo/project.rs, src/tomo/iterative.rs; weights are computed here in the same order, bit for bit: u is a large
+//          number whose last bit is worth 1e-5 of a weight
 #include "tomo/tomo.cuh"
 
 #include <float.h>
@@ -18,6 +19,11 @@ using namespace xrdct;
 template <typename Step>
 static __device__ __forceinline__ float4 each(float4 a, float4 b, Step step) {
     return make_float4(step(a.x, b.x), step(a.y, b.y), step(a.z, b.z), step(a.w, b.w));
+}
+
+// What a ray counts in a pixel that is seen this far from it.
+static __device__ __forceinline__ float weight_of(const XrdctView& view, float distance) {
+    return view.height * fmaxf(__fsub_rn(1.0f, __fmul_rn(fabsf(distance), view.slope)), 0.0f);
 }
 
 extern "C" __global__ void __launch_bounds__(XRDCT_THREADS)
@@ -43,7 +49,7 @@ static __device__ __forceinline__ bool project(const float4* __restrict__ image,
     const size_t line_stride = by_rows ? tomo.columns : 1, across_stride = by_rows ? 1 : tomo.columns;
     const float4* from = image + (size_t)blockIdx.y * PLANES * pixels;
     for (uint32_t line = 0; line < lines; ++line) {
-        const float start = view.origin + (float)line * along_line;
+        const float start = __fadd_rn(view.origin, __fmul_rn((float)line, along_line));
         // Where the ray crosses this line, in pixels across it: at most one pixel outside matters.
         const float crossing = floorf((t - start) / along_across);
         if (!(crossing >= -1.0f && crossing < (float)across)) continue;
@@ -51,9 +57,8 @@ static __device__ __forceinline__ bool project(const float4* __restrict__ image,
         for (int side = 0; side < 2; ++side) {
             const int place = (int)crossing + side;
             if (place < 0 || place >= (int)across) continue;
-            const float u = start + (float)place * along_across;
-            const float weight = view.height * fmaxf(1.0f - fabsf(t - u) * view.slope, 0.0f);
-            sums->add(weight, from + line * line_stride + (size_t)place * across_stride, pixels);
+            const float u = __fadd_rn(start, __fmul_rn((float)place, along_across));
+            sums->add(weight_of(view, t - u), from + line * line_stride + (size_t)place * across_stride, pixels);
         }
     }
     return true;
@@ -104,12 +109,12 @@ static __device__ __forceinline__ void project_back(const float4* __restrict__ r
         __syncthreads();
         for (uint32_t i = 0; i < count; ++i, from += n) {
             const XrdctView view = staged[i];
-            const float u = view.origin + row * view.along_y + column * view.along_x;
+            const float u =
+                __fadd_rn(__fadd_rn(view.origin, __fmul_rn(row, view.along_y)), __fmul_rn(column, view.along_x));
             const float reach = 1.0f / view.slope;
             const float end = fminf(floorf(u + reach), (float)(n - 1));
             for (float t = fmaxf(ceilf(u - reach), 0.0f); t <= end; t += 1.0f) {
-                const float weight = view.height * fmaxf(1.0f - fabsf(t - u) * view.slope, 0.0f);
-                sums->add(weight, from + (uint32_t)t, rays);
+                sums->add(weight_of(view, t - u), from + (uint32_t)t, rays);
             }
         }
     }

@@ -133,6 +133,11 @@ impl Subject {
         self.phases.iter().copied().cycle().take(bins * self.wanted.rays.len()).collect()
     }
 
+    /// How many phases: bins that differ.
+    pub fn distinct(&self) -> usize {
+        self.phases.len() / self.wanted.rays.len()
+    }
+
     /// Values that are read a slice: two a pixel and rotation.
     fn values(&self) -> f64 {
         2.0 * self.wanted.grid.pixels() as f64 * self.wanted.rays.angles.len() as f64
@@ -237,7 +242,7 @@ pub fn run(
     say: &mut dyn FnMut(&str),
 ) -> Result<Table, BenchError> {
     let subject = Subject::new(settings.rotations, settings.translations);
-    let expected = slices_of(&mut HostReconstructor::new(&subject.wanted)?, &subject, LANES)?;
+    let expected = slices_of(&mut HostReconstructor::new(&subject.wanted)?, &subject, subject.distinct())?;
     let mut rows = vec![];
     say("CPU");
     rows.extend(on_host(settings, &subject)?);
@@ -337,7 +342,7 @@ fn on_gpu(settings: &Settings, subject: &Subject, expected: &[f32]) -> Result<Ve
         let mut maker = CudaReconstructor::new(&context, &subject.wanted, options).map_err(failed)?;
         maker.reconstruct(&sinograms, &mut slices).map_err(failed)?;
         for (bin, slice) in slices.chunks(pixels).enumerate() {
-            let at = bin % 3 * pixels;
+            let at = bin % subject.distinct() * pixels;
             same("GPU", slice, &expected[at..at + pixels])?;
         }
         let seconds = median(settings.runs, || {
