@@ -32,8 +32,6 @@ const SCRIPT: &str = include_str!("../../scripts/peers_tomo.py");
 
 /// Bins of a block when the GPU's kernels are timed alone.
 const KERNEL_BLOCK: usize = 1 << 20;
-/// Bytes that a multiprocessor's first-level cache gives a clock (CUDA C++ Programming Guide; Hopper tuning guide).
-const L1_BYTES: f64 = 128.0;
 /// Largest difference between rows of ours, of the largest value.
 const AGREE: f32 = 5e-6;
 /// Correlation with a peer's slice.
@@ -198,10 +196,7 @@ pub fn host_floor(subject: &Subject, runs: usize) -> f64 {
 /// # Errors
 /// What the driver refuses.
 pub fn cache_floor(subject: &Subject, context: &Context) -> Result<f64, CudaError> {
-    use cudarc::driver::sys::CUdevice_attribute as Attribute;
-    let multiprocessors = context.attribute(Attribute::CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT)? as f64;
-    let clock = context.attribute(Attribute::CU_DEVICE_ATTRIBUTE_CLOCK_RATE)? as f64 * 1e3;
-    Ok(subject.values() * size_of::<f32>() as f64 / (multiprocessors * clock * L1_BYTES))
+    Ok(subject.values() * size_of::<f32>() as f64 / context.cache_bandwidth()?)
 }
 
 /// Seconds that one slice and its sinogram take on the link, both directions at once.

@@ -61,6 +61,19 @@ impl Context {
         value.map(|v| v.max(0) as usize).map_err(|e| CudaError::driver("asking for a device attribute", e))
     }
 
+    /// Bytes a second that all first-level caches give at the highest clock (CUDA C++ Programming Guide: 128 a clock and
+    /// multiprocessor).
+    ///
+    /// # Errors
+    /// When the driver refuses.
+    pub fn cache_bandwidth(&self) -> Result<f64, CudaError> {
+        use sys::CUdevice_attribute as Attribute;
+        const BYTES_A_CLOCK: f64 = 128.0;
+        let multiprocessors = self.attribute(Attribute::CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT)?;
+        let kilohertz = self.attribute(Attribute::CU_DEVICE_ATTRIBUTE_CLOCK_RATE)?;
+        Ok(multiprocessors as f64 * kilohertz as f64 * 1e3 * BYTES_A_CLOCK)
+    }
+
     /// Free and total bytes of device memory.
     ///
     /// # Errors
