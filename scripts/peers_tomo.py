@@ -90,6 +90,11 @@ def silx(request):
         count[0] += 1
         return 1
 
+    seconds, runs = request["seconds"], request["runs"]
+    rows = [{"key": "silx", "name": "silx OpenCL FBP", "words": f"numpy to numpy, {name}",
+             "seconds": per_slice(whole, seconds, runs), "slice": slice_0.astype("f4").ravel().tolist()},
+            {"key": "silx-kernel", "name": "silx OpenCL back-projection alone",
+             "words": f"filtered rows and slices stay on the device, {name}"}]
     sinogram = pyopencl.array.to_device(fbp.queue, SINOGRAMS[0])
     output = pyopencl.array.empty(fbp.queue, (shape[1], shape[1]), numpy.float32)
 
@@ -99,13 +104,11 @@ def silx(request):
         fbp.queue.finish()
         return 50
 
-    seconds, runs = request["seconds"], request["runs"]
-    on_device()
-    rows = [{"key": "silx", "name": "silx OpenCL FBP", "words": f"numpy to numpy, {name}",
-             "seconds": per_slice(whole, seconds, runs), "slice": slice_0.astype("f4").ravel().tolist()},
-            {"key": "silx-kernel", "name": "silx OpenCL back-projection alone",
-             "words": f"filtered rows and slices stay on the device, {name}",
-             "seconds": per_slice(on_device, seconds, runs)}]
+    try:
+        on_device()
+        rows[1]["seconds"] = per_slice(on_device, seconds, runs)
+    except TypeError as error:  # where OpenCL has no textures (PoCL), silx 3.1.3 takes no array of the device
+        rows[1]["missing"] = f"silx on a device without textures: {error}"
     return rows, {"silx": package.version, "pyopencl": pyopencl.VERSION_TEXT}
 
 

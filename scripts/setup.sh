@@ -2,7 +2,7 @@
 # Brings the build tools that this machine lacks into .tools/ (ignored by git), as PyPI wheels.
 #
 #   scripts/setup.sh          cmake >= 3.26 (HDF5), libclang (bindgen), nvcc 13.0 (kernels)
-#   scripts/setup.sh oracle   pyFAI 2026.9.0, FabIO, silx, h5py, scikit-image, ASTRA: what the tests compare with
+#   scripts/setup.sh oracle   pyFAI 2026.9.0, FabIO, silx, h5py, scikit-image, ASTRA, PoCL: what the tests compare with
 #
 # What the machine already has is used and left alone. The result is .tools/env, a file of
 # exports that the Makefile reads. XRDCT_NO_NVCC=1 leaves nvcc out (a CPU-only build).
@@ -34,10 +34,10 @@ at_least() { # have, want: true when version have >= want
 }
 
 if [ "${1:-}" = oracle ]; then
-    stamp=$tools/oracle/.ready-2
+    stamp=$tools/oracle/.ready-3
     if [ ! -e "$stamp" ]; then
-        say "oracles for the tests: pyFAI 2026.9.0, FabIO, silx, h5py, scikit-image, ASTRA (one time)"
-        make_venv "$tools/oracle" pyFAI==2026.9.0 fabio==2026.6.0 silx==3.1.3 h5py hdf5plugin scikit-image==0.26.0 astra-toolbox==2.5.0
+        say "oracles for the tests: pyFAI 2026.9.0, FabIO, silx, h5py, scikit-image, ASTRA, PoCL (one time)"
+        make_venv "$tools/oracle" pyFAI==2026.9.0 fabio==2026.6.0 silx==3.1.3 h5py hdf5plugin scikit-image==0.26.0 astra-toolbox==2.5.0 pyopencl==2026.1.4 pocl-binary-distribution==3.0
         touch "$stamp"
     fi
     exit 0

@@ -1,7 +1,8 @@
 """Filtered back-projection beside scikit-image's: writes what xrdct is to be compared with.
 
 tomo.py FOLDER: for each filter FOLDER/<filter>.f32 (iradon's slice), and FOLDER/sinogram.f32, truth.f32 (Shepp-Logan, 64 x 64,
-made asymmetric), and FOLDER/astra.f32 (ASTRA's FBP of the same sinogram, linear projector).
+made asymmetric), FOLDER/astra.f32 (ASTRA's FBP of the same sinogram, linear projector) and FOLDER/silx.f32
+(silx's OpenCL FBP).
 """
 import pathlib
 import sys
@@ -39,4 +40,10 @@ config = astra.astra_dict("FBP")
 config.update(ReconstructionDataId=image, ProjectionDataId=data, ProjectorId=projector)
 astra.algorithm.run(astra.algorithm.create(config))
 save("astra", astra.data2d.get(image))
-print("scikit-image and ASTRA: ok")
+
+# On PoCL where there is no GPU.
+from silx.opencl.backprojection import Backprojection
+
+fbp = Backprojection((len(ANGLES), N), angles=numpy.radians(ANGLES), axis_position=N / 2)
+save("silx", fbp(numpy.ascontiguousarray(sinogram.T, dtype="f4")))
+print("scikit-image, ASTRA and silx: ok")
