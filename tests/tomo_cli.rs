@@ -1,8 +1,11 @@
 //! `xrdct tomo`, `plot` and `report` from the outside: a simulated scan whose truth is known, whole and damaged.
 
 use std::fs;
+use std::io::Read;
 use std::path::Path;
+use std::process::{Command, Stdio};
 use std::sync::OnceLock;
+use std::time::{Duration, Instant};
 
 use tempfile::{TempDir, tempdir};
 
@@ -174,6 +177,39 @@ fn integration_goes_on_to_the_tomogram_that_tomo_makes() {
         assert!(done.code == code && done.stderr.contains(words), "{arguments:?}: {}", done.stderr);
     }
     assert_eq!(names(folder.path()), before);
+}
+
+#[test]
+fn ctrl_c_is_heard_while_slices_are_made() {
+    let folder = tempdir().expect("a scratch folder");
+    let scan = whole().join("scan");
+    // So many iterations that the slices take minutes.
+    let options = format!("{} --algorithm sirt --iterations 2000 --memory 4M", REGIONS.join(" "));
+    let mut run = Command::new(env!("CARGO_BIN_EXE_xrdct"))
+        .current_dir(folder.path())
+        .args(["integrate", "--device", "cpu", "--npt", "500", "-o", "scan.h5", "--tomo", "tomo.h5"])
+        .args(["--tomo-options", &options, "--poni"])
+        .args([&scan.join("geometry.poni"), &scan])
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("xrdct starts");
+    let start = Instant::now();
+    while !folder.path().join("tomo.h5").exists() {
+        assert!(start.elapsed() < Duration::from_secs(120), "no slices were begun");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    Command::new("kill").args(["-INT", &run.id().to_string()]).status().expect("kill runs");
+    let status = run.wait().expect("it ends");
+    let mut said = String::new();
+    run.stderr.take().expect("piped").read_to_string(&mut said).expect("text");
+    assert_eq!(status.code(), Some(130), "{said}");
+    assert!(said.contains("interrupted: finishing"), "{said}");
+    let done = |name: &str| {
+        let file = xrdct::output::tomogram::Tomogram::open(&folder.path().join(name)).expect("opens");
+        file.done.iter().filter(|done| **done).count()
+    };
+    assert!(done("tomo.h5") < 503, "every slice was made before Ctrl-C was sent");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::BufWriter;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow};
@@ -290,9 +290,11 @@ fn open_trace(plan: &Plan) -> Result<Option<File>, Failure> {
     file.map(Some).or_exit(Exit::Output)
 }
 
-/// The first Ctrl-C asks the run to end in good order; a second one ends the process at once.
+/// The first Ctrl-C asks the run to end in good order; a second one ends the process at once. There is one answer for the
+/// whole process: the steps of a command that has several, such as `integrate --tomo`, all hear it.
 pub(super) fn stop_on_ctrl_c() -> Result<Stop, ctrlc::Error> {
-    let stop = Stop::default();
+    static STOP: OnceLock<Stop> = OnceLock::new();
+    let stop = STOP.get_or_init(Stop::default).clone();
     let handle = stop.clone();
     let handler = move || {
         if handle.is_raised() {
