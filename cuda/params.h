@@ -163,6 +163,40 @@ struct XrdctView {
 };
 XRDCT_SIZE(struct XrdctView, 20);
 
+/* A frame's part in a point of the scan: what its pattern is multiplied by, and what that counts. */
+struct XrdctShare {
+    double factor; /* weight times the frame's monitor factor */
+    float weight;
+    uint32_t frame;
+};
+XRDCT_SIZE(struct XrdctShare, 16);
+
+/* Where a value of a mended sinogram comes from: one point of the scan, or between two. */
+struct XrdctSource {
+    uint32_t left;
+    uint32_t right; /* the same as left where the point was measured */
+    float share;    /* of the right one */
+};
+XRDCT_SIZE(struct XrdctSource, 12);
+
+/* Sinograms that are made of patterns on the device. */
+struct XrdctAssembly {
+    uint32_t npt;   /* bins of a pattern */
+    uint32_t first; /* first bin of the block */
+    uint32_t bins;
+    uint32_t rotations;
+    uint32_t translations;
+    uint32_t edge; /* translations at either end that see air */
+};
+XRDCT_SIZE(struct XrdctAssembly, 24);
+
+/* Where the patterns of a batch are kept, and what an empty bin holds. */
+struct XrdctRows {
+    uint32_t row[XRDCT_MAX_BATCH];
+    float empty;
+};
+XRDCT_SIZE(struct XrdctRows, 4 * XRDCT_MAX_BATCH + 4);
+
 /* Rays, pixels and bins of a block of slices. */
 struct XrdctTomo {
     double x0;    /* x of column 0, in translation steps */

@@ -2,12 +2,18 @@
 // Helpers of tests may unwrap, and say on the terminal what they skip.
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
+#[path = "gpu/assembly_cases.rs"]
+mod assembly_cases;
 #[path = "gpu/emulated.rs"]
 mod emulated;
+#[path = "gpu/emulated_assembly.rs"]
+mod emulated_assembly;
 #[path = "gpu/emulated_tomo.rs"]
 mod emulated_tomo;
 #[path = "gpu/device.rs"]
 mod gpu;
+#[path = "gpu/assembly.rs"]
+mod gpu_assembly;
 #[path = "gpu/tomo.rs"]
 mod gpu_tomo;
 #[path = "gpu/nvtx.rs"]

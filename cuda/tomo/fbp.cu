@@ -1,6 +1,6 @@
 // Sinograms to slices: bins laid side by side, rows filtered, back-projected, bins taken apart again.
 //
-// What     side_by_side : [bin][ray] to planes of four bins, [plane][ray]
+// What     side_by_side : [bin][ray] to planes of four bins, [plane][ray]; 0 for bins that are marked as empty, if any are
 //          filter       : every row convolved with the filter's taps
 //          back_project : every pixel collects the filtered rows' values where each rotation sees it
 //          apart        : [plane][pixel] to [bin][pixel]; pixels that are not kept become 0
@@ -17,14 +17,15 @@
 using namespace xrdct;
 
 extern "C" __global__ void __launch_bounds__(XRDCT_THREADS)
-xrdct_tomo_side_by_side(const float* __restrict__ bins, float4* __restrict__ planes, const __grid_constant__ XrdctTomo tomo) {
+xrdct_tomo_side_by_side(const float* __restrict__ bins, const uint32_t* __restrict__ empty, float4* __restrict__ planes,
+                        const __grid_constant__ XrdctTomo tomo) {
     const size_t rays = rays_of(tomo), ray = (size_t)blockIdx.x * blockDim.x + threadIdx.x;
     if (ray >= rays) return;
     float value[4];
 #pragma unroll
     for (uint32_t k = 0; k < 4; ++k) {
         const uint32_t bin = blockIdx.y * 4 + k;
-        value[k] = bin < tomo.bins ? bins[bin * rays + ray] : 0.0f;
+        value[k] = bin < tomo.bins && !(empty && empty[bin]) ? bins[bin * rays + ray] : 0.0f;
     }
     planes[blockIdx.y * rays + ray] = make_float4(value[0], value[1], value[2], value[3]);
 }

@@ -14,7 +14,7 @@ use super::plan::Plan;
 use super::progress::{Progress, Verbosity};
 use super::summary;
 use super::tomo::{self, Kept};
-use crate::cuda::{CudaEngine, CudaError, CudaReducer, Options, pinned};
+use crate::cuda::{CudaEngine, CudaError, CudaReducer, DevicePatterns, Options, pinned};
 use crate::frame::{FrameId, Outcome, SlotPool};
 use crate::integrate::axis::Axis;
 use crate::integrate::engine::{Engine, GROUP, Recipe};
@@ -69,7 +69,8 @@ pub(super) fn run(args: &IntegrateArgs) -> Result<Exit, Failure> {
     let started = Instant::now();
     let (axis, recipe) = prepare(&plan)?;
     let timeline = plan.args.trace.is_some().then(Timeline::default);
-    let (reducers, slots) = reducers(&mut plan, recipe, timeline.as_ref())?;
+    let mut kept = tomo.as_ref().and_then(|tomo| Kept::new(tomo, plan.files.len(), plan.npt));
+    let (reducers, slots) = reducers(&mut plan, recipe, timeline.as_ref(), kept.as_mut())?;
     let matrix_time = started.elapsed();
     let trace = open_trace(&plan)?;
     if stop.is_raised() {
@@ -79,7 +80,6 @@ pub(super) fn run(args: &IntegrateArgs) -> Result<Exit, Failure> {
     let output = plan.args.output.clone().unwrap_or_default();
     let file =
         ResultFile::create(&output, &layout(&plan, &axis), plan.args.overwrite).or_exit(Exit::Output)?;
-    let kept = tomo.as_ref().and_then(|tomo| Kept::new(tomo, plan.files.len(), plan.npt));
     let mut rows = Rows { file, kept };
     let mut progress = Progress::new(plan.files.len(), verbosity);
     let (report, ended) = pipeline::run(
@@ -228,9 +228,10 @@ fn reducers(
     plan: &mut Plan,
     recipe: Recipe,
     timeline: Option<&Timeline>,
+    kept: Option<&mut Kept>,
 ) -> Result<(Vec<Box<dyn Reducer>>, SlotPool), Failure> {
     if let Place::Cuda { ordinal, asked, .. } = plan.crew.place {
-        match cuda_reducers(plan, ordinal, &recipe, timeline) {
+        match cuda_reducers(plan, ordinal, &recipe, timeline, kept) {
             Ok(ready) => return Ok(ready),
             Err(reason) if asked || plan.args.strategy == Some(StrategyName::Gpu) => {
                 return Err(reason).or_exit(Exit::Device);
@@ -257,9 +258,19 @@ fn cuda_reducers(
     ordinal: usize,
     recipe: &Recipe,
     timeline: Option<&Timeline>,
+    kept: Option<&mut Kept>,
 ) -> Result<(Vec<Box<dyn Reducer>>, SlotPool), CudaError> {
     let engine = Arc::new(CudaEngine::new(ordinal, recipe)?);
+    // Where the GPU has no room for all patterns, the host's copy is brought back block by block.
+    let patterns =
+        match kept.as_ref().map(|_| DevicePatterns::new(engine.context(), plan.files.len(), plan.npt)) {
+            None | Some(Err(CudaError::OutOfMemory { .. })) => None,
+            Some(made) => Some(Arc::new(made?)),
+        };
     let mut reducer = CudaReducer::new(Arc::clone(&engine), plan.crew.cuda)?;
+    if let Some(patterns) = &patterns {
+        reducer.keep(Arc::clone(patterns));
+    }
     if let Some(timeline) = timeline {
         reducer.record(timeline.clone())?;
     }
@@ -271,6 +282,9 @@ fn cuda_reducers(
     // Frames of a scan differ a little in size; a slot that is too small grows, which is slow when pinned.
     let bytes = slot_bytes(plan);
     let slots = pinned::slots(engine.context(), count, bytes + bytes / 4)?;
+    if let Some(kept) = kept {
+        kept.on_device = patterns;
+    }
     Ok((vec![Box::new(reducer)], slots))
 }
 

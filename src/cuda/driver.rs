@@ -42,6 +42,11 @@ impl Context {
         Ok(Arc::new(context))
     }
 
+    /// Whether memory of one is memory of the other.
+    pub fn is_on_the_device_of(&self, other: &Context) -> bool {
+        self.device == other.device
+    }
+
     /// Makes the context current on this thread.
     ///
     /// # Errors

@@ -62,6 +62,9 @@ pub struct CudaEngine {
     pub(super) slot_bin: DeviceBuffer,
     pub(super) bin_first: DeviceBuffer,
     pub(super) position: DeviceBuffer,
+    /// N and N₂ of each bin, and both in fixed point: for patterns that stay on the device.
+    pub(super) device_norms: DeviceBuffer,
+    pub(super) device_fixed: DeviceBuffer,
     matrix_bytes: usize,
 }
 
@@ -111,6 +114,8 @@ impl CudaEngine {
             DeviceBuffer::holding(&context, &tiles.entry_weight, what)?,
         ];
         let dark = recipe.dark.as_deref().unwrap_or(&[]);
+        let device_norms = [norms.normalization.as_slice(), &norms.normalization_squared].concat();
+        let device_fixed = [fixed.sums[0].as_slice(), &fixed.sums[1]].concat();
         let dummy = recipe.dummy;
         Ok(CudaEngine {
             kernels,
@@ -136,6 +141,8 @@ impl CudaEngine {
             slot_bin: DeviceBuffer::holding(&context, &tiles.slot_bin, what)?,
             bin_first: DeviceBuffer::holding(&context, &tiles.bin_first, what)?,
             position: DeviceBuffer::holding(&context, &tiles.position, what)?,
+            device_norms: DeviceBuffer::holding(&context, &device_norms, "the norms")?,
+            device_fixed: DeviceBuffer::holding(&context, &device_fixed, "the norms")?,
             matrix_bytes: tiles.bytes(),
             context,
         })

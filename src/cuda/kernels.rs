@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::driver::{Context, Function, Module, Shape, Stream};
 use super::error::CudaError;
 use super::image;
-use super::params::{self, XrdctBatch, XrdctRecipe};
+use super::params::{self, XrdctBatch, XrdctRecipe, XrdctRows};
 use crate::frame::PixelType;
 
 /// A device address, as kernels take it.
@@ -101,6 +101,7 @@ pub struct Kernels {
     packed: Function,
     plain: Function,
     bins: Function,
+    patterns: Function,
     form: Form,
 }
 
@@ -120,6 +121,7 @@ impl Kernels {
             packed: tiles.function(&format!("xrdct_packed_{}", form.suffix()))?,
             plain: tiles.function(&format!("xrdct_plain_{}", form.suffix()))?,
             bins: tiles.function("xrdct_bins")?,
+            patterns: module(context, "patterns")?.function("xrdct_patterns")?,
             form,
         };
         kernels.packed.allow_shared(form.shared_bytes(slots))?;
@@ -265,6 +267,27 @@ impl Kernels {
                 &[by_value(recipe)],
             )
         }
+    }
+
+    /// Leaves the patterns of a batch on the device: signal, deficits (or 0), verdicts, norms, fixed, patterns.
+    ///
+    /// # Errors
+    /// When the driver refuses the launch.
+    ///
+    /// # Safety
+    /// As [`Kernels::enqueue_bins`], which must have been enqueued before; the rows must be rows of the patterns.
+    pub unsafe fn enqueue_patterns(
+        &self,
+        stream: &Stream,
+        pointers: [Address; 6],
+        frames: usize,
+        recipe: &XrdctRecipe,
+        rows: &XrdctRows,
+    ) -> Result<(), CudaError> {
+        let grid = ((recipe.bins as usize).div_ceil(THREADS), frames);
+        let shape = Shape { grid, threads: THREADS, shared: 0 };
+        // SAFETY: the caller's promise; pointers and structures in the kernel's order.
+        unsafe { launch(&self.patterns, stream, shape, &pointers, &[by_value(recipe), by_value(rows)]) }
     }
 }
 

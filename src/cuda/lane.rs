@@ -17,7 +17,8 @@ use super::driver::{DeviceBuffer, Event, PinnedBuffer, Stream};
 use super::engine::CudaEngine;
 use super::error::CudaError;
 use super::kernels::{self, TILE, Tables, TermAddresses};
-use super::params::{self, XrdctBatch, XrdctSpan, XrdctVerdict};
+use super::params::{self, XrdctBatch, XrdctRows, XrdctSpan, XrdctVerdict};
+use super::patterns::DevicePatterns;
 use crate::frame::{Codec, Slot};
 
 const CHUNK: usize = params::XRDCT_CHUNK_BYTES as usize;
@@ -423,11 +424,48 @@ impl Lane {
         if engine.extent.form.variance { bins(&self.variance, layout.variance) } else { Ok(()) }
     }
 
-    /// Enqueues everything that turns the gathered frames into results on the host. Does not block.
+    /// Enqueues the patterns of the batch into `kept`, each good frame's into its row; after [`Lane::enqueue_bins`].
+    ///
+    /// # Errors
+    /// When a row is not there, or the driver refuses.
+    fn enqueue_patterns(&self, kept: &DevicePatterns, rows: &[usize]) -> Result<(), CudaError> {
+        let engine = &self.engine;
+        let layout = Layout::new(engine, self.frames());
+        let mut target = XrdctRows { row: [0; MAX_BATCH], empty: engine.empty };
+        let row_bytes = engine.npt() * size_of::<f32>();
+        for (place, &row) in target.row[..self.frames()].iter_mut().zip(rows) {
+            if row >= kept.frames() || kept.npt() != engine.npt() {
+                let size = kept.values.len();
+                return Err(CudaError::OutsideBuffer { offset: row * row_bytes, len: row_bytes, size });
+            }
+            *place = row as u32;
+        }
+        let results = self.results.pointer();
+        let deficits = match engine.recipe.has_dummy {
+            0 => 0,
+            _ => results + layout.deficits as u64,
+        };
+        let pointers = [
+            results + layout.signal as u64,
+            deficits,
+            results,
+            engine.device_norms.pointer(),
+            engine.device_fixed.pointer(),
+            kept.values.pointer(),
+        ];
+        // SAFETY: as in `enqueue_packed`; rows and bins were compared with those of `kept`, which the reducer holds.
+        unsafe {
+            let (frames, recipe) = (self.frames(), &engine.recipe);
+            engine.kernels.enqueue_patterns(&self.stream, pointers, frames, recipe, &target)
+        }
+    }
+
+    /// Enqueues everything that turns the gathered frames into results on the host; with `kept`, their patterns stay in
+    /// the rows that are given, one a frame, too. Does not block.
     ///
     /// # Errors
     /// When the driver refuses.
-    pub fn enqueue_batch(&mut self) -> Result<(), CudaError> {
+    pub fn enqueue_batch(&mut self, kept: Option<(&DevicePatterns, &[usize])>) -> Result<(), CudaError> {
         self.engine.context().bind()?;
         self.begun.enqueue(&self.stream)?;
         if self.frames() > 0 {
@@ -450,6 +488,9 @@ impl Lane {
                 }
             }
             self.enqueue_bins()?;
+            if let Some((kept, rows)) = kept {
+                self.enqueue_patterns(kept, rows)?;
+            }
             self.computed.enqueue(&self.stream)?;
             let len = Layout::new(&self.engine, self.frames()).len;
             // SAFETY: the host buffer is read only after `done`.

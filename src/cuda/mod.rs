@@ -9,7 +9,8 @@
 //! tiles     the matrix as the device reads it             engine    what a run shares
 //! pinned    slots that the device fetches by itself       lane      what a batch needs
 //! reducer   the third door                                decoder   decoding alone, for checks
-//! verdict   what the device says of a frame, in words    tomo      sinograms to slices, a lane of its own
+//! verdict   what the device says of a frame, in words    patterns  patterns that stay there
+//! tomo      patterns or sinograms to slices, lanes of its own
 //! ```
 //!
 //! `enqueue_*` never blocks and never allocates; `wait` is the only verb that blocks.
@@ -22,6 +23,7 @@ pub mod image;
 pub mod kernels;
 pub mod lane;
 pub mod params;
+pub mod patterns;
 pub mod pinned;
 pub mod reducer;
 pub mod tiles;
@@ -31,5 +33,6 @@ mod verdict;
 pub use device::{Device, Survey, survey};
 pub use engine::CudaEngine;
 pub use error::CudaError;
+pub use patterns::DevicePatterns;
 pub use reducer::{CudaReducer, Options};
 pub use tomo::CudaReconstructor;

@@ -12,6 +12,7 @@ use super::driver::{Event, Stream};
 use super::engine::CudaEngine;
 use super::error::CudaError;
 use super::lane::{self, Lane, MAX_BATCH, Step, Sums};
+use super::patterns::DevicePatterns;
 use super::verdict;
 use crate::frame::{BadFrame, Frame, FrameHeader, FrameId, Norms, Outcome, Pattern};
 use crate::reduce::{ReduceError, Reducer};
@@ -66,6 +67,7 @@ pub struct CudaReducer {
     /// Norms of the frame before: most frames have the same invalid pixels.
     last_norms: Option<(Vec<i64>, Arc<Norms>)>,
     timeline: Option<Clock>,
+    kept: Option<Arc<DevicePatterns>>,
     engine: Arc<CudaEngine>,
 }
 
@@ -109,8 +111,14 @@ impl CudaReducer {
             options,
             last_norms: None,
             timeline: None,
+            kept: None,
             engine,
         })
+    }
+
+    /// Leaves every good frame's pattern in the row of its id, on the device, from now on.
+    pub fn keep(&mut self, patterns: Arc<DevicePatterns>) {
+        self.kept = Some(patterns);
     }
 
     /// Adds each batch's steps to a timeline from now on, one row a lane.
@@ -185,7 +193,9 @@ impl CudaReducer {
         if let Some(at) = self.gathering.take() {
             let place = &mut self.places[at];
             let _range = trace::integrate(place.gathered.len());
-            place.lane.enqueue_batch()?;
+            let uploaded = place.gathered.iter().filter(|frame| frame.bad.is_none());
+            let rows: Vec<usize> = uploaded.map(|frame| frame.id.0).collect();
+            place.lane.enqueue_batch(self.kept.as_deref().map(|kept| (kept, &rows[..])))?;
             self.in_flight.push_back(at);
         }
         Ok(())

@@ -19,6 +19,7 @@
 //!
 //! **Units.** A slice holds what its sinogram holds, per translation step; whoever knows the step divides by it.
 
+pub mod assembly;
 pub mod centre;
 mod error;
 pub mod fbp;

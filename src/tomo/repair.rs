@@ -109,6 +109,24 @@ impl Holes {
         Sinograms { rays: Rays { angles, ..rays }, bins, values }
     }
 
+    /// Rotations that stay, ascending.
+    pub fn kept(&self) -> &[usize] {
+        &self.kept
+    }
+
+    /// Where each value of a mended sinogram comes from: the points on both sides, one and the same where it was measured, and
+    /// the share of the right one.
+    pub fn sources(&self) -> Vec<(usize, usize, f32)> {
+        let points = self.kept.iter().flat_map(|rotation| rotation * self.width..(rotation + 1) * self.width);
+        let mut sources: Vec<_> = points.map(|point| (point, point, 0.0)).collect();
+        for &(hole, left, right, share) in &self.filled {
+            if let Ok(row) = self.kept.binary_search(&(hole / self.width)) {
+                sources[row * self.width + hole % self.width] = (left, right, share);
+            }
+        }
+        sources
+    }
+
     /// 1 where a point of a kept rotation was filled: (kept rotations, translations).
     pub fn map(&self) -> Vec<u8> {
         let mut map = vec![0; self.kept.len() * self.width];

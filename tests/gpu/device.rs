@@ -10,7 +10,7 @@ use rand::{Rng, SeedableRng};
 use xrdct::codec::Pixel;
 use xrdct::codec::byte_offset::{decode_reference, encode};
 use xrdct::cuda::lane::{Lane, MAX_BATCH};
-use xrdct::cuda::{CudaEngine, CudaReducer, Options, pinned};
+use xrdct::cuda::{CudaEngine, CudaReducer, DevicePatterns, Options, pinned};
 use xrdct::frame::{
     Codec, Encoding, Frame, FrameHeader, FrameId, Outcome, Pattern, PixelType, Shape, SlotPool,
 };
@@ -211,6 +211,8 @@ fn reduce(
     options: Options,
 ) -> Vec<Outcome> {
     let mut reducer = CudaReducer::new(Arc::clone(engine), options).unwrap();
+    let kept = Arc::new(DevicePatterns::new(engine.context(), frames.len(), engine.npt()).unwrap());
+    reducer.keep(Arc::clone(&kept));
     let slots = pinned::slots(engine.context(), reducer.capacity() + 2, 64).unwrap();
     let mut outcomes: Vec<Option<Outcome>> = frames.iter().map(|_| None).collect();
     let (mut next, mut flying) = (0, 0);
@@ -231,7 +233,19 @@ fn reduce(
             flying -= 1;
         }
     }
-    outcomes.into_iter().map(|outcome| outcome.expect("every frame comes back")).collect()
+    let outcomes: Vec<Outcome> =
+        outcomes.into_iter().map(|outcome| outcome.expect("every frame comes back")).collect();
+    // What stays on the device is what came to the host; bad frames leave no pattern.
+    for (row, outcome) in kept.read().unwrap().chunks(engine.npt()).zip(&outcomes) {
+        match outcome {
+            Ok(pattern) => {
+                let same = row.iter().zip(&pattern.intensity).all(|(a, b)| a.to_bits() == b.to_bits());
+                assert!(same, "the pattern of frame {} on the device is another", pattern.id.0);
+            }
+            Err(bad) => assert!(row.iter().all(|v| v.is_nan()), "frame {} is bad", bad.id.0),
+        }
+    }
+    outcomes
 }
 
 fn on_the_host(recipe: &Recipe, frames: &[(Codec, Vec<u8>)]) -> Vec<Outcome> {

@@ -36,6 +36,7 @@ int main(int, char** arguments) {
     const size_t rays = rays_of(tomo), pixels = pixels_of(tomo);
     const uint32_t groups = (tomo.bins + XRDCT_TOMO_BINS - 1) / XRDCT_TOMO_BINS, planes = groups * PLANES;
     std::vector<float4> rows(planes * rays), work(planes * rays), image(planes * pixels);
+    std::vector<uint32_t> empty(tomo.bins);
     std::vector<float> slices(tomo.bins * pixels, -7.0f);
     const auto flat = [](size_t items, uint32_t y) {
         return Dim3{(unsigned)((items + XRDCT_THREADS - 1) / XRDCT_THREADS), y, 1};
@@ -44,7 +45,7 @@ int main(int, char** arguments) {
     const uint32_t runs = (tomo.translations + XRDCT_TOMO_RUN - 1) / XRDCT_TOMO_RUN;
 
     emulator::launch(flat(rays, planes), XRDCT_THREADS, 0,
-                     [&] { xrdct_tomo_side_by_side(sinograms.data(), rows.data(), tomo); });
+                     [&] { xrdct_tomo_side_by_side(sinograms.data(), empty.data(), rows.data(), tomo); });
     if (method == 0) {
         emulator::launch({tomo.rotations * runs, planes / 2, 1}, XRDCT_TOMO_RUN / 2, 0,
                          [&] { xrdct_tomo_filter(rows.data(), taps.data(), work.data(), tomo); });

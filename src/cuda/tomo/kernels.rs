@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::cuda::driver::{Context, Function, Shape, Stream};
 use crate::cuda::error::CudaError;
 use crate::cuda::kernels::{Address, by_value, launch, module};
-use crate::cuda::params::{self, XrdctTomo};
+use crate::cuda::params::{self, XrdctAssembly, XrdctTomo};
 
 const THREADS: usize = params::XRDCT_THREADS as usize;
 const TILE: usize = params::XRDCT_TOMO_TILE as usize;
@@ -78,7 +78,7 @@ impl Kernels {
         })
     }
 
-    /// `[bin][ray]` to planes.
+    /// `[bin][ray]` to planes; marks of empty bins may be 0: there are none then.
     ///
     /// # Safety
     /// Here and below: the addresses must belong to buffers large enough for `tomo`'s bins in whole groups, alive until the
@@ -86,12 +86,12 @@ impl Kernels {
     pub(super) unsafe fn enqueue_side_by_side(
         &self,
         stream: &Stream,
-        [bins, rows]: [Address; 2],
+        [bins, empty, rows]: [Address; 3],
         tomo: &XrdctTomo,
     ) -> Result<(), CudaError> {
         let shape = flat(rays(tomo), planes(tomo));
         // SAFETY: the caller's promise; pointers and structure in the kernel's order.
-        unsafe { launch(&self.side_by_side, stream, shape, &[bins, rows], &[by_value(tomo)]) }
+        unsafe { launch(&self.side_by_side, stream, shape, &[bins, empty, rows], &[by_value(tomo)]) }
     }
 
     /// Filtered rows of rows.
@@ -184,5 +184,118 @@ impl Kernels {
     ) -> Result<(), CudaError> {
         // SAFETY: the caller's promise; pointers and structure in the kernel's order.
         unsafe { launch(&self.backward[step as usize], stream, tiles(tomo), &pointers, &[by_value(tomo)]) }
+    }
+}
+
+/// Values and bins that a block of the gathering kernel takes.
+const SIDE: usize = 32;
+
+/// Handles of the kernels that make sinograms of patterns (cuda/tomo/assembly.cu).
+#[derive(Debug)]
+pub(super) struct AssemblyKernels {
+    gather: Function,
+    air: Function,
+    scale: Function,
+    shift: Function,
+    column_means: Function,
+    stripes: Function,
+}
+
+fn values(sizes: &XrdctAssembly) -> usize {
+    sizes.bins as usize * sizes.rotations as usize * sizes.translations as usize
+}
+
+impl AssemblyKernels {
+    pub(super) fn load(context: &Arc<Context>) -> Result<AssemblyKernels, CudaError> {
+        let assembly = module(context, "assembly")?;
+        let assembly = |name: &str| assembly.function(&format!("xrdct_tomo_{name}"));
+        Ok(AssemblyKernels {
+            gather: assembly("gather")?,
+            air: assembly("air")?,
+            scale: assembly("scale")?,
+            shift: assembly("shift")?,
+            column_means: assembly("column_means")?,
+            stripes: assembly("stripes")?,
+        })
+    }
+
+    /// Patterns, shares, starts, sources to sinograms and marks of empty bins.
+    ///
+    /// # Safety
+    /// Here and below: the addresses must belong to buffers large enough for `sizes`, alive until the stream has run.
+    pub(super) unsafe fn enqueue_gather(
+        &self,
+        stream: &Stream,
+        from: [Address; 4],
+        to: [Address; 2],
+        sizes: &XrdctAssembly,
+    ) -> Result<(), CudaError> {
+        let rays = sizes.rotations as usize * sizes.translations as usize;
+        let grid = (rays.div_ceil(SIDE), (sizes.bins as usize).div_ceil(SIDE));
+        let shape = Shape { grid, threads: THREADS, shared: 0 };
+        let pointers = [from.as_slice(), &to].concat();
+        // SAFETY: the caller's promise; pointers and structure in the kernel's order.
+        unsafe { launch(&self.gather, stream, shape, &pointers, &[by_value(sizes)]) }
+    }
+
+    /// Takes off air.
+    ///
+    /// # Safety
+    /// As [`AssemblyKernels::enqueue_gather`].
+    pub(super) unsafe fn enqueue_air(
+        &self,
+        stream: &Stream,
+        sinograms: Address,
+        sizes: &XrdctAssembly,
+    ) -> Result<(), CudaError> {
+        let shape = flat(sizes.bins as usize * sizes.rotations as usize, 1);
+        // SAFETY: the caller's promise; pointers and structure in the kernel's order.
+        unsafe { launch(&self.air, stream, shape, &[sinograms], &[by_value(sizes)]) }
+    }
+
+    /// Multiplies rotations: sinograms, factors.
+    ///
+    /// # Safety
+    /// As [`AssemblyKernels::enqueue_gather`].
+    pub(super) unsafe fn enqueue_scale(
+        &self,
+        stream: &Stream,
+        pointers: [Address; 2],
+        sizes: &XrdctAssembly,
+    ) -> Result<(), CudaError> {
+        // SAFETY: the caller's promise; pointers and structure in the kernel's order.
+        unsafe { launch(&self.scale, stream, flat(values(sizes), 1), &pointers, &[by_value(sizes)]) }
+    }
+
+    /// Moves rotations: sinograms, shifts, moved sinograms.
+    ///
+    /// # Safety
+    /// As [`AssemblyKernels::enqueue_gather`].
+    pub(super) unsafe fn enqueue_shift(
+        &self,
+        stream: &Stream,
+        pointers: [Address; 3],
+        sizes: &XrdctAssembly,
+    ) -> Result<(), CudaError> {
+        // SAFETY: the caller's promise; pointers and structure in the kernel's order.
+        unsafe { launch(&self.shift, stream, flat(values(sizes), 1), &pointers, &[by_value(sizes)]) }
+    }
+
+    /// Takes off stripes: sinograms, room for the columns' means.
+    ///
+    /// # Safety
+    /// As [`AssemblyKernels::enqueue_gather`].
+    pub(super) unsafe fn enqueue_stripes(
+        &self,
+        stream: &Stream,
+        pointers: [Address; 2],
+        sizes: &XrdctAssembly,
+    ) -> Result<(), CudaError> {
+        let columns = flat(sizes.bins as usize * sizes.translations as usize, 1);
+        // SAFETY: the caller's promise; pointers and structure in the kernels' order.
+        unsafe {
+            launch(&self.column_means, stream, columns, &pointers, &[by_value(sizes)])?;
+            launch(&self.stripes, stream, flat(values(sizes), 1), &pointers, &[by_value(sizes)])
+        }
     }
 }

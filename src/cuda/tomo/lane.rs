@@ -2,24 +2,29 @@
 //!
 //! ```text
 //! upload ─▶ side by side ─┬─▶ filter ▶ back-project ──────────────┬─▶ apart ─▶ download
-//!                         └─▶ (forward ▶ backward) × iterations ──┘
+//! gather ┘                └─▶ (forward ▶ backward) × iterations ──┘
 //! ```
 //!
-//! all in the lane's own stream. Slices are downloaded into pinned memory; [`Lane::wait`] brings them from there to where they
+//! all in the lane's own stream. Sinograms are uploaded, or made of patterns that lie on the device and then downloaded too. Slices are downloaded into pinned memory; [`Lane::wait`] brings them from there to where they
 //! belong, on all cores, while other lanes go on.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use rayon::prelude::*;
 
+use super::assembly::{DeviceAssembly, Targets};
 use super::kernels::Step;
 use super::{GROUP, Shared};
 use crate::cuda::driver::{DeviceBuffer, Event, PinnedBuffer, Stream};
 use crate::cuda::error::CudaError;
+use crate::cuda::kernels::Address;
 use crate::cuda::params::XrdctTomo;
 use crate::tomo::Method;
 
 const FLOAT: usize = size_of::<f32>();
+/// Bytes of a bin's mark.
+const MARK: usize = size_of::<u32>();
 /// Values that one core copies at a time.
 const PIECE: usize = 1 << 16;
 
@@ -34,9 +39,10 @@ fn sizes(tomo: &XrdctTomo) -> (usize, usize) {
 }
 
 /// Device bytes that a group of bins takes in a lane.
-pub(super) fn bytes_of_group(tomo: &XrdctTomo) -> usize {
-    let (rays, pixels) = sizes(tomo);
-    GROUP * FLOAT * (3 * rays + 2 * pixels)
+pub(super) fn bytes_of_group(shared: &Shared) -> usize {
+    let (rays, pixels) = sizes(&shared.tomo);
+    let (mark, means) = shared.assembly.as_ref().map_or((0, 0), DeviceAssembly::bytes_of_bin);
+    GROUP * (FLOAT * (3 * rays + 2 * pixels) + mark + means)
 }
 
 /// See the module.
@@ -47,9 +53,14 @@ pub(super) struct Lane {
     ended: Event,
     /// Bins of the block that is under way.
     busy: Option<usize>,
+    /// Sinograms of the host, on their way there or back.
     up: PinnedBuffer,
     down: PinnedBuffer,
     sinograms: DeviceBuffer,
+    /// Marks of bins without data, there and here, and the means of columns: for sinograms that are made of patterns.
+    empty: DeviceBuffer,
+    marks: PinnedBuffer,
+    means: DeviceBuffer,
     /// Measured rows, side by side.
     rows: DeviceBuffer,
     /// Filtered rows, or what is left of them.
@@ -64,6 +75,7 @@ impl Lane {
     pub(super) fn new(shared: &Arc<Shared>, bins: usize) -> Result<Lane, CudaError> {
         let context = &shared.context;
         let (rays, pixels) = sizes(&shared.tomo);
+        let (mark, means) = shared.assembly.as_ref().map_or((0, 0), DeviceAssembly::bytes_of_bin);
         let take = |values: usize| DeviceBuffer::take(context, bins * values * FLOAT, "a block of slices");
         Ok(Lane {
             stream: Stream::new(context)?,
@@ -73,6 +85,9 @@ impl Lane {
             up: PinnedBuffer::take(context, bins * rays * FLOAT)?,
             down: PinnedBuffer::take(context, bins * pixels * FLOAT)?,
             sinograms: take(rays)?,
+            empty: DeviceBuffer::take(context, bins * mark, "a block of slices")?,
+            marks: PinnedBuffer::take(context, bins * mark)?,
+            means: DeviceBuffer::take(context, bins * means, "a block of slices")?,
             rows: take(rays)?,
             work: take(rays)?,
             image: take(pixels)?,
@@ -88,8 +103,7 @@ impl Lane {
 
     /// Starts a block; the lane must not be busy. Does not wait for the device.
     pub(super) fn enqueue(&mut self, sinograms: &[f32]) -> Result<(), CudaError> {
-        let (rays, pixels) = sizes(&self.shared.tomo);
-        let bins = sinograms.len() / rays;
+        let bins = sinograms.len() / sizes(&self.shared.tomo).0;
         let bytes = size_of_val(sinograms);
         self.busy = Some(bins);
         let pieces = self.up.bytes_mut()[..bytes].par_chunks_mut(PIECE * FLOAT);
@@ -102,10 +116,47 @@ impl Lane {
         unsafe {
             self.stream.enqueue_upload(&self.sinograms, 0, &self.up.bytes()[..bytes])?;
             self.began.enqueue(&self.stream)?;
-            self.enqueue_kernels(bins)?;
+            self.enqueue_slices(bins, 0)
+        }
+    }
+
+    /// Starts a block of bins whose sinograms are made of patterns on the device; with or without their slices. The lane must
+    /// not be busy. Does not wait for the device.
+    pub(super) fn enqueue_assembled(
+        &mut self,
+        assembly: &DeviceAssembly,
+        bins: Range<usize>,
+        slices: bool,
+    ) -> Result<(), CudaError> {
+        let count = bins.len();
+        self.busy = Some(count);
+        self.began.enqueue(&self.stream)?;
+        let targets =
+            Targets { sinograms: &self.sinograms, spare: &self.work, empty: &self.empty, means: &self.means };
+        let (empty, bytes) = (self.empty.pointer(), count * sizes(&self.shared.tomo).0 * FLOAT);
+        // SAFETY: as in `enqueue`; whoever asks for bins has compared them with those of the patterns, and with this lane's.
+        unsafe {
+            assembly.enqueue(&self.stream, bins, targets)?;
+            self.stream.enqueue_download(&self.sinograms, 0, &mut self.up.bytes_mut()[..bytes])?;
+            self.stream.enqueue_download(&self.empty, 0, &mut self.marks.bytes_mut()[..count * MARK])?;
+            match slices {
+                true => self.enqueue_slices(count, empty),
+                false => self.ended.enqueue(&self.stream),
+            }
+        }
+    }
+
+    /// From sinograms on the device to slices on the host.
+    ///
+    /// # Safety
+    /// `down` must not be touched before `wait` or `abandon` has waited for the stream.
+    unsafe fn enqueue_slices(&mut self, bins: usize, empty: Address) -> Result<(), CudaError> {
+        let bytes = bins * sizes(&self.shared.tomo).1 * FLOAT;
+        // SAFETY: the lane's buffers live until the stream has run: it is waited for before they go.
+        unsafe {
+            self.enqueue_kernels(bins, empty)?;
             self.ended.enqueue(&self.stream)?;
-            let down = &mut self.down.bytes_mut()[..bins * pixels * FLOAT];
-            self.stream.enqueue_download(&self.slices, 0, down)
+            self.stream.enqueue_download(&self.slices, 0, &mut self.down.bytes_mut()[..bytes])
         }
     }
 
@@ -117,6 +168,26 @@ impl Lane {
         Ok(f64::from(self.began.milliseconds_to(&self.ended)?))
     }
 
+    /// [`Lane::wait`] after [`Lane::enqueue_assembled`]: brings the sinograms too, with 0 in bins without data, and says
+    /// which these are.
+    pub(super) fn wait_assembled(
+        &mut self,
+        sinograms: &mut [f32],
+        slices: &mut [f32],
+    ) -> Result<(f64, Vec<usize>), CudaError> {
+        let milliseconds = self.wait(slices)?;
+        copy(&self.up.floats()[..sinograms.len()], sinograms);
+        let rays = sizes(&self.shared.tomo).0;
+        let marks = self.marks.bytes().chunks_exact(MARK).take(sinograms.len() / rays);
+        let empty: Vec<usize> = marks
+            .enumerate()
+            .filter(|(_, mark)| mark.iter().any(|byte| *byte != 0))
+            .map(|(bin, _)| bin)
+            .collect();
+        empty.iter().for_each(|bin| sinograms[bin * rays..(bin + 1) * rays].fill(0.0));
+        Ok((milliseconds, empty))
+    }
+
     /// Waits for the block, if any, and forgets it.
     pub(super) fn abandon(&mut self) {
         let _ = self.stream.wait();
@@ -125,7 +196,7 @@ impl Lane {
 
     /// # Safety
     /// The lane's buffers must live until the stream has run, which they do: it is waited for before they go.
-    unsafe fn enqueue_kernels(&self, bins: usize) -> Result<(), CudaError> {
+    unsafe fn enqueue_kernels(&self, bins: usize, empty: Address) -> Result<(), CudaError> {
         let shared = &*self.shared;
         let tomo = XrdctTomo { bins: bins as u32, ..shared.tomo };
         let (kernels, stream) = (&shared.kernels, &self.stream);
@@ -133,7 +204,7 @@ impl Lane {
         let [kept, views] = [&shared.kept, &shared.views].map(DeviceBuffer::pointer);
         // SAFETY: buffers of whole groups of bins, alive as the caller promises.
         unsafe {
-            kernels.enqueue_side_by_side(stream, [self.sinograms.pointer(), rows], &tomo)?;
+            kernels.enqueue_side_by_side(stream, [self.sinograms.pointer(), empty, rows], &tomo)?;
             let (step, iterations) = match shared.method {
                 Method::Fbp { .. } => {
                     kernels.enqueue_filter(stream, [rows, shared.taps.pointer(), work], &tomo)?;

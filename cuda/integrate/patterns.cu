@@ -1,0 +1,30 @@
+// Patterns that stay on the device: S / N of a batch's frames, each in the row of its frame.
+//
+// What     S over N, as the host computes it of the same sums, bit for bit; `empty` where no pixel counts
+// Layout   sums [frame][bin] float64, deficits [frame][N, N2, C][bin] in fixed point; patterns [row][bin] float32
+// Mapping  blockIdx.y = frame of the batch; a thread takes a bin
+// Cost     12 bytes a bin: nothing beside the sums
+// Safety   rows are checked by the caller; frames that are not good leave their row as it is
+// CPU      CudaReducer::pattern and CudaEngine::norms_without (src/cuda), the last lines of src/integrate/engine.rs
+#include "lib/warp.cuh"
+#include "params.h"
+
+static __device__ __forceinline__ double norm(double all_valid, long long sum, long long lost, float scale) {
+    return lost == 0 ? all_valid : (double)(sum - lost) / (double)scale;
+}
+
+extern "C" __global__ void __launch_bounds__(XRDCT_THREADS)
+xrdct_patterns(const double* __restrict__ signal, const long long* __restrict__ deficits, const XrdctVerdict* __restrict__ verdicts,
+               const double* __restrict__ norms, const long long* __restrict__ fixed, float* __restrict__ patterns,
+               const __grid_constant__ XrdctRecipe recipe, const __grid_constant__ XrdctRows rows) {
+    const uint32_t bin = blockIdx.x * blockDim.x + threadIdx.x, frame = blockIdx.y, bins = recipe.bins;
+    if (bin >= bins || verdicts[frame].status != XRDCT_GOOD) return;
+    double n = norms[bin], n2 = norms[bins + bin];
+    if (deficits) {
+        const long long* lost = deficits + (size_t)frame * XRDCT_DEFICITS * bins + bin;
+        n = norm(n, fixed[bin], lost[0], recipe.scale_n);
+        n2 = norm(n2, fixed[bins + bin], lost[bins], recipe.scale_n2);
+    }
+    const double s = signal[(size_t)frame * bins + bin];
+    patterns[(size_t)rows.row[frame] * bins + bin] = n2 <= 0.0 ? rows.empty : (float)(s / n);
+}
