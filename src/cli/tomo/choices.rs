@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use anyhow::{anyhow, ensure};
+use rayon::prelude::*;
 
 use super::args::{Algorithm, FilterName, TomoArgs};
 use super::{Scan, points};
@@ -15,6 +16,8 @@ use crate::tomo::{
     Grid, HostReconstructor, Method, Rays, Reconstruction, Reconstructor, Sinograms, TomoError,
 };
 
+/// Rows that are summed up one after the other.
+const TOGETHER: usize = 1024;
 /// Regions that are looked at when nobody names one.
 const SUGGESTED_REGIONS: usize = 3;
 
@@ -50,27 +53,28 @@ pub(super) fn sums(
 ) -> anyhow::Result<(Vec<f32>, Vec<f32>)> {
     let (rows, npt) = (patterns.rows(), patterns.npt());
     let mut sums = vec![0.0_f64; rows];
-    let mut mean = vec![0.0_f64; npt];
+    // Some rows at a time on every core; how many decides the bits of the mean, and is always the same.
+    let mut parts = vec![vec![0.0_f64; npt]; rows.div_ceil(TOGETHER)];
     let step = if whole.is_some() { npt } else { chunk };
     for first in (0..npt).step_by(step) {
         let range = first..(first + step).min(npt);
         let read = if whole.is_none() { patterns.read(range.clone())? } else { vec![] };
-        let values = whole.unwrap_or(&read);
-        for (row, good) in values
-            .chunks(range.len())
-            .zip(&patterns.good)
-            .enumerate()
-            .filter(|(_, (_, g))| **g)
-            .map(|(r, (v, _))| (r, v))
-        {
-            for (bin, value) in range.clone().zip(good).filter(|(_, v)| v.is_finite()) {
-                mean[bin] += f64::from(*value);
-                if bins.contains(&bin) {
-                    sums[row] += f64::from(*value);
+        let rows = whole.unwrap_or(&read).par_chunks(TOGETHER * range.len());
+        let known = patterns.good.par_chunks(TOGETHER).zip(sums.par_chunks_mut(TOGETHER));
+        rows.zip(known).zip(&mut parts).for_each(|((rows, (good, sums)), part)| {
+            let rows = rows.chunks(range.len()).zip(sums);
+            for (row, sum) in rows.zip(good).filter(|(_, good)| **good).map(|(row, _)| row) {
+                for (bin, value) in range.clone().zip(row).filter(|(_, v)| v.is_finite()) {
+                    part[bin] += f64::from(*value);
+                    if bins.contains(&bin) {
+                        *sum += f64::from(*value);
+                    }
                 }
             }
-        }
+        });
     }
+    let mut mean = vec![0.0_f64; npt];
+    parts.iter().for_each(|part| mean.iter_mut().zip(part).for_each(|(all, one)| *all += one));
     let good = patterns.good.iter().filter(|good| **good).count();
     ensure!(good > 0, "there is not one good frame in the result");
     for (sum, _) in sums.iter_mut().zip(&patterns.good).filter(|(_, good)| !**good) {
