@@ -19,14 +19,6 @@ use std::thread;
 /// Oldest architecture with what the kernels use (CUDA 13 knows none older anyway).
 const OLDEST_ARCHITECTURE: u32 = 75;
 
-/// The translation units of the device half: name in the kernel table, source file.
-const UNITS: [(&str, &str); 4] = [
-    ("byte_offset", "cuda/codec/byte_offset.cu"),
-    ("tiles", "cuda/integrate/tiles.cu"),
-    ("fbp", "cuda/tomo/fbp.cu"),
-    ("iterative", "cuda/tomo/iterative.cu"),
-];
-
 fn main() {
     if let Err(error) = build() {
         eprintln!("{error}");
@@ -88,6 +80,25 @@ fn find_nvcc() -> Option<PathBuf> {
     folders.into_iter().map(|folder| folder.join("nvcc")).find(|nvcc| nvcc.is_file())
 }
 
+/// The translation units of the device half: every `cuda/*/*.cu`, under the name of its file.
+fn units() -> Result<Vec<(String, PathBuf)>, Box<dyn Error>> {
+    let mut units = Vec::new();
+    for folder in fs::read_dir("cuda")? {
+        let folder = folder?.path();
+        for file in fs::read_dir(&folder).into_iter().flatten() {
+            let file = file?.path();
+            if let (Some(name), true) = (file.file_stem(), file.extension().is_some_and(|e| e == "cu")) {
+                units.push((name.to_string_lossy().into_owned(), file));
+            }
+        }
+    }
+    units.sort();
+    match units.windows(2).find(|pair| pair[0].0 == pair[1].0) {
+        Some(pair) => Err(format!("{:?} and {:?} have one name", pair[0].1, pair[1].1).into()),
+        None => Ok(units),
+    }
+}
+
 /// Architectures to build for, ascending: what was asked for, or all that this nvcc lists.
 fn architectures(nvcc: &Path, wanted: &str) -> Result<Vec<u32>, Box<dyn Error>> {
     let mut list: Vec<u32> = if wanted.trim().is_empty() {
@@ -118,22 +129,23 @@ fn architectures(nvcc: &Path, wanted: &str) -> Result<Vec<u32>, Box<dyn Error>> 
 fn compile_kernels(nvcc: &Path, wanted: &str, out: &Path) -> Result<(), Box<dyn Error>> {
     let list = architectures(nvcc, wanted)?;
     let help = String::from_utf8_lossy(&Command::new(nvcc).arg("--help").output()?.stdout).into_owned();
-    let jobs: Vec<_> = UNITS
+    let units = units()?;
+    let jobs: Vec<_> = units
         .iter()
-        .map(|&(name, source)| {
+        .map(|(name, source)| {
             let (nvcc, help, list) = (nvcc.to_owned(), help.clone(), list.clone());
-            let fatbin = out.join(format!("{name}.fatbin"));
-            thread::spawn(move || compile_one(&nvcc, &help, &list, source, &fatbin))
+            let (source, fatbin) = (source.clone(), out.join(format!("{name}.fatbin")));
+            thread::spawn(move || compile_one(&nvcc, &help, &list, &source, &fatbin))
         })
         .collect();
     for job in jobs {
         job.join().map_err(|_| "a thread that ran nvcc panicked")??;
     }
-    let names: Vec<&str> = UNITS.iter().map(|&(name, _)| name).collect();
+    let names: Vec<&str> = units.iter().map(|(name, _)| name.as_str()).collect();
     write_table(out, &names, &list)
 }
 
-fn compile_one(nvcc: &Path, help: &str, list: &[u32], source: &str, fatbin: &Path) -> Result<(), String> {
+fn compile_one(nvcc: &Path, help: &str, list: &[u32], source: &Path, fatbin: &Path) -> Result<(), String> {
     let mut command = Command::new(nvcc);
     command.args(["--fatbin", "-O3", "-std=c++17", "--threads", "0", "-I", "cuda"]);
     // Twelve architectures are 30 MB, or 3 MB packed (nvcc 12.8 and later can; so can every driver that runs CUDA 13).
@@ -152,7 +164,7 @@ fn compile_one(nvcc: &Path, help: &str, list: &[u32], source: &str, fatbin: &Pat
     if answer.status.success() {
         return Ok(());
     }
-    Err(format!("nvcc could not compile {source}:\n{}", String::from_utf8_lossy(&answer.stderr)))
+    Err(format!("nvcc could not compile {}:\n{}", source.display(), String::from_utf8_lossy(&answer.stderr)))
 }
 
 /// The kernel table that `src/cuda/image.rs` includes.

@@ -2,7 +2,7 @@
 
 include!(concat!(env!("OUT_DIR"), "/kernels.rs"));
 
-/// The fatbin of a unit (`byte_offset`, `tiles`, `fbp`, `iterative`).
+/// The fatbin of a unit: a `.cu` file's name without its ending.
 pub fn find(unit: &str) -> Option<&'static [u8]> {
     UNITS.iter().find(|(name, _)| *name == unit).map(|(_, image)| *image)
 }
