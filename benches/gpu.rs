@@ -440,7 +440,7 @@ fn copy_rate(engine: &CudaEngine) -> Result<f64> {
     let mut best = 0.0_f64;
     for _ in 0..5 {
         start.enqueue(&stream)?;
-        stream.enqueue_copy(&from, &to)?;
+        stream.enqueue_copy(&from, &to, from.len())?;
         end.enqueue(&stream)?;
         end.wait()?;
         best = best.max(2.0 * len as f64 / (f64::from(start.milliseconds_to(&end)?) * 1e-3));

@@ -302,14 +302,15 @@ impl Stream {
             .map_err(|e| CudaError::driver("clearing memory", e))
     }
 
-    /// Enqueues a copy of one device buffer to the beginning of another.
+    /// Enqueues a copy of the first `len` bytes of one device buffer to the beginning of another.
     ///
     /// # Errors
-    /// When it does not fit, or the driver refuses.
-    pub fn enqueue_copy(&self, from: &DeviceBuffer, to: &DeviceBuffer) -> Result<(), CudaError> {
-        to.check(0, from.len)?;
+    /// When they are not there or do not fit, or the driver refuses.
+    pub fn enqueue_copy(&self, from: &DeviceBuffer, to: &DeviceBuffer, len: usize) -> Result<(), CudaError> {
+        from.check(0, len)?;
+        to.check(0, len)?;
         // SAFETY: inside both buffers.
-        unsafe { result::memcpy_dtod_async(to.pointer, from.pointer, from.len, self.raw) }
+        unsafe { result::memcpy_dtod_async(to.pointer, from.pointer, len, self.raw) }
             .map_err(|e| CudaError::driver("copying", e))
     }
 

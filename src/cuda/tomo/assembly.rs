@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::kernels::AssemblyKernels;
+use super::kernels::{self, AssemblyKernels};
 use crate::cuda::driver::{Context, DeviceBuffer, Stream};
 use crate::cuda::error::CudaError;
 use crate::cuda::kernels::Address;
@@ -132,7 +132,6 @@ impl DeviceAssembly {
         to: Targets<'_>,
     ) -> Result<(), CudaError> {
         let sizes = XrdctAssembly { first: bins.start as u32, bins: bins.len() as u32, ..self.sizes };
-        let kernels = &self.kernels;
         let [sinograms, spare, empty, means] =
             [to.sinograms, to.spare, to.empty, to.means].map(DeviceBuffer::pointer);
         let tables: [Address; 4] =
@@ -140,19 +139,19 @@ impl DeviceAssembly {
         stream.enqueue_fill(to.empty, 0, to.empty.len(), 0)?;
         // SAFETY: the caller's promise; tables were made for these rays.
         unsafe {
-            kernels.enqueue_gather(stream, tables, [sinograms, empty], &sizes)?;
+            self.kernels.enqueue_gather(stream, tables, [sinograms, empty], &sizes)?;
             if sizes.edge > 0 {
-                kernels.enqueue_air(stream, sinograms, &sizes)?;
+                self.kernels.enqueue_air(stream, sinograms, &sizes)?;
             }
             if !self.factors.is_empty() {
-                kernels.enqueue_scale(stream, [sinograms, self.factors.pointer()], &sizes)?;
+                self.kernels.enqueue_scale(stream, [sinograms, self.factors.pointer()], &sizes)?;
             }
             if !self.shifts.is_empty() {
-                kernels.enqueue_shift(stream, [sinograms, self.shifts.pointer(), spare], &sizes)?;
-                stream.enqueue_copy(to.spare, to.sinograms)?;
+                self.kernels.enqueue_shift(stream, [sinograms, self.shifts.pointer(), spare], &sizes)?;
+                stream.enqueue_copy(to.spare, to.sinograms, kernels::values(&sizes) * size_of::<f32>())?;
             }
             if self.stripes {
-                kernels.enqueue_stripes(stream, [sinograms, means], &sizes)?;
+                self.kernels.enqueue_stripes(stream, [sinograms, means], &sizes)?;
             }
         }
         Ok(())

@@ -201,7 +201,8 @@ pub(super) struct AssemblyKernels {
     stripes: Function,
 }
 
-fn values(sizes: &XrdctAssembly) -> usize {
+/// Values of the sinograms of a block.
+pub(super) fn values(sizes: &XrdctAssembly) -> usize {
     sizes.bins as usize * sizes.rotations as usize * sizes.translations as usize
 }
 
