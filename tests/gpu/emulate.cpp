@@ -2,35 +2,13 @@
 //
 // In : arrays, each a 64-bit byte count and its bytes, in the order of `Input` below.
 // Out: arrays likewise, in the order in which `main` writes them.
+#include "arrays.h"
 #include "emulator.h"
-
-#include <stdio.h>
-#include <stdlib.h>
 
 #include "codec/byte_offset.cu"
 #include "integrate/tiles.cu"
 
 typedef std::vector<uint8_t> Bytes;
-
-static Bytes read_array(FILE* file) {
-    uint64_t size = 0;
-    if (fread(&size, 8, 1, file) != 1) abort();
-    Bytes bytes(size);
-    if (size && fread(bytes.data(), 1, size, file) != size) abort();
-    return bytes;
-}
-
-static void write_array(FILE* file, const void* data, uint64_t size) {
-    fwrite(&size, 8, 1, file);
-    if (size) fwrite(data, 1, size, file);
-}
-
-template <typename T>
-static std::vector<T> as(const Bytes& bytes) {
-    std::vector<T> values(bytes.size() / sizeof(T));
-    if (!values.empty()) memcpy(values.data(), bytes.data(), values.size() * sizeof(T));
-    return values;
-}
 
 template <typename T>
 static const T* or_null(const std::vector<T>& values) {
@@ -55,24 +33,24 @@ static Input read_input(const char* path) {
     FILE* file = fopen(path, "rb");
     if (!file) abort();
     Input in;
-    in.batch = as<XrdctBatch>(read_array(file)).at(0);
-    in.recipe = as<XrdctRecipe>(read_array(file)).at(0);
-    in.arena = read_array(file);
-    const std::vector<uint32_t> options = as<uint32_t>(read_array(file));
+    in.batch = read_array<XrdctBatch>(file).at(0);
+    in.recipe = read_array<XrdctRecipe>(file).at(0);
+    in.arena = read_array<uint8_t>(file);
+    const std::vector<uint32_t> options = read_array<uint32_t>(file);
     in.max_slots = options.at(0);
     in.with_variance = options.at(1);
     in.group = options.at(2);
-    in.items = as<XrdctItem>(read_array(file));
-    in.parts = as<XrdctPart>(read_array(file));
-    in.passes = as<XrdctPass>(read_array(file));
-    in.row_slot = as<uint16_t>(read_array(file));
-    in.entry_pixel = as<uint32_t>(read_array(file));
-    in.entry_weight = as<float2>(read_array(file));
-    in.dark = as<float>(read_array(file));
-    in.normalization = as<float>(read_array(file));
-    in.slot_bin = as<uint32_t>(read_array(file));
-    in.bin_first = as<uint32_t>(read_array(file));
-    in.position = as<uint32_t>(read_array(file));
+    in.items = read_array<XrdctItem>(file);
+    in.parts = read_array<XrdctPart>(file);
+    in.passes = read_array<XrdctPass>(file);
+    in.row_slot = read_array<uint16_t>(file);
+    in.entry_pixel = read_array<uint32_t>(file);
+    in.entry_weight = read_array<float2>(file);
+    in.dark = read_array<float>(file);
+    in.normalization = read_array<float>(file);
+    in.slot_bin = read_array<uint32_t>(file);
+    in.bin_first = read_array<uint32_t>(file);
+    in.position = read_array<uint32_t>(file);
     fclose(file);
     return in;
 }
@@ -174,9 +152,9 @@ static Sums integrate(const Input& in, const std::vector<XrdctVerdict>& verdicts
 }
 
 static void write_sums(FILE* out, const Sums& sums) {
-    write_array(out, sums.signal.data(), sums.signal.size() * 8);
-    write_array(out, sums.variance.data(), sums.variance.size() * 8);
-    write_array(out, sums.deficits.data(), sums.deficits.size() * 8);
+    write_array(out, sums.signal);
+    write_array(out, sums.variance);
+    write_array(out, sums.deficits);
 }
 
 #define PLAIN(kernel)                                                                                                   \
@@ -214,8 +192,8 @@ int main(int count, char** arguments) {
         case XRDCT_I32: case XRDCT_U32: pixels = decode<uint32_t, uint32_t>(in, narrow, xrdct_byte_offset_pixels_32); break;
         default: pixels = decode<unsigned long long, uint64_t>(in, wide, xrdct_byte_offset_pixels_64);
     }
-    write_array(out, verdicts.data(), verdicts.size() * sizeof(XrdctVerdict));
-    write_array(out, pixels.data(), pixels.size());
+    write_array(out, verdicts);
+    write_array(out, pixels);
     if (!in.items.empty()) {
         const uint32_t group = in.group;
         XrdctBatch plain_batch = in.batch;

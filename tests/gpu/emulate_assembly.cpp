@@ -3,28 +3,11 @@
 //
 // In: arrays, each a 64-bit byte count and its bytes, in the order of `main`. Out: likewise the patterns, or the sinograms and
 // the marks of empty bins.
+#include "arrays.h"
 #include "emulator.h"
-
-#include <stdio.h>
-#include <stdlib.h>
 
 #include "integrate/patterns.cu"
 #include "tomo/assembly.cu"
-
-template <typename T>
-static std::vector<T> read_array(FILE* file) {
-    uint64_t size = 0;
-    if (fread(&size, 8, 1, file) != 1) abort();
-    std::vector<T> values(size / sizeof(T));
-    if (size && fread(values.data(), 1, size, file) != size) abort();
-    return values;
-}
-
-template <typename T>
-static void write_array(FILE* file, const std::vector<T>& values) {
-    const uint64_t size = values.size() * sizeof(T);
-    if (fwrite(&size, 8, 1, file) != 1 || fwrite(values.data(), 1, size, file) != size) abort();
-}
 
 static Dim3 flat(size_t items) { return {(unsigned)((items + XRDCT_THREADS - 1) / XRDCT_THREADS), 1, 1}; }
 

@@ -2,22 +2,11 @@
 // src/cuda/tomo/lane.rs does, and writes the slices.
 //
 // In: arrays, each a 64-bit byte count and its bytes, in the order of `main`. Out: the slices likewise.
+#include "arrays.h"
 #include "emulator.h"
-
-#include <stdio.h>
-#include <stdlib.h>
 
 #include "tomo/fbp.cu"
 #include "tomo/iterative.cu"
-
-template <typename T>
-static std::vector<T> read_array(FILE* file) {
-    uint64_t size = 0;
-    if (fread(&size, 8, 1, file) != 1) abort();
-    std::vector<T> values(size / sizeof(T));
-    if (size && fread(values.data(), 1, size, file) != size) abort();
-    return values;
-}
 
 int main(int, char** arguments) {
     FILE* in = fopen(arguments[1], "rb");
@@ -69,7 +58,7 @@ int main(int, char** arguments) {
                      [&] { xrdct_tomo_apart(image.data(), kept.data(), slices.data(), tomo); });
 
     FILE* out = fopen(arguments[2], "wb");
-    const uint64_t size = slices.size() * sizeof(float);
-    const bool written = out && fwrite(&size, 8, 1, out) == 1 && fwrite(slices.data(), 1, size, out) == size;
-    return written && fclose(out) == 0 ? 0 : 1;
+    if (!out) return 1;
+    write_array(out, slices);
+    return fclose(out) == 0 ? 0 : 1;
 }
