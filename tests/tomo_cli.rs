@@ -266,6 +266,9 @@ fn pictures_and_reports_are_whole_files() {
     run(whole(), &report);
     let page = fs::read_to_string(whole().join("report.html")).expect("readable");
     assert!(page.contains("rotation axis at step 15.0") && page.ends_with("</html>\n"));
+    for words in ["930 frames in ", " frames/s", "503 slices in ", " slices/s"] {
+        assert!(page.contains(words), "no `{words}` in the report");
+    }
     let fetched = ["src=\"http", "href=\"http", "url(http", "<script"];
     assert!(fetched.iter().all(|link| !page.contains(link)), "the page fetches something");
     assert_eq!(xrdct(whole(), &report).code, 5, "an existing page is not replaced");

@@ -10,6 +10,7 @@ use clap::Args;
 
 use super::exit::{Exit, Failure, OrExit};
 use super::plan::HDF5_MAGIC;
+use super::summary::pace;
 use crate::cuda::device;
 use crate::geometry::poni::Poni;
 use crate::output::result::{Progress, ResultInfo};
@@ -181,6 +182,9 @@ fn result(path: &Path) -> Result<String, Failure> {
     };
     line(&mut text, "run", state);
     line(&mut text, "from, to", format!("{} … {}", info.start_time, info.end_time));
+    if let Some(duration) = info.duration {
+        line(&mut text, "speed", pace(info.frames_done(), "frames", duration));
+    }
     let shape: Vec<String> = info.shape.iter().map(ToString::to_string).collect();
     let axes = if shape.len() == 3 { "slow x fast x bins" } else { "frames x bins" };
     line(

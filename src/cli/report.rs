@@ -7,12 +7,13 @@ use serde_json::Value;
 
 use super::exit::{Exit, Failure, OrExit};
 use super::plot::{Sheet, overview, refuse_existing, write_whole};
+use super::summary::pace;
 use crate::output::result::{Patterns, Progress, ResultInfo};
 use crate::output::tomogram::Tomogram;
 use crate::picture::report::{Part, page};
 use crate::picture::sheet::Look;
 
-/// One self-contained HTML page: pictures, settings, bad frames, what was repaired
+/// One self-contained HTML page: pictures, settings, speeds, bad frames, what was repaired
 #[derive(Debug, Clone, Args)]
 pub struct ReportArgs {
     /// Result of `xrdct integrate`
@@ -57,6 +58,10 @@ pub(super) fn run(args: &ReportArgs) -> Result<Exit, Failure> {
             overview(&tomo, args.truth.as_deref(), Look::default())?,
             format!("{}: mean pattern with regions of interest, their sinograms and slices", path.display()),
         ));
+        if let Some(duration) = tomo.duration {
+            let slices = tomo.done.iter().filter(|done| **done).count();
+            parts.push(Part::Text(format!("Made and written: {}.", pace(slices, "slices", duration))));
+        }
         parts.push(Part::Heading("What was found and repaired".into()));
         parts.push(Part::List(tomo.layout.repairs.clone()));
         parts.push(Part::Heading("Settings of the tomogram".into()));
@@ -90,7 +95,8 @@ fn facts(info: &ResultInfo) -> Vec<(String, String)> {
         Progress::Failed(reason) => format!("failed: {reason}"),
     };
     let statuses: Vec<String> = info.statuses.iter().map(|(s, n)| format!("{n} {}", s.word())).collect();
-    vec![
+    let speed = info.duration.map(|duration| row("speed", pace(info.frames_done(), "frames", duration)));
+    let facts = [
         row("file", info.path.display().to_string()),
         row("written by", format!("xrdct {}", info.version)),
         row("from, to", format!("{} … {}", info.start_time, info.end_time)),
@@ -105,7 +111,8 @@ fn facts(info: &ResultInfo) -> Vec<(String, String)> {
                 info.inputs.first().map_or("", String::as_str)
             ),
         ),
-    ]
+    ];
+    facts.into_iter().chain(speed).collect()
 }
 
 /// The options that were set, a row each.

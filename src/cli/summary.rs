@@ -120,3 +120,9 @@ pub(super) fn print_run(
     line("file", format!("{} ({size:.1} MB)", written.path.display()));
     super::print(&text);
 }
+
+/// How many of something were done in how many seconds.
+pub(super) fn pace(count: usize, what: &str, duration: f64) -> String {
+    let rate = count as f64 / duration;
+    format!("{count} {what} in {}, {rate:.1} {what}/s", seconds(Duration::from_secs_f64(duration)))
+}

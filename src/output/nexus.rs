@@ -159,6 +159,25 @@ pub fn reserve<T: H5Type>(parent: &Group, name: &str, shape: impl Into<Extents>)
     Ok((dataset, place))
 }
 
+/// How long a run took.
+const DURATION: &str = "duration";
+
+/// Reserves a time span in seconds; 0 until it is known.
+///
+/// # Errors
+/// What the library says.
+pub fn reserve_duration(parent: &Group, long_name: &str) -> Result<Place> {
+    let (duration, place) = reserve::<f64>(parent, DURATION, ())?;
+    attribute(&duration, "units", "s")?;
+    attribute(&duration, "long_name", long_name)?;
+    Ok(place)
+}
+
+/// What is left of [`reserve_duration`] in a file; `None` while it is not known, or where an earlier version wrote none.
+pub fn read_duration(parent: &Group) -> Option<f64> {
+    parent.dataset(DURATION).and_then(|d| d.read_scalar()).ok().filter(|seconds| *seconds > 0.0)
+}
+
 /// Where a contiguous dataset lies.
 ///
 /// # Errors

@@ -9,7 +9,7 @@
 //! Rows are buffered and written in runs, at the latest a second after they came or when 16 MiB wait. One writer,
 //! any order of frames. While it runs, the file can be opened and watched; it is not locked.
 //!
-//! At the end only three texts change: `end_time`, `message`, `status`, in this order and in their places. When there are
+//! At the end only `end_time`, `duration`, `message` and `status` change, in this order and in their places. When there are
 //! bad frames, the HDF5 library opens the file once more to store their messages. It touches that one dataset only, so
 //! a kill in that millisecond may cost the messages, never a pattern or a status.
 mod info;
@@ -62,6 +62,7 @@ pub struct ResultFile {
     waiting: Vec<Row>,
     most_waiting: usize,
     waiting_since: Instant,
+    begun: Instant,
     /// One a row.
     statuses: Vec<FrameStatus>,
     messages: BTreeMap<usize, String>,
@@ -119,6 +120,7 @@ impl ResultFile {
             waiting: Vec::new(),
             most_waiting: (BLOCK_BYTES / row_bytes.max(1)).clamp(1, BLOCK_ROWS),
             waiting_since: Instant::now(),
+            begun: Instant::now(),
             statuses: vec![FrameStatus::Pending; layout.rows()],
             messages: BTreeMap::new(),
             messages_left_out: 0,
@@ -305,6 +307,9 @@ impl ResultFile {
             _ => "",
         };
         file.write_all_at(&fixed::<DATE_LEN>(&nexus::now()), places.end_time)
+            .and_then(|()| {
+                file.write_all_at(&self.begun.elapsed().as_secs_f64().to_ne_bytes(), places.duration)
+            })
             .and_then(|()| file.write_all_at(&fixed::<MESSAGE_LEN>(message), places.message))
             .and_then(|()| file.write_all_at(&fixed::<STATUS_LEN>(ending.word()), places.status))
             .map_err(|e| OutputError::from_io(&self.path, "marking the end of the run", 0, e))

@@ -6,7 +6,7 @@
 //!
 //! ```text
 //! /entry_0000            NXentry  default=tomo/tomogram; title start_time end_time program_name definition_of_axes
-//!   tomo                 NXprocess program version date status message input_file repairs bin_done axis
+//!   tomo                 NXprocess program version date status message duration input_file repairs bin_done axis
 //!     configuration      NXnote
 //!     mean_pattern       NXdata   intensity (npt), radial axis
 //!     sinogram           NXdata   sinogram (npt, rotation, translation), missing (rotation, translation)
@@ -19,6 +19,7 @@ mod skeleton;
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use super::draft::Draft;
 use super::result::{DATE_LEN, Ending, MESSAGE_LEN, RUNNING, RadialAxis, STATUS_LEN, fixed};
@@ -101,6 +102,9 @@ pub struct TomogramFile {
     layout: TomogramLayout,
     places: Places,
     done: Vec<bool>,
+    begun: Instant,
+    /// What earlier runs took, seconds.
+    before: f64,
 }
 
 impl TomogramFile {
@@ -126,7 +130,7 @@ impl TomogramFile {
             .map_err(|e| OutputError::from_io(&path, "preparing the file", bytes, e))?;
         draft.publish()?;
         let done = vec![false; layout.slices()];
-        Ok(TomogramFile { path, file, layout, places, done })
+        Ok(TomogramFile { path, file, layout, places, done, begun: Instant::now(), before: 0.0 })
     }
 
     /// Goes on with a file that an earlier run left.
@@ -155,7 +159,9 @@ impl TomogramFile {
         let places = skeleton::find(path, &layout).map_err(hdf5)?;
         let file = OpenOptions::new().read(true).write(true).open(path).map_err(failed)?;
         file.write_all_at(&fixed::<STATUS_LEN>(RUNNING), places.status).map_err(failed)?;
-        Ok(TomogramFile { path: path.into(), file, layout, places, done: there.done })
+        let before = there.duration.unwrap_or(0.0);
+        let (path, done, begun) = (path.into(), there.done, Instant::now());
+        Ok(TomogramFile { path, file, layout, places, done, begun, before })
     }
 
     /// Which slices are complete: bins, then regions.
@@ -217,7 +223,9 @@ impl TomogramFile {
             Ending::Complete | Ending::Interrupted => "",
         };
         let (file, places) = (&self.file, &self.places);
+        let duration = self.before + self.begun.elapsed().as_secs_f64();
         file.write_all_at(&fixed::<DATE_LEN>(&nexus::now()), places.end_time)
+            .and_then(|()| file.write_all_at(&duration.to_ne_bytes(), places.duration))
             .and_then(|()| file.write_all_at(&fixed::<MESSAGE_LEN>(message), places.message))
             .and_then(|()| file.write_all_at(&fixed::<STATUS_LEN>(ending.word()), places.status))
             .and_then(|()| file.metadata().map(|m| m.len()))

@@ -35,6 +35,8 @@ pub struct ResultInfo {
     pub start_time: String,
     /// When it ended, ISO 8601; empty while it runs.
     pub end_time: String,
+    /// How long it took, seconds; `None` while it runs.
+    pub duration: Option<f64>,
     /// How far it came.
     pub progress: Progress,
     /// Shape of `intensity`: (frames, npt) or (slow, fast, npt).
@@ -54,6 +56,15 @@ pub struct ResultInfo {
 }
 
 impl ResultInfo {
+    /// Frames that came, good and bad.
+    pub fn frames_done(&self) -> usize {
+        self.statuses
+            .iter()
+            .filter(|(status, _)| *status != FrameStatus::Pending)
+            .map(|(_, count)| count)
+            .sum()
+    }
+
     /// Reads what a result file says of itself.
     ///
     /// # Errors
@@ -93,6 +104,7 @@ impl ResultInfo {
             title: text(&entry, "title")?,
             start_time: text(&entry, "start_time")?,
             end_time: text(&entry, "end_time")?,
+            duration: nexus::read_duration(&process),
             progress: match text(&process, "status")?.as_str() {
                 RUNNING => Progress::Running,
                 "complete" => Progress::Complete,

@@ -4,7 +4,7 @@
 //! /                      NXroot     default=entry_0000
 //!   entry_0000           NXentry    default=xrdct/result; title start_time end_time program_name
 //!     pyFAI -> xrdct                where today's viewers look
-//!     xrdct              NXprocess  program version date status message frame_status bad_frames
+//!     xrdct              NXprocess  program version date status message duration frame_status bad_frames
 //!       configuration    NXnote     type data
 //!       input            NXcollection   file_names date exposure_time …   (one value a frame)
 //!       result           NXdata     intensity [errors] <radial axis> frame | map map_ptr slow fast
@@ -55,6 +55,8 @@ pub(super) struct Places {
     pub date: u64,
     /// text of `DATE_LEN`, `STATUS_LEN`, `MESSAGE_LEN`
     pub end_time: u64,
+    /// f64
+    pub duration: u64,
     pub status: u64,
     pub message: u64,
 }
@@ -127,6 +129,8 @@ fn describe(process: &Group, layout: &Layout, places: &mut Places) -> Result<()>
 
     places.status = nexus::reserve::<FixedUnicode<STATUS_LEN>>(process, "status", ())?.1.offset;
     places.message = nexus::reserve::<FixedUnicode<MESSAGE_LEN>>(process, "message", ())?.1.offset;
+    places.duration =
+        nexus::reserve_duration(process, "From the first frame to the last, and the file whole")?.offset;
     let (status, place) = nexus::reserve::<u8>(process, "frame_status", leading(layout))?;
     nexus::attribute(&status, "legend", &nexus::status_legend())?;
     nexus::attribute(&status, "long_name", "What became of each frame")?;

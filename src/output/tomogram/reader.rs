@@ -23,6 +23,8 @@ pub struct Tomogram {
     pub status: String,
     /// Version of xrdct that wrote it.
     pub version: String,
+    /// How long its slices took, seconds; `None` before the first run has ended.
+    pub duration: Option<f64>,
 }
 
 /// The two pictures of a region.
@@ -160,6 +162,7 @@ fn read(path: &Path, file: File, process: Group) -> hdf5::Result<Tomogram> {
         done: done.iter().take(layout.slices()).map(|&d| d == 1).collect(),
         status: nexus::read_text(&process, "status")?,
         version: nexus::read_text(&process, "version")?,
+        duration: nexus::read_duration(&process),
         layout,
         process,
     })

@@ -27,6 +27,7 @@ pub(super) struct Places {
     pub status: u64,
     pub message: u64,
     pub end_time: u64,
+    pub duration: u64,
 }
 
 /// Writes the skeleton into the file at `path` and closes it.
@@ -55,6 +56,7 @@ pub(super) fn build(path: &Path, layout: &TomogramLayout) -> Result<Places> {
     nexus::attribute(&axis, "long_name", "Rotation axis, translation steps from the first")?;
     nexus::reserve::<FixedUnicode<STATUS_LEN>>(&process, "status", ())?;
     nexus::reserve::<FixedUnicode<MESSAGE_LEN>>(&process, "message", ())?;
+    nexus::reserve_duration(&process, "From the first slice to the last, of all runs that made some")?;
     let done = nexus::reserve::<u8>(&process, "bin_done", [layout.slices().max(1)])?.0;
     nexus::attribute(&done, "long_name", "1: this slice is complete (bins, then regions)")?;
     let configuration = nexus::group(&process, "configuration", "NXnote")?;
@@ -118,6 +120,7 @@ pub(super) fn find(path: &Path, layout: &TomogramLayout) -> Result<Places> {
         status: place("tomo/status")?,
         message: place("tomo/message")?,
         end_time: place("end_time")?,
+        duration: place("tomo/duration")?,
     })
 }
 
