@@ -17,7 +17,7 @@ use super::driver::{DeviceBuffer, Event, PinnedBuffer, Stream};
 use super::engine::CudaEngine;
 use super::error::CudaError;
 use super::kernels::{self, TILE, Tables, TermAddresses};
-use super::params::{self, XrdctBatch, XrdctRows, XrdctSpan, XrdctVerdict};
+use super::params::{self, XrdctBatch, XrdctSpan, XrdctVerdict};
 use super::patterns::DevicePatterns;
 use crate::frame::{Codec, Slot};
 
@@ -429,35 +429,19 @@ impl Lane {
     /// # Errors
     /// When a row is not there, or the driver refuses.
     fn enqueue_patterns(&self, kept: &DevicePatterns, rows: &[usize]) -> Result<(), CudaError> {
-        let engine = &self.engine;
-        let layout = Layout::new(engine, self.frames());
-        let mut target = XrdctRows { row: [0; MAX_BATCH], empty: engine.empty };
-        let row_bytes = engine.npt() * size_of::<f32>();
-        for (place, &row) in target.row[..self.frames()].iter_mut().zip(rows) {
-            if row >= kept.frames() || kept.npt() != engine.npt() {
-                let size = kept.values.len();
-                return Err(CudaError::OutsideBuffer { offset: row * row_bytes, len: row_bytes, size });
-            }
-            *place = row as u32;
-        }
-        let results = self.results.pointer();
-        let deficits = match engine.recipe.has_dummy {
-            0 => 0,
-            _ => results + layout.deficits as u64,
-        };
+        let (engine, frames, recipe) = (&self.engine, self.frames(), &self.engine.recipe);
+        let target = kept.rows_for(&rows[..frames], engine.npt(), engine.empty)?;
+        let (layout, results) = (Layout::new(engine, frames), self.results.pointer());
         let pointers = [
             results + layout.signal as u64,
-            deficits,
+            if recipe.has_dummy == 0 { 0 } else { results + layout.deficits as u64 },
             results,
             engine.device_norms.pointer(),
             engine.device_fixed.pointer(),
             kept.values.pointer(),
         ];
-        // SAFETY: as in `enqueue_packed`; rows and bins were compared with those of `kept`, which the reducer holds.
-        unsafe {
-            let (frames, recipe) = (self.frames(), &engine.recipe);
-            engine.kernels.enqueue_patterns(&self.stream, pointers, frames, recipe, &target)
-        }
+        // SAFETY: as in `enqueue_packed`; rows and bins are those of `kept`, which the reducer holds.
+        unsafe { engine.kernels.enqueue_patterns(&self.stream, pointers, frames, recipe, &target) }
     }
 
     /// Enqueues everything that turns the gathered frames into results on the host; with `kept`, their patterns stay in

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::driver::{Context, DeviceBuffer, PinnedBuffer, Stream};
 use super::error::CudaError;
+use super::params::{XRDCT_MAX_BATCH, XrdctRows};
 
 const PURPOSE: &str = "patterns that stay on the device";
 /// Part of the free device memory that patterns may take: the rest is for those who make them and go on with them.
@@ -65,6 +66,19 @@ impl DevicePatterns {
     /// The GPU they are on.
     pub fn context(&self) -> &Arc<Context> {
         &self.context
+    }
+
+    /// Where the frames of a batch, at most [`super::lane::MAX_BATCH`], go; checked, because the kernel does not.
+    pub(super) fn rows_for(&self, rows: &[usize], npt: usize, empty: f32) -> Result<XrdctRows, CudaError> {
+        let mut target = XrdctRows { row: [0; XRDCT_MAX_BATCH as usize], empty };
+        for (place, &row) in target.row.iter_mut().zip(rows) {
+            if row >= self.frames || npt != self.npt {
+                let len = npt * size_of::<f32>();
+                return Err(CudaError::OutsideBuffer { offset: row * len, len, size: self.values.len() });
+            }
+            *place = row as u32;
+        }
+        Ok(target)
     }
 
     /// All of them, brought to the host; blocks. Whoever fills them must have been waited for.
