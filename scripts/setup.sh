@@ -34,10 +34,10 @@ at_least() { # have, want: true when version have >= want
 }
 
 if [ "${1:-}" = oracle ]; then
-    stamp=$tools/oracle/.ready-3
+    stamp=$tools/oracle/.ready-4
     if [ ! -e "$stamp" ]; then
         say "oracles for the tests: pyFAI 2026.9.0, FabIO, silx, h5py, scikit-image, ASTRA, PoCL (one time)"
-        make_venv "$tools/oracle" pyFAI==2026.9.0 fabio==2026.6.0 silx==3.1.3 h5py hdf5plugin scikit-image==0.26.0 astra-toolbox==2.5.0 pyopencl==2026.1.4 pocl-binary-distribution==3.0
+        make_venv "$tools/oracle" pyFAI==2026.9.0 fabio==2026.6.0 silx==3.1.3 h5py hdf5plugin scikit-image==0.26.0 astra-toolbox==2.5.0 pyopencl==2026.1.4 mako==1.4.3 pocl-binary-distribution==3.0
         touch "$stamp"
     fi
     exit 0
