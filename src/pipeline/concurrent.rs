@@ -192,7 +192,8 @@ impl ReducerThread<'_> {
             .unwrap_or(Err(PipelineError::Panicked("reducer")));
         if result.is_err() {
             self.stop.raise();
-            // Frames that were on their way hold slots that readers wait for: send them home.
+            // Frames that it had and those that were on their way hold slots that readers wait for: send them home.
+            let _ = catch_unwind(AssertUnwindSafe(|| drop(reducer)));
             self.frames.iter().for_each(drop);
         }
         result
