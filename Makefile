@@ -27,11 +27,14 @@ build: setup ## the program: target/release/xrdct
 demo: build ## simulate a small XRD-CT scan, integrate it, show what came out
 	@scripts/demo.sh
 
-test: oracle ## the whole test suite
-	@$(ENV) cargo test $(PROFILE)
+# What is left out on purpose: make test WITHOUT=needs_oracle (no network), WITHOUT="needs_oracle needs_data".
+WITHOUT ?=
+
+test: $(if $(filter needs_oracle,$(WITHOUT)),setup,oracle) ## the whole test suite; says what it leaves out where there are no real data
+	@$(ENV) WITHOUT="$(WITHOUT)" scripts/test.sh $(PROFILE)
 
 test-gpu: setup ## the suites that need a GPU; fails without one
-	@$(ENV) cargo test $(PROFILE) --test tests -- --ignored gpu
+	@$(ENV) WITHOUT="$(WITHOUT)" scripts/test.sh $(PROFILE) --test tests -- --ignored gpu
 
 lint: setup ## formatting and clippy, warnings as errors
 	@cargo fmt --check

@@ -394,62 +394,69 @@ fn records_are_compared_within_a_class_and_by_name() {
     assert!(matches!(newest(folder.path(), "a"), Err(BenchError::Record { .. })));
 }
 
-#[test]
-fn peers_are_measured_on_the_same_frames_and_agree() {
-    let folder = tempfile::tempdir().unwrap();
-    write_small_scan(folder.path(), 5);
-    let peers = format!("--peers={}", oracle().display());
-    let rows = "cpu-pool,peer-sequential,peer-pool-2,peer-processes,peer-opencl";
-    let told =
-        ["--source", "mem", "--runs", "2", "--threads", "2", "--json", "t.json", "--rows", rows, &peers];
-    let done = xrdct(folder.path(), &[&TABLE1[..], &told].concat());
-    assert_eq!(done.code, 0, "{}", done.stderr);
-    let table: Table =
-        serde_json::from_str(&fs::read_to_string(folder.path().join("t.json")).unwrap()).unwrap();
-    for key in ["peer-sequential", "peer-pool-2", "peer-processes"] {
-        let row = table.row(key).unwrap_or_else(|| panic!("{key} is a row"));
-        let cell = &row.cells[&xrdct::bench::outcome::Source::Mem];
-        assert!(cell.rate().is_some_and(|rate| rate.median > 0.0 && rate.frames == 5), "{row:?}");
-    }
-    // OpenCL is there or the row says why not.
-    let opencl = &table.row("peer-opencl").unwrap().cells[&xrdct::bench::outcome::Source::Mem];
-    assert!(opencl.rate().is_some() || format!("{opencl:?}").contains("OpenCL"), "{opencl:?}");
-    assert!(table.versions.contains_key("pyFAI") && done.stdout.contains("peers: "), "{}", done.stdout);
-    assert!(table.ratios().iter().any(|ratio| ratio.name.contains("CPU pool / FabIO + pyFAI, sequential")));
-}
+mod needs_oracle {
+    use super::*;
 
-#[test]
-fn slices_are_timed_beside_their_floors_and_scikit_image() {
-    let folder = tempfile::tempdir().expect("a scratch folder");
-    let small = ["bench", "tomo", "--bins", "20", "--rotations", "20", "--translations", "31", "--runs", "1"];
-    let more = [
-        "--time",
-        "0.1",
-        "--device",
-        "cpu",
-        "--threads",
-        "2",
-        "--json",
-        "tomo.json",
-        "--markdown",
-        "tomo.md",
-    ];
-    let peers = format!("--peers={}", oracle().display());
-    let done = xrdct(folder.path(), &[&small[..], &more, &[&peers]].concat());
-    assert_eq!(done.code, 0, "{}", done.stderr);
-    let text = fs::read_to_string(folder.path().join("tomo.json")).expect("written");
-    let table: xrdct::bench::tomo::Table = serde_json::from_str(&text).expect("reads back");
-    let row = |key: &str| table.rows.iter().find(|row| row.key == key).expect(key);
-    for key in ["cpu", "cpu-1"] {
-        let (floor, _) = row(key).floor.clone().expect("a floor");
-        assert!(row(key).seconds.is_some_and(|seconds| seconds > 0.0 && floor > 0.0), "{key}");
+    #[test]
+    fn peers_are_measured_on_the_same_frames_and_agree() {
+        let folder = tempfile::tempdir().unwrap();
+        write_small_scan(folder.path(), 5);
+        let peers = format!("--peers={}", oracle().display());
+        let rows = "cpu-pool,peer-sequential,peer-pool-2,peer-processes,peer-opencl";
+        let told =
+            ["--source", "mem", "--runs", "2", "--threads", "2", "--json", "t.json", "--rows", rows, &peers];
+        let done = xrdct(folder.path(), &[&TABLE1[..], &told].concat());
+        assert_eq!(done.code, 0, "{}", done.stderr);
+        let table: Table =
+            serde_json::from_str(&fs::read_to_string(folder.path().join("t.json")).unwrap()).unwrap();
+        for key in ["peer-sequential", "peer-pool-2", "peer-processes"] {
+            let row = table.row(key).unwrap_or_else(|| panic!("{key} is a row"));
+            let cell = &row.cells[&xrdct::bench::outcome::Source::Mem];
+            assert!(cell.rate().is_some_and(|rate| rate.median > 0.0 && rate.frames == 5), "{row:?}");
+        }
+        // OpenCL is there or the row says why not.
+        let opencl = &table.row("peer-opencl").unwrap().cells[&xrdct::bench::outcome::Source::Mem];
+        assert!(opencl.rate().is_some() || format!("{opencl:?}").contains("OpenCL"), "{opencl:?}");
+        assert!(table.versions.contains_key("pyFAI") && done.stdout.contains("peers: "), "{}", done.stdout);
+        assert!(
+            table.ratios().iter().any(|ratio| ratio.name.contains("CPU pool / FabIO + pyFAI, sequential"))
+        );
     }
-    assert!(row("scikit-image").seconds.is_some(), "{:?}", row("scikit-image").missing);
-    assert_eq!(row("gpu").missing.as_deref(), Some("--device cpu"));
-    assert!(done.stdout.contains("CPU, 2 threads / scikit-image iradon"), "{}", done.stdout);
-    assert!(
-        fs::read_to_string(folder.path().join("tomo.md")).expect("written").contains("| CPU, 1 thread |")
-    );
-    let wrong = xrdct(folder.path(), &["bench", "tomo", "--rotations", "1"]);
-    assert!(wrong.code == 2 && wrong.stderr.contains("at least 2"), "{}", wrong.stderr);
+
+    #[test]
+    fn slices_are_timed_beside_their_floors_and_scikit_image() {
+        let folder = tempfile::tempdir().expect("a scratch folder");
+        let small =
+            ["bench", "tomo", "--bins", "20", "--rotations", "20", "--translations", "31", "--runs", "1"];
+        let more = [
+            "--time",
+            "0.1",
+            "--device",
+            "cpu",
+            "--threads",
+            "2",
+            "--json",
+            "tomo.json",
+            "--markdown",
+            "tomo.md",
+        ];
+        let peers = format!("--peers={}", oracle().display());
+        let done = xrdct(folder.path(), &[&small[..], &more, &[&peers]].concat());
+        assert_eq!(done.code, 0, "{}", done.stderr);
+        let text = fs::read_to_string(folder.path().join("tomo.json")).expect("written");
+        let table: xrdct::bench::tomo::Table = serde_json::from_str(&text).expect("reads back");
+        let row = |key: &str| table.rows.iter().find(|row| row.key == key).expect(key);
+        for key in ["cpu", "cpu-1"] {
+            let (floor, _) = row(key).floor.clone().expect("a floor");
+            assert!(row(key).seconds.is_some_and(|seconds| seconds > 0.0 && floor > 0.0), "{key}");
+        }
+        assert!(row("scikit-image").seconds.is_some(), "{:?}", row("scikit-image").missing);
+        assert_eq!(row("gpu").missing.as_deref(), Some("--device cpu"));
+        assert!(done.stdout.contains("CPU, 2 threads / scikit-image iradon"), "{}", done.stdout);
+        assert!(
+            fs::read_to_string(folder.path().join("tomo.md")).expect("written").contains("| CPU, 1 thread |")
+        );
+        let wrong = xrdct(folder.path(), &["bench", "tomo", "--rotations", "1"]);
+        assert!(wrong.code == 2 && wrong.stderr.contains("at least 2"), "{}", wrong.stderr);
+    }
 }

@@ -4,23 +4,30 @@ use std::path::Path;
 
 use crate::support::{ask_oracle, data};
 
-#[test]
-fn patterns_are_pyfais() {
-    let Some(frames) = data("cbf") else { return };
+/// Runs a script that ends with "N passed, M failed": all must have passed, and `at_least` of them.
+fn conform(script: &str, data: &Path, at_least: usize) {
     let scratch = tempfile::tempdir().expect("a scratch folder");
-    let root = frames.parent().expect("cbf is below the data");
-    let printed =
-        ask_oracle("conformance.py", &[Path::new(env!("CARGO_BIN_EXE_xrdct")), root, scratch.path()]);
+    let printed = ask_oracle(script, &[Path::new(env!("CARGO_BIN_EXE_xrdct")), data, scratch.path()]);
     println!("{printed}");
-    assert!(printed.trim_end().ends_with(" passed, 0 failed"), "{printed}");
+    let last = printed.lines().last().and_then(|line| line.strip_suffix(" passed, 0 failed"));
+    let passed = last.and_then(|passed| passed.parse::<usize>().ok());
+    assert!(passed.is_some_and(|passed| passed >= at_least), "{at_least} cases at least:\n{printed}");
 }
 
-#[test]
-fn converted_frames_are_fabios() {
-    let Some(frames) = data("cbf") else { return };
-    let scratch = tempfile::tempdir().expect("a scratch folder");
-    let printed =
-        ask_oracle("convert.py", &[Path::new(env!("CARGO_BIN_EXE_xrdct")), &frames, scratch.path()]);
-    println!("{printed}");
-    assert!(printed.trim_end().ends_with(" passed, 0 failed"), "{printed}");
+mod needs_data {
+    use super::*;
+
+    mod needs_oracle {
+        use super::*;
+
+        #[test]
+        fn patterns_are_pyfais() {
+            conform("conformance.py", data("cbf").parent().expect("cbf is below the data"), 169);
+        }
+
+        #[test]
+        fn converted_frames_are_fabios() {
+            conform("convert.py", &data("cbf"), 12);
+        }
+    }
 }

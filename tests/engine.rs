@@ -20,6 +20,8 @@ use xrdct::integrate::engine::{Engine, ErrorModel, GROUP, Recipe, RecipeError, S
 use xrdct::reduce::Reducer;
 use xrdct::reduce::host::HostReducer;
 
+use crate::support::side_by_side;
+
 const SHAPE: Shape = Shape { slow: 61, fast: 97 };
 const NPT: usize = 37;
 
@@ -168,7 +170,7 @@ fn bits(pattern: &Pattern) -> Vec<u64> {
 fn assert_same(outcome: &Outcome, expected: &Pattern, what: &str) {
     let pattern = outcome.as_ref().unwrap_or_else(|bad| panic!("{what}: {bad:?}"));
     assert_eq!(pattern.errors.is_some(), expected.errors.is_some(), "{what}");
-    for (bin, (got, want)) in pattern.signal.iter().zip(&expected.signal).enumerate() {
+    for (bin, (got, want)) in side_by_side(&pattern.signal, &expected.signal).enumerate() {
         assert_eq!(got.to_bits(), want.to_bits(), "{what}: signal of bin {bin}: {got}, not {want}");
     }
     assert!(bits(pattern) == bits(expected), "{what}: {pattern:?}, not {expected:?}");
@@ -342,7 +344,9 @@ fn bad_frames_leave_their_neighbours_alone() {
                     }
                 })
                 .collect();
-            for outcome in engine.integrate(&frames, &mut Scratch::default()) {
+            let outcomes = engine.integrate(&frames, &mut Scratch::default());
+            assert_eq!(outcomes.len(), frames.len());
+            for outcome in outcomes {
                 let Err(bad) = outcome else {
                     let pattern = outcome.as_ref().unwrap();
                     assert_eq!(pattern.id.0 % 5, 0);
@@ -440,7 +444,9 @@ fn threads_share_an_engine() {
                 for round in 0..8 {
                     let which: Vec<usize> = (0..thread + 1).map(|at| (at * 5 + round) % 6).collect();
                     let frames: Vec<Frame> = which.iter().map(|at| packed(*at, &images[*at])).collect();
-                    for outcome in engine.integrate(&frames, &mut scratch) {
+                    let outcomes = engine.integrate(&frames, &mut scratch);
+                    assert_eq!(outcomes.len(), frames.len());
+                    for outcome in outcomes {
                         let id = outcome.as_ref().unwrap().id.0;
                         assert_same(&outcome, &expected[id], "shared");
                     }

@@ -13,18 +13,11 @@ use xrdct::output::OutputError;
 use xrdct::output::result::{Ending, Layout, Progress, RadialAxis, ResultFile, ResultInfo, Scan};
 use xrdct::output::stack::{StackLayout, StackWriter};
 
-/// Runs checks of tests/oracle/output.py, `+` between them; what they print, or `None` when there is no oracle here.
-fn oracle<S: AsRef<std::ffi::OsStr> + std::fmt::Debug>(arguments: &[S]) -> Option<String> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let python = root.join(".tools/oracle/bin/python");
-    if !python.exists() {
-        eprintln!("skipped: no pyFAI in .tools/oracle");
-        return None;
-    }
-    let done = Command::new(python).arg(root.join("tests/oracle/output.py")).args(arguments).output();
-    let done = done.expect("the oracle's Python runs");
-    assert!(done.status.success(), "{arguments:?}\n{}", String::from_utf8_lossy(&done.stderr));
-    Some(String::from_utf8_lossy(&done.stdout).into_owned())
+use crate::support::{ask_oracle, one_test_passed};
+
+/// Runs checks of tests/oracle/output.py, `+` between them; what they print.
+fn oracle<S: AsRef<std::ffi::OsStr>>(arguments: &[S]) -> String {
+    ask_oracle("output.py", &arguments.iter().map(Path::new).collect::<Vec<_>>())
 }
 
 fn axis(npt: usize) -> RadialAxis {
@@ -91,33 +84,6 @@ fn gcd(a: usize, b: usize) -> usize {
 }
 
 #[test]
-fn series_is_what_h5py_and_silx_expect() {
-    let folder = tempfile::tempdir().unwrap();
-    for errors in [false, true] {
-        let path = folder.path().join(format!("series_{errors}.h5"));
-        let mut layout = layout(40, 17);
-        layout.errors = errors;
-        let mut file = ResultFile::create(&path, &layout, false).unwrap();
-        for n in shuffled(40) {
-            let outcome = match n {
-                3 => bad(3, FrameStatus::Truncated, "too short — é"),
-                4 => bad(4, FrameStatus::Unreadable, "gone"),
-                _ => pattern(n, 17, errors),
-            };
-            file.put(outcome).unwrap();
-            if n % 7 == 0 {
-                file.flush().unwrap();
-            }
-        }
-        let written = file.finish(&Ending::Complete).unwrap();
-        assert_eq!((written.good, written.bad, written.pending), (38, 2, 0));
-        assert_eq!(written.bytes, fs::metadata(&path).unwrap().len());
-        oracle(&["series", path.to_str().unwrap(), "40", "17", if errors { "errors" } else { "none" }]);
-    }
-    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2, "temporary files are left");
-}
-
-#[test]
 fn one_frame_reaches_a_spectrum() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("one.h5");
@@ -126,57 +92,6 @@ fn one_frame_reaches_a_spectrum() {
     file.finish(&Ending::Complete).unwrap();
     let info = ResultInfo::open(&path).unwrap();
     assert_eq!((info.shape, info.progress), (vec![1, 9], Progress::Complete));
-}
-
-#[test]
-fn map_is_laid_out_as_diffmap_does() {
-    let folder = tempfile::tempdir().unwrap();
-    let mut checks = Vec::new();
-    for (zigzag, frames, errors, offset) in
-        [(false, 35, false, 0), (true, 35, true, 2), (true, 33, false, 0), (false, 30, true, 1)]
-    {
-        let path = folder.path().join(format!("map_{}.h5", checks.len()));
-        let mut layout = layout(frames, 13);
-        layout.scan = Some(Scan::new(5, 7, zigzag));
-        layout.errors = errors;
-        layout.offset = offset;
-        let mut file = ResultFile::create(&path, &layout, true).unwrap();
-        for n in shuffled(frames) {
-            file.put(pattern(n, 13, errors)).unwrap();
-            if n % 10 == 0 {
-                file.flush().unwrap();
-            }
-        }
-        let ending = if frames < 35 { Ending::Interrupted } else { Ending::Complete };
-        let written = file.finish(&ending).unwrap();
-        assert_eq!((written.good, written.bad, written.pending), (frames, 0, 35 - frames));
-        let zigzag = if zigzag { "zigzag" } else { "" };
-        let (frames, offset) = (frames.to_string(), offset.to_string());
-        let errors = if errors { "errors" } else { "" };
-        let check = ["+", "scan", path.to_str().unwrap(), "5", "7", zigzag, &frames, "13", errors, &offset];
-        checks.extend(check.map(String::from));
-    }
-    oracle(&checks[1..]);
-}
-
-#[test]
-fn map_opens_in_the_viewer_of_pyfai_diffmap() {
-    let folder = tempfile::tempdir().unwrap();
-    for errors in [false, true] {
-        let path = folder.path().join("map.h5");
-        let mut layout = layout(12, 13);
-        layout.scan = Some(Scan::new(3, 4, false));
-        layout.errors = errors;
-        layout.configuration = json!({
-            "application": "worker", "version": 5, "unit": "q_nm^-1", "nbpt_rad": 13, "shape": [195, 487],
-            "poni": { "poni_version": 2.1, "detector": "Pilatus100k", "detector_config": {}, "dist": 0.1,
-                "poni1": 0.01, "poni2": 0.01, "rot1": 0.0, "rot2": 0.0, "rot3": 0.0, "wavelength": 1e-10 },
-        });
-        let mut file = ResultFile::create(&path, &layout, true).unwrap();
-        (0..12).for_each(|n| file.put(pattern(n, 13, errors)).unwrap());
-        file.finish(&Ending::Complete).unwrap();
-        oracle(&["viewer", path.to_str().unwrap(), "3", "4", "13"]);
-    }
 }
 
 #[test]
@@ -282,44 +197,6 @@ fn existing_files_are_replaced_only_when_allowed_and_only_by_whole_files() {
     }
 }
 
-#[test]
-fn stack_is_what_h5py_expects() {
-    let folder = tempfile::tempdir().unwrap();
-    let mut checks = Vec::new();
-    for pixel in [PixelType::I32, PixelType::U8, PixelType::I16, PixelType::U64] {
-        for gzip in [None, Some(1), Some(6)] {
-            let path = folder.path().join(format!("stack_{}.h5", checks.len()));
-            let layout = StackLayout {
-                frames: 5,
-                shape: Shape { slow: 4, fast: 6 },
-                pixel,
-                gzip,
-                inputs: ["a", "b", "c", "d", "e"].map(String::from).to_vec(),
-            };
-            let mut stack = StackWriter::create(&path, &layout, true).unwrap();
-            for n in [2, 0, 1] {
-                let pixel = |i: u64| (n as u64 * 20 + i).to_le_bytes()[..pixel.size()].to_vec();
-                stack.put(FrameId(n), &(0..24).flat_map(pixel).collect::<Vec<u8>>()).unwrap();
-            }
-            stack
-                .put_bad(&BadFrame {
-                    id: FrameId(3),
-                    status: FrameStatus::Unreadable,
-                    message: "gone".into(),
-                })
-                .unwrap();
-            assert!(stack.put(FrameId(0), &vec![0; 24 * pixel.size()]).is_err());
-            assert!(stack.put(FrameId(4), &[0]).is_err());
-            assert!(stack.put(FrameId(5), &vec![0; 24 * pixel.size()]).is_err());
-            assert_eq!(stack.finish().unwrap(), path);
-            let gzip = gzip.map_or("none".to_string(), |level| level.to_string());
-            checks.extend(["+", "stack", path.to_str().unwrap(), pixel.name(), &gzip].map(String::from));
-        }
-    }
-    oracle(&checks[1..]);
-    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 12, "temporary files are left");
-}
-
 const KILLED_FRAMES: usize = 400;
 const KILLED_NPT: usize = 50;
 
@@ -346,35 +223,6 @@ fn child_that_writes() {
     }
 }
 
-#[test]
-fn killed_at_any_time_leaves_a_file_that_opens_and_tells_the_truth() {
-    let folder = tempfile::tempdir().unwrap();
-    let mut checks = Vec::new();
-    for attempt in 0..40_u64 {
-        let path = folder.path().join(format!("{}_{attempt}.h5", ["series", "map"][attempt as usize % 2]));
-        let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "output::child_that_writes"])
-            .env("XRDCT_TEST_CHILD_WRITES", &path)
-            .stdout(Stdio::null())
-            .spawn()
-            .unwrap();
-        let started = Instant::now();
-        while !path.exists() {
-            assert!(started.elapsed() < Duration::from_secs(60), "the child writes nothing");
-            std::thread::sleep(Duration::from_micros(200));
-        }
-        // The child makes a file in a few milliseconds; odd fractions of one hit every part of its life.
-        std::thread::sleep(Duration::from_micros(attempt * 1_237 % 9_000));
-        child.kill().unwrap();
-        child.wait().unwrap();
-        let progress = ResultInfo::open(&path).unwrap().progress;
-        assert!(matches!(progress, Progress::Running | Progress::Complete), "{progress:?}");
-        checks.extend(["+", "killed", path.to_str().unwrap(), &KILLED_NPT.to_string()].map(String::from));
-    }
-    let seen = oracle(&checks[1..]);
-    println!("good rows in killed files: {seen:?}");
-}
-
 /// A limit on the size of files stands for a full disk: the same path through the code, and no root needed.
 #[test]
 fn no_room_is_said_at_the_start_and_nothing_is_left() {
@@ -397,7 +245,7 @@ fn no_room_is_said_at_the_start_and_nothing_is_left() {
     );
     let done =
         Command::new("sh").args(["-c", &command]).env("XRDCT_TEST_CHILD_FULL", &path).output().unwrap();
-    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stdout));
+    one_test_passed(&done);
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "something is left");
 }
 
@@ -449,7 +297,7 @@ fn no_room_later_is_an_error_and_what_was_written_stays() {
     );
     let done =
         Command::new("sh").args(["-c", &command]).env("XRDCT_TEST_CHILD_FILLS", &path).output().unwrap();
-    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stdout));
+    one_test_passed(&done);
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "half a stack is left");
     let info = ResultInfo::open(&path).unwrap();
     assert!(matches!(&info.progress, Progress::Failed(why) if why.contains("no room to write")), "{info:?}");
@@ -497,5 +345,163 @@ fn writing_rate() {
         (0..100).for_each(|n| stack.put(FrameId(n), &frame).unwrap());
         stack.finish().unwrap();
         println!("stack, gzip {gzip:?}: {:.0} frames of 9.9 MB/s", 100.0 / start.elapsed().as_secs_f64());
+    }
+}
+
+mod needs_oracle {
+    use super::*;
+
+    #[test]
+    fn series_is_what_h5py_and_silx_expect() {
+        let folder = tempfile::tempdir().unwrap();
+        for errors in [false, true] {
+            let path = folder.path().join(format!("series_{errors}.h5"));
+            let mut layout = layout(40, 17);
+            layout.errors = errors;
+            let mut file = ResultFile::create(&path, &layout, false).unwrap();
+            for n in shuffled(40) {
+                let outcome = match n {
+                    3 => bad(3, FrameStatus::Truncated, "too short — é"),
+                    4 => bad(4, FrameStatus::Unreadable, "gone"),
+                    _ => pattern(n, 17, errors),
+                };
+                file.put(outcome).unwrap();
+                if n % 7 == 0 {
+                    file.flush().unwrap();
+                }
+            }
+            let written = file.finish(&Ending::Complete).unwrap();
+            assert_eq!((written.good, written.bad, written.pending), (38, 2, 0));
+            assert_eq!(written.bytes, fs::metadata(&path).unwrap().len());
+            oracle(&["series", path.to_str().unwrap(), "40", "17", if errors { "errors" } else { "none" }]);
+        }
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2, "temporary files are left");
+    }
+
+    #[test]
+    fn map_is_laid_out_as_diffmap_does() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut checks = Vec::new();
+        for (zigzag, frames, errors, offset) in
+            [(false, 35, false, 0), (true, 35, true, 2), (true, 33, false, 0), (false, 30, true, 1)]
+        {
+            let path = folder.path().join(format!("map_{}.h5", checks.len()));
+            let mut layout = layout(frames, 13);
+            layout.scan = Some(Scan::new(5, 7, zigzag));
+            layout.errors = errors;
+            layout.offset = offset;
+            let mut file = ResultFile::create(&path, &layout, true).unwrap();
+            for n in shuffled(frames) {
+                file.put(pattern(n, 13, errors)).unwrap();
+                if n % 10 == 0 {
+                    file.flush().unwrap();
+                }
+            }
+            let ending = if frames < 35 { Ending::Interrupted } else { Ending::Complete };
+            let written = file.finish(&ending).unwrap();
+            assert_eq!((written.good, written.bad, written.pending), (frames, 0, 35 - frames));
+            let zigzag = if zigzag { "zigzag" } else { "" };
+            let (frames, offset) = (frames.to_string(), offset.to_string());
+            let errors = if errors { "errors" } else { "" };
+            let check =
+                ["+", "scan", path.to_str().unwrap(), "5", "7", zigzag, &frames, "13", errors, &offset];
+            checks.extend(check.map(String::from));
+        }
+        oracle(&checks[1..]);
+    }
+
+    #[test]
+    fn map_opens_in_the_viewer_of_pyfai_diffmap() {
+        let folder = tempfile::tempdir().unwrap();
+        for errors in [false, true] {
+            let path = folder.path().join("map.h5");
+            let mut layout = layout(12, 13);
+            layout.scan = Some(Scan::new(3, 4, false));
+            layout.errors = errors;
+            layout.configuration = json!({
+                "application": "worker", "version": 5, "unit": "q_nm^-1", "nbpt_rad": 13, "shape": [195, 487],
+                "poni": { "poni_version": 2.1, "detector": "Pilatus100k", "detector_config": {}, "dist": 0.1,
+                    "poni1": 0.01, "poni2": 0.01, "rot1": 0.0, "rot2": 0.0, "rot3": 0.0, "wavelength": 1e-10 },
+            });
+            let mut file = ResultFile::create(&path, &layout, true).unwrap();
+            (0..12).for_each(|n| file.put(pattern(n, 13, errors)).unwrap());
+            file.finish(&Ending::Complete).unwrap();
+            oracle(&["viewer", path.to_str().unwrap(), "3", "4", "13"]);
+        }
+    }
+
+    #[test]
+    fn stack_is_what_h5py_expects() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut checks = Vec::new();
+        for pixel in [PixelType::I32, PixelType::U8, PixelType::I16, PixelType::U64] {
+            for gzip in [None, Some(1), Some(6)] {
+                let path = folder.path().join(format!("stack_{}.h5", checks.len()));
+                let layout = StackLayout {
+                    frames: 5,
+                    shape: Shape { slow: 4, fast: 6 },
+                    pixel,
+                    gzip,
+                    inputs: ["a", "b", "c", "d", "e"].map(String::from).to_vec(),
+                };
+                let mut stack = StackWriter::create(&path, &layout, true).unwrap();
+                for n in [2, 0, 1] {
+                    let pixel = |i: u64| (n as u64 * 20 + i).to_le_bytes()[..pixel.size()].to_vec();
+                    stack.put(FrameId(n), &(0..24).flat_map(pixel).collect::<Vec<u8>>()).unwrap();
+                }
+                stack
+                    .put_bad(&BadFrame {
+                        id: FrameId(3),
+                        status: FrameStatus::Unreadable,
+                        message: "gone".into(),
+                    })
+                    .unwrap();
+                assert!(stack.put(FrameId(0), &vec![0; 24 * pixel.size()]).is_err());
+                assert!(stack.put(FrameId(4), &[0]).is_err());
+                assert!(stack.put(FrameId(5), &vec![0; 24 * pixel.size()]).is_err());
+                assert_eq!(stack.finish().unwrap(), path);
+                let gzip = gzip.map_or("none".to_string(), |level| level.to_string());
+                checks.extend(["+", "stack", path.to_str().unwrap(), pixel.name(), &gzip].map(String::from));
+            }
+        }
+        oracle(&checks[1..]);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 12, "temporary files are left");
+    }
+
+    #[test]
+    fn killed_at_any_time_leaves_a_file_that_opens_and_tells_the_truth() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut checks = Vec::new();
+        for attempt in 0..40_u64 {
+            let path =
+                folder.path().join(format!("{}_{attempt}.h5", ["series", "map"][attempt as usize % 2]));
+            let mut child = Command::new(std::env::current_exe().unwrap())
+                .args(["--exact", "output::child_that_writes"])
+                .env("XRDCT_TEST_CHILD_WRITES", &path)
+                .stdout(Stdio::null())
+                .spawn()
+                .unwrap();
+            let started = Instant::now();
+            while !path.exists() {
+                assert!(started.elapsed() < Duration::from_secs(60), "the child writes nothing");
+                std::thread::sleep(Duration::from_micros(200));
+            }
+            // The child makes a file in a few milliseconds; odd fractions of one hit every part of its life.
+            std::thread::sleep(Duration::from_micros(attempt * 1_237 % 9_000));
+            child.kill().unwrap();
+            child.wait().unwrap();
+            let progress = ResultInfo::open(&path).unwrap().progress;
+            assert!(matches!(progress, Progress::Running | Progress::Complete), "{progress:?}");
+            checks.extend(["+", "killed", path.to_str().unwrap(), &KILLED_NPT.to_string()].map(String::from));
+        }
+        // Good rows and status of each: all of the files are checked, and some were killed half way.
+        let seen = oracle(&checks[1..]);
+        let good: Vec<usize> =
+            seen.lines().map(|line| line.split_once(' ').unwrap().0.parse().unwrap()).collect();
+        assert_eq!(good.len(), 40, "{seen}");
+        assert!(
+            good.iter().any(|&good| 0 < good && good < KILLED_FRAMES - 10),
+            "none was killed half way: {seen}"
+        );
     }
 }

@@ -1,12 +1,15 @@
 //! The corridor keeps its promises whatever happens: every id once, first error returned, no hang, no lost slot.
 //!
-//! Doors are fakes here, so that failures can be injected at each of them; real doors are tested through the CLI.
+//! Doors are fakes here, so that failures can be injected at each of them; real doors are tested through the CLI. What must end
+//! early is tested with a list of frames that nobody could wait for: a run that does not stop does not pass.
 
 use std::cell::Cell;
 use std::collections::VecDeque;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Once};
+use std::thread::sleep;
+use std::time::Duration;
 
 use xrdct::frame::{
     BadFrame, Codec, Encoding, Frame, FrameHeader, FrameId, FrameStatus, Outcome, Pattern, PixelType, Shape,
@@ -16,29 +19,81 @@ use xrdct::pipeline::{BadFrames, Corridor, PipelineError, Report, Sink, SinkErro
 use xrdct::reduce::{ReduceError, Reducer};
 use xrdct::source::{Reader, Ticket};
 
-/// Which door fails, and how, at frame 57.
+use crate::support::within;
+
+/// What happens at frame [`AT`], and at which door.
 #[derive(Clone, Copy, PartialEq, Debug)]
-enum Fault {
-    None,
+enum Event {
+    Nothing,
     BadFrame,
-    Reducer,
-    ReducerPanics,
     ReaderPanics,
-    Sink,
+    SubmitFails,
+    SubmitPanics,
+    FlushFails,
+    ReadyFails,
+    CollectFails,
+    CollectPanics,
+    SinkFails,
     Interrupt,
 }
 
 const AT: usize = 57;
 
-struct FakeReader(Fault);
+/// Frames of a run that nothing but its end in good order, or its stop, can end…
+const SOME: usize = 200;
+
+/// …and of one that is to stop: beyond [`BRISK`] frames are slow, so that all of them would take a minute and more.
+const ENDLESS: usize = 20_000;
+const BRISK: usize = 1_000;
+const SLOW: Duration = Duration::from_millis(20);
+
+/// A run that takes so long does not end.
+const LIMIT: Duration = Duration::from_secs(30);
+
+const ON_PURPOSE: &str = "a panic on purpose";
+
+/// Panics on purpose are not printed; those of other tests, which run at the same time, are.
+fn hush() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let usual = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |panic| {
+            if panic.payload().downcast_ref::<&str>() != Some(&ON_PURPOSE) {
+                usual(panic);
+            }
+        }));
+    });
+}
+
+/// What readers did.
+#[derive(Default)]
+struct Reads {
+    all: AtomicUsize,
+    /// Begun although the run had been asked to stop.
+    late: AtomicUsize,
+}
+
+struct FakeReader {
+    event: Event,
+    stop: Stop,
+    reads: Arc<Reads>,
+}
 
 impl Reader for FakeReader {
     fn read(&mut self, ticket: &Ticket, slot: Slot) -> Result<Frame, BadFrame> {
         let id = ticket.id;
-        if id.0 == AT && self.0 == Fault::BadFrame {
-            return Err(BadFrame { id, status: FrameStatus::Truncated, message: "torn".into() });
+        self.reads.all.fetch_add(1, Ordering::Relaxed);
+        self.reads.late.fetch_add(usize::from(self.stop.is_raised()), Ordering::Relaxed);
+        if id.0 > BRISK {
+            sleep(SLOW);
         }
-        assert!(!(id.0 == AT && self.0 == Fault::ReaderPanics), "a reader that panics");
+        match self.event {
+            Event::BadFrame if id.0 == AT => {
+                return Err(BadFrame { id, status: FrameStatus::Truncated, message: "torn".into() });
+            }
+            Event::ReaderPanics if id.0 == AT => std::panic::panic_any(ON_PURPOSE),
+            _ => {}
+        }
         let encoding =
             Encoding { codec: Codec::Raw, pixel: PixelType::U8, shape: Shape { slow: 1, fast: 1 } };
         Ok(Frame {
@@ -54,9 +109,20 @@ impl Reader for FakeReader {
 
 struct FakeReducer {
     depth: usize,
-    fault: Fault,
+    event: Event,
     queue: VecDeque<Frame>,
+    /// It was handed frame [`AT`].
+    met: bool,
     asked: Cell<usize>,
+}
+
+impl FakeReducer {
+    fn fails(&self, event: Event) -> Result<(), ReduceError> {
+        match self.met && self.event == event {
+            true => Err(ReduceError::Device("boom at 57".into())),
+            false => Ok(()),
+        }
+    }
 }
 
 impl Reducer for FakeReducer {
@@ -64,22 +130,28 @@ impl Reducer for FakeReducer {
         self.depth
     }
     fn submit(&mut self, frame: Frame) -> Result<(), ReduceError> {
-        if frame.id.0 == AT && self.fault == Fault::Reducer {
-            return Err(ReduceError::Device("boom at 57".into()));
+        self.met |= frame.id.0 == AT;
+        if self.met && self.event == Event::SubmitPanics {
+            std::panic::panic_any(ON_PURPOSE);
         }
-        assert!(!(frame.id.0 == AT && self.fault == Fault::ReducerPanics), "a reducer that panics");
+        self.fails(Event::SubmitFails)?;
         self.queue.push_back(frame);
         Ok(())
     }
     fn flush(&mut self) -> Result<(), ReduceError> {
-        Ok(())
+        self.fails(Event::FlushFails)
     }
     fn is_ready(&self) -> Result<bool, ReduceError> {
+        self.fails(Event::ReadyFails)?;
         // Like a device: not at the first asking.
         self.asked.set(self.asked.get() + 1);
         Ok(self.asked.get().is_multiple_of(3))
     }
     fn collect(&mut self) -> Result<Vec<Outcome>, ReduceError> {
+        if self.met && self.event == Event::CollectPanics {
+            std::panic::panic_any(ON_PURPOSE);
+        }
+        self.fails(Event::CollectFails)?;
         // Two at a time, so that batches and capacities do not line up.
         let n = self.queue.len().min(2);
         let pattern = |frame: Frame| Pattern {
@@ -96,7 +168,7 @@ impl Reducer for FakeReducer {
 }
 
 struct FakeSink {
-    fault: Fault,
+    event: Event,
     stop: Stop,
     rows: Vec<Option<f32>>,
 }
@@ -110,10 +182,10 @@ impl Sink for FakeSink {
             Ok(p) => (p.id.0, p.intensity[0]),
             Err(b) => (b.id.0, f32::NAN),
         };
-        if id == AT && self.fault == Fault::Sink {
+        if id == AT && self.event == Event::SinkFails {
             return Err("disk full at 57".into());
         }
-        if id == AT && self.fault == Fault::Interrupt {
+        if id == AT && self.event == Event::Interrupt {
             self.stop.raise();
         }
         assert!(self.rows[id].replace(value).is_none(), "row {id} came twice");
@@ -121,146 +193,212 @@ impl Sink for FakeSink {
     }
 }
 
+#[derive(Clone, Copy, Debug)]
 struct Setup {
     readers: usize,
     reducers: usize,
     depth: usize,
     slots: usize,
-    fault: Fault,
+    event: Event,
     bad_frames: BadFrames,
     strategy: Strategy,
 }
 
-fn walk(s: &Setup, frames: usize) -> (Report, Result<(), PipelineError>, Vec<Option<f32>>, usize) {
-    let stop = Stop::default();
-    let mut sink = FakeSink { fault: s.fault, stop: stop.clone(), rows: vec![None; frames] };
-    let calls = AtomicUsize::new(0);
-    let slots = SlotPool::on_host(s.slots, 8);
-    let (report, ending) = run(
-        Corridor {
-            tickets: (0..frames).map(|i| Ticket { id: FrameId(i), path: Path::new("f").into() }).collect(),
-            readers: (0..s.readers).map(|_| Box::new(FakeReader(s.fault)) as Box<dyn Reader>).collect(),
-            reducers: (0..s.reducers)
-                .map(|_| {
-                    Box::new(FakeReducer {
-                        depth: s.depth,
-                        fault: s.fault,
-                        queue: VecDeque::new(),
-                        asked: Cell::new(0),
-                    }) as Box<dyn Reducer>
-                })
-                .collect(),
-            sink: &mut sink,
-            slots: slots.clone(),
-            bad_frames: s.bad_frames,
-            stop,
-            timeline: None,
-            progress: &mut |_, _| {
-                calls.fetch_add(1, Ordering::Relaxed);
-            },
-        },
-        s.strategy,
-    );
-    // Every slot must be home again: taking them all would hang otherwise, so count them with a time limit.
-    let all: Vec<Slot> = (0..s.slots).map(|_| slots.take()).collect();
-    assert_eq!(all.len(), s.slots);
-    (report, ending, sink.rows, calls.into_inner())
+/// What became of a run.
+struct Walked {
+    report: Report,
+    ending: Result<(), PipelineError>,
+    rows: Vec<Option<f32>>,
+    /// Calls of `progress`.
+    calls: usize,
+    reads: usize,
+    late: usize,
 }
 
-fn setups(fault: Fault, bad_frames: BadFrames) -> Vec<Setup> {
-    let mut all = vec![];
-    for readers in [1, 2, 7] {
-        for reducers in [1, 2, 4] {
-            for depth in [1, 2, 5] {
-                for slots in [1, 2, 3, 16] {
-                    all.push(Setup {
-                        readers,
-                        reducers,
-                        depth,
-                        slots,
-                        fault,
-                        bad_frames,
-                        strategy: Strategy::Pool,
-                    });
-                }
-            }
+/// Walks `frames` frames through a corridor that was `stopped` before or not. Fails when that, or taking every slot afterwards,
+/// does not end.
+fn walk(setup: Setup, frames: usize, stopped: bool) -> Walked {
+    hush();
+    let slots = SlotPool::on_host(setup.slots, 8);
+    let pool = slots.clone();
+    let walked = within(LIMIT, &format!("a run with {setup:?}"), move || {
+        let stop = Stop::default();
+        if stopped {
+            stop.raise();
         }
+        let mut sink = FakeSink { event: setup.event, stop: stop.clone(), rows: vec![None; frames] };
+        let (calls, reads) = (AtomicUsize::new(0), Arc::<Reads>::default());
+        let reader =
+            |_| Box::new(FakeReader { event: setup.event, stop: stop.clone(), reads: Arc::clone(&reads) });
+        let reducer = |_| {
+            let (depth, event) = (setup.depth, setup.event);
+            Box::new(FakeReducer { depth, event, queue: VecDeque::new(), met: false, asked: Cell::new(0) })
+        };
+        let path: Arc<Path> = Path::new("f").into();
+        let (report, ending) = run(
+            Corridor {
+                tickets: (0..frames).map(|i| Ticket { id: FrameId(i), path: Arc::clone(&path) }).collect(),
+                readers: (0..setup.readers).map(reader).map(|r| r as Box<dyn Reader>).collect(),
+                reducers: (0..setup.reducers).map(reducer).map(|r| r as Box<dyn Reducer>).collect(),
+                sink: &mut sink,
+                slots,
+                bad_frames: setup.bad_frames,
+                stop,
+                timeline: None,
+                progress: &mut |_, _| {
+                    calls.fetch_add(1, Ordering::Relaxed);
+                },
+            },
+            setup.strategy,
+        );
+        let calls = calls.into_inner();
+        let [reads, late] = [&reads.all, &reads.late].map(|count| count.load(Ordering::Relaxed));
+        Walked { report, ending, rows: sink.rows, calls, reads, late }
+    });
+    let all = move || (0..setup.slots).map(|_| pool.take()).collect::<Vec<Slot>>().len();
+    within(LIMIT, &format!("taking all {} slots after {setup:?}", setup.slots), all);
+    walked
+}
+
+impl Walked {
+    fn landed(&self) -> usize {
+        self.rows.iter().filter(|row| row.is_some()).count()
     }
-    all.push(Setup {
+
+    /// The run was asked to stop and did: nobody began a frame after that, but the readers that were about to.
+    fn assert_stopped(&self, setup: &Setup) {
+        let Walked { reads, late, report, .. } = self;
+        assert!(*late <= setup.readers, "{late} frames were begun after the stop: {setup:?}");
+        assert!(*reads < ENDLESS, "nobody asked the run to stop: {setup:?}");
+        assert_eq!(report.done, self.landed(), "{setup:?}");
+    }
+}
+
+fn setups(event: Event, bad_frames: BadFrames) -> Vec<Setup> {
+    let alone = Setup {
         readers: 1,
         reducers: 1,
         depth: 1,
         slots: 1,
-        fault,
+        event,
         bad_frames,
         strategy: Strategy::Sequential,
-    });
+    };
+    let mut all = vec![alone];
+    for readers in [1, 2, 7] {
+        for reducers in [1, 2, 4] {
+            for depth in [1, 2, 5] {
+                for slots in [1, 2, 3, 16] {
+                    all.push(Setup { readers, reducers, depth, slots, strategy: Strategy::Pool, ..alone });
+                }
+            }
+        }
+    }
     all
 }
 
 #[test]
 fn every_frame_lands_once_in_its_row() {
-    for s in setups(Fault::None, BadFrames::Keep) {
-        let (report, ending, rows, calls) = walk(&s, 200);
-        assert!(ending.is_ok());
-        assert!(rows.iter().enumerate().all(|(i, r)| *r == Some(i as f32)));
-        assert_eq!((report.done, calls, report.interrupted), (200, 200, false));
+    for s in setups(Event::Nothing, BadFrames::Keep) {
+        let walked = walk(s, SOME, false);
+        assert!(walked.ending.is_ok());
+        assert!(walked.rows.iter().enumerate().all(|(i, r)| *r == Some(i as f32)));
+        let Walked { report, calls, reads, .. } = walked;
+        assert_eq!((report.asked, report.done, calls, reads), (SOME, SOME, SOME, SOME));
+        assert!(!report.interrupted && report.bad.is_empty());
     }
 }
 
 #[test]
 fn a_bad_frame_is_data_and_the_run_goes_on() {
-    for s in setups(Fault::BadFrame, BadFrames::Keep) {
-        let (report, ending, rows, _) = walk(&s, 200);
+    for s in setups(Event::BadFrame, BadFrames::Keep) {
+        let Walked { report, ending, rows, .. } = walk(s, SOME, false);
         assert!(ending.is_ok());
-        assert_eq!(report.done, 200);
-        assert_eq!(report.bad.len(), 1);
-        assert!(rows[AT].is_some_and(f32::is_nan));
+        assert_eq!(report.done, SOME);
+        assert_eq!(report.bad.iter().map(|bad| bad.id.0).collect::<Vec<_>>(), [AT]);
+        for (i, row) in rows.into_iter().enumerate() {
+            assert!(row.is_some_and(|value| if i == AT { value.is_nan() } else { value == i as f32 }));
+        }
     }
 }
 
 #[test]
 fn a_bad_frame_ends_the_run_when_asked_to() {
-    for s in setups(Fault::BadFrame, BadFrames::Stop) {
-        let (report, ending, rows, _) = walk(&s, 200);
+    for s in setups(Event::BadFrame, BadFrames::Stop) {
+        let walked = walk(s, ENDLESS, false);
+        walked.assert_stopped(&s);
+        let Walked { report, ending, rows, reads, .. } = walked;
         assert!(matches!(ending, Err(PipelineError::BadFrame(b)) if b.id.0 == AT));
         assert!(!report.interrupted);
         assert!(rows[AT].is_some_and(f32::is_nan), "the bad frame itself is recorded");
-        assert_eq!(report.done, rows.iter().filter(|r| r.is_some()).count());
+        assert_eq!(report.done, reads, "frames that were under way are kept: {s:?}");
         assert!(s.readers > 1 || rows[..AT].iter().all(Option::is_some), "frames before it are kept");
     }
 }
 
 #[test]
-fn a_failure_at_any_door_ends_with_that_error() {
-    std::panic::set_hook(Box::new(|_| {}));
-    for fault in [Fault::Reducer, Fault::ReducerPanics, Fault::ReaderPanics, Fault::Sink] {
-        for s in setups(fault, BadFrames::Keep) {
-            if s.strategy == Strategy::Sequential && format!("{fault:?}").contains("Panics") {
-                continue; // on the caller's own thread a panic is the caller's
-            }
-            let (report, ending, rows, _) = walk(&s, 200);
-            let error = ending.expect_err("the failure was injected").to_string();
-            let expected = match fault {
-                Fault::Reducer => "boom at 57",
-                Fault::Sink => "disk full at 57",
-                Fault::ReducerPanics => "the reducer thread panicked",
-                _ => "the reader thread panicked",
-            };
-            assert!(error.contains(expected), "{fault:?}: {error}");
-            assert!(report.done < 200 && rows[AT].is_none());
-        }
+fn an_interrupt_ends_cleanly_with_what_is_done() {
+    for s in setups(Event::Interrupt, BadFrames::Keep) {
+        let walked = walk(s, ENDLESS, false);
+        walked.assert_stopped(&s);
+        let Walked { report, ending, rows, reads, .. } = walked;
+        assert!(ending.is_ok() && report.interrupted, "{s:?}");
+        assert_eq!(report.done, reads, "frames that were under way are kept: {s:?}");
+        assert!(rows[AT].is_some());
     }
-    let _ = std::panic::take_hook();
 }
 
 #[test]
-fn an_interrupt_ends_cleanly_with_what_is_done() {
-    for s in setups(Fault::Interrupt, BadFrames::Keep) {
-        let (report, ending, rows, _) = walk(&s, 5000);
+fn a_run_that_is_stopped_before_it_begins_reads_nothing() {
+    for s in setups(Event::Nothing, BadFrames::Keep) {
+        let Walked { report, ending, reads, .. } = walk(s, ENDLESS, true);
         assert!(ending.is_ok());
-        assert_eq!(report.done, rows.iter().filter(|r| r.is_some()).count());
-        assert_eq!(report.interrupted, report.done < 5000);
-        assert!(rows[AT].is_some());
+        assert_eq!((reads, report.done, report.interrupted), (0, 0, true), "{s:?}");
     }
+}
+
+/// Each door fails in turn, in every arrangement: the run stops there and says why.
+fn assert_ends_with(event: Event, message: &str) {
+    for s in setups(event, BadFrames::Keep) {
+        // Alone on the caller's thread, a panic is the caller's.
+        let own = [Event::ReaderPanics, Event::SubmitPanics, Event::CollectPanics];
+        if s.strategy == Strategy::Sequential && own.contains(&event) {
+            continue;
+        }
+        let walked = walk(s, ENDLESS, false);
+        walked.assert_stopped(&s);
+        let error = walked.ending.expect_err("the failure was injected").to_string();
+        assert!(error.contains(message), "{s:?}: {error}");
+        assert!(walked.rows[AT].is_none() && !walked.report.interrupted, "{s:?}");
+    }
+}
+
+#[test]
+fn a_reader_that_panics_ends_the_run() {
+    assert_ends_with(Event::ReaderPanics, "the reader thread panicked");
+}
+
+#[test]
+fn a_reducer_that_fails_or_panics_ends_the_run() {
+    for event in [Event::SubmitFails, Event::FlushFails, Event::CollectFails] {
+        assert_ends_with(event, "boom at 57");
+    }
+    for event in [Event::SubmitPanics, Event::CollectPanics] {
+        assert_ends_with(event, "the reducer thread panicked");
+    }
+}
+
+#[test]
+fn a_device_that_cannot_say_whether_it_is_done_ends_the_run() {
+    // One that is full is not asked.
+    for s in setups(Event::ReadyFails, BadFrames::Keep).into_iter().filter(|s| s.depth > 1) {
+        let walked = walk(s, ENDLESS, false);
+        walked.assert_stopped(&s);
+        assert_eq!(walked.ending.expect_err("the failure was injected").to_string(), "boom at 57");
+    }
+}
+
+#[test]
+fn a_sink_that_fails_ends_the_run() {
+    assert_ends_with(Event::SinkFails, "disk full at 57");
 }

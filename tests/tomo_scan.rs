@@ -9,6 +9,8 @@ use xrdct::tomo::repair::{self, Holes, ZigZag};
 use xrdct::tomo::scan::{FastAxis, Order, ScanGrid};
 use xrdct::tomo::{Rays, Sinograms, TomoError};
 
+use crate::support::side_by_side;
+
 const ROTATIONS: usize = 7;
 const TRANSLATIONS: usize = 5;
 
@@ -128,7 +130,8 @@ fn positions_with_the_noise_of_encoders_in_any_order_are_found() {
     let values: Vec<f32> = frames.iter().map(|f| f.2).collect();
     let grid = ScanGrid::from_positions(&rotation, &translation, |_| true).expect("a scan");
     assert_eq!(grid.gather(&values, 1, 0..1, None).values, expected());
-    assert!(grid.angles.iter().zip(angles()).all(|(a, b)| (a - b).abs() < 0.01), "{:?}", grid.angles);
+    let close = |(a, b): (&f64, &f64)| (a - b).abs() < 0.01;
+    assert!(side_by_side(&grid.angles, &angles()).all(close), "{:?}", grid.angles);
     assert!((grid.step() - 0.1).abs() < 0.003, "{}", grid.step());
 }
 
@@ -203,7 +206,7 @@ fn phantom() -> Sinograms {
 
 /// Root mean square of the difference.
 fn off(a: &Sinograms, b: &Sinograms) -> f64 {
-    let sum: f64 = a.values.iter().zip(&b.values).map(|(a, b)| f64::from(a - b).powi(2)).sum();
+    let sum: f64 = side_by_side(&a.values, &b.values).map(|(a, b)| f64::from(a - b).powi(2)).sum();
     (sum / a.values.len() as f64).sqrt()
 }
 

@@ -24,6 +24,7 @@ use xrdct::integrate::split::{Request, Split, build};
 use xrdct::reduce::Reducer;
 
 use super::streams::{self, Case};
+use crate::support::{real_frames, side_by_side};
 
 /// A recipe for frames that are decoded and not integrated.
 fn decode_only(pixels: usize, pixel: PixelType) -> Recipe {
@@ -130,35 +131,6 @@ fn codec_is_clean_under_the_sanitizer() {
     check_codec(&streams::corpus::<i64>(2000, 6), 2000);
 }
 
-/// Real frames of the test data: packed bytes and encoding.
-fn real_frames() -> Vec<(PathBuf, Encoding, Vec<u8>)> {
-    let folder = std::env::var_os("XRDCT_TEST_DATA")
-        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/data"), PathBuf::from)
-        .join("cbf");
-    let inputs = [folder.clone(), folder.join("series_p03")].map(|path| path.display().to_string());
-    let paths = xrdct::source::listing::expand(&inputs).unwrap_or_default();
-    if paths.is_empty() {
-        eprintln!("skipped: no test data at {}", folder.display());
-    }
-    paths
-        .into_iter()
-        .map(|path| {
-            let (header, file) = xrdct::source::cbf::read(&path).unwrap();
-            (path, header.encoding, file[header.payload].to_vec())
-        })
-        .collect()
-}
-
-#[test]
-#[ignore = "needs an NVIDIA GPU"]
-fn codec_decodes_every_real_frame() {
-    for (path, encoding, bytes) in real_frames() {
-        assert_eq!(encoding.pixel, PixelType::I32);
-        let pixels = encoding.shape.pixels();
-        check_codec(&[Case::<i32>::new(path.display().to_string(), bytes, pixels)], pixels);
-    }
-}
-
 /// A tilted geometry in the middle of a frame of `shape`, pixels of 172 µm.
 fn recipe(shape: Shape, split: Split, npt: usize) -> Recipe {
     let (poni1, poni2) = (shape.slow as f64 * 0.45 * 172e-6, shape.fast as f64 * 0.55 * 172e-6);
@@ -236,10 +208,12 @@ fn reduce(
     let outcomes: Vec<Outcome> =
         outcomes.into_iter().map(|outcome| outcome.expect("every frame comes back")).collect();
     // What stays on the device is what came to the host; bad frames leave no pattern.
-    for (row, outcome) in kept.read().unwrap().chunks(engine.npt()).zip(&outcomes) {
+    let bits = |values: &[f32]| values.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
+    let kept = kept.read().unwrap();
+    for (row, outcome) in side_by_side(&kept.chunks(engine.npt()).collect::<Vec<_>>(), &outcomes) {
         match outcome {
             Ok(pattern) => {
-                let same = row.iter().zip(&pattern.intensity).all(|(a, b)| a.to_bits() == b.to_bits());
+                let same = bits(row) == bits(&pattern.intensity);
                 assert!(same, "the pattern of frame {} on the device is another", pattern.id.0);
             }
             Err(bad) => assert!(row.iter().all(|v| v.is_nan()), "frame {} is bad", bad.id.0),
@@ -260,6 +234,7 @@ fn on_the_host(recipe: &Recipe, frames: &[(Codec, Vec<u8>)]) -> Vec<Outcome> {
 }
 
 fn assert_close(what: &str, found: &[f64], expected: &[f64]) {
+    assert_eq!(found.len(), expected.len(), "bins of {what}");
     for (bin, (found, expected)) in found.iter().zip(expected).enumerate() {
         let close = (found - expected).abs() <= 1e-6 * expected.abs();
         assert!(close, "{what} of bin {bin}: {found} on the GPU, {expected} on the CPU");
@@ -267,7 +242,7 @@ fn assert_close(what: &str, found: &[f64], expected: &[f64]) {
 }
 
 fn assert_agree(name: &str, found: &[Outcome], expected: &[Outcome]) {
-    for (found, expected) in found.iter().zip(expected) {
+    for (found, expected) in side_by_side(found, expected) {
         let (found, expected): (&Pattern, &Pattern) = match (found, expected) {
             (Ok(found), Ok(expected)) => (found, expected),
             (Err(found), Err(expected)) => {
@@ -287,12 +262,13 @@ fn assert_agree(name: &str, found: &[Outcome], expected: &[Outcome]) {
         );
         assert_close(&format!("{name}: count"), &found.norms.count, &expected.norms.count);
         assert_close(&format!("{name}: intensity"), &wide(&found.intensity), &wide(&expected.intensity));
-        assert_eq!(found.errors.is_some(), expected.errors.is_some());
-        if let (Some(found), Some(expected)) = (&found.variance, &expected.variance) {
-            assert_close(&format!("{name}: variance"), found, expected);
-        }
-        if let (Some(found), Some(expected)) = (&found.errors, &expected.errors) {
-            assert_close(&format!("{name}: errors"), &wide(found), &wide(expected));
+        match (&found.variance, &found.errors, &expected.variance, &expected.errors) {
+            (None, None, None, None) => {}
+            (Some(variance), Some(errors), Some(expected_variance), Some(expected_errors)) => {
+                assert_close(&format!("{name}: variance"), variance, expected_variance);
+                assert_close(&format!("{name}: errors"), &wide(errors), &wide(expected_errors));
+            }
+            _ => panic!("{name}: variance and errors on both sides or on none"),
         }
     }
 }
@@ -366,18 +342,6 @@ fn patterns_of_64_bit_pixels_agree_with_the_host() {
     assert_agree("int64", &found, &on_the_host(&recipe, &frames));
 }
 
-#[test]
-#[ignore = "needs an NVIDIA GPU"]
-fn real_frames_agree_with_the_host() {
-    for (path, encoding, bytes) in real_frames() {
-        let recipe = recipe(encoding.shape, Split::BBox, 1000);
-        let engine = Arc::new(CudaEngine::new(0, &recipe).unwrap());
-        let frames = [(Codec::ByteOffset, bytes)];
-        let found = reduce(&engine, &recipe, &frames, Options { lanes: 1, batch: 1 });
-        assert_agree(&path.display().to_string(), &found, &on_the_host(&recipe, &frames));
-    }
-}
-
 /// Id, float32 numbers, float64 numbers.
 type Bits = (FrameId, Vec<u32>, Vec<Vec<u64>>);
 
@@ -405,8 +369,8 @@ fn patterns_have_the_same_bits_always() {
         .to_vec();
     runs.extend([Options::default(); 10]);
     for options in runs {
-        for (found, first) in reduce(&engine, &recipe, &frames, options).into_iter().zip(&first) {
-            assert!(bits(&found) == bits(first), "{options:?} gives other bits");
+        for (found, first) in side_by_side(&reduce(&engine, &recipe, &frames, options), &first) {
+            assert!(bits(found) == bits(first), "{options:?} gives other bits");
         }
     }
 }
@@ -427,6 +391,32 @@ fn a_small_card_gets_smaller_batches() {
 }
 
 #[test]
+fn what_is_missing_or_other_does_not_agree() {
+    let shape = Shape { slow: 31, fast: 37 };
+    let recipe = Recipe { error_model: ErrorModel::Poisson, ..recipe(shape, Split::BBox, 20) };
+    let host = on_the_host(&recipe, &mixed_frames(shape, 7));
+    assert_agree("the host", &host, &host);
+    let refused = |why: &str, change: &dyn Fn(&mut Vec<Outcome>)| {
+        let mut found = host.clone();
+        change(&mut found);
+        let compared = std::panic::catch_unwind(|| assert_agree("other", &found, &host));
+        assert!(compared.is_err(), "{why} was taken for the host's answer");
+    };
+    refused("an answer short of a frame", &|found| drop(found.pop()));
+    refused("no answer at all", &|found| found.clear());
+    refused("a bad frame that came back good", &|found| found[4] = found[0].clone());
+    let pattern = |why: &str, change: &dyn Fn(&mut Pattern)| {
+        refused(why, &|found| change(found[1].as_mut().expect("a good frame")));
+    };
+    pattern("a pattern short of a bin", &|pattern| pattern.signal.truncate(3));
+    pattern("a pattern without intensities", &|pattern| pattern.intensity.clear());
+    pattern("a pattern without errors", &|pattern| pattern.errors = None);
+    pattern("a pattern without variance", &|pattern| pattern.variance = None);
+    pattern("NaN", &|pattern| pattern.intensity[3] = f32::NAN);
+    pattern("a wrong sum", &|pattern| pattern.signal[7] *= 1.0 + 1e-5);
+}
+
+#[test]
 fn reference_is_what_the_corpus_says() {
     // The corpus has good and bad streams of every kind: a test that meets only one of them proves little.
     let cases = streams::corpus::<i32>(50, 1);
@@ -438,4 +428,39 @@ fn reference_is_what_the_corpus_says() {
     }
     let mut pixels = vec![0_i32; 50];
     assert_eq!(decode_reference(&cases.last().unwrap().bytes, &mut pixels), Ok(()));
+}
+
+mod needs_data {
+    use super::*;
+
+    /// Every real frame: packed bytes and encoding.
+    fn packed_frames() -> Vec<(PathBuf, Encoding, Vec<u8>)> {
+        let packed = |path: PathBuf| {
+            let (header, file) = xrdct::source::cbf::read(&path).unwrap();
+            (path, header.encoding, file[header.payload].to_vec())
+        };
+        real_frames().into_iter().map(packed).collect()
+    }
+
+    #[test]
+    #[ignore = "needs an NVIDIA GPU"]
+    fn codec_decodes_every_real_frame() {
+        for (path, encoding, bytes) in packed_frames() {
+            assert_eq!(encoding.pixel, PixelType::I32);
+            let pixels = encoding.shape.pixels();
+            check_codec(&[Case::<i32>::new(path.display().to_string(), bytes, pixels)], pixels);
+        }
+    }
+
+    #[test]
+    #[ignore = "needs an NVIDIA GPU"]
+    fn real_frames_agree_with_the_host() {
+        for (path, encoding, bytes) in packed_frames() {
+            let recipe = recipe(encoding.shape, Split::BBox, 1000);
+            let engine = Arc::new(CudaEngine::new(0, &recipe).unwrap());
+            let frames = [(Codec::ByteOffset, bytes)];
+            let found = reduce(&engine, &recipe, &frames, Options { lanes: 1, batch: 1 });
+            assert_agree(&path.display().to_string(), &found, &on_the_host(&recipe, &frames));
+        }
+    }
 }

@@ -86,7 +86,9 @@ RANGES = {"q_nm^-1": (8, 20), "q_A^-1": (0.8, 2.0), "2th_deg": (8, 20), "2th_rad
 
 
 def worst(ours, theirs):
-    """Largest difference, relative to pyFAI's value; equal values (both 0, say) differ by nothing."""
+    """Largest difference, relative to pyFAI's value; equal values (both 0, say) differ by nothing, and NaN is only NaN's equal."""
+    if ours.shape != theirs.shape or not numpy.array_equal(numpy.isnan(ours), numpy.isnan(theirs)):
+        return float("inf")
     difference = numpy.abs(ours.astype(float) - theirs.astype(float))
     scale = numpy.where(difference > 0, numpy.abs(theirs.astype(float)), 1.0)
     with numpy.errstate(divide="ignore"):

@@ -2,7 +2,10 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Output};
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::thread;
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -13,38 +16,104 @@ use xrdct::frame::Shape;
 /// Shape of the small frames: wide enough for rings, small enough for a test to take milliseconds.
 pub const SMALL: Shape = Shape { slow: 61, fast: 47 };
 
-/// A real file below `XRDCT_TEST_DATA` (default `../shared/data`), or `None`, said aloud, where the data are absent.
-pub fn data(name: &str) -> Option<PathBuf> {
-    let root = std::env::var_os("XRDCT_TEST_DATA")
-        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data"), PathBuf::from);
-    let path = root.join(name);
-    if path.exists() {
-        return Some(path);
+/// What a test cannot do without. Absent: the test fails, with the way out; it never passes in silence.
+#[track_caller]
+fn need(path: PathBuf, module: &str, way_out: &str) -> PathBuf {
+    // A test's thread has the test's path for its name (with --test-threads=1 it is the main thread).
+    let thread = thread::current();
+    if let Some(test) = thread.name().filter(|name| name.contains("::")) {
+        let says_so = test.split("::").any(|part| part == module);
+        assert!(says_so, "{test} must stand in a module `{module}`: `make test` goes by these names");
     }
-    println!("skipped: {} is not there (XRDCT_TEST_DATA names the folder of real data)", path.display());
-    None
+    assert!(path.exists(), "{} is not there: {way_out}", path.display());
+    path
 }
 
-/// The python that has pyFAI, FabIO and h5py; `make test` brings it. Absent: the test fails, with the way out.
+/// A real file or folder below `XRDCT_TEST_DATA` (default `../shared/data`), for tests in modules `needs_data`.
+#[track_caller]
+pub fn data(name: &str) -> PathBuf {
+    let root = std::env::var_os("XRDCT_TEST_DATA")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data"), PathBuf::from);
+    let way_out = "XRDCT_TEST_DATA names the folder of real data; without it, `make test` says what it leaves out \
+                   (or: cargo test -- --skip needs_data)";
+    need(root.join(name), "needs_data", way_out)
+}
+
+/// Every real CBF frame.
+pub fn real_frames() -> Vec<PathBuf> {
+    let folder = data("cbf");
+    let inputs = [folder.clone(), folder.join("series_p03")].map(|path| path.display().to_string());
+    let frames = xrdct::source::listing::expand(&inputs).expect("the folders hold frames");
+    assert_eq!(frames.len(), 17, "frames below {}", folder.display());
+    frames
+}
+
+/// The python that has pyFAI, FabIO and h5py, for tests in modules `needs_oracle`.
+#[track_caller]
 pub fn oracle() -> PathBuf {
     let python = Path::new(env!("CARGO_MANIFEST_DIR")).join(".tools/oracle/bin/python");
-    assert!(python.exists(), "{} is not there: run `make oracle` (or `make test`) first", python.display());
-    python
+    let way_out = "`make oracle` (or `make test`) brings it; without it: make test WITHOUT=needs_oracle";
+    need(python, "needs_oracle", way_out)
 }
 
 /// Runs a script of `tests/oracle` and returns what it printed; a non-zero status fails the test with its output.
+#[track_caller]
 pub fn ask_oracle(script: &str, arguments: &[&Path]) -> String {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/oracle").join(script);
-    let done = Command::new(oracle()).arg(&script).args(arguments).output().expect("python runs");
+    run_oracle(&[&script], arguments)
+}
+
+/// Runs lines of python as [`ask_oracle`] does a script.
+#[track_caller]
+pub fn ask_oracle_code(code: &str, arguments: &[&Path]) -> String {
+    run_oracle(&[Path::new("-c"), Path::new(code)], arguments)
+}
+
+#[track_caller]
+fn run_oracle(what: &[&Path], arguments: &[&Path]) -> String {
+    let done = Command::new(oracle()).args(what).args(arguments).output().expect("python runs");
     let printed = String::from_utf8_lossy(&done.stdout).into_owned();
     assert!(
         done.status.success(),
-        "{}: {}\n{printed}\n{}",
-        script.display(),
+        "{what:?} {arguments:?}: {}\n{printed}\n{}",
         done.status,
         String::from_utf8_lossy(&done.stderr)
     );
     printed
+}
+
+/// Both lists side by side. Where one is longer the test fails; `zip` would compare what the shorter one has.
+#[track_caller]
+pub fn side_by_side<'a, A, B>(a: &'a [A], b: &'a [B]) -> impl Iterator<Item = (&'a A, &'a B)> + Clone {
+    assert_eq!(a.len(), b.len(), "as many on either side");
+    a.iter().zip(b)
+}
+
+/// What some work gives; where it takes longer than `limit` the test fails, and what hangs does not hang the suite.
+#[track_caller]
+pub fn within<T: Send + 'static>(
+    limit: Duration,
+    what: &str,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> T {
+    let (done, wait) = channel();
+    let worker = thread::spawn(move || drop(done.send(work())));
+    match wait.recv_timeout(limit) {
+        Ok(result) => result,
+        Err(RecvTimeoutError::Timeout) => panic!("{what} did not end within {limit:?}"),
+        Err(RecvTimeoutError::Disconnected) => {
+            std::panic::resume_unwind(worker.join().expect_err("work that gives nothing has panicked"))
+        }
+    }
+}
+
+/// That a child of this program ran the one test that it was to run, and that it passed: a name that is no test's runs none and
+/// ends well, too.
+#[track_caller]
+pub fn one_test_passed(child: &Output) {
+    let said = String::from_utf8_lossy(&child.stdout);
+    let passed = child.status.success() && said.contains("test result: ok. 1 passed");
+    assert!(passed, "{}: {said}{}", child.status, String::from_utf8_lossy(&child.stderr));
 }
 
 /// What one call of the program did.
@@ -146,4 +215,42 @@ pub fn names(folder: &Path) -> Vec<String> {
         .collect();
     names.sort();
     names
+}
+
+/// Words of the panic that some work ends with.
+pub fn panic_of(work: impl FnOnce() + std::panic::UnwindSafe) -> String {
+    let panic = std::panic::catch_unwind(work).expect_err("it must panic");
+    let words = panic.downcast_ref::<String>().cloned();
+    words.or_else(|| panic.downcast_ref::<&str>().map(|words| (*words).to_owned())).expect("words")
+}
+
+#[test]
+fn what_a_test_lacks_fails_it_with_the_way_out() {
+    let absent = || PathBuf::from("no/such/file");
+    let said = panic_of(|| drop(need(absent(), "support", "somebody brings it")));
+    assert_eq!(said, "no/such/file is not there: somebody brings it");
+    // A test that stands elsewhere could not be left out by its name.
+    let elsewhere = panic_of(|| drop(need(PathBuf::from("."), "needs_data", "")));
+    assert!(
+        elsewhere.ends_with("must stand in a module `needs_data`: `make test` goes by these names"),
+        "{elsewhere}"
+    );
+}
+
+#[test]
+fn what_hangs_does_not_hang_the_suite() {
+    let said =
+        panic_of(|| within(Duration::from_millis(20), "sleep", || thread::sleep(Duration::from_secs(5))));
+    assert_eq!(said, "sleep did not end within 20ms");
+    assert_eq!(
+        panic_of(|| within(Duration::from_secs(60), "work", || panic!("its own words"))),
+        "its own words"
+    );
+    assert_eq!(within(Duration::from_secs(60), "work", || 7), 7);
+}
+
+#[test]
+fn lists_of_different_lengths_are_not_compared() {
+    let said = panic_of(|| assert_eq!(side_by_side(&[1, 2], &[1]).count(), 1));
+    assert!(said.contains("as many on either side"), "{said}");
 }
