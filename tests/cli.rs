@@ -196,8 +196,17 @@ mod needs_oracle {
     #[test]
     fn the_same_bits_for_every_crew() {
         let folder = scan(23);
-        let options =
-            ["--error-model", "poisson", "--dummy", "-2", "--delta-dummy", "1.5", "--polarization", "0.9"];
+        let options = [
+            "--error-model",
+            "poisson",
+            "--dummy",
+            "-2",
+            "--delta-dummy",
+            "1.5",
+            "--polarization",
+            "0.9",
+            "--sums",
+        ];
         let crews: [(&str, &[&str]); 6] = [
             ("sequential", &["--strategy", "sequential"]),
             ("one", &["--strategy", "pool", "--threads", "1"]),
@@ -237,7 +246,10 @@ mod needs_oracle {
             "-90",
             "100",
         ];
-        done(&folder, &[&INTEGRATE[..], &options, &["-o", "first.h5", "--normalization", "2"]].concat());
+        done(
+            &folder,
+            &[&INTEGRATE[..], &options, &["-o", "first.h5", "--sums", "--normalization", "2"]].concat(),
+        );
         // From another folder, to be sure that the configuration's names mean the same there.
         let elsewhere = tempfile::tempdir().expect("a scratch folder");
         let first = folder.path().join("first.h5");
@@ -302,7 +314,7 @@ mod needs_oracle {
     #[test]
     fn compressed_files_are_the_same_frames() {
         let folder = scan(3);
-        done(&folder, &[&INTEGRATE[..], &["-o", "plain.h5"]].concat());
+        done(&folder, &[&INTEGRATE[..], &["-o", "plain.h5", "--sums"]].concat());
         let zipped = folder.path().join("zipped");
         fs::create_dir(&zipped).expect("writable");
         for (number, suffix) in ["gz", "bz2", ""].iter().enumerate() {
@@ -323,7 +335,10 @@ mod needs_oracle {
             }
             .expect("writable");
         }
-        done(&folder, &["integrate", "--poni", "small.poni", "--npt", "60", "zipped", "-o", "zipped.h5"]);
+        done(
+            &folder,
+            &["integrate", "--poni", "small.poni", "--npt", "60", "--sums", "zipped", "-o", "zipped.h5"],
+        );
         let files = ["plain.h5", "zipped.h5"].map(|n| folder.path().join(n));
         assert_eq!(ask_oracle("same_bits.py", &[&files[0], &files[1]]).trim(), "2 files hold the same bits");
     }

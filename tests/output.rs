@@ -50,9 +50,12 @@ fn header(n: usize) -> FrameHeader {
     header
 }
 
-/// Frame n: intensity 1000·n + bin; the other numbers are multiples of it, each by its own factor.
+/// Frame n: intensity 1000·n + bin; errors and sums are multiples of it, each by its own factor; there are three sets of norms,
+/// of which frame n has set n mod 3: multiples of 1000·set + bin + 1.
 fn pattern(n: usize, npt: usize, errors: bool) -> Outcome {
     let times = |factor: f64| (0..npt).map(|bin| factor * (1000 * n + bin) as f64).collect::<Vec<f64>>();
+    let norms =
+        |factor: f64| (0..npt).map(|bin| factor * (1000 * (n % 3) + bin + 1) as f64).collect::<Vec<f64>>();
     let times32 = |factor: f32| (0..npt).map(|bin| factor * (1000 * n + bin) as f32).collect::<Vec<f32>>();
     Ok(Pattern {
         id: FrameId(n),
@@ -62,9 +65,9 @@ fn pattern(n: usize, npt: usize, errors: bool) -> Outcome {
         signal: times(2.0),
         variance: errors.then(|| times(3.0)),
         norms: Arc::new(Norms {
-            normalization: times(4.0),
-            normalization_squared: times(5.0),
-            count: times(6.0),
+            normalization: norms(4.0),
+            normalization_squared: norms(5.0),
+            count: norms(6.0),
         }),
     })
 }
@@ -197,6 +200,34 @@ fn existing_files_are_replaced_only_when_allowed_and_only_by_whole_files() {
     }
 }
 
+/// Lines that no frame comes for take no room, and sums cost what they are: norms of which there is one set are there once.
+#[test]
+fn a_file_is_as_large_as_what_was_measured() {
+    let folder = tempfile::tempdir().unwrap();
+    let (npt, frames) = (1000, 930);
+    for (errors, sums, bytes_of_bin) in [(false, false, 8), (true, false, 12), (true, true, 28)] {
+        let path = folder.path().join("map.h5");
+        let mut layout = layout(frames, npt);
+        layout.scan = Some(Scan::new(180, 200, true));
+        (layout.errors, layout.sums) = (errors, sums);
+        let Ok(template) = pattern(0, npt, errors) else { unreachable!() };
+        let mut file = ResultFile::create(&path, &layout, true).unwrap();
+        for n in 0..frames {
+            file.put(Ok(Pattern { id: FrameId(n), ..template.clone() })).unwrap();
+        }
+        let written = file.finish(&Ending::Complete).unwrap();
+        assert_eq!((written.good, written.pending), (frames, 180 * 200 - frames));
+        // Five lines of 200 points; what there is once a frame, once a point and once a file.
+        let least = (1000 * npt * bytes_of_bin + frames * (32 + 2 * 8) + 180 * 200 * (1 + 4)) as u64;
+        let most = least + least / 10 + 200_000;
+        let there = fs::metadata(&path).unwrap();
+        assert_eq!(there.len(), written.bytes);
+        assert!((least..most).contains(&there.len()), "{} bytes, not {least} to {most}", there.len());
+        let on_disk = std::os::unix::fs::MetadataExt::blocks(&there) * 512;
+        assert!(on_disk < most + 4096, "{on_disk} bytes on disk, not {most}");
+    }
+}
+
 const KILLED_FRAMES: usize = 400;
 const KILLED_NPT: usize = 50;
 
@@ -206,7 +237,10 @@ fn child_that_writes() {
     let Some(path) = std::env::var_os("XRDCT_TEST_CHILD_WRITES") else { return };
     let path = PathBuf::from(path);
     let mut layout = layout(KILLED_FRAMES, KILLED_NPT);
-    layout.scan = path.to_string_lossy().contains("map").then(|| Scan::new(20, 20, true));
+    let name = path.file_name().unwrap().to_string_lossy().into_owned();
+    layout.scan =
+        name.contains("map").then(|| Scan::new(if name.contains("long") { 50 } else { 20 }, 20, true));
+    layout.sums = name.contains("sums");
     loop {
         let mut file = ResultFile::create(&path, &layout, true).unwrap();
         for n in shuffled(KILLED_FRAMES) {
@@ -259,9 +293,9 @@ fn no_room_later_is_an_error_and_what_was_written_stays() {
         let mut file = ResultFile::create(Path::new(&path), &layout(100, 1000), true).unwrap();
         (0..50).for_each(|n| file.put(pattern(n, 1000, false)).unwrap());
         file.flush().unwrap();
-        // The intensities are the first large array of the file: 100 rows of 4000 bytes, then the sums.
+        // The intensities are the only large array of the file: 100 rows of 4000 bytes.
         let maximum = getrlimit(Resource::Fsize).maximum;
-        setrlimit(Resource::Fsize, Rlimit { current: Some(500_000), maximum }).unwrap();
+        setrlimit(Resource::Fsize, Rlimit { current: Some(200_000), maximum }).unwrap();
         (50..60).for_each(|n| file.put(pattern(n, 1000, false)).unwrap());
         let refused = file.flush().unwrap_err();
         assert!(matches!(refused, OutputError::Full { .. }), "{refused}");
@@ -309,13 +343,17 @@ fn no_room_later_is_an_error_and_what_was_written_stays() {
 #[ignore = "a measurement, not a test"]
 fn writing_rate() {
     let folder = tempfile::tempdir().unwrap();
-    for (name, scan, errors) in
-        [("series", false, false), ("series with errors", false, true), ("map with errors", true, true)]
-    {
+    for (name, scan, errors, sums) in [
+        ("series", false, false, false),
+        ("series with errors", false, true, false),
+        ("series with errors and sums", false, true, true),
+        ("map with errors", true, true, false),
+        ("map with errors and sums", true, true, true),
+    ] {
         let frames = 20_000;
         let mut layout = layout(frames, 1000);
         layout.scan = scan.then(|| Scan::new(100, 200, false));
-        layout.errors = errors;
+        (layout.errors, layout.sums) = (errors, sums);
         let start = Instant::now();
         let mut file = ResultFile::create(&folder.path().join("r.h5"), &layout, true).unwrap();
         println!("{name}: created in {:.1} ms", start.elapsed().as_secs_f64() * 1e3);
@@ -354,10 +392,10 @@ mod needs_oracle {
     #[test]
     fn series_is_what_h5py_and_silx_expect() {
         let folder = tempfile::tempdir().unwrap();
-        for errors in [false, true] {
-            let path = folder.path().join(format!("series_{errors}.h5"));
+        for (errors, sums) in [(false, false), (true, false), (false, true), (true, true)] {
+            let path = folder.path().join(format!("series_{errors}_{sums}.h5"));
             let mut layout = layout(40, 17);
-            layout.errors = errors;
+            (layout.errors, layout.sums) = (errors, sums);
             let mut file = ResultFile::create(&path, &layout, false).unwrap();
             for n in shuffled(40) {
                 let outcome = match n {
@@ -373,22 +411,29 @@ mod needs_oracle {
             let written = file.finish(&Ending::Complete).unwrap();
             assert_eq!((written.good, written.bad, written.pending), (38, 2, 0));
             assert_eq!(written.bytes, fs::metadata(&path).unwrap().len());
-            oracle(&["series", path.to_str().unwrap(), "40", "17", if errors { "errors" } else { "none" }]);
+            let (errors, sums) = (if errors { "errors" } else { "" }, if sums { "sums" } else { "" });
+            oracle(&["series", path.to_str().unwrap(), "40", "17", errors, sums]);
         }
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2, "temporary files are left");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 4, "temporary files are left");
     }
 
     #[test]
     fn map_is_laid_out_as_diffmap_does() {
         let folder = tempfile::tempdir().unwrap();
         let mut checks = Vec::new();
-        for (zigzag, frames, errors, offset) in
-            [(false, 35, false, 0), (true, 35, true, 2), (true, 33, false, 0), (false, 30, true, 1)]
-        {
+        for (zigzag, frames, errors, sums, offset) in [
+            (false, 35, false, false, 0),
+            (true, 35, true, false, 2),
+            (true, 33, false, true, 0),
+            (false, 30, true, true, 1),
+            (true, 9, false, false, 0),
+            (false, 7, true, false, 3),
+            (true, 12, true, true, 0),
+        ] {
             let path = folder.path().join(format!("map_{}.h5", checks.len()));
             let mut layout = layout(frames, 13);
             layout.scan = Some(Scan::new(5, 7, zigzag));
-            layout.errors = errors;
+            (layout.errors, layout.sums) = (errors, sums);
             layout.offset = offset;
             let mut file = ResultFile::create(&path, &layout, true).unwrap();
             for n in shuffled(frames) {
@@ -402,9 +447,9 @@ mod needs_oracle {
             assert_eq!((written.good, written.bad, written.pending), (frames, 0, 35 - frames));
             let zigzag = if zigzag { "zigzag" } else { "" };
             let (frames, offset) = (frames.to_string(), offset.to_string());
-            let errors = if errors { "errors" } else { "" };
+            let (errors, sums) = (if errors { "errors" } else { "" }, if sums { "sums" } else { "" });
             let check =
-                ["+", "scan", path.to_str().unwrap(), "5", "7", zigzag, &frames, "13", errors, &offset];
+                ["+", "scan", path.to_str().unwrap(), "5", "7", zigzag, &frames, "13", errors, sums, &offset];
             checks.extend(check.map(String::from));
         }
         oracle(&checks[1..]);
@@ -473,8 +518,8 @@ mod needs_oracle {
         let folder = tempfile::tempdir().unwrap();
         let mut checks = Vec::new();
         for attempt in 0..40_u64 {
-            let path =
-                folder.path().join(format!("{}_{attempt}.h5", ["series", "map"][attempt as usize % 2]));
+            let kind = ["series", "map_sums", "series_sums", "map_long", "map"][attempt as usize % 5];
+            let path = folder.path().join(format!("{kind}_{attempt}.h5"));
             let mut child = Command::new(std::env::current_exe().unwrap())
                 .args(["--exact", "output::child_that_writes"])
                 .env("XRDCT_TEST_CHILD_WRITES", &path)

@@ -13,6 +13,7 @@ mod geometry;
 mod image;
 mod integrate;
 mod layering;
+mod lies;
 mod listing;
 mod output;
 mod picture;

@@ -69,7 +69,8 @@ pub struct Saying {
 #[derive(Debug, Clone, Default, Args, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct IntegrateArgs {
-    /// Frames: CBF files, folders of them, globs in quotes, or @list.txt with one name a line
+    /// Frames: CBF files, folders of them, globs in quotes, or @list.txt with one name a line. Inputs and the lines of a
+    /// list keep their order and repetitions; what a folder or a glob brings is sorted by the numbers in the names
     #[arg(value_name = "INPUT")]
     #[serde(rename = "input_data")]
     pub inputs: Vec<String>,
@@ -166,6 +167,10 @@ pub struct IntegrateArgs {
     #[arg(short = 'O', long, value_name = "N", help_heading = "Scan")]
     pub offset: Option<usize>,
 
+    /// Keep the float64 sums behind the patterns too, to merge or renormalise them later; 3 to 5 times the size
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", help_heading = "Output")]
+    pub sums: Option<bool>,
+
     /// Result file
     #[arg(short, long, value_name = "FILE", help_heading = "Output")]
     #[serde(skip)]
@@ -248,7 +253,8 @@ pub struct IntegrateArgs {
 /// Decode frames into an HDF5 stack, /entry_0000/data/data
 #[derive(Debug, Clone, Args)]
 pub struct ConvertArgs {
-    /// Frames: CBF files, folders of them, globs in quotes, or @list.txt with one name a line
+    /// Frames: CBF files, folders of them, globs in quotes, or @list.txt with one name a line. Inputs and the lines of a
+    /// list keep their order and repetitions; what a folder or a glob brings is sorted by the numbers in the names
     #[arg(value_name = "INPUT", required = true)]
     pub inputs: Vec<String>,
 

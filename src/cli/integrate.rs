@@ -193,6 +193,7 @@ fn layout(plan: &Plan, axis: &Axis) -> Layout {
         scan: plan.scan.clone(),
         offset: plan.args.offset.unwrap_or(0),
         errors: plan.error_model != crate::integrate::engine::ErrorModel::None,
+        sums: plan.args.sums == Some(true),
         header: plan.first.frame.clone(),
         inputs: plan.files.iter().map(|f| f.display().to_string()).collect(),
         configuration: plan.configuration(),

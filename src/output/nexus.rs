@@ -13,8 +13,10 @@ use std::str::FromStr;
 
 use hdf5::plist::dataset_create::{AllocTime, FillTime};
 use hdf5::plist::file_access::FileCloseDegree;
-use hdf5::types::{FixedUnicode, TypeDescriptor, VarLenUnicode};
-use hdf5::{Dataset, Extents, File, FileBuilder, Group, H5Type, Location, Result};
+use hdf5::types::{FixedUnicode, OwnedDynValue, TypeDescriptor, VarLenUnicode};
+use hdf5::{
+    Dataset, Extents, File, FileBuilder, Group, H5Type, Hyperslab, Location, Result, Selection, SliceOrIndex,
+};
 
 use crate::frame::FrameStatus;
 
@@ -157,6 +159,27 @@ pub fn reserve<T: H5Type>(parent: &Group, name: &str, shape: impl Into<Extents>)
         .create(name)?;
     let place = place_of(&dataset)?;
     Ok((dataset, place))
+}
+
+/// Shows an array of the same file at the start of a larger one; what lies beyond it reads as `beyond` and takes no room.
+///
+/// # Errors
+/// What the library says.
+pub fn show<T: H5Type + Into<OwnedDynValue>>(
+    parent: &Group,
+    name: &str,
+    shape: &[usize],
+    source: &Dataset,
+    beyond: T,
+) -> Result<Dataset> {
+    let stored = source.shape();
+    let start = Hyperslab::from(stored.iter().map(|&len| (0..len).into()).collect::<Vec<SliceOrIndex>>());
+    parent
+        .new_dataset::<T>()
+        .fill_value(beyond)
+        .shape(shape)
+        .virtual_map(".", source.name(), stored, Selection::All, shape, start)
+        .create(name)
 }
 
 /// How long a run took.

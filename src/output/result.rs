@@ -10,13 +10,14 @@
 //! any order of frames. While it runs, the file can be opened and watched; it is not locked.
 //!
 //! At the end only `end_time`, `duration`, `message` and `status` change, in this order and in their places. When there are
-//! bad frames, the HDF5 library opens the file once more to store their messages. It touches that one dataset only, so
-//! a kill in that millisecond may cost the messages, never a pattern or a status.
+//! bad frames or sums, the HDF5 library opens the file once more to store the messages and to cut the table of norms behind its
+//! last set. It touches these two datasets only, so a kill in that millisecond may cost them, never a pattern or a status.
 mod info;
 mod layout;
 mod patterns;
 mod rows;
 mod skeleton;
+mod sums;
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
@@ -35,6 +36,7 @@ use crate::frame::{FrameStatus, Outcome, Pattern};
 pub(super) use rows::fixed;
 use rows::{Row, RowWriter};
 pub(super) use skeleton::{DATE_LEN, MESSAGE_LEN, RUNNING, STATUS_LEN};
+use sums::SumPlaces;
 
 pub use info::{Progress, ResultInfo};
 pub use layout::{Ending, Layout, Motor, RadialAxis, Scan};
@@ -42,8 +44,8 @@ pub use patterns::Patterns;
 
 /// Patterns that may wait to be written, in bytes of the file.
 ///
-/// 16 MiB is some 350 patterns of 1000 bins: larger blocks are not faster (`writing_rate` in the tests), and smaller
-/// ones make the writes into `map` short.
+/// 16 MiB is some 4000 patterns of 1000 bins, or 400 with their sums: larger blocks are not faster (`writing_rate` in the
+/// tests), and smaller ones make the writes into `map` short.
 const BLOCK_BYTES: usize = 16 << 20;
 /// Rows that may wait, however short they are.
 const BLOCK_ROWS: usize = 4096;
@@ -100,25 +102,24 @@ impl ResultFile {
         }
         let draft = Draft::begin(path, overwrite, skeleton::size(layout))?;
         let path = draft.path().to_path_buf();
-        let places = skeleton::build(draft.temporary(), layout).map_err(|cause| OutputError::Hdf5 {
-            path: path.clone(),
-            action: "creating the file",
-            cause,
+        let places = skeleton::build(draft.temporary(), layout).map_err(|cause| {
+            OutputError::from_hdf5(&path, "creating the file", skeleton::size(layout), cause)
         })?;
         let io_error = |cause| OutputError::Io { path: path.clone(), action: "opening the new file", cause };
         let file = OpenOptions::new().read(true).write(true).open(draft.temporary()).map_err(io_error)?;
         let bytes = file.metadata().map_err(io_error)?.len();
-        draft.reserve(&file, bytes)?;
-        let writer = RowWriter::new(file, places, layout.npt(), layout.rows());
+        // Most of the norms' table is never needed.
+        draft.reserve(&file, places.sums.as_ref().map_or(bytes, SumPlaces::table))?;
+        let writer = RowWriter::new(file, places, layout.npt(), layout.stored_rows());
         prepare(&writer, layout).map_err(|e| OutputError::from_io(&path, "preparing the file", bytes, e))?;
         draft.publish()?;
 
-        let row_bytes = (skeleton::size(layout) / layout.rows() as u64) as usize;
+        let row_bytes = layout.npt() * skeleton::bytes_of_bin(layout) as usize;
         Ok(ResultFile {
             path,
             writer,
             waiting: Vec::new(),
-            most_waiting: (BLOCK_BYTES / row_bytes.max(1)).clamp(1, BLOCK_ROWS),
+            most_waiting: (BLOCK_BYTES / row_bytes).clamp(1, BLOCK_ROWS),
             waiting_since: Instant::now(),
             begun: Instant::now(),
             statuses: vec![FrameStatus::Pending; layout.rows()],
@@ -149,7 +150,13 @@ impl ResultFile {
         }
         let row = self.layout.row(frame);
         let (pattern, status) = match outcome {
-            Ok(pattern) => (Some(pattern), FrameStatus::Good),
+            Ok(mut pattern) => {
+                if !self.layout.sums {
+                    // Nobody wants them: they do not wait with the pattern.
+                    (pattern.signal, pattern.variance, pattern.norms) = Default::default();
+                }
+                (Some(pattern), FrameStatus::Good)
+            }
             Err(bad) => {
                 if self.messages.len() < MOST_MESSAGES {
                     self.messages.insert(frame, bad.message);
@@ -182,7 +189,7 @@ impl ResultFile {
                 Some(format!("a bad frame cannot have the status {}", bad.status.word()))
             }
             Err(_) => None,
-            Ok(pattern) => lengths_misfit(pattern, self.layout.npt(), self.layout.errors),
+            Ok(pattern) => lengths_misfit(pattern, &self.layout),
         }
     }
 
@@ -217,7 +224,7 @@ impl ResultFile {
         let flushed = self.flush();
         // A disk that has failed once is not asked for gigabytes of NaN.
         let filled = if self.broken.is_none() { self.fill_pending() } else { Ok(()) };
-        let listed = self.list_bad_frames();
+        let listed = self.reopen();
         let sent = self.send_to_server();
         let reason = self.broken.take().or_else(|| {
             let failed = [&filled, &listed, &sent].into_iter().find_map(|done| done.as_ref().err());
@@ -243,7 +250,7 @@ impl ResultFile {
 
     fn fill_pending(&self) -> Result<(), OutputError> {
         let mut start = 0;
-        for run in self.statuses.chunk_by(|a, b| a == b) {
+        for run in self.statuses[..self.layout.stored_rows()].chunk_by(|a, b| a == b) {
             let rows = start..start + run.len();
             start = rows.end;
             if run[0] == FrameStatus::Pending {
@@ -256,10 +263,10 @@ impl ResultFile {
         Ok(())
     }
 
-    /// The one time that HDF5 opens the file again. The file is made longer first, so that a kill between the
-    /// library's writes never leaves a file shorter than its header says.
-    fn list_bad_frames(&self) -> Result<(), OutputError> {
-        if self.messages.is_empty() {
+    /// The one time that HDF5 opens the file again: messages of bad frames, and as many sets of norms as there are. The file is
+    /// made longer first, so that a kill between the library's writes never leaves a file shorter than its header says.
+    fn reopen(&self) -> Result<(), OutputError> {
+        if self.messages.is_empty() && !self.layout.sums {
             return Ok(());
         }
         let mut lines: Vec<String> = self.messages.iter().map(|(n, m)| format!("frame {n}: {m}")).collect();
@@ -275,17 +282,22 @@ impl ResultFile {
             .map_err(|e| OutputError::from_io(&self.path, "making room for messages", room, e))?;
         let store = || -> hdf5::Result<()> {
             let file = nexus::builder().open_as(&self.path, hdf5::OpenMode::ReadWrite)?;
-            let dataset = file.dataset("entry_0000/xrdct/bad_frames")?;
-            dataset.resize([lines.len()])?;
-            let lines =
-                lines.iter().map(|l| nexus::unicode(l)).collect::<hdf5::Result<Vec<VarLenUnicode>>>()?;
-            dataset.write_raw(&lines)?;
-            drop(dataset);
+            if self.layout.sums {
+                let norms = file.dataset("entry_0000/xrdct/sums/norms")?;
+                norms.resize([self.writer.norms.sets(), self.layout.npt()])?;
+            }
+            if !lines.is_empty() {
+                let dataset = file.dataset("entry_0000/xrdct/bad_frames")?;
+                dataset.resize([lines.len()])?;
+                let lines =
+                    lines.iter().map(|l| nexus::unicode(l)).collect::<hdf5::Result<Vec<VarLenUnicode>>>()?;
+                dataset.write_raw(&lines)?;
+            }
             file.close()
         };
         store().map_err(|cause| OutputError::Hdf5 {
             path: self.path.clone(),
-            action: "listing bad frames",
+            action: "listing bad frames and norms",
             cause,
         })
     }
@@ -326,30 +338,31 @@ impl Drop for ResultFile {
 /// Everything that is not zero in a file whose run has just begun.
 fn prepare(writer: &RowWriter, layout: &Layout) -> io::Result<()> {
     let (file, places): (&File, _) = (&writer.file, &writer.places);
-    file.write_all_at(&vec![FrameStatus::Pending as u8; writer.rows], places.frame_status)?;
+    file.write_all_at(&vec![FrameStatus::Pending as u8; layout.rows()], places.frame_status)?;
     for &(_, place) in &places.header {
         writer.fill(f64::NAN, place, layout.frames)?;
     }
     file.write_all_at(&fixed::<STATUS_LEN>(RUNNING), places.status)
 }
 
-fn lengths_misfit(pattern: &Pattern, npt: usize, errors: bool) -> Option<String> {
-    if errors != (pattern.errors.is_some() && pattern.variance.is_some()) {
+fn lengths_misfit(pattern: &Pattern, layout: &Layout) -> Option<String> {
+    let (npt, errors) = (layout.npt(), layout.errors);
+    if errors != pattern.errors.is_some() || (layout.sums && errors != pattern.variance.is_some()) {
         return Some(format!(
             "the file {} errors, the pattern does not",
             if errors { "has" } else { "has no" }
         ));
     }
     let norms = &pattern.norms;
-    let lengths = [
-        pattern.intensity.len(),
+    let sums = [
         pattern.signal.len(),
-        pattern.errors.as_ref().map_or(npt, Vec::len),
         pattern.variance.as_ref().map_or(npt, Vec::len),
         norms.normalization.len(),
         norms.normalization_squared.len(),
         norms.count.len(),
     ];
-    let wrong = lengths.into_iter().find(|&len| len != npt)?;
+    let sums = if layout.sums { &sums[..] } else { &[] };
+    let patterns = [pattern.intensity.len(), pattern.errors.as_ref().map_or(npt, Vec::len)];
+    let wrong = patterns.iter().chain(sums).find(|&&len| len != npt)?;
     Some(format!("the file has {npt} bins, the pattern has {wrong}"))
 }

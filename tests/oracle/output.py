@@ -2,7 +2,8 @@
 
 usage: output.py CHECK FILE [ARGUMENT…] [+ CHECK FILE …]
 
-Frame n of a test file has intensity 1000·n + bin, and every other number is a multiple of it (see `pattern` there).
+Frame n of a test file has intensity 1000·n + bin; errors and sums are multiples of it. It has one of three sets of norms
+(see `pattern` there).
 Exits with a traceback when something is not as it should be.
 """
 import json
@@ -37,32 +38,47 @@ def same(dataset, values, dtype):
     numpy.testing.assert_array_equal(dataset[()], values.astype(dtype), err_msg=dataset.name)
 
 
-def check_rows(process, frames, npt, errors):
+def check_rows(process, frames, npt, errors, sums):
     """Every array of a file whose row i holds frame frames[i] (-1: none)."""
     rows = expected(frames, npt)
-    zero = numpy.nan_to_num(rows, nan=0.0)
     same(process["result/intensity"], rows, "f4")
-    sums = process["sums"]
-    factor = {"signal": 2, "normalization": 4, "normalization_squared": 5, "count": 6}
+    assert ("errors" in process["result"]) == errors
     if errors:
         same(process["result/errors"], rows / 8, "f4")
-        factor["variance"] = 3
-    assert set(sums) == set(factor), list(sums)
-    for name, times in factor.items():
-        same(sums[name], zero * times, "f8")
     assert process["frame_status"].shape == rows.shape[:-1]
+    assert ("sums" in process) == sums
+    if sums:
+        zero = numpy.nan_to_num(rows, nan=0.0)
+        same(process["sums/signal"], zero * 2, "f8")
+        if errors:
+            same(process["sums/variance"], zero * 3, "f8")
+        assert set(process["sums"]) == {"signal", "norms", "norms_of"} | ({"variance"} if errors else set())
+        check_norms(process["sums"], frames, npt)
+        # Each set is there once, and zeros for rows without a frame.
+        assert process["sums/norms"].shape == (1 + min(3, (numpy.asarray(frames) >= 0).sum()), npt)
 
 
-def series(path, frames, npt, errors):
+def check_norms(sums, frames, npt):
+    """The norms of each row, read as README.md says."""
+    frames = numpy.asarray(frames)
+    norms = sums["norms"][()][sums["norms_of"][()]]
+    assert norms.shape == frames.shape + (npt,)
+    values = 1000.0 * (frames[..., None] % 3) + numpy.arange(npt) + 1
+    values[frames < 0] = 0
+    for name, factor in (("normalization", 4), ("normalization_squared", 5), ("count", 6)):
+        numpy.testing.assert_array_equal(norms[name], values * factor, err_msg=name)
+
+
+def series(path, frames, npt, errors, sums):
     """A plain series, frames 3 and 4 bad."""
-    frames, npt, errors = int(frames), int(npt), errors == "errors"
+    frames, npt, errors, sums = int(frames), int(npt), errors == "errors", sums == "sums"
     with h5py.File(path, "r") as file:
         data = follow_defaults(file)
         process = file["entry_0000/xrdct"]
         assert data == process["result"] and file["entry_0000/pyFAI"] == process
         present = numpy.arange(frames)
         present[3:5] = -1
-        check_rows(process, present, npt, errors)
+        check_rows(process, present, npt, errors, sums)
         status = process["frame_status"]
         assert list(status[:6]) == [0, 0, 0, 5, 2, 0] and set(status[6:]) == {0}
         assert "5 = truncated" in status.attrs["legend"]
@@ -94,10 +110,10 @@ def series(path, frames, npt, errors):
         assert inputs["date"].asstr()[3] == ""
 
 
-def scan(path, slow, fast, zigzag, frames, npt, errors, offset):
+def scan(path, slow, fast, zigzag, frames, npt, errors, sums, offset):
     """A map; the last points may lack their frames."""
     slow, fast, frames, npt, offset = map(int, (slow, fast, frames, npt, offset))
-    errors = errors == "errors"
+    errors, sums = errors == "errors", sums == "sums"
     order = numpy.arange(slow * fast).reshape(slow, fast)
     if zigzag == "zigzag":
         order[1::2] = order[1::2, ::-1]
@@ -105,7 +121,8 @@ def scan(path, slow, fast, zigzag, frames, npt, errors, offset):
     with h5py.File(path, "r") as file:
         data = follow_defaults(file)
         process = file["entry_0000/pyFAI"]
-        check_rows(process, order, npt, errors)
+        check_rows(process, order, npt, errors, sums)
+        assert data["intensity"].is_virtual == data["map"].is_virtual == (frames <= (slow - 1) * fast)
         same(data["map"], numpy.moveaxis(expected(order, npt), 2, 0), "f4")
         pointer = numpy.where(order < 0, -1, order + offset)
         assert data["map_ptr"].dtype == "i4"
@@ -173,9 +190,14 @@ def killed(path, npt):
         good = numpy.flatnonzero(status.ravel() == 0)
         frames = process["result/map_ptr"][()].ravel()[good] if "map" in process["result"] else good
         rows = expected(frames, npt)
-        flat = {name: process[name][()].reshape(-1, npt)[good] for name in ("result/intensity", "sums/count")}
-        numpy.testing.assert_array_equal(flat["result/intensity"], rows.astype("f4"))
-        numpy.testing.assert_array_equal(flat["sums/count"], rows * 6)
+        intensity = process["result/intensity"][()].reshape(-1, npt)
+        numpy.testing.assert_array_equal(intensity[good], rows.astype("f4"))
+        if "sums" in process:
+            numpy.testing.assert_array_equal(process["sums/signal"][()].reshape(-1, npt)[good], rows * 2)
+            present = numpy.full(status.size, -1)
+            present[good] = frames
+            sets = numpy.where(status == 0, process["sums/norms_of"][()], 0)
+            check_norms({"norms": process["sums/norms"], "norms_of": sets}, present.reshape(status.shape), npt)
         if "map" in process["result"]:
             turned = process["result/map"][()].reshape(npt, -1).T[good]
             numpy.testing.assert_array_equal(turned, rows.astype("f4"))

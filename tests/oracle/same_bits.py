@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Whether result files hold the same bits in every dataset of their results.  usage: same_bits.py A.h5 B.h5 …"""
+"""Whether result files hold the same bits in every dataset of their results, made with --sums.  usage: same_bits.py A.h5 B.h5 …"""
 import sys
 
 import h5py
@@ -12,11 +12,13 @@ def arrays(name):
         h5["/entry_0000/xrdct"].visititems(
             lambda key, item: found.update({key: item[()]})
             if isinstance(item, h5py.Dataset) and key.split("/")[0] in ("result", "sums", "frame_status") else None)
+    # Sets of norms stand in the order in which they came: what counts is which numbers a row has.
+    found["norms"] = found.pop("sums/norms")[found.pop("sums/norms_of")]
     return found
 
 
 first = arrays(sys.argv[1])
-assert {"result/intensity", "frame_status", "sums/signal", "sums/normalization"} <= set(first), sorted(first)
+assert {"result/intensity", "frame_status", "sums/signal", "norms"} <= set(first), sorted(first)
 assert (first["frame_status"] == 0).all() and numpy.any(first["result/intensity"])
 for name in sys.argv[2:]:
     other = arrays(name)

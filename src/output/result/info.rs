@@ -45,6 +45,8 @@ pub struct ResultInfo {
     pub axis: RadialAxis,
     /// Whether there are errors.
     pub errors: bool,
+    /// Whether there are float64 sums.
+    pub sums: bool,
     /// Number of rows of each status, only those that occur.
     pub statuses: Vec<(FrameStatus, usize)>,
     /// Messages of bad frames; written at the end of a run.
@@ -115,6 +117,7 @@ impl ResultInfo {
             shape: intensity.shape(),
             axis,
             errors: data.link_exists("errors"),
+            sums: process.link_exists("sums"),
             statuses: FrameStatus::ALL.into_iter().map(|s| (s, count(s))).filter(|(_, n)| *n > 0).collect(),
             bad_frames: nexus::read_texts(&process, "bad_frames").unwrap_or_default(),
             inputs: nexus::read_texts(&process, "input/file_names").map_err(part("input/file_names"))?,

@@ -90,6 +90,8 @@ pub struct Layout {
     pub axis: RadialAxis,
     /// Whether the patterns carry errors and variances.
     pub errors: bool,
+    /// Whether the float64 sums are kept, 3 to 5 times what the patterns take.
+    pub sums: bool,
     /// Header of the first frame: its numbers that are not NaN get a dataset each.
     pub header: FrameHeader,
     /// Names of the input files, in the order of the frames.
@@ -117,6 +119,7 @@ impl Layout {
             offset: 0,
             axis,
             errors: false,
+            sums: false,
             header: FrameHeader::default(),
             inputs: Vec::new(),
             configuration: Value::Null,
@@ -146,6 +149,9 @@ impl Layout {
                 ));
             }
         }
+        if self.sums && u32::try_from(self.rows()).is_err() {
+            return Err(format!("sums are kept of at most {} rows, here are {}", u32::MAX, self.rows()));
+        }
         let name = self.axis.name.as_str();
         let taken = ["intensity", "errors", "map", "map_ptr", "slow", "fast", "frame", "", "."];
         if taken.contains(&name) || name.contains('/') {
@@ -162,6 +168,13 @@ impl Layout {
     /// Number of rows of the file: points of the map, or frames.
     pub fn rows(&self) -> usize {
         self.scan.as_ref().map_or(self.frames, Scan::points)
+    }
+
+    /// Rows that have a place in the file: the frames, or the points of the map's lines up to the last frame's. What
+    /// lies beyond them is shown as NaN and takes no room.
+    pub(super) fn stored_rows(&self) -> usize {
+        let lines = |scan: &Scan| self.frames.div_ceil(scan.fast.points) * scan.fast.points;
+        self.scan.as_ref().map_or(self.frames, lines)
     }
 
     /// Which row frame `n` goes to.

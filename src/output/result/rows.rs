@@ -1,8 +1,8 @@
 //! Puts rows into their places with plain writes: no HDF5 call, no lock, no copy of the patterns.
 //!
 //! A block of outcomes is sorted by row and cut into runs of consecutive rows. Each run is one `pwritev` per dataset,
-//! gathered straight from the patterns' vectors; a bad frame contributes a shared row of NaN (zeros for the sums, which
-//! is what "no pixel" adds up to). For the transposed `map` the run is turned in memory and written bin by bin.
+//! gathered straight from the patterns' vectors; a bad frame contributes a shared row of NaN (zeros for the sums, if they are
+//! kept: that is what "no pixel" adds up to). For the transposed `map` the run is turned in memory and written bin by bin.
 //! The statuses go last: a row that says `good` is complete in the file, whatever happens next.
 //!
 //! Blocks are large enough that a write costs little beside the copy into the page cache, and small enough that the
@@ -13,6 +13,7 @@ use std::ops::Range;
 use std::os::unix::fs::FileExt;
 
 use super::skeleton::{DATE_LEN, Places};
+use super::sums::{NormsTable, SumPlaces};
 use crate::frame::{FrameHeader, FrameStatus, Pattern};
 
 /// Most slices that one `pwritev` takes (Linux: `IOV_MAX`).
@@ -35,8 +36,10 @@ pub(super) struct RowWriter {
     pub file: File,
     pub places: Places,
     pub npt: usize,
-    /// Number of rows in the file.
+    /// Rows that have a place in the file.
     pub rows: usize,
+    /// Sets of norms that are in the file, when sums are kept.
+    pub norms: NormsTable,
     nan: Vec<f32>,
     zero: Vec<f64>,
     turned: Vec<f32>,
@@ -49,6 +52,7 @@ impl RowWriter {
             places,
             npt,
             rows,
+            norms: NormsTable::default(),
             nan: vec![f32::NAN; npt],
             zero: vec![0.0; npt],
             turned: Vec::new(),
@@ -89,19 +93,31 @@ impl RowWriter {
         if let Some(offset) = places.errors {
             self.gather(run, offset, |p| p.errors.as_deref(), nan)?;
         }
-        let zero = &self.zero;
-        self.gather(run, places.signal, |p| Some(&p.signal), zero)?;
-        if let Some(offset) = places.variance {
-            self.gather(run, offset, |p| p.variance.as_deref(), zero)?;
+        if let Some(sums) = &places.sums {
+            self.write_sums(run, sums)?;
         }
-        self.gather(run, places.normalization, |p| Some(&p.norms.normalization), zero)?;
-        self.gather(run, places.normalization_squared, |p| Some(&p.norms.normalization_squared), zero)?;
-        self.gather(run, places.count, |p| Some(&p.norms.count), zero)?;
         if let Some(offset) = places.map {
             self.write_map(run, offset)?;
         }
         let statuses: Vec<u8> = run.iter().map(|row| row.status as u8).collect();
         self.file.write_all_at(&statuses, places.frame_status + run[0].row as u64)
+    }
+
+    /// The sums of consecutive rows: norms first, then who has them.
+    fn write_sums(&mut self, run: &[Row], places: &SumPlaces) -> io::Result<()> {
+        let zero = &self.zero;
+        self.gather(run, places.signal, |p| Some(&p.signal), zero)?;
+        if let Some(offset) = places.variance {
+            self.gather(run, offset, |p| p.variance.as_deref(), zero)?;
+        }
+        let mut numbers = Vec::with_capacity(run.len());
+        for row in run {
+            numbers.push(match &row.pattern {
+                Some(pattern) => self.norms.number_of(&pattern.norms, &self.file, places)?,
+                None => 0,
+            });
+        }
+        self.file.write_all_at(bytes(&numbers), places.norms_of + run[0].row as u64 * 4)
     }
 
     /// One dataset of a run; `missing` stands in for bad frames.
@@ -211,8 +227,9 @@ pub(in crate::output) fn fixed<const N: usize>(text: &str) -> [u8; N] {
 pub(super) trait Plain: Copy {}
 impl Plain for f32 {}
 impl Plain for f64 {}
+impl Plain for u32 {}
 
-fn bytes<T: Plain>(values: &[T]) -> &[u8] {
-    // SAFETY: `Plain` is implemented for f32 and f64 only: no padding, every byte initialised, and u8 has no alignment.
+pub(super) fn bytes<T: Plain>(values: &[T]) -> &[u8] {
+    // SAFETY: `Plain` is implemented for f32, f64 and u32 only: no padding, every byte initialised, and u8 has no alignment.
     unsafe { std::slice::from_raw_parts(values.as_ptr().cast(), size_of_val(values)) }
 }

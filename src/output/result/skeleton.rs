@@ -8,19 +8,24 @@
 //!       configuration    NXnote     type data
 //!       input            NXcollection   file_names date exposure_time …   (one value a frame)
 //!       result           NXdata     intensity [errors] <radial axis> frame | map map_ptr slow fast
-//!       sums             NXcollection   signal [variance] normalization normalization_squared count
+//!       [measured]       NXcollection   the lines that frames come for, of a map that has more lines
+//!       [sums]           NXcollection   signal [variance] norms norms_of: see `sums.rs`
 //! ```
 //! The names, attributes and the transposed `map` are those of pyFAI-diffmap, so that its viewer and the scripts made for
 //! it read the file. `map` is a real array, not a virtual one: an image of one bin is one contiguous read.
 //! Its signal is `map`, as diffmap's, unless there are errors: NeXus wants `errors` to have the shape of the signal, so
 //! then the signal is `intensity`.
+//!
+//! A map whose last lines no frame will come for does not pay for them: its arrays in `result` (and `sums`) are virtual, the
+//! lines in `measured` first and NaN (0 in `sums`) below. One mapping shows each array, so readers notice no difference.
 use std::path::Path;
 
-use hdf5::types::FixedUnicode;
-use hdf5::{Group, Result};
+use hdf5::types::{FixedUnicode, OwnedDynValue};
+use hdf5::{Dataset, Group, H5Type, Result};
 
 use super::layout::{Layout, Scan};
-use crate::output::nexus::{self, Place};
+use super::sums::{SumPlaces, index_bytes};
+use crate::output::nexus;
 
 /// Longest date that is kept: DECTRIS writes at most 26 characters.
 pub(in crate::output) const DATE_LEN: usize = 32;
@@ -32,7 +37,7 @@ pub(in crate::output) const MESSAGE_LEN: usize = 1024;
 /// The status of a run that has not ended.
 pub(in crate::output) const RUNNING: &str = "running";
 
-/// Where the numbers of a run go. Rows are points of the map, or frames.
+/// Where the numbers of a run go. Rows are points of the map, or frames, as far as they are stored.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Places {
     /// f32 (rows, npt)
@@ -41,13 +46,8 @@ pub(super) struct Places {
     pub errors: Option<u64>,
     /// f32 (npt, rows)
     pub map: Option<u64>,
-    /// f64 (rows, npt) each
-    pub signal: u64,
-    pub variance: Option<u64>,
-    pub normalization: u64,
-    pub normalization_squared: u64,
-    pub count: u64,
-    /// u8 (rows)
+    pub sums: Option<SumPlaces>,
+    /// u8 (rows, stored or not)
     pub frame_status: u64,
     /// f64 (frames): place in the header's numbers, offset
     pub header: Vec<(usize, u64)>,
@@ -63,16 +63,31 @@ pub(super) struct Places {
 
 /// At least how many bytes the file will have.
 pub(super) fn size(layout: &Layout) -> u64 {
-    let per_bin =
-        4 + 4 * 8 + if layout.errors { 4 + 8 } else { 0 } + if layout.scan.is_some() { 4 } else { 0 };
-    let bins = (layout.rows() as u64).saturating_mul(layout.npt() as u64);
-    let per_frame = (DATE_LEN + 8 * layout.header_numbers().len() + 1) as u64;
-    bins.saturating_mul(per_bin).saturating_add((layout.frames as u64).saturating_mul(per_frame))
+    let per_row = (layout.npt() as u64).saturating_mul(bytes_of_bin(layout));
+    let per_frame = (DATE_LEN + 8 * layout.header_numbers().len()) as u64;
+    let rows = (layout.stored_rows() as u64).saturating_mul(per_row);
+    rows.saturating_add((layout.frames as u64).saturating_mul(per_frame)).saturating_add(layout.rows() as u64)
+}
+
+/// Bytes of the file for each bin of each row, norms left out.
+pub(super) fn bytes_of_bin(layout: &Layout) -> u64 {
+    let arrays = [
+        (true, 4),
+        (layout.errors, 4),
+        (layout.scan.is_some(), 4),
+        (layout.sums, 8),
+        (layout.sums && layout.errors, 8),
+    ];
+    arrays.iter().filter(|(is_there, _)| *is_there).map(|(_, bytes)| bytes).sum()
 }
 
 /// Writes the skeleton into the file at `path` and closes it.
 pub(super) fn build(path: &Path, layout: &Layout) -> Result<Places> {
-    let file = nexus::builder().create(path)?;
+    let mut builder = nexus::builder();
+    if layout.sums {
+        builder.with_fapl(|access| access.meta_block_size(index_bytes(layout)));
+    }
+    let file = builder.create(path)?;
     let mut places = Places::default();
     nexus::attribute(&file, "NX_class", "NXroot")?;
     nexus::attribute(&file, "default", "entry_0000")?;
@@ -91,9 +106,17 @@ pub(super) fn build(path: &Path, layout: &Layout) -> Result<Places> {
     nexus::attribute(&process, "default", "result")?;
     describe(&process, layout, &mut places)?;
     input(&process, layout, &mut places)?;
-    result(&process, layout, &mut places)?;
-    sums(&process, layout, &mut places)?;
-    drop((entry, process));
+    let is_short = layout.stored_rows() < layout.rows();
+    let measured = match is_short {
+        true => Some(nexus::group(&process, "measured", "NXcollection")?),
+        false => None,
+    };
+    let arrays = Arrays { layout, measured: measured.as_ref() };
+    result(&process, &arrays, &mut places)?;
+    if layout.sums {
+        places.sums = Some(sums(&process, &arrays)?);
+    }
+    drop((entry, process, measured));
     file.close()?;
     Ok(places)
 }
@@ -167,22 +190,61 @@ fn header_unit(name: &str) -> &'static str {
     }
 }
 
+/// Makes the arrays that have a pattern a row.
+struct Arrays<'a> {
+    layout: &'a Layout,
+    /// Where the stored lines are when there are fewer than the map has.
+    measured: Option<&'a Group>,
+}
+
+impl Arrays<'_> {
+    /// An array (rows, npt), in the shape of the map if there is one. Rows that are not stored read as `beyond`.
+    fn rows<T: H5Type + Into<OwnedDynValue>>(
+        &self,
+        group: &Group,
+        name: &str,
+        beyond: T,
+    ) -> Result<(Dataset, u64)> {
+        let shape = |lines: Vec<usize>| [lines, vec![self.layout.npt()]].concat();
+        self.reserve(group, name, [leading(self.layout), stored(self.layout)].map(shape), beyond)
+    }
+
+    /// An array (npt, slow, fast).
+    fn turned(&self, group: &Group, name: &str) -> Result<(Dataset, u64)> {
+        let shape = |lines: Vec<usize>| [vec![self.layout.npt()], lines].concat();
+        self.reserve(group, name, [leading(self.layout), stored(self.layout)].map(shape), f32::NAN)
+    }
+
+    fn reserve<T: H5Type + Into<OwnedDynValue>>(
+        &self,
+        group: &Group,
+        name: &str,
+        [shown, stored]: [Vec<usize>; 2],
+        beyond: T,
+    ) -> Result<(Dataset, u64)> {
+        let (dataset, place) = nexus::reserve::<T>(self.measured.unwrap_or(group), name, stored)?;
+        match self.measured {
+            None => Ok((dataset, place.offset)),
+            Some(_) => Ok((nexus::show(group, name, &shown, &dataset, beyond)?, place.offset)),
+        }
+    }
+}
+
 /// The patterns and their axes.
-fn result(process: &Group, layout: &Layout, places: &mut Places) -> Result<()> {
+fn result(process: &Group, arrays: &Arrays<'_>, places: &mut Places) -> Result<()> {
+    let layout = arrays.layout;
     let data = nexus::group(process, "result", "NXdata")?;
     let rad = layout.axis.name.as_str();
-    let mut shape = leading(layout);
-    shape.push(layout.npt());
 
-    let (intensity, place) = nexus::reserve::<f32>(&data, "intensity", shape.clone())?;
+    let (intensity, place) = arrays.rows(&data, "intensity", f32::NAN)?;
     nexus::attribute(&intensity, "interpretation", "spectrum")?;
     nexus::attribute(&intensity, "long_name", "Intensity")?;
-    places.intensity = place.offset;
+    places.intensity = place;
     if layout.errors {
-        let (errors, place) = nexus::reserve::<f32>(&data, "errors", shape)?;
+        let (errors, place) = arrays.rows(&data, "errors", f32::NAN)?;
         nexus::attribute(&errors, "interpretation", "spectrum")?;
         nexus::attribute(&errors, "long_name", "Standard error of the intensity")?;
-        places.errors = Some(place.offset);
+        places.errors = Some(place);
     }
     let axis = nexus::numbers(&data, rad, [layout.npt()], &layout.axis.centres)?;
     nexus::attribute(&axis, "unit", &layout.axis.unit)?;
@@ -199,7 +261,7 @@ fn result(process: &Group, layout: &Layout, places: &mut Places) -> Result<()> {
             nexus::attribute_list(&data, "axes", &["frame", rad])
         }
         Some(scan) => {
-            places.map = Some(map(&data, layout, scan)?.offset);
+            places.map = Some(map(&data, arrays, scan)?);
             if layout.errors {
                 nexus::attribute(&data, "signal", "intensity")?;
                 nexus::attribute_list(&data, "axes", &["slow", "fast", rad])
@@ -212,7 +274,8 @@ fn result(process: &Group, layout: &Layout, places: &mut Places) -> Result<()> {
 }
 
 /// What only a map has: positions, which frame is where, and the patterns with the bins first.
-fn map(data: &Group, layout: &Layout, scan: &Scan) -> Result<Place> {
+fn map(data: &Group, arrays: &Arrays<'_>, scan: &Scan) -> Result<u64> {
+    let layout = arrays.layout;
     let (slow, fast) = (scan.slow.points, scan.fast.points);
     for (name, motor) in [("slow", &scan.slow), ("fast", &scan.fast)] {
         let positions = nexus::numbers(data, name, [motor.points], &motor.positions())?;
@@ -226,37 +289,44 @@ fn map(data: &Group, layout: &Layout, scan: &Scan) -> Result<Place> {
     let pointer = nexus::numbers(data, "map_ptr", [slow, fast], &frames)?;
     nexus::attribute(&pointer, "interpretation", "image")?;
     nexus::attribute(&pointer, "long_name", "Frame index for given map position")?;
-    let (map, place) = nexus::reserve::<f32>(data, "map", [layout.npt(), slow, fast])?;
+    let (map, place) = arrays.turned(data, "map")?;
     nexus::attribute(&map, "interpretation", "image")?;
     nexus::attribute(&map, "long_name", "Intensity")?;
     Ok(place)
 }
 
 /// The sums of the matrix, so that results can be merged and normalised again.
-fn sums(process: &Group, layout: &Layout, places: &mut Places) -> Result<()> {
+fn sums(process: &Group, arrays: &Arrays<'_>) -> Result<SumPlaces> {
+    let layout = arrays.layout;
     let sums = nexus::group(process, "sums", "NXcollection")?;
-    let mut shape = leading(layout);
-    shape.push(layout.npt());
-    let reserve = |name: &str, meaning: &str| -> Result<u64> {
-        let (dataset, place) = nexus::reserve::<f64>(&sums, name, shape.clone())?;
+    let rows = |name: &str, meaning: &str| -> Result<u64> {
+        let (dataset, place) = arrays.rows(&sums, name, 0.0_f64)?;
         nexus::attribute(&dataset, "long_name", meaning)?;
         nexus::attribute(&dataset, "interpretation", "spectrum")?;
-        Ok(place.offset)
+        Ok(place)
     };
-    places.signal = reserve("signal", "Sum of c·(raw - dark)")?;
-    if layout.errors {
-        places.variance = Some(reserve("variance", "Sum of c²·variance")?);
-    }
-    places.normalization = reserve("normalization", "Sum of c·norm")?;
-    places.normalization_squared = reserve("normalization_squared", "Sum of (c·norm)²")?;
-    places.count = reserve("count", "Sum of c")?;
-    Ok(())
+    let signal = rows("signal", "Sum of c·(raw - dark)")?;
+    let variance = match layout.errors {
+        true => Some(rows("variance", "Sum of c²·variance")?),
+        false => None,
+    };
+    let (norms_of, place) = nexus::reserve::<u32>(&sums, "norms_of", leading(layout))?;
+    nexus::attribute(&norms_of, "long_name", "Which row of norms each frame has; 0: no frame, or a bad one")?;
+    SumPlaces::reserve(&sums, layout, signal, variance, place.offset)
 }
 
 /// Shape of everything that has one value a row: (frames) or (slow, fast).
 fn leading(layout: &Layout) -> Vec<usize> {
     match &layout.scan {
         Some(scan) => vec![scan.slow.points, scan.fast.points],
+        None => vec![layout.frames],
+    }
+}
+
+/// The same of the rows that are stored.
+fn stored(layout: &Layout) -> Vec<usize> {
+    match &layout.scan {
+        Some(scan) => vec![layout.stored_rows() / scan.fast.points, scan.fast.points],
         None => vec![layout.frames],
     }
 }
