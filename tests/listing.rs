@@ -1,10 +1,10 @@
-//! From inputs to the list of frames: order, duplicates, and what each wrong input is told.
+//! From inputs to the list of frames: order, repetitions, and what each wrong input is told.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
-use xrdct::source::listing::{ListingError, expand};
+use xrdct::source::listing::{Listing, ListingError, expand, list};
 
 /// A folder with these (empty) files.
 fn folder(files: &[&str]) -> TempDir {
@@ -19,6 +19,11 @@ fn folder(files: &[&str]) -> TempDir {
 
 /// What the inputs (relative to `folder`) give, relative to `folder`.
 fn expanded(folder: &Path, inputs: &[&str]) -> Result<Vec<String>, ListingError> {
+    listed(folder, inputs).map(|(files, _)| files)
+}
+
+/// The same with its notes.
+fn listed(folder: &Path, inputs: &[&str]) -> Result<(Vec<String>, Vec<String>), ListingError> {
     let inputs: Vec<String> = inputs
         .iter()
         .map(|input| match input.strip_prefix('@') {
@@ -27,7 +32,9 @@ fn expanded(folder: &Path, inputs: &[&str]) -> Result<Vec<String>, ListingError>
         })
         .collect();
     let relative = |path: PathBuf| path.strip_prefix(folder).expect("inside").display().to_string();
-    Ok(expand(&inputs)?.into_iter().map(relative).collect())
+    let Listing { files, notes } = list(&inputs)?;
+    assert_eq!(files, expand(&inputs)?);
+    Ok((files.into_iter().map(relative).collect(), notes))
 }
 
 #[test]
@@ -56,18 +63,77 @@ fn a_folder_gives_its_frames_by_the_numbers_in_their_names() {
 }
 
 #[test]
-fn globs_files_folders_and_lists_join_and_nothing_comes_twice() {
+fn inputs_keep_their_order_and_what_a_folder_or_glob_brings_is_sorted() {
     let folder = folder(&["a/f_1.cbf", "a/f_2.cbf", "a/g_1.cbf", "b/f_1.cbf", "b/note.txt", "poni/p.poni"]);
     let at = folder.path();
     assert_eq!(expanded(at, &["*/f_1.cbf"]).expect("frames"), ["a/f_1.cbf", "b/f_1.cbf"]);
     assert_eq!(expanded(at, &["*"]).expect("frames"), ["a/f_1.cbf", "a/f_2.cbf", "a/g_1.cbf", "b/f_1.cbf"]);
     assert_eq!(expanded(at, &["**/f_?.cbf"]).expect("frames"), ["a/f_1.cbf", "a/f_2.cbf", "b/f_1.cbf"]);
-    let joined = expanded(at, &["b", "a/g_1.cbf", "a/./f_2.cbf", "a/f*", "b/f_1.cbf"]).expect("frames");
-    assert_eq!(joined, ["a/f_1.cbf", "a/f_2.cbf", "a/g_1.cbf", "b/f_1.cbf"]);
+    // A folder that is matched beside its own files brings each once.
+    assert_eq!(
+        expanded(at, &["**/*"]).expect("frames"),
+        ["a/f_1.cbf", "a/f_2.cbf", "a/g_1.cbf", "b/f_1.cbf", "b/note.txt", "poni/p.poni"]
+    );
+    let (joined, notes) = listed(at, &["b", "a/g_1.cbf", "a/./f_2.cbf", "a/f*"]).expect("frames");
+    assert_eq!(joined, ["b/f_1.cbf", "a/g_1.cbf", "a/f_2.cbf", "a/f_1.cbf", "a/f_2.cbf"]);
+    assert!(
+        notes.len() == 1 && notes[0].contains("named again") && notes[0].contains("a/f_2.cbf"),
+        "{notes:?}"
+    );
 
-    fs::write(at.join("list.txt"), "# frames\n\n  b/f_1.cbf  \na/f_?.cbf\r\na\n").expect("written");
-    let listed = expanded(at, &["@list.txt"]).expect("frames");
-    assert_eq!(listed, ["a/f_1.cbf", "a/f_2.cbf", "a/g_1.cbf", "b/f_1.cbf"]);
+    fs::write(at.join("list.txt"), "# frames\n\n  b/f_1.cbf  \na/f_?.cbf\r\nb/f_1.cbf\na\n")
+        .expect("written");
+    let (listed, notes) = listed(at, &["@list.txt"]).expect("frames");
+    let order = ["b/f_1.cbf", "a/f_1.cbf", "a/f_2.cbf", "b/f_1.cbf", "a/f_1.cbf", "a/f_2.cbf", "a/g_1.cbf"];
+    assert_eq!(listed, order);
+    assert!(notes[0].starts_with("3 frames are named again"), "{notes:?}");
+}
+
+/// A shell expands a glob before the program sees it, letter by letter: C's order, and that of most locales.
+#[test]
+fn a_shells_glob_is_sorted_by_numbers_and_every_other_order_is_kept() {
+    let folder = folder(&[
+        "f_1.cbf",
+        "f_2.cbf",
+        "f_10.cbf",
+        "f_20.cbf",
+        "a/9.cbf",
+        "a/10.cbf",
+        "a/11.cbf",
+        "x_1/f.cbf",
+        "x_2/f.cbf",
+        "x_10/f.cbf",
+    ]);
+    let at = folder.path();
+    for (typed, order) in [
+        (&["f_1.cbf", "f_10.cbf", "f_2.cbf"][..], &["f_1.cbf", "f_2.cbf", "f_10.cbf"][..]),
+        (&["f_10.cbf", "f_1.cbf", "f_20.cbf", "f_2.cbf"], &["f_1.cbf", "f_2.cbf", "f_10.cbf", "f_20.cbf"]),
+        (
+            &["f_1.cbf", "f_10.cbf", "f_2.cbf", "a/10.cbf", "a/11.cbf", "a/9.cbf"],
+            &["f_1.cbf", "f_2.cbf", "f_10.cbf", "a/9.cbf", "a/10.cbf", "a/11.cbf"],
+        ),
+        (&["x_1", "x_10", "x_2"], &["x_1/f.cbf", "x_2/f.cbf", "x_10/f.cbf"]),
+        (&["x_1/f.cbf", "x_10/f.cbf", "x_2/f.cbf"], &["x_1/f.cbf", "x_2/f.cbf", "x_10/f.cbf"]),
+    ] {
+        let (found, notes) = listed(at, typed).expect("frames");
+        assert_eq!(found, order, "{typed:?}");
+        assert!(!notes.is_empty() && notes[0].contains("in the order of their numbers"), "{notes:?}");
+    }
+    for kept in [
+        &["f_2.cbf", "f_1.cbf"][..],
+        &["f_10.cbf", "f_2.cbf"],
+        &["f_10.cbf", "f_2.cbf", "f_1.cbf"],
+        &["f_2.cbf", "f_1.cbf", "f_10.cbf"],
+        &["f_1.cbf", "f_2.cbf", "f_10.cbf"],
+        &["x_10/f.cbf", "f_2.cbf", "f_1.cbf"],
+    ] {
+        let (found, notes) = listed(at, kept).expect("frames");
+        assert_eq!(found, kept);
+        assert_eq!(notes.len(), 0, "{notes:?}");
+    }
+    fs::write(at.join("list.txt"), "f_1.cbf\nf_10.cbf\nf_2.cbf\n").expect("written");
+    let (found, notes) = listed(at, &["@list.txt"]).expect("frames");
+    assert_eq!((found, notes.len()), (["f_1.cbf", "f_10.cbf", "f_2.cbf"].map(String::from).to_vec(), 0));
 }
 
 #[test]

@@ -17,7 +17,7 @@ use crate::cuda::decoder::{CudaDecoder, Decoded};
 use crate::frame::{Encoding, Frame, FrameId, SlotPool};
 use crate::output::stack::{StackLayout, StackWriter};
 use crate::source::cbf::CbfReader;
-use crate::source::listing::expand;
+use crate::source::listing::{Listing, list};
 use crate::source::{Reader, Ticket};
 use crate::with_pixel;
 
@@ -27,7 +27,10 @@ const FRAMES_A_THREAD: usize = 4;
 /// Runs the command.
 pub(super) fn run(args: &ConvertArgs) -> Result<Exit, Failure> {
     let verbosity = Verbosity::of(args.saying);
-    let files = expand(&args.inputs).or_exit(Exit::Input)?;
+    let Listing { files, notes } = list(&args.inputs).or_exit(Exit::Input)?;
+    if verbosity > Verbosity::Quiet {
+        notes.iter().for_each(|note| eprintln!("warning: {note}"));
+    }
     let encoding = first_usable(&files).or_exit(Exit::Input)?.encoding;
     let layout = StackLayout {
         frames: files.len(),

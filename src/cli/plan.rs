@@ -26,7 +26,7 @@ use crate::output::result::{ResultInfo, Scan};
 use crate::pipeline::{BadFrames, Strategy, gpu_readers, host_readers, host_workers};
 use crate::source::cbf::{CbfHeader, probe};
 use crate::source::image::read_image;
-use crate::source::listing::expand;
+use crate::source::listing::{Listing, expand, list};
 
 /// First bytes of an HDF5 file.
 pub(super) const HDF5_MAGIC: &[u8] = b"\x89HDF\r\n\x1a\n";
@@ -107,7 +107,7 @@ impl Plan {
         check_numbers(&args).or_exit(Exit::Usage)?;
         let mut warnings = Vec::new();
 
-        let (files, first) = frames(&args)?;
+        let (files, first) = frames(&args, &mut warnings)?;
         check_outputs(&args, &files).or_exit(Exit::Output)?;
         let encoding = first.encoding;
         let poni = geometry(&args, encoding.shape)?;
@@ -309,11 +309,12 @@ fn made_absolute(mut args: IntegrateArgs) -> anyhow::Result<IntegrateArgs> {
 }
 
 /// The frames, and the header of the first one that has a usable one.
-fn frames(args: &IntegrateArgs) -> Result<(Vec<PathBuf>, CbfHeader), Failure> {
+fn frames(args: &IntegrateArgs, warnings: &mut Vec<String>) -> Result<(Vec<PathBuf>, CbfHeader), Failure> {
     if args.inputs.is_empty() {
         return Err(anyhow!("no frames: name CBF files, folders, globs or @list.txt")).or_exit(Exit::Usage);
     }
-    let mut files = expand(&args.inputs).or_exit(Exit::Input)?;
+    let Listing { mut files, notes } = list(&args.inputs).or_exit(Exit::Input)?;
+    warnings.extend(notes);
     let offset = args.offset.unwrap_or(0);
     if offset >= files.len() {
         return Err(anyhow!("--offset {offset} leaves nothing of {} frames", files.len()))

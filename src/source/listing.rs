@@ -6,10 +6,19 @@
 //! - `@list.txt` has one such input a line; empty lines and lines that begin with `#` are left out. What does not exist from
 //!   where the program runs is looked for beside the list.
 //!
-//! The whole is sorted by the numbers in the names (`scan_9` before `scan_10`), folder by folder, and no file comes twice.
-//! The order is the order of the rows in the output.
+//! The order of the frames is the order of the rows in the output:
+//!
+//! - Inputs, and the lines of a list, stand in the order in which they were given, and as often.
+//! - What one folder or one glob brings is sorted by the numbers in the names (`scan_9` before `scan_10`), folder by folder,
+//!   each file once.
+//! - A glob without quotes is expanded by the shell, which sorts letter by letter: `scan_1 scan_10 scan_2`. Three or more
+//!   names on the command line that stand in such an order are therefore taken for a glob and sorted by their numbers too, and
+//!   a note says so. Every other order is somebody's own, and is kept; a list is never taken for a glob.
+
+mod shell;
 
 use std::cmp::Ordering;
+use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::fs;
 use std::io;
@@ -54,24 +63,54 @@ pub enum ListingError {
     InList { path: PathBuf, line: usize, source: Box<ListingError> },
 }
 
-/// The frames that `inputs` name, in order.
+/// The frames of a run, in order.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Listing {
+    /// One a row.
+    pub files: Vec<PathBuf>,
+    /// What somebody who looks at the order should know, a line each.
+    pub notes: Vec<String>,
+}
+
+/// The frames that `inputs` name, in order, and what is to be said of the order.
 ///
 /// # Errors
 /// A [`ListingError`] for the first input that names nothing; nothing is left out in silence.
-pub fn expand(inputs: &[String]) -> Result<Vec<PathBuf>, ListingError> {
+pub fn list(inputs: &[String]) -> Result<Listing, ListingError> {
     if inputs.is_empty() {
         return Err(ListingError::NoInput);
     }
-    let mut paths = Vec::new();
-    for input in inputs {
+    let (inputs, mut notes) = shell::in_order_of_numbers(inputs);
+    let mut files = Vec::new();
+    for input in &inputs {
         match input.strip_prefix('@') {
-            Some(list) if !Path::new(input).exists() => add_list(Path::new(list), &mut paths)?,
-            _ => add(input, Path::new(""), &mut paths)?,
+            Some(list) if !Path::new(input).exists() => add_list(Path::new(list), &mut files)?,
+            _ => add(input, Path::new(""), &mut files)?,
         }
     }
-    paths.sort_by(|a, b| natural_order(a, b));
-    paths.dedup();
-    Ok(paths)
+    notes.extend(repeated(&files));
+    Ok(Listing { files, notes })
+}
+
+/// The files of [`list`].
+///
+/// # Errors
+/// As [`list`].
+pub fn expand(inputs: &[String]) -> Result<Vec<PathBuf>, ListingError> {
+    list(inputs).map(|listing| listing.files)
+}
+
+/// Says that frames come more than once: it may be meant, or two globs overlap.
+fn repeated(files: &[PathBuf]) -> Option<String> {
+    let mut seen = HashSet::with_capacity(files.len());
+    let again: Vec<&PathBuf> = files.iter().filter(|file| !seen.insert(*file)).collect();
+    let first = again.first()?;
+    let times = if again.len() == 1 { "frame is".to_owned() } else { format!("{} frames are", again.len()) };
+    Some(format!(
+        "{times} named again, and integrated again ({}{})",
+        first.display(),
+        if again.len() > 1 { ", …" } else { "" }
+    ))
 }
 
 fn add_list(list: &Path, paths: &mut Vec<PathBuf>) -> Result<(), ListingError> {
@@ -110,20 +149,22 @@ fn add(input: &str, beside: &Path, paths: &mut Vec<PathBuf>) -> Result<(), Listi
     if !input.contains(['*', '?', '[']) {
         return Err(ListingError::Missing { path: PathBuf::from(input) });
     }
-    let before = paths.len();
-    add_matches(input, paths)?;
-    if paths.len() == before && beside != Path::new("") {
+    let mut found = matches(input)?;
+    if found.is_empty() && beside != Path::new("") {
         // Only what the list's line says is a pattern, not the folder that the list is in.
         let folder = glob::Pattern::escape(&beside.to_string_lossy());
-        add_matches(&format!("{folder}/{input}"), paths)?;
+        found = matches(&format!("{folder}/{input}"))?;
     }
-    if paths.len() == before {
+    if found.is_empty() {
         return Err(ListingError::NoMatch { pattern: input.to_owned() });
     }
+    paths.append(&mut found);
     Ok(())
 }
 
-fn add_matches(pattern: &str, paths: &mut Vec<PathBuf>) -> Result<(), ListingError> {
+/// What a glob brings: in order, and each file once, though a folder may be matched beside its own files.
+fn matches(pattern: &str) -> Result<Vec<PathBuf>, ListingError> {
+    let mut paths = Vec::new();
     let matches = glob::glob(pattern).map_err(|error| ListingError::BadPattern {
         pattern: pattern.to_owned(),
         message: error.to_string(),
@@ -133,16 +174,18 @@ fn add_matches(pattern: &str, paths: &mut Vec<PathBuf>) -> Result<(), ListingErr
             path: error.path().to_path_buf(),
             source: error.into(),
         })?;
-        match add_path(&path, paths) {
+        match add_path(&path, &mut paths) {
             // `scan/*` may match a folder of something else beside the frames.
             Ok(()) | Err(ListingError::EmptyFolder { .. }) => {}
             Err(error) => return Err(error),
         }
     }
-    Ok(())
+    paths.sort_by(|a, b| natural_order(a, b));
+    paths.dedup();
+    Ok(paths)
 }
 
-/// Adds a file, or the frames of a folder.
+/// Adds a file, or the frames of a folder in order.
 fn add_path(path: &Path, paths: &mut Vec<PathBuf>) -> Result<(), ListingError> {
     if !path.is_dir() {
         paths.push(plain(path));
@@ -159,6 +202,7 @@ fn add_path(path: &Path, paths: &mut Vec<PathBuf>) -> Result<(), ListingError> {
     if paths.len() == before {
         return Err(ListingError::EmptyFolder { path: path.to_path_buf() });
     }
+    paths[before..].sort_by(|a, b| natural_order(a, b));
     Ok(())
 }
 
