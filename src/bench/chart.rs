@@ -1,6 +1,6 @@
 //! The table as a chart: a bar a row on a logarithmic axis, the paper's figures and its real-time line among them.
 
-use super::outcome::{Group, Published, Row, Source, Table};
+use super::outcome::{Group, Row, Source, Table};
 use crate::picture::bars::{Bar, Bars, Group as Colour};
 
 /// What the paper set out to reach: its beamline's detector in real time.
@@ -23,7 +23,7 @@ pub fn chart(table: &Table, source: Source) -> Bars {
             let rate = row.cells.get(&source).and_then(|cell| cell.rate());
             let label = row.name.clone();
             bars.extend(rate.map(|rate| Bar { label, value: rate.median, error: rate.mad, group }));
-            bars.extend(published(row));
+            bars.extend(published(row, source));
         }
     }
     let start = match source {
@@ -42,11 +42,8 @@ pub fn chart(table: &Table, source: Source) -> Bars {
 }
 
 /// The paper's own figure for a row.
-fn published(row: &Row) -> Option<Bar> {
-    match row.published {
-        Published::Rate(value) => {
-            Some(Bar { label: format!("{}, 2018", row.name), value, error: 0.0, group: Group::ALL.len() })
-        }
-        Published::NotFound | Published::NotThere => None,
-    }
+fn published(row: &Row, source: Source) -> Option<Bar> {
+    let figure = row.published.get(&source)?;
+    let label = format!("{}, 2018", row.name);
+    Some(Bar { label, value: figure.median, error: figure.mad, group: Group::ALL.len() })
 }

@@ -6,6 +6,7 @@
 //! machine   what this machine is                 ceiling   what no plan can beat: read only, upload only
 //! table1    rows, rounds, checks                 peers     the same frames through FabIO, pyFAI and silx
 //! outcome   the table as data                    text      terminal, Markdown, CSV      chart   bars
+//! paper     what the paper's own table says
 //! tomo      slices: cores, GPU, scikit-image, silx
 //! profile   time by part, the bottleneck         record    figures kept, and compared with the newest of the same machine
 //! ```
@@ -21,6 +22,7 @@ pub mod chart;
 mod error;
 pub mod machine;
 pub mod outcome;
+pub mod paper;
 pub mod peers;
 pub mod plan;
 pub mod profile;

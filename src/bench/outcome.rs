@@ -117,16 +117,13 @@ impl Cell {
     }
 }
 
-/// What the paper says of a row.
+/// What the paper says of a row, frames a second.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Published {
-    /// Not a row of its table.
-    NotThere,
-    /// A row of its table whose figure was not at hand when this was written.
-    NotFound,
-    /// Frames a second, the better of its two columns.
-    Rate(f64),
+pub struct Published {
+    /// Median of its runs.
+    pub median: f64,
+    /// Median absolute deviation from it.
+    pub mad: f64,
 }
 
 /// One row.
@@ -142,8 +139,8 @@ pub struct Row {
     pub words: String,
     /// The row that it cannot beat.
     pub ceiling: Option<String>,
-    /// What the paper says.
-    pub published: Published,
+    /// What the paper says, by source; nothing of rows that are not its own.
+    pub published: BTreeMap<Source, Published>,
     /// Figures by source.
     pub cells: BTreeMap<Source, Cell>,
 }

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::BenchError;
 use super::error::at;
-use super::outcome::{Cell, Group, Published, Rate, Row, Source, Table};
+use super::outcome::{Cell, Group, Rate, Row, Source, Table};
 use super::subject::Subject;
 use super::table1::Settings;
 
@@ -181,7 +181,7 @@ impl PeerRow {
             group: Group::Peer,
             words: self.words,
             ceiling: None,
-            published: Published::NotThere,
+            published: BTreeMap::new(),
         }
     }
 }

@@ -8,7 +8,8 @@ use super::BenchError;
 use super::cache::{self, Cold};
 use super::ceiling::{self, Ceiling};
 use super::machine::{Machine, file_system};
-use super::outcome::{Cell, Frames, Group, Published, Rate, Row, Source, Table};
+use super::outcome::{Cell, Frames, Group, Rate, Row, Source, Table};
+use super::paper::published;
 use super::plan::Plan;
 use super::subject::{Engines, Subject};
 use super::walk::{Errand, Walked, agree, walk};
@@ -68,37 +69,31 @@ pub struct Wanted {
 /// Every row of this program for a number of threads, in the order of the table.
 pub fn rows(threads: usize) -> Vec<Wanted> {
     let gpu_readers = gpu_readers(threads);
-    let row = |key: &str, name: &str, group, work: Work, published| {
+    let row = |key: &str, name: &str, group, work: Work| {
         let (words, ceiling) = match work {
             Work::Corridor(plan) => {
                 (plan.words(), Some(if plan.needs_gpu() { "read-upload" } else { "read" }.to_owned()))
             }
             Work::Ceiling(ceiling) => (ceiling.words(), None),
         };
-        let (key, name) = (key.to_owned(), name.to_owned());
+        let (published, key, name) = (published(key), key.to_owned(), name.to_owned());
         Wanted { work, row: Row { key, name, group, words, ceiling, published, cells: BTreeMap::new() } }
     };
-    let paper = |key: &str, name: &str, plan, published| {
-        row(key, name, Group::Paper, Work::Corridor(plan), published)
-    };
+    let paper = |key: &str, name: &str, plan| row(key, name, Group::Paper, Work::Corridor(plan));
     let mut rows = vec![
-        paper("sequential-cpu", "sequential CPU/CPU", Plan::SEQUENTIAL, Published::NotFound),
-        paper("sequential-gpu", "sequential CPU/GPU", Plan::SEQUENTIAL_GPU, Published::NotFound),
+        paper("sequential-cpu", "sequential CPU/CPU", Plan::SEQUENTIAL),
+        paper("sequential-gpu", "sequential CPU/GPU", Plan::SEQUENTIAL_GPU),
     ];
     rows.extend(POOLS.map(|readers| {
         let plural = if readers == 1 { "" } else { "s" };
         let name = format!("pool of {readers} reader{plural} + GPU");
-        paper(&format!("pool-{readers}"), &name, Plan::decoding_pool(readers), Published::NotFound)
+        paper(&format!("pool-{readers}"), &name, Plan::decoding_pool(readers))
     }));
-    // §2.2 and the abstract's "real time": the third strategy on a Titan X.
-    rows.push(paper("gpu-gpu", "GPU/GPU", Plan::gpu(gpu_readers), Published::Rate(253.0)));
-    let ours =
-        |key: &str, name: &str, plan| row(key, name, Group::Ours, Work::Corridor(plan), Published::NotThere);
+    rows.push(paper("gpu-gpu", "GPU/GPU", Plan::gpu(gpu_readers)));
+    let ours = |key: &str, name: &str, plan| row(key, name, Group::Ours, Work::Corridor(plan));
     rows.push(ours("cpu-pool", "CPU pool", Plan::host_pool(threads)));
     rows.push(ours("gpu-overlapped", "GPU, overlapped", Plan::overlapped(threads)));
-    let limit = |key: &str, name: &str, ceiling| {
-        row(key, name, Group::Ceiling, Work::Ceiling(ceiling), Published::NotThere)
-    };
+    let limit = |key: &str, name: &str, ceiling| row(key, name, Group::Ceiling, Work::Ceiling(ceiling));
     rows.push(limit("read", "read only", Ceiling::Read { readers: threads }));
     rows.push(limit("read-pinned", "read only, pinned", Ceiling::ReadPinned { readers: gpu_readers }));
     rows.push(limit("read-upload", "read + upload only", Ceiling::ReadUpload { readers: gpu_readers }));

@@ -2,32 +2,29 @@
 
 use std::fmt::Write;
 
-use super::outcome::{Cell, Group, Published, Row, Source, Table};
+use super::outcome::{Cell, Group, Row, Source, Table};
+use super::paper::CITED;
 use super::profile::{Load, PartTime, Profile};
-
-/// The paper, as it is cited under a table.
-const PAPER: &str =
-    "Kieffer, Petitdemange & Vincent, J. Synchrotron Rad. (2018) 25, 612–617, Table 1 (Titan X)";
 
 /// For a terminal: a line a row, at most 110 columns, reasons and ratios beneath.
 pub fn terminal(table: &Table) -> String {
     let mut text = heading(table);
     let sources = table.sources();
-    let _ = write!(text, "\n{:<40}", "frames/s, median ± deviation");
+    let _ = write!(text, "\n{:<36}", "frames/s, median ± deviation");
     for source in &sources {
         let _ = write!(text, "{:>20}{:>9}", source.name(), "ceiling");
     }
-    let _ = writeln!(text, "{:>11}", "paper");
+    let _ = writeln!(text, "{:>16}", "paper");
     for (group, rows) in groups(table) {
         let _ = writeln!(text, "{}", group.heading());
         for row in rows {
-            let _ = write!(text, "  {:<38}", row.name);
+            let _ = write!(text, "  {:<34}", row.name);
             for source in &sources {
                 let figure = row.cells.get(source).map_or_else(String::new, figure);
                 let share = table.share(row, *source).map_or_else(String::new, |share| format!("{share:.2}"));
                 let _ = write!(text, "{figure:>20}{share:>9}");
             }
-            let _ = writeln!(text, "{:>11}", published(row.published));
+            let _ = writeln!(text, "{:>16}", published(row, false));
         }
     }
     let mut lines = Vec::new();
@@ -37,7 +34,7 @@ pub fn terminal(table: &Table) -> String {
     lines.extend(table.notes.iter().cloned());
     lines.extend(versions(table));
     lines.push(format!(
-        "ceiling: share of read only (CPU rows), of read + upload only (GPU rows). Paper: {PAPER}."
+        "ceiling: share of read only (CPU rows), of read + upload only (GPU rows). Paper: {CITED}."
     ));
     for line in lines {
         let _ = writeln!(text, "{line}");
@@ -92,7 +89,7 @@ pub fn markdown(table: &Table) -> String {
                 let share = table.share(row, *source).map_or_else(String::new, |share| format!("{share:.2}"));
                 let _ = write!(text, " {figure} | {share} |");
             }
-            let _ = writeln!(text, " {} |", published(row.published));
+            let _ = writeln!(text, " {} |", published(row, true));
         }
     }
     text.push('\n');
@@ -108,7 +105,7 @@ pub fn markdown(table: &Table) -> String {
     let _ = writeln!(
         text,
         "- Median ± median absolute deviation; *of ceiling* is the share of read only (CPU rows) or of read + upload only \
-         (GPU rows) in the same run. Paper: {PAPER}."
+         (GPU rows) in the same run. Paper: {CITED}."
     );
     text
 }
@@ -130,10 +127,8 @@ pub fn csv(table: &Table) -> String {
                 }
                 Cell::Missing(reason) => (String::new(), reason.as_str()),
             };
-            let paper = match row.published {
-                Published::Rate(rate) => rate.to_string(),
-                Published::NotFound | Published::NotThere => String::new(),
-            };
+            let paper =
+                row.published.get(source).map_or_else(String::new, |figure| figure.median.to_string());
             let _ = writeln!(
                 text,
                 "{},{},{},{figures},{share},{paper},{runs},{}",
@@ -190,12 +185,16 @@ fn figure(cell: &Cell) -> String {
     }
 }
 
-fn published(published: Published) -> String {
-    match published {
-        Published::NotThere => String::new(),
-        Published::NotFound => "not found".to_owned(),
-        Published::Rate(rate) => format!("{rate:.0}"),
-    }
+/// The paper's figures for a row: the hot one, and the cold one where there is one.
+fn published(row: &Row, with_deviation: bool) -> String {
+    let figure = |source: Source| {
+        let figure = row.published.get(&source)?;
+        let digits = usize::from(figure.median < 100.0 && figure.median.fract() > 0.0);
+        let deviation = format!(" ± {:.digits$}", figure.mad);
+        Some(format!("{:.digits$}{}", figure.median, if with_deviation { deviation.as_str() } else { "" }))
+    };
+    let cold = figure(Source::Ssd).map(|cold| format!("{} {cold}", Source::Ssd.name()));
+    [figure(Source::Mem), cold].into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
 /// Why rows are missing: a sentence for each reason, with the sources and rows that it keeps away.
