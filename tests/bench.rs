@@ -116,6 +116,14 @@ fn table1_has_every_row_or_says_why_not() {
     assert!(
         done.stdout.contains("J. Synchrotron Rad. (2018) 25, 612–617") && !markdown.contains("not found")
     );
+
+    // The table of a run from before the figures were at hand is printed with them.
+    let mut old: Value = serde_json::from_str(&json).unwrap();
+    old["rows"].as_array_mut().unwrap().iter_mut().for_each(|row| row["published"] = "not-found".into());
+    fs::write(folder.path().join("old.json"), old.to_string()).unwrap();
+    let again = xrdct(folder.path(), &["bench", "table1", "--from", "old.json"]);
+    assert_eq!(again.code, 0, "{}", again.stderr);
+    assert_eq!(again.stdout, done.stdout);
     assert!(read("chart.SVG").contains("250 frames/s"));
     assert!(fs::read(folder.path().join("out/table1.png")).unwrap().starts_with(b"\x89PNG"));
     assert!(done.stdout.contains("sequential CPU/CPU") && done.stdout.contains("missing"), "{}", done.stdout);

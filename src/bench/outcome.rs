@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::machine::Machine;
+use super::paper::published;
 
 /// Where frames come from when a run begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -139,7 +140,8 @@ pub struct Row {
     pub words: String,
     /// The row that it cannot beat.
     pub ceiling: Option<String>,
-    /// What the paper says, by source; nothing of rows that are not its own.
+    /// What the paper says, by source; nothing of rows that are not its own. Whatever a file says, it is what we know now.
+    #[serde(skip_deserializing)]
     pub published: BTreeMap<Source, Published>,
     /// Figures by source.
     pub cells: BTreeMap<Source, Cell>,
@@ -197,6 +199,16 @@ pub struct Ratio {
 }
 
 impl Table {
+    /// The table of an earlier run.
+    ///
+    /// # Errors
+    /// When it is not the JSON of one.
+    pub fn from_json(json: &[u8]) -> serde_json::Result<Table> {
+        let mut table: Table = serde_json::from_slice(json)?;
+        table.rows.iter_mut().for_each(|row| row.published = published(&row.key));
+        Ok(table)
+    }
+
     /// A row by its key.
     pub fn row(&self, key: &str) -> Option<&Row> {
         self.rows.iter().find(|row| row.key == key)

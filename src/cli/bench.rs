@@ -281,7 +281,7 @@ impl From<BenchError> for Failure {
 
 fn table1(args: &Table1Args) -> Result<Exit, Failure> {
     if let Some(path) = &args.from {
-        let read = || -> anyhow::Result<Table> { Ok(serde_json::from_slice(&std::fs::read(path)?)?) };
+        let read = || -> anyhow::Result<Table> { Ok(Table::from_json(&std::fs::read(path)?)?) };
         let table = read().with_context(|| format!("--from {}", path.display())).or_exit(Exit::Input)?;
         check(args).or_exit(Exit::Usage)?;
         write_files(args, &table)?;
