@@ -131,3 +131,187 @@ fn names_that_a_shell_sorted_are_taken_by_their_numbers_and_it_is_said() {
     assert_eq!(rows(&folder, "out.h5"), (0..11).map(|n| format!("f_{n}.cbf")).collect::<Vec<_>>());
     assert!(errors.contains("f_10.cbf before") && errors.contains("@list keeps any order"), "{errors}");
 }
+
+/// A simulated tomogram scan: `scan/`, its result, its tomogram, its stack.
+fn tomogram() -> TempDir {
+    let folder = tempfile::tempdir().expect("a scratch folder");
+    done(&folder, &["simulate", "--phantom", "--rotations", "6", "--translations", "7", "-o", "scan"]);
+    let integrate = ["integrate", "--poni", "scan/geometry.poni", "--npt", "200", "--unit", "q_A^-1"];
+    done(&folder, &[&integrate[..], &["-o", "result.h5", "scan"]].concat());
+    done(&folder, &["tomo", "result.h5", "-o", "tomo.h5", "--region", "LaB6=2.08:2.20", "--filter", "hann"]);
+    folder
+}
+
+#[track_caller]
+fn says(text: &str, words: &[&str]) {
+    words.iter().for_each(|word| assert!(text.contains(word), "no '{word}' in:\n{text}"));
+}
+
+#[test]
+fn info_knows_every_file_that_this_program_writes() {
+    let folder = tomogram();
+    let info = done(&folder, &["info", "tomo.h5"]);
+    let words = [
+        "tomogram of xrdct",
+        "complete",
+        "slices/s",
+        "result.h5",
+        "6 rotations",
+        "7 translations",
+        "201 of 201 made",
+        "7 x 7 pixels",
+        "LaB6: 2.08000 … 2.20000 Å⁻¹",
+        "filtered back-projection, filter hann",
+        "rotation axis",
+        "xrdct plot tomo.h5",
+    ];
+    says(&info, &words);
+
+    done(&folder, &["convert", "scan", "-o", "stack.h5", "--gzip=4"]);
+    let info = done(&folder, &["info", "stack.h5"]);
+    let words = [
+        "stack of decoded frames of xrdct",
+        "42 x 195 x 487 (frames x slow x fast), int32",
+        "gzip level 4",
+        "42 good",
+        "42 files",
+        "silx view stack.h5",
+    ];
+    says(&info, &words);
+
+    let info = done(&folder, &["info", "scan/truth.h5"]);
+    says(&info, &["truth of a scan that xrdct simulated", "LaB6: map 7 x 7", "sinogram 6 x 7"]);
+
+    drop(hdf5::File::create(folder.path().join("other.h5")).expect("writable"));
+    let other = xrdct(folder.path(), &["info", "other.h5"]);
+    assert_eq!(other.code, 3, "{}", other.stderr);
+    says(&other.stderr, &["other.h5", "none of xrdct's", "/entry_0000/tomo"]);
+}
+
+#[test]
+fn names_and_values_are_apart() {
+    let folder = scan(1);
+    let path = folder.path().join("scan/small_00000.cbf");
+    let bytes = fs::read(&path).expect("readable");
+    let at = bytes.windows(12).position(|w| w == b"# Pixel_size").expect("a header");
+    let long =
+        b"# N_excluded_pixels = 321\r\n# Threshold_setting: 4024 eV\r\n# Estimated_flux_of_the_beam 1e9\r\n";
+    fs::write(&path, [&bytes[..at], long, &bytes[at..]].concat()).expect("writable");
+    let info = done(&folder, &["info", "scan/small_00000.cbf"]);
+    for (name, value) in [
+        ("N_excluded_pixels", "321"),
+        ("Threshold_setting", "4024 eV"),
+        ("Estimated_flux_of_the_beam", "1e9"),
+    ] {
+        let line = info.lines().find(|line| line.starts_with(name)).expect(name);
+        let rest = &line[name.len()..];
+        assert!(rest.starts_with(' ') && rest.trim() == value, "{line}");
+    }
+    // In one column.
+    let column = |name: &str, value: &str| {
+        info.lines().find(|line| line.starts_with(name)).and_then(|line| line.find(value)).expect(name)
+    };
+    assert_eq!(column("kind", "CBF"), column("N_excluded_pixels", "321"));
+}
+
+/// LaTeX, and pyFAI's names in small letters, as they stood in what people read.
+const NOT_FOR_PEOPLE: [&str; 6] = ["$", "\\", "^{", "q_a^-1", "\"", "null"];
+
+#[track_caller]
+fn is_for_people(what: &str, text: &str) {
+    for odd in NOT_FOR_PEOPLE {
+        assert!(!text.contains(odd), "{what} prints {odd}:\n{text}");
+    }
+}
+
+#[test]
+fn units_are_said_as_people_write_them() {
+    let folder = tomogram();
+    let integrate = ["integrate", "--poni", "scan/geometry.poni", "--unit", "q_A^-1", "scan"];
+    let plan = done(&folder, &[&integrate[..], &["--dry-run", "-o", "x.h5"]].concat());
+    says(&plan, &["1000 in q_A^-1, bbox splitting"]);
+    let study = done(&folder, &["tomo", "result.h5", "--region", "LaB6=2.08:2.20", "--dry-run"]);
+    says(&study, &["LaB6 2.08000 to 2.20000 Å⁻¹"]);
+    let outside = xrdct(folder.path(), &["tomo", "result.h5", "-o", "x.h5", "--radial-range", "80", "90"]);
+    says(&outside.stderr, &["no bin lies in it", "Å⁻¹"]);
+    let far = xrdct(folder.path(), &["plot", "result.h5", "map", "--at", "80", "-o", "x.png"]);
+    let info = done(&folder, &["info", "result.h5", "tomo.h5"]);
+    says(&info, &["Å⁻¹"]);
+    for (what, text) in [
+        ("--dry-run", &plan),
+        ("tomo", &study),
+        ("tomo", &outside.stderr),
+        ("plot", &far.stderr),
+        ("info", &info),
+    ] {
+        is_for_people(what, text);
+    }
+    // Files keep pyFAI's own.
+    let file = hdf5::File::open(folder.path().join("result.h5")).expect("readable");
+    let unit = file.dataset("entry_0000/xrdct/result/q").and_then(|q| q.attr("unit")).expect("there");
+    let unit: hdf5::types::VarLenUnicode = unit.read_scalar().expect("a text");
+    assert_eq!(unit.as_str(), "\\AA^{-1}");
+}
+
+/// What a reader of a page sees: no tags, styles, pictures and code, and nothing that is folded but its headline.
+fn seen(page: &str) -> String {
+    let mut text = page.to_owned();
+    for (open, close) in
+        [("<style>", "</style>"), ("<svg", "</svg>"), ("<pre>", "</pre>"), ("</summary>", "</details>")]
+    {
+        while let Some(from) = text.find(open) {
+            let to = text[from..].find(close).expect(close) + from + close.len();
+            text.replace_range(from..to, "\n");
+        }
+    }
+    let mut inside = false;
+    let kept = text.chars().filter(|c| {
+        let was_inside = inside || *c == '<';
+        inside = (inside || *c == '<') && *c != '>';
+        !was_inside
+    });
+    kept.collect::<String>().replace("&quot;", "\"").replace("&#39;", "'").replace("&amp;", "&")
+}
+
+#[test]
+fn a_report_is_a_page_for_a_reader() {
+    let folder = tomogram();
+    let more =
+        ["--polarization", "0.99", "--slow", "6", "--fast", "7", "--zigzag", "--error-model", "poisson"];
+    let integrate = ["integrate", "--poni", "scan/geometry.poni", "--npt", "200", "--unit", "q_A^-1", "scan"];
+    done(&folder, &[&integrate[..], &more, &["-o", "map.h5"]].concat());
+    done(&folder, &["report", "map.h5", "--tomo", "tomo.h5", "-o", "report.html"]);
+    let page = fs::read_to_string(folder.path().join("report.html")).expect("written");
+    let text = seen(&page);
+    let words = [
+        "a map of 6 x 7 points",
+        "200 bins each; with errors",
+        "42 good",
+        "200 bins in q_A^-1",
+        "bounding box",
+        "the whole circle",
+        "the detector's own",
+        "corrected, factor 0.99",
+        "Poisson",
+        "6 lines of 7 points",
+        "Pilatus100k",
+        "geometry.poni",
+        "keV",
+        "filtered back-projection, filter hann",
+        "Å⁻¹",
+        "42 files",
+    ];
+    says(&text, &words);
+    is_for_people("the report", &text);
+    // Raw JSON, and its keys, are for programs.
+    for odd in ["{", "[", "_file", "nbpt", "true", "false", "\"worker\""] {
+        assert!(!text.contains(odd), "the page shows {odd}:\n{text}");
+    }
+    // The names of all frames are there, folded.
+    let name = "frame_00020.cbf";
+    assert!(!text.contains(name), "{text}");
+    let folded =
+        page.find("<details>").map(|at| &page[at..page.find("</details>").expect("closed")]).expect("folded");
+    assert!(folded.contains(name), "{folded}");
+    assert!(!page.contains("null"), "a null is on the page");
+}

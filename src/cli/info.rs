@@ -1,6 +1,7 @@
 //! `xrdct info`: what this program can do here, or what a file is.
 
-use std::fmt::Write;
+mod hdf5;
+
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -10,13 +11,12 @@ use clap::Args;
 
 use super::exit::{Exit, Failure, OrExit};
 use super::plan::HDF5_MAGIC;
-use super::summary::pace;
+use super::words::Facts;
 use crate::cuda::device;
 use crate::geometry::poni::Poni;
-use crate::output::result::{Progress, ResultInfo};
 use crate::source::cbf::probe;
 
-/// What xrdct can do on this machine, or what a CBF, PONI or result file holds
+/// What xrdct can do on this machine, or what a file holds: a CBF, a PONI, a result, tomogram or stack of xrdct
 #[derive(Debug, Clone, Args)]
 pub struct InfoArgs {
     /// Files to explain; without any: version, processor, HDF5, kernels, GPUs
@@ -27,53 +27,51 @@ pub struct InfoArgs {
 /// Runs the command.
 pub(super) fn run(args: &InfoArgs) -> Result<Exit, Failure> {
     if args.files.is_empty() {
-        super::print(&this_machine());
+        super::print(&this_machine().text());
         return Ok(Exit::Success);
     }
     for (number, file) in args.files.iter().enumerate() {
-        let text = explain(file)?;
+        let text = explain(file)?.text();
         let gap = if number > 0 { "\n" } else { "" };
         super::print(&format!("{gap}{}\n{text}", file.display()));
     }
     Ok(Exit::Success)
 }
 
-fn line(text: &mut String, name: &str, value: impl std::fmt::Display) {
-    let _ = writeln!(text, "{name:<17}{value}");
-}
-
 /// Version, processor, HDF5, kernels, GPUs.
-fn this_machine() -> String {
-    let mut text = String::new();
-    line(&mut text, "xrdct", env!("CARGO_PKG_VERSION"));
-    line(&mut text, "processor", format!("{} threads; {}", threads(), processor_features().join(" ")));
-    let (major, minor, patch) = hdf5::library_version();
-    line(&mut text, "HDF5", format!("{major}.{minor}.{patch}, built in"));
-    gpus(&mut text);
-    text
+fn this_machine() -> Facts {
+    let mut facts = Facts::default();
+    facts.add("xrdct", env!("CARGO_PKG_VERSION"));
+    facts.add("processor", format!("{} threads; {}", threads(), processor_features().join(" ")));
+    let (major, minor, patch) = ::hdf5::library_version();
+    facts.add("HDF5", format!("{major}.{minor}.{patch}, built in"));
+    gpus(&mut facts);
+    facts
 }
 
 /// Kernels, driver, GPUs, or the reason why there is none.
-fn gpus(text: &mut String) {
+fn gpus(facts: &mut Facts) {
     let survey = device::survey();
     let names: Vec<String> = survey.architectures.iter().map(|arch| format!("sm_{arch}")).collect();
     let kernels = match names.is_empty() {
         true => "none: built without nvcc".to_owned(),
         false => format!("built in for {} (newer GPUs through PTX)", names.join(" ")),
     };
-    line(text, "CUDA kernels", kernels);
+    facts.add("CUDA kernels", kernels);
     if let Some((major, minor)) = survey.driver {
-        line(text, "NVIDIA driver", format!("CUDA {major}.{minor}"));
+        facts.add("NVIDIA driver", format!("CUDA {major}.{minor}"));
     }
     match survey.devices {
-        Err(reason) => line(text, "GPUs", format!("none: {reason}")),
+        Err(reason) => facts.add("GPUs", format!("none: {reason}")),
         Ok(devices) => devices.iter().for_each(|gpu| {
             let free = gpu.free.map_or_else(String::new, |free| format!(", {:.1} free", free as f64 / 1e9));
             let (major, minor) = gpu.capability;
             let memory = gpu.memory as f64 / 1e9;
-            let name = format!("GPU cuda:{}", gpu.ordinal);
             let sms = gpu.multiprocessors;
-            line(text, &name, format!("{}, sm_{major}{minor}, {sms} SMs, {memory:.1} GB{free}", gpu.name));
+            facts.add(
+                format!("GPU cuda:{}", gpu.ordinal),
+                format!("{}, sm_{major}{minor}, {sms} SMs, {memory:.1} GB{free}", gpu.name),
+            );
         }),
     }
 }
@@ -101,7 +99,7 @@ fn processor_features() -> Vec<&'static str> {
 }
 
 /// Tells a file's kind by its first bytes and says what it holds.
-fn explain(path: &Path) -> Result<String, Failure> {
+fn explain(path: &Path) -> Result<Facts, Failure> {
     let mut start = [0; 4096];
     let length = File::open(path)
         .and_then(|mut file| file.read(&mut start))
@@ -110,7 +108,7 @@ fn explain(path: &Path) -> Result<String, Failure> {
     let start = &start[..length];
     let is_cbf_name = [".cbf", ".cbf.gz", ".cbf.bz2"].iter().any(|e| path.to_string_lossy().ends_with(e));
     if start.starts_with(HDF5_MAGIC) {
-        return result(path);
+        return hdf5::explain(path);
     }
     if start.starts_with(b"###CBF") || is_cbf_name {
         return cbf(path);
@@ -122,43 +120,44 @@ fn explain(path: &Path) -> Result<String, Failure> {
     if has_poni_key {
         return poni(path);
     }
-    Err(anyhow!("{}: not a CBF frame, a PONI file or a result of xrdct", path.display())).or_exit(Exit::Input)
+    Err(anyhow!("{}: not a CBF frame, a PONI file or an HDF5 file of xrdct", path.display()))
+        .or_exit(Exit::Input)
 }
 
-fn cbf(path: &Path) -> Result<String, Failure> {
+fn cbf(path: &Path) -> Result<Facts, Failure> {
     let header = probe(path).or_exit(Exit::Input)?;
-    let mut text = String::new();
+    let mut facts = Facts::default();
     let encoding = header.encoding;
     let packed = header.payload.len();
     let raw = encoding.shape.pixels() * encoding.pixel.size();
-    line(&mut text, "kind", "CBF frame, byte-offset");
-    line(&mut text, "pixels", format!("{} (slow x fast), {}", encoding.shape, encoding.pixel.name()));
+    facts.add("kind", "CBF frame, byte-offset");
+    facts.add("pixels", format!("{} (slow x fast), {}", encoding.shape, encoding.pixel.name()));
     let ratio = raw as f64 / packed.max(1) as f64;
-    line(&mut text, "packed", format!("{packed} bytes, ratio {ratio:.2}"));
-    line(&mut text, "Content-MD5", if header.md5.is_some() { "given" } else { "none" });
+    facts.add("packed", format!("{packed} bytes, ratio {ratio:.2}"));
+    facts.add("Content-MD5", if header.md5.is_some() { "given" } else { "none" });
     for entry in &header.mini.entries {
-        line(&mut text, &entry.key, &entry.value);
+        facts.add(&entry.key, &entry.value);
     }
-    Ok(text)
+    Ok(facts)
 }
 
-fn poni(path: &Path) -> Result<String, Failure> {
+fn poni(path: &Path) -> Result<Facts, Failure> {
     let poni = Poni::read(path).or_exit(Exit::Calibration)?;
-    let mut text = String::new();
-    line(&mut text, "kind", format!("PONI file, version {}", poni.version));
+    let mut facts = Facts::default();
+    facts.add("kind", format!("PONI file, version {}", poni.version));
     let detector = &poni.detector;
-    line(&mut text, "detector", &detector.name);
+    facts.add("detector", &detector.name);
     let shape = detector.shape.map_or("not given: the frames decide".to_owned(), |s| s.to_string());
-    line(&mut text, "pixels", format!("{shape} (slow x fast)"));
+    facts.add("pixels", format!("{shape} (slow x fast)"));
     let size = format!("{} x {} µm", 1e6 * detector.pixel1, 1e6 * detector.pixel2);
-    line(&mut text, "pixel size", size);
-    line(&mut text, "orientation", format!("{} ({:?})", detector.orientation.number(), detector.orientation));
+    facts.add("pixel size", size);
+    facts.add("orientation", format!("{} ({:?})", detector.orientation.number(), detector.orientation));
     if let Some(mask) = detector.mask() {
-        line(&mut text, "masked pixels", mask.count());
+        facts.add("masked pixels", mask.count());
     }
-    line(&mut text, "distance", format!("{} m", poni.distance));
-    line(&mut text, "PONI", format!("{} m slow, {} m fast", poni.poni1, poni.poni2));
-    line(&mut text, "rotations", format!("{} {} {} rad", poni.rot1, poni.rot2, poni.rot3));
+    facts.add("distance", format!("{} m", poni.distance));
+    facts.add("PONI", format!("{} m slow, {} m fast", poni.poni1, poni.poni2));
+    facts.add("rotations", format!("{} {} {} rad", poni.rot1, poni.rot2, poni.rot3));
     let wavelength = match poni.wavelength {
         // hc in keV·Å, as pyFAI has it
         Some(metres) => {
@@ -166,47 +165,6 @@ fn poni(path: &Path) -> Result<String, Failure> {
         }
         None => "none: only angles and radii can be computed".to_owned(),
     };
-    line(&mut text, "wavelength", wavelength);
-    Ok(text)
-}
-
-fn result(path: &Path) -> Result<String, Failure> {
-    let info = ResultInfo::open(path).or_exit(Exit::Input)?;
-    let mut text = String::new();
-    line(&mut text, "kind", format!("result of xrdct {}", info.version));
-    let state = match &info.progress {
-        Progress::Complete => "complete".to_owned(),
-        Progress::Interrupted => "interrupted by the user; the rows that are there are good".to_owned(),
-        Progress::Failed(reason) => format!("failed: {reason}"),
-        Progress::Running => "still being written, or its run was killed".to_owned(),
-    };
-    line(&mut text, "run", state);
-    line(&mut text, "from, to", format!("{} … {}", info.start_time, info.end_time));
-    if let Some(duration) = info.duration {
-        line(&mut text, "speed", pace(info.frames_done(), "frames", duration));
-    }
-    let shape: Vec<String> = info.shape.iter().map(ToString::to_string).collect();
-    let axes = if shape.len() == 3 { "slow x fast x bins" } else { "frames x bins" };
-    line(
-        &mut text,
-        "intensity",
-        format!("{} ({axes}){}", shape.join(" x "), if info.errors { ", with errors" } else { "" }),
-    );
-    let axis = &info.axis;
-    if let (Some(first), Some(last)) = (axis.centres.first(), axis.centres.last()) {
-        line(&mut text, "radial axis", format!("{} {first:.6} … {last:.6} {}", axis.name, axis.unit));
-    }
-    let rows: Vec<String> =
-        info.statuses.iter().map(|(status, n)| format!("{n} {}", status.word())).collect();
-    line(&mut text, "rows", rows.join(", "));
-    for message in info.bad_frames.iter().take(10) {
-        line(&mut text, "bad frame", message);
-    }
-    if let (Some(first), Some(last)) = (info.inputs.first(), info.inputs.last()) {
-        line(&mut text, "input", format!("{} files, {first} … {last}", info.inputs.len()));
-    }
-    let file = path.display();
-    line(&mut text, "look at it", format!("silx view {file}"));
-    line(&mut text, "repeat it", format!("xrdct integrate --config {file} -o NEW.h5"));
-    Ok(text)
+    facts.add("wavelength", wavelength);
+    Ok(facts)
 }

@@ -16,9 +16,11 @@ pub mod plan;
 mod plot;
 mod progress;
 mod report;
+mod settings;
 mod simulate;
 mod summary;
 mod tomo;
+mod words;
 
 use args::{ConvertArgs, IntegrateArgs};
 use bench::BenchArgs;

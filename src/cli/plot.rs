@@ -8,6 +8,7 @@ use anyhow::{Context, anyhow, ensure};
 use clap::{Args, ValueEnum};
 
 use super::exit::{Exit, Failure, OrExit};
+use super::words::with_unit;
 use crate::output::nexus;
 use crate::output::result::{Patterns, RadialAxis};
 use crate::output::tomogram::Tomogram;
@@ -249,8 +250,7 @@ impl Chosen {
             Chosen::Bin(bin) => {
                 let values = if sinogram { tomo.sinogram(bin)? } else { tomo.slice(bin)? };
                 let axis = &layout.axis;
-                let unit = crate::picture::axis::label(&axis.unit);
-                (format!("{} = {:.5} {unit}", axis.name, axis.centres[bin]), values)
+                (with_unit(format!("{} = {:.5}", axis.name, axis.centres[bin]), &axis.unit), values)
             }
             Chosen::Region(region) => {
                 let images = tomo.region(region)?;
@@ -271,7 +271,8 @@ fn bin(args: &PlotArgs, axis: &RadialAxis) -> anyhow::Result<Option<usize>> {
     }
     let Some(at) = args.at else { return Ok(None) };
     let (first, last) = (centres.first().copied().unwrap_or(0.0), centres.last().copied().unwrap_or(0.0));
-    ensure!((first..=last).contains(&at), "--at {at}: bins go from {first:.6} to {last:.6} {}", axis.unit);
+    let range = with_unit(format!("{first:.6} to {last:.6}"), &axis.unit);
+    ensure!((first..=last).contains(&at), "--at {at}: bins go from {range}");
     Ok((0..centres.len()).min_by(|&a, &b| (centres[a] - at).abs().total_cmp(&(centres[b] - at).abs())))
 }
 
@@ -375,9 +376,9 @@ fn of_result(args: &PlotArgs, what: What, look: Look, size: [f64; 2]) -> Result<
                 return Err(anyhow!("which bin? name it with --bin or --at")).or_exit(Exit::Usage);
             };
             let npt = patterns.npt();
-            let unit = crate::picture::axis::label(&patterns.axis.unit);
+            let axis = &patterns.axis;
             let map = Map {
-                title: format!("{} = {:.5} {unit}", patterns.axis.name, patterns.axis.centres[bin]),
+                title: with_unit(format!("{} = {:.5}", axis.name, axis.centres[bin]), &axis.unit),
                 values: mean.values.chunks(npt).map(|row| row[bin]).collect(),
                 x: (0..fast).map(|i| i as f64).collect(),
                 y: (0..slow).map(|i| i as f64).collect(),
@@ -432,13 +433,14 @@ impl Sheet {
         Ok(Pattern { title: format!("Frame {frame}"), y, ..self.pattern.clone() })
     }
 
-    /// The mean above all patterns.
+    /// The mean above all patterns, as far as there are any: the last lines of a map may have none.
     pub fn patterns(&self, patterns: &Patterns, look: Look, size: [f64; 2]) -> Result<Svg, Failure> {
+        let rows = patterns.good.iter().rposition(|good| *good).map_or(patterns.rows(), |last| last + 1);
         let all = Map {
             title: "All patterns".into(),
-            values: self.values.clone(),
+            values: self.values[..rows * patterns.npt()].to_vec(),
             x: self.pattern.x.clone(),
-            y: (0..patterns.rows()).map(|i| i as f64).collect(),
+            y: (0..rows).map(|i| i as f64).collect(),
             x_label: crate::picture::axis::label(&self.pattern.x_label),
             y_label: if patterns.map.is_some() { "Point of the map" } else { "Frame" }.into(),
         };

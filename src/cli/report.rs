@@ -3,11 +3,12 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use serde_json::Value;
 
 use super::exit::{Exit, Failure, OrExit};
 use super::plot::{Sheet, overview, refuse_existing, write_whole};
+use super::settings;
 use super::summary::pace;
+use super::words::{count, ends};
 use crate::output::result::{Patterns, Progress, ResultInfo};
 use crate::output::tomogram::Tomogram;
 use crate::picture::report::{Part, page};
@@ -37,6 +38,9 @@ pub struct ReportArgs {
     pub overwrite: bool,
 }
 
+/// More sentences than this are folded.
+const LONG: usize = 12;
+
 /// Runs the command.
 pub(super) fn run(args: &ReportArgs) -> Result<Exit, Failure> {
     refuse_existing(&args.output, args.overwrite).or_exit(Exit::Output)?;
@@ -44,12 +48,13 @@ pub(super) fn run(args: &ReportArgs) -> Result<Exit, Failure> {
     let patterns = Patterns::open(&args.input).or_exit(Exit::Input)?;
     let name = args.input.file_name().map_or_else(String::new, |n| n.to_string_lossy().into_owned());
     let mut parts = vec![Part::Table(facts(&info))];
+    parts.extend(inputs(&info.inputs));
     let sheet = Sheet::of(&patterns).or_exit(Exit::Input)?;
     parts.push(Part::Heading("Patterns".into()));
     let picture = sheet.patterns(&patterns, Look::default(), [1160.0, 720.0])?;
     parts.push(Part::Picture(
         picture,
-        format!("Mean pattern, and all {} patterns, one a row", patterns.rows()),
+        format!("Mean pattern, and all {} patterns, one a row", patterns.good.iter().filter(|g| **g).count()),
     ));
     if let Some(path) = &args.tomo {
         let tomo = Tomogram::open(path).or_exit(Exit::Input)?;
@@ -63,23 +68,22 @@ pub(super) fn run(args: &ReportArgs) -> Result<Exit, Failure> {
             parts.push(Part::Text(format!("Made and written: {}.", pace(slices, "slices", duration))));
         }
         parts.push(Part::Heading("What was found and repaired".into()));
-        parts.push(Part::List(tomo.layout.repairs.clone()));
+        parts.push(sentences(&tomo.layout.repairs, "Nothing.", "findings"));
         parts.push(Part::Heading("Settings of the tomogram".into()));
-        parts.push(Part::Table(settings(&tomo.layout.configuration)));
+        parts.push(Part::Table(settings::tomogram(&tomo.layout.configuration)));
     }
     parts.push(Part::Heading("Bad frames".into()));
-    parts.push(match info.bad_frames.is_empty() {
-        true => Part::Text("None.".into()),
-        false => Part::List(info.bad_frames.clone()),
-    });
+    parts.push(sentences(&info.bad_frames, "None.", "bad frames"));
     parts.push(Part::Heading("Settings of the integration".into()));
-    parts.push(Part::Table(settings(&info.configuration)));
+    parts.push(Part::Table(settings::integration(&info.configuration)));
     parts.push(Part::Heading("Open it".into()));
     parts.push(Part::Code(format!(
         "import h5py\nwith h5py.File({name:?}) as h5:\n    result = h5[\"/entry_0000/xrdct/result\"]\n    \
          {0}, intensity = result[\"{0}\"][()], result[\"intensity\"][()]",
         info.axis.name
     )));
+    parts.push(Part::Text("The same run again:".into()));
+    parts.push(Part::Code(format!("xrdct integrate --config {name} -o again.h5")));
     write_whole(&args.output, page(&format!("{name}: {}", info.title), &parts).as_bytes(), args.overwrite)
         .or_exit(Exit::Output)?;
     super::print(&format!("{}\n", args.output.display()));
@@ -87,42 +91,54 @@ pub(super) fn run(args: &ReportArgs) -> Result<Exit, Failure> {
 }
 
 fn facts(info: &ResultInfo) -> Vec<(String, String)> {
-    let row = |name: &str, value: String| (name.to_owned(), value);
     let ended = match &info.progress {
         Progress::Running => "still running, or killed".to_owned(),
         Progress::Complete => "complete".to_owned(),
         Progress::Interrupted => "interrupted by the user".to_owned(),
         Progress::Failed(reason) => format!("failed: {reason}"),
     };
-    let statuses: Vec<String> = info.statuses.iter().map(|(s, n)| format!("{n} {}", s.word())).collect();
-    let speed = info.duration.map(|duration| row("speed", pace(info.frames_done(), "frames", duration)));
+    let statuses: Vec<String> =
+        info.statuses.iter().map(|(s, n)| format!("{n} {}", s.word().replace('_', " "))).collect();
+    let speed = info.duration.map(|duration| ("speed", pace(info.frames_done(), "frames", duration)));
+    let shape = match info.shape[..] {
+        [slow, fast, npt] => format!("a map of {slow} x {fast} points (slow x fast), {npt} bins each"),
+        [frames, npt] => format!("{}, {npt} bins each", count(frames, "frame")),
+        _ => format!("{:?}", info.shape),
+    };
+    let besides = match (info.errors, info.sums) {
+        (true, true) => "; with errors and sums",
+        (true, false) => "; with errors",
+        (false, true) => "; with sums",
+        (false, false) => "",
+    };
     let facts = [
-        row("file", info.path.display().to_string()),
-        row("written by", format!("xrdct {}", info.version)),
-        row("from, to", format!("{} … {}", info.start_time, info.end_time)),
-        row("run", ended),
-        row("rows", statuses.join(", ")),
-        row("shape", format!("{:?}", info.shape)),
-        row(
-            "input",
-            format!(
-                "{} files, the first is {}",
-                info.inputs.len(),
-                info.inputs.first().map_or("", String::as_str)
-            ),
-        ),
+        ("file", info.path.display().to_string()),
+        ("written by", format!("xrdct {}", info.version)),
+        ("from, to", format!("{} … {}", info.start_time, info.end_time)),
+        ("run", ended),
+        ("patterns", shape + besides),
+        ("of them", statuses.join(", ")),
     ];
-    facts.into_iter().chain(speed).collect()
+    let axis = ends(&info.axis).map(|ends| ("radial axis", ends));
+    let all = facts.into_iter().chain(axis).chain(speed);
+    all.map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
-/// The options that were set, a row each.
-fn settings(configuration: &Value) -> Vec<(String, String)> {
-    let empty = |value: &Value| value.is_null() || value.as_array().is_some_and(Vec::is_empty);
-    let text = |value: &Value| match value {
-        Value::String(text) => text.clone(),
-        Value::Array(items) if items.len() > 4 => format!("{} … ({} in all)", items[0], items.len()),
-        other => other.to_string(),
+/// The names of the frames, folded: there may be thousands.
+fn inputs(names: &[String]) -> Option<Part> {
+    let (first, last) = (names.first()?, names.last()?);
+    let line = match names.len() {
+        1 => format!("Input: {first}"),
+        n => format!("Input: {n} files, {first} … {last}"),
     };
-    let all = configuration.as_object().into_iter().flatten();
-    all.filter(|(_, value)| !empty(value)).map(|(name, value)| (name.clone(), text(value))).collect()
+    Some(Part::Folded(line, vec![Part::List(names.to_vec())]))
+}
+
+/// Sentences, folded when there are many of them.
+fn sentences(sentences: &[String], none: &str, what: &str) -> Part {
+    match sentences.len() {
+        0 => Part::Text(none.into()),
+        n if n > LONG => Part::Folded(format!("{n} {what}"), vec![Part::List(sentences.to_vec())]),
+        _ => Part::List(sentences.to_vec()),
+    }
 }

@@ -53,7 +53,8 @@ fn describe(plan: &Plan, text: &mut String) {
     .flatten()
     .collect();
     line("corrections", if corrections.is_empty() { "none".to_owned() } else { corrections.join(", ") });
-    line("bins", format!("{} in {}, {:?} splitting", plan.npt, plan.unit.name(), plan.split).to_lowercase());
+    let split = format!("{:?}", plan.split).to_lowercase();
+    line("bins", format!("{} in {}, {split} splitting", plan.npt, plan.unit.name()));
     if let Some(scan) = &plan.scan {
         let zigzag = if scan.zigzag { ", zigzag" } else { "" };
         line("map", format!("{} slow x {} fast{zigzag}", scan.slow.points, scan.fast.points));

@@ -25,6 +25,7 @@ use super::integrate::{seconds, stop_on_ctrl_c};
 use super::place::Place;
 use super::plan::HDF5_MAGIC;
 use super::progress::{Progress, Verbosity};
+use super::words::with_unit;
 use crate::cuda::driver::Context as GpuContext;
 use crate::cuda::tomo::Options;
 use crate::cuda::{CudaError, CudaReconstructor, DevicePatterns};
@@ -302,7 +303,7 @@ impl Scan {
         let names: Vec<String> = self
             .regions
             .iter()
-            .map(|r| format!("{} {:.5} to {:.5} {}", r.name, r.from, r.to, self.axis().unit))
+            .map(|r| with_unit(format!("{} {:.5} to {:.5}", r.name, r.from, r.to), &self.axis().unit))
             .collect();
         text += &line("regions", &names.join(", "));
         text += &line(

@@ -7,6 +7,8 @@
 //! `frame_status` says which those are.
 //!
 //! The stack has a temporary name until [`StackWriter::finish`]: a run that dies leaves nothing behind that looks whole.
+mod info;
+
 use std::ffi::c_void;
 use std::fs::OpenOptions;
 use std::io::Write;
@@ -23,6 +25,11 @@ use super::OutputError;
 use super::draft::Draft;
 use super::nexus;
 use crate::frame::{BadFrame, FrameId, FrameStatus, PixelType, Shape};
+
+pub use info::StackInfo;
+
+/// Title of the entry, by which a stack is known again.
+const TITLE: &str = "xrdct convert";
 
 /// What a stack is to hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -207,7 +214,7 @@ fn skeleton(path: &Path, layout: &StackLayout) -> hdf5::Result<(File, Dataset)> 
     nexus::attribute(&file, "creator", "xrdct")?;
     let entry = nexus::group(&file, "entry_0000", "NXentry")?;
     nexus::attribute(&entry, "default", "data")?;
-    nexus::text(&entry, "title", "xrdct convert")?;
+    nexus::text(&entry, "title", TITLE)?;
     nexus::text(&entry, "program_name", concat!("xrdct ", env!("CARGO_PKG_VERSION")))?;
     nexus::text(&entry, "start_time", &nexus::now())?;
     nexus::texts(&nexus::group(&entry, "input", "NXcollection")?, "file_names", &layout.inputs)?;

@@ -19,6 +19,8 @@ pub enum Part {
     Table(Vec<(String, String)>),
     /// Sentences.
     List(Vec<String>),
+    /// What a reader opens when wanted: a line that is there always, and what is under it.
+    Folded(String, Vec<Part>),
 }
 
 const STYLE: &str = "\
@@ -28,7 +30,8 @@ body{font:16px/1.5 system-ui,'DejaVu Sans',sans-serif;color:var(--ink);backgroun
 h1{font-size:1.6rem;margin-bottom:.2rem}h2{font-size:1.15rem;margin-top:2.2rem;border-bottom:1px solid var(--rule);padding-bottom:.3rem}\
 figure{margin:1rem 0}figure svg{max-width:100%;height:auto;border-radius:6px}figcaption{color:var(--quiet);font-size:.9rem}\
 table{border-collapse:collapse}td{padding:.2rem 1.2rem .2rem 0;border-bottom:1px solid var(--rule);vertical-align:top;overflow-wrap:anywhere}\
-td:first-child{color:var(--quiet);white-space:nowrap}pre{background:var(--code);padding:.8rem;border-radius:6px;overflow-x:auto}\
+td:first-child{color:var(--quiet);white-space:nowrap}summary{cursor:pointer}details{margin:.6rem 0}\
+details ul{columns:24rem;font-size:.85rem;overflow-wrap:anywhere}pre{background:var(--code);padding:.8rem;border-radius:6px;overflow-x:auto}\
 @media print{body{max-width:none;margin:0}h2,figure{break-inside:avoid}}";
 
 /// The page as text.
@@ -38,34 +41,41 @@ pub fn page(title: &str, parts: &[Part]) -> String {
          <title>{0}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n<h1>{0}</h1>\n",
         escape(title)
     );
-    for part in parts {
-        // Writing to a String cannot fail.
-        let _ = match part {
-            Part::Heading(text) => writeln!(html, "<h2>{}</h2>", escape(text)),
-            Part::Text(text) => writeln!(html, "<p>{}</p>", escape(text)),
-            Part::Code(text) => {
-                let lines: Vec<String> = text.lines().map(escape).collect();
-                writeln!(html, "<pre>{}</pre>", lines.join("\n"))
-            }
-            Part::Picture(svg, caption) => {
-                writeln!(
-                    html,
-                    "<figure>\n{}<figcaption>{}</figcaption>\n</figure>",
-                    svg.finish(),
-                    escape(caption)
-                )
-            }
-            Part::Table(rows) => {
-                let cells = |(name, value): &(String, String)| {
-                    format!("<tr><td>{}</td><td>{}</td></tr>\n", escape(name), escape(value))
-                };
-                writeln!(html, "<table>\n{}</table>", rows.iter().map(cells).collect::<String>())
-            }
-            Part::List(items) => {
-                let items: String = items.iter().map(|item| format!("<li>{}</li>\n", escape(item))).collect();
-                writeln!(html, "<ul>\n{items}</ul>")
-            }
-        };
-    }
+    parts.iter().for_each(|part| add(&mut html, part));
     html + "</body>\n</html>\n"
+}
+
+fn add(html: &mut String, part: &Part) {
+    // Writing to a String cannot fail.
+    let _ = match part {
+        Part::Heading(text) => writeln!(html, "<h2>{}</h2>", escape(text)),
+        Part::Text(text) => writeln!(html, "<p>{}</p>", escape(text)),
+        Part::Code(text) => {
+            let lines: Vec<String> = text.lines().map(escape).collect();
+            writeln!(html, "<pre>{}</pre>", lines.join("\n"))
+        }
+        Part::Picture(svg, caption) => {
+            writeln!(
+                html,
+                "<figure>\n{}<figcaption>{}</figcaption>\n</figure>",
+                svg.finish(),
+                escape(caption)
+            )
+        }
+        Part::Table(rows) => {
+            let cells = |(name, value): &(String, String)| {
+                format!("<tr><td>{}</td><td>{}</td></tr>\n", escape(name), escape(value))
+            };
+            writeln!(html, "<table>\n{}</table>", rows.iter().map(cells).collect::<String>())
+        }
+        Part::List(items) => {
+            let items: String = items.iter().map(|item| format!("<li>{}</li>\n", escape(item))).collect();
+            writeln!(html, "<ul>\n{items}</ul>")
+        }
+        Part::Folded(line, parts) => {
+            let _ = writeln!(html, "<details>\n<summary>{}</summary>", escape(line));
+            parts.iter().for_each(|part| add(html, part));
+            writeln!(html, "</details>")
+        }
+    };
 }

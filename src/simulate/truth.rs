@@ -73,6 +73,29 @@ pub fn write(
     file.flush()
 }
 
+/// A phase in a file, without its numbers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PhaseShape {
+    /// Its name.
+    pub name: String,
+    /// (y, x)
+    pub map: [usize; 2],
+    /// (rotation, translation)
+    pub sinogram: [usize; 2],
+}
+
+/// The phases of a file that [`write`] wrote; `None` when it is another's.
+pub fn phases(file: &File) -> Option<Vec<PhaseShape>> {
+    let entry = file.group("phantom").ok()?;
+    let shape = |name: String| <[usize; 2]>::try_from(entry.dataset(&name).ok()?.shape()).ok();
+    let names = entry.member_names().ok()?.into_iter();
+    let phase = |name: String| {
+        let (map, sinogram) = (shape(format!("{name}/map"))?, shape(format!("{name}_sinogram/sinogram"))?);
+        Some(PhaseShape { name, map, sinogram })
+    };
+    Some(names.filter_map(phase).collect::<Vec<_>>()).filter(|phases| !phases.is_empty())
+}
+
 fn write_phase(entry: &Group, scan: &Scan, phase: &Phase, wavelength: f64) -> hdf5::Result<()> {
     let Phase { name, truth, rings, region } = phase;
     let n = scan.translations;

@@ -8,6 +8,7 @@ use rayon::prelude::*;
 use super::args::{Algorithm, FilterName, TomoArgs};
 use super::{Scan, points};
 use crate::cli::exit::{Exit, Failure, OrExit};
+use crate::cli::words::ends;
 use crate::output::result::Patterns;
 use crate::tomo::centre::{self, CentreMethod};
 use crate::tomo::filter::Filter;
@@ -36,10 +37,8 @@ pub(super) fn bins(args: &TomoArgs, patterns: &Patterns) -> anyhow::Result<Range
     match (inside.first(), inside.last()) {
         (Some(first), Some(last)) => Ok(*first..last + 1),
         _ => Err(anyhow!(
-            "--radial-range {low} {high}: no bin lies in it; they go from {:.6} to {:.6} {}",
-            centres.first().copied().unwrap_or(f64::NAN),
-            centres.last().copied().unwrap_or(f64::NAN),
-            patterns.axis.unit
+            "--radial-range {low} {high}: no bin lies in it; they go from {}",
+            ends(&patterns.axis).unwrap_or_default()
         )),
     }
 }

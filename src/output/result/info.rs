@@ -22,6 +22,19 @@ pub enum Progress {
     Failed(String),
 }
 
+impl Progress {
+    /// From the word in a file; `None` for any other. A failed run has a reason.
+    pub(in crate::output) fn parse(word: &str, reason: impl FnOnce() -> String) -> Option<Progress> {
+        match word {
+            RUNNING => Some(Progress::Running),
+            "complete" => Some(Progress::Complete),
+            "interrupted" => Some(Progress::Interrupted),
+            "failed" => Some(Progress::Failed(reason())),
+            _ => None,
+        }
+    }
+}
+
 /// What a result file holds, without its patterns.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ResultInfo {
@@ -99,6 +112,7 @@ impl ResultInfo {
             .map_err(part("frame_status"))?;
         let count = |status: FrameStatus| statuses.iter().filter(|&&s| s == status as u8).count();
         let configuration = text(&process, "configuration/data")?;
+        let (status, message) = (text(&process, "status")?, text(&process, "message")?);
 
         Ok(ResultInfo {
             path: path.into(),
@@ -107,13 +121,8 @@ impl ResultInfo {
             start_time: text(&entry, "start_time")?,
             end_time: text(&entry, "end_time")?,
             duration: nexus::read_duration(&process),
-            progress: match text(&process, "status")?.as_str() {
-                RUNNING => Progress::Running,
-                "complete" => Progress::Complete,
-                "interrupted" => Progress::Interrupted,
-                "failed" => Progress::Failed(text(&process, "message")?),
-                other => return Err(not(format!("its status is `{other}`"))),
-            },
+            progress: Progress::parse(&status, || message)
+                .ok_or_else(|| not(format!("its status is `{status}`")))?,
             shape: intensity.shape(),
             axis,
             errors: data.link_exists("errors"),

@@ -5,7 +5,7 @@ use hdf5::{File, Group, H5Type};
 use ndarray::s;
 
 use super::{RegionEntry, TomogramLayout};
-use crate::output::result::RadialAxis;
+use crate::output::result::{Progress, RadialAxis};
 use crate::output::{OutputError, nexus};
 
 /// A tomogram file, open for reading.
@@ -21,6 +21,12 @@ pub struct Tomogram {
     pub done: Vec<bool>,
     /// `running`, `complete`, `interrupted` or `failed`.
     pub status: String,
+    /// Why it failed; empty otherwise.
+    pub message: String,
+    /// When the first run began, ISO 8601.
+    pub start_time: String,
+    /// When the last one ended; empty before the first has.
+    pub end_time: String,
     /// Version of xrdct that wrote it.
     pub version: String,
     /// How long its slices took, seconds; `None` before the first run has ended.
@@ -55,6 +61,17 @@ impl Tomogram {
         read(path, file, process).map_err(|cause| OutputError::NotAResult {
             path: path.into(),
             problem: format!("a part of the tomogram is missing or different ({cause})"),
+        })
+    }
+
+    /// How far the run that wrote it came.
+    ///
+    /// # Errors
+    /// [`OutputError::NotAResult`] when its status is no word of ours.
+    pub fn progress(&self) -> Result<Progress, OutputError> {
+        Progress::parse(&self.status, || self.message.clone()).ok_or_else(|| OutputError::NotAResult {
+            path: self.path.clone(),
+            problem: format!("its status is `{}`", self.status),
         })
     }
 
@@ -108,6 +125,7 @@ impl Tomogram {
 }
 
 fn read(path: &Path, file: File, process: Group) -> hdf5::Result<Tomogram> {
+    let entry = file.group("entry_0000")?;
     let all_bins = process.link_exists("tomogram");
     let mean = process.group("mean_pattern")?;
     let axes: Vec<hdf5::types::VarLenUnicode> = mean.attr("axes")?.read_raw()?;
@@ -161,6 +179,9 @@ fn read(path: &Path, file: File, process: Group) -> hdf5::Result<Tomogram> {
         _file: file,
         done: done.iter().take(layout.slices()).map(|&d| d == 1).collect(),
         status: nexus::read_text(&process, "status")?,
+        message: nexus::read_text(&process, "message")?,
+        start_time: nexus::read_text(&entry, "start_time")?,
+        end_time: nexus::read_text(&entry, "end_time")?,
         version: nexus::read_text(&process, "version")?,
         duration: nexus::read_duration(&process),
         layout,

@@ -1,0 +1,200 @@
+//! What this program's own HDF5 files hold: results, tomograms, stacks, the truth of a simulated scan.
+
+use std::path::Path;
+
+use anyhow::anyhow;
+
+use crate::cli::exit::{Exit, Failure, OrExit};
+use crate::cli::settings::algorithm;
+use crate::cli::summary::pace;
+use crate::cli::words::{Facts, count, ends, unit, with_unit};
+use crate::frame::FrameStatus;
+use crate::output::nexus;
+use crate::output::result::{Progress, ResultInfo};
+use crate::output::stack::StackInfo;
+use crate::output::tomogram::Tomogram;
+use crate::simulate::truth;
+
+/// Messages of bad frames that are shown; the file has them all.
+const MESSAGES: usize = 10;
+
+/// Explains an HDF5 file of ours.
+pub(super) fn explain(path: &Path) -> Result<Facts, Failure> {
+    let file = nexus::open(path)
+        .map_err(|cause| anyhow!("{}: this HDF5 file cannot be opened: {cause}", path.display()))
+        .or_exit(Exit::Input)?;
+    if file.link_exists("entry_0000/xrdct") {
+        return result(path);
+    }
+    if file.link_exists("entry_0000/tomo") {
+        return tomogram(path);
+    }
+    if StackInfo::is_one(&file) {
+        return stack(path);
+    }
+    if let Some(phases) = truth::phases(&file) {
+        return Ok(true_maps(path, &phases));
+    }
+    Err(anyhow!(
+        "{}: an HDF5 file, but none of xrdct's: it has no /entry_0000/xrdct (a result), /entry_0000/tomo (a tomogram) or \
+         /entry_0000/data/data (a stack)",
+        path.display()
+    ))
+    .or_exit(Exit::Input)
+}
+
+fn result(path: &Path) -> Result<Facts, Failure> {
+    let info = ResultInfo::open(path).or_exit(Exit::Input)?;
+    let mut facts = Facts::default();
+    facts.add("kind", format!("result of xrdct {}", info.version));
+    facts.add("run", state(&info.progress, "rows"));
+    facts.add("from, to", times(&info.start_time, &info.end_time));
+    if let Some(duration) = info.duration {
+        facts.add("speed", pace(info.frames_done(), "frames", duration));
+    }
+    let axes = if info.shape.len() == 3 { "slow x fast x bins" } else { "frames x bins" };
+    let besides = [(info.errors, ", with errors"), (info.sums, ", with sums")];
+    let besides: String = besides.iter().filter(|(is_there, _)| *is_there).map(|(_, words)| *words).collect();
+    facts.add("intensity", format!("{} ({axes}){besides}", sizes(&info.shape)));
+    facts.add_all("radial axis", ends(&info.axis));
+    facts.add("rows", statuses(&info.statuses));
+    messages(&mut facts, &info.bad_frames);
+    inputs(&mut facts, &info.inputs);
+    let file = path.display();
+    facts.add("look at it", format!("silx view {file}"));
+    facts.add("repeat it", format!("xrdct integrate --config {file} -o NEW.h5"));
+    Ok(facts)
+}
+
+fn tomogram(path: &Path) -> Result<Facts, Failure> {
+    let tomo = Tomogram::open(path).or_exit(Exit::Input)?;
+    let layout = &tomo.layout;
+    let mut facts = Facts::default();
+    facts.add("kind", format!("tomogram of xrdct {}", tomo.version));
+    facts.add("run", state(&tomo.progress().or_exit(Exit::Input)?, "slices"));
+    facts.add("from, to", times(&tomo.start_time, &tomo.end_time));
+    let done = tomo.done.iter().filter(|done| **done).count();
+    if let Some(duration) = tomo.duration {
+        facts.add("speed", pace(done, "slices", duration));
+    }
+    facts.add("made of", &layout.input);
+    facts.add(
+        "sinograms",
+        format!(
+            "{}, {} … {}°; {}, {}",
+            count(layout.rotation.len(), "rotation"),
+            short(least(&layout.rotation)),
+            short(most(&layout.rotation)),
+            count(layout.translation.len(), "translation"),
+            range(&layout.translation, &layout.unit),
+        ),
+    );
+    facts.add(
+        "slices",
+        format!(
+            "{done} of {} made, {} x {} pixels (y x x), x {}",
+            layout.slices(),
+            layout.y.len(),
+            layout.x.len(),
+            range(&layout.x, &layout.unit)
+        ),
+    );
+    facts.add_all("radial axis", ends(&layout.axis));
+    if !layout.all_bins {
+        facts.add("", "regions only: bins have no slices of their own");
+    }
+    facts.add("algorithm", algorithm(&layout.configuration));
+    facts.add("rotation axis", format!("translation step {:.2}", layout.centre));
+    let region = |r: &crate::output::tomogram::RegionEntry| {
+        let background =
+            if r.background == "none" { "no background taken off" } else { "above a straight background" };
+        with_unit(format!("{}: {:.5} … {:.5}", r.name, r.from, r.to), &layout.axis.unit) + ", " + background
+    };
+    facts.add_all("regions", layout.regions.iter().map(region));
+    facts.add_all("repairs", &layout.repairs);
+    let file = path.display();
+    facts.add("look at it", format!("xrdct plot {file} -o overview.png; silx view {file}"));
+    facts.add("repeat it", format!("xrdct tomo {} --config {file} -o NEW.h5", layout.input));
+    Ok(facts)
+}
+
+fn stack(path: &Path) -> Result<Facts, Failure> {
+    let info = StackInfo::open(path).or_exit(Exit::Input)?;
+    let mut facts = Facts::default();
+    facts.add("kind", format!("stack of decoded frames of {}", info.program));
+    facts.add("from, to", times(&info.times[0], &info.times[1]));
+    facts.add("frames", format!("{} (frames x slow x fast), {}", sizes(&info.shape), info.pixel));
+    let packed = info.gzip.map_or("not compressed".to_owned(), |level| format!("gzip level {level}"));
+    facts.add("in the file", format!("{:.1} MB, {packed}", info.stored as f64 / 1e6));
+    facts.add("status", statuses(&info.statuses));
+    messages(&mut facts, &info.bad_frames);
+    inputs(&mut facts, &info.inputs);
+    facts.add("look at it", format!("silx view {}", path.display()));
+    Ok(facts)
+}
+
+fn true_maps(path: &Path, phases: &[truth::PhaseShape]) -> Facts {
+    let mut facts = Facts::default();
+    facts.add("kind", "truth of a scan that xrdct simulated");
+    let words = |phase: &truth::PhaseShape| {
+        let [map, sinogram] = [phase.map, phase.sinogram].map(|shape| sizes(&shape));
+        format!("{}: map {map} (y x x), sinogram {sinogram} (rotations x translations)", phase.name)
+    };
+    facts.add_all("phases", phases.iter().map(words));
+    facts.add("look at it", format!("xrdct plot TOMO.h5 --truth {} -o overview.png", path.display()));
+    facts
+}
+
+fn state(progress: &Progress, what: &str) -> String {
+    match progress {
+        Progress::Complete => "complete".to_owned(),
+        Progress::Interrupted => format!("interrupted by the user; the {what} that are there are good"),
+        Progress::Failed(reason) => format!("failed: {reason}"),
+        Progress::Running => "still being written, or its run was killed".to_owned(),
+    }
+}
+
+fn times(start: &str, end: &str) -> String {
+    format!("{start} … {end}").trim_end().to_owned()
+}
+
+fn sizes(shape: &[usize]) -> String {
+    shape.iter().map(ToString::to_string).collect::<Vec<_>>().join(" x ")
+}
+
+fn statuses(statuses: &[(FrameStatus, usize)]) -> String {
+    statuses.iter().map(|(status, n)| format!("{n} {}", status.word())).collect::<Vec<_>>().join(", ")
+}
+
+fn messages(facts: &mut Facts, messages: &[String]) {
+    facts.add_all("bad frames", messages.iter().take(MESSAGES));
+    if messages.len() > MESSAGES {
+        facts.add("", format!("and {} more, in the file's bad_frames", messages.len() - MESSAGES));
+    }
+}
+
+fn inputs(facts: &mut Facts, names: &[String]) {
+    match names {
+        [] => {}
+        [only] => facts.add("input", only),
+        [first, .., last] => facts.add("input", format!("{} files, {first} … {last}", names.len())),
+    }
+}
+
+fn least(values: &[f64]) -> f64 {
+    values.iter().copied().fold(f64::INFINITY, f64::min)
+}
+
+fn most(values: &[f64]) -> f64 {
+    values.iter().copied().fold(f64::NEG_INFINITY, f64::max)
+}
+
+fn range(values: &[f64], symbol: &str) -> String {
+    format!("{} … {} {}", short(least(values)), short(most(values)), unit(symbol))
+}
+
+/// A number with at most four digits after the point.
+fn short(value: f64) -> String {
+    let text = format!("{value:.4}");
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}

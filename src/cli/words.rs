@@ -1,0 +1,56 @@
+//! How numbers, units and tables are said to people.
+
+use crate::output::result::RadialAxis;
+use crate::picture::axis;
+
+/// Narrowest column of names.
+const NAMES: usize = 17;
+
+/// Names and values, a line each.
+#[derive(Debug, Default)]
+pub(super) struct Facts(Vec<(String, String)>);
+
+impl Facts {
+    /// Adds a line.
+    pub(super) fn add(&mut self, name: impl Into<String>, value: impl std::fmt::Display) {
+        self.0.push((name.into(), value.to_string()));
+    }
+
+    /// Adds a line for each value, the first of which has the name.
+    pub(super) fn add_all(&mut self, name: &str, values: impl IntoIterator<Item = impl std::fmt::Display>) {
+        for (i, value) in values.into_iter().enumerate() {
+            self.add(if i == 0 { name } else { "" }, value);
+        }
+    }
+
+    /// The lines, with all values in one column.
+    pub(super) fn text(&self) -> String {
+        let widest = self.0.iter().map(|(name, _)| name.chars().count() + 1).max().unwrap_or(0);
+        let width = widest.max(NAMES);
+        self.0.iter().map(|(name, value)| format!("{name:<width$}{value}\n")).collect()
+    }
+}
+
+/// A unit in plain letters, as files have it in LaTeX: `\AA^{-1}` is Å⁻¹. Nothing of numbers that have none.
+pub(super) fn unit(symbol: &str) -> String {
+    match symbol {
+        "?" => String::new(),
+        symbol => axis::label(symbol),
+    }
+}
+
+/// A value of the radial axis with its unit.
+pub(super) fn with_unit(value: impl std::fmt::Display, symbol: &str) -> String {
+    format!("{value} {}", unit(symbol)).trim_end().to_owned()
+}
+
+/// From the first bin to the last: `q 0.1 … 6.2 Å⁻¹`.
+pub(super) fn ends(axis: &RadialAxis) -> Option<String> {
+    let (first, last) = (axis.centres.first()?, axis.centres.last()?);
+    Some(with_unit(format!("{} {first:.6} … {last:.6}", axis.name), &axis.unit))
+}
+
+/// How many of something: `1 frame`, `2 frames`.
+pub(super) fn count(number: usize, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
+}

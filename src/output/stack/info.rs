@@ -1,0 +1,85 @@
+//! Reads back what a stack says of itself. The frames are not read.
+use std::path::{Path, PathBuf};
+
+use hdf5::filters::Filter;
+
+use crate::frame::FrameStatus;
+use crate::output::{OutputError, nexus};
+
+/// What a stack of `xrdct convert` holds, without its frames.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StackInfo {
+    /// The file.
+    pub path: PathBuf,
+    /// Program and version that wrote it.
+    pub program: String,
+    /// When the run began and ended, ISO 8601.
+    pub times: [String; 2],
+    /// Frames, slow, fast.
+    pub shape: Vec<usize>,
+    /// Type of a pixel, as numpy spells it.
+    pub pixel: String,
+    /// Level of the gzip filter, if it is compressed.
+    pub gzip: Option<u8>,
+    /// Bytes that the frames take in the file.
+    pub stored: u64,
+    /// Number of frames of each status, only those that occur.
+    pub statuses: Vec<(FrameStatus, usize)>,
+    /// Messages of bad frames.
+    pub bad_frames: Vec<String>,
+    /// The input files.
+    pub inputs: Vec<String>,
+}
+
+impl StackInfo {
+    /// Whether an HDF5 file looks like a stack of ours.
+    pub fn is_one(file: &hdf5::File) -> bool {
+        file.link_exists("entry_0000/data/data")
+            && file
+                .group("entry_0000")
+                .and_then(|entry| nexus::read_text(&entry, "title"))
+                .is_ok_and(|t| t == super::TITLE)
+    }
+
+    /// Reads what a stack says of itself.
+    ///
+    /// # Errors
+    /// [`OutputError::Io`] when it cannot be read, [`OutputError::NotAResult`] when it is something else.
+    pub fn open(path: &Path) -> Result<StackInfo, OutputError> {
+        std::fs::File::open(path).map_err(|cause| OutputError::Io {
+            path: path.into(),
+            action: "opening the file",
+            cause,
+        })?;
+        let not = |problem: String| OutputError::NotAResult { path: path.into(), problem };
+        let file = nexus::open(path).map_err(|_| not("it is not an HDF5 file, or it is damaged".into()))?;
+        if !StackInfo::is_one(&file) {
+            return Err(not("there is no /entry_0000/data/data of `xrdct convert` in it".into()));
+        }
+        read(path, &file)
+            .map_err(|cause| not(format!("a part of the stack is missing or different ({cause})")))
+    }
+}
+
+fn read(path: &Path, file: &hdf5::File) -> hdf5::Result<StackInfo> {
+    let entry = file.group("entry_0000")?;
+    let frames = entry.dataset("data/data")?;
+    let statuses: Vec<u8> = entry.dataset("frame_status")?.read_raw()?;
+    let count = |status: FrameStatus| statuses.iter().filter(|&&s| s == status as u8).count();
+    let gzip = frames.filters().into_iter().find_map(|filter| match filter {
+        Filter::Deflate(level) => Some(level),
+        _ => None,
+    });
+    Ok(StackInfo {
+        path: path.into(),
+        program: nexus::read_text(&entry, "program_name")?,
+        times: [nexus::read_text(&entry, "start_time")?, nexus::read_text(&entry, "end_time")?],
+        shape: frames.shape(),
+        pixel: frames.dtype()?.to_descriptor()?.to_string(),
+        gzip,
+        stored: frames.storage_size(),
+        statuses: FrameStatus::ALL.into_iter().map(|s| (s, count(s))).filter(|(_, n)| *n > 0).collect(),
+        bad_frames: nexus::read_texts(&entry, "bad_frames")?,
+        inputs: nexus::read_texts(&entry, "input/file_names")?,
+    })
+}
