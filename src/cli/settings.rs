@@ -18,7 +18,7 @@ const KEV_ANGSTROM: f64 = 12.398_419_843_320_026;
 const NAMED: usize = 3;
 
 /// Keys that are said under another one's name, or that tell a reader nothing.
-const SILENT: [&str; 16] = [
+const SILENT: [&str; 17] = [
     "application",
     "version",
     "nbpt_azim",
@@ -35,6 +35,14 @@ const SILENT: [&str; 16] = [
     "unit",
     "shape",
     "no_solid_angle",
+    "not_in_pyfai",
+];
+
+/// Names that say more than their keys.
+const NAMES: [(&str, &str); 3] = [
+    ("empty", "value of empty bins"),
+    ("offset", "frames left out at the start"),
+    ("sums", "float64 sums kept"),
 ];
 
 /// Keys of a run, those of `xrdct` beside pyFAI's; what is null or empty is not there.
@@ -262,7 +270,8 @@ fn files(names: &[&str]) -> Option<String> {
 fn others(keys: &Keys, said: &[&str]) -> Vec<Row> {
     let is_new = |name: &str| !said.contains(&name) && !SILENT.contains(&name);
     let rest = keys.0.iter().filter(|(name, _)| is_new(name));
-    rest.map(|(name, value)| (name.replace('_', " "), words(value))).collect()
+    let label = |key: &str| NAMES.iter().find(|(known, _)| *known == key).map(|(_, name)| (*name).to_owned());
+    rest.map(|(key, value)| (label(key).unwrap_or_else(|| key.replace('_', " ")), words(value))).collect()
 }
 
 /// Any value without brackets, quotes and nulls.

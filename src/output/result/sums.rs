@@ -52,7 +52,7 @@ pub(super) struct SumPlaces {
     /// u32 (rows)
     pub norms_of: u64,
     /// Each chunk of the table.
-    norms: Vec<u64>,
+    norms: Arc<[u64]>,
     sets_of_chunk: usize,
 }
 
@@ -86,7 +86,7 @@ impl SumPlaces {
         })?;
         match norms.contains(&0) {
             true => Err("the table of norms has no place in the file".into()),
-            false => Ok(SumPlaces { signal, variance, norms_of, norms, sets_of_chunk }),
+            false => Ok(SumPlaces { signal, variance, norms_of, norms: norms.into(), sets_of_chunk }),
         }
     }
 
