@@ -2,11 +2,13 @@
 //!
 //! A frame walks one straight corridor: source → decode → integrate → write.
 pub mod bench;
+pub mod budget;
 pub mod cli;
 pub mod codec;
 pub mod cuda;
 pub mod frame;
 pub mod geometry;
+pub mod h5;
 pub mod integrate;
 pub mod output;
 pub mod picture;

@@ -3,8 +3,11 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use xrdct::cli::{Cli, run};
+use xrdct::cli::{Cli, answer_for_hdf5, run};
 
 fn main() -> ExitCode {
-    run(&Cli::parse()).into()
+    match answer_for_hdf5() {
+        Some(code) => code,
+        None => run(&Cli::parse()).into(),
+    }
 }

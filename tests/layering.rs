@@ -6,9 +6,11 @@ use std::path::{Path, PathBuf};
 /// Modules by floor. Two modules on one floor do not know each other.
 const FLOORS: &[(&str, u32)] = &[
     ("frame", 0),
+    ("budget", 0),
     ("trace", 1),
     ("codec", 1),
     ("geometry", 1),
+    ("h5", 1),
     ("integrate", 2),
     ("tomo", 2),
     ("source", 2),

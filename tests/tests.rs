@@ -10,6 +10,7 @@ mod conformance;
 mod cuda;
 mod engine;
 mod geometry;
+mod hostile;
 mod image;
 mod integrate;
 mod layering;

@@ -25,7 +25,7 @@ use crate::integrate::split::Split;
 use crate::output::result::{ResultInfo, Scan};
 use crate::pipeline::{BadFrames, Strategy, gpu_readers, host_readers, host_workers};
 use crate::source::cbf::{CbfHeader, probe};
-use crate::source::image::read_image;
+use crate::source::image::read_image_of;
 use crate::source::listing::{Listing, expand, list};
 
 /// First bytes of an HDF5 file.
@@ -370,10 +370,7 @@ fn mask(
 ) -> anyhow::Result<Option<Mask>> {
     let own = poni.detector.mask();
     let Some(name) = &args.mask else { return Ok(own) };
-    let image = read_image(name)?;
-    if image.shape != shape {
-        bail!("{name}: the mask has {} pixels, the frames have {shape}", image.shape);
-    }
+    let image = read_image_of(name, shape).context("the mask")?;
     let mut mask = Mask::from_values(shape, &image.data)?;
     if let Some(own) = own {
         if args.combine_mask == Some(true) {
@@ -410,10 +407,7 @@ fn average(names: &[String], what: &str, shape: Shape) -> anyhow::Result<Option<
     }
     let mut sum = vec![0.0_f64; shape.pixels()];
     for name in &files {
-        let image = read_image(name)?;
-        if image.shape != shape {
-            bail!("{name}: the {what} has {} pixels, the frames have {shape}", image.shape);
-        }
+        let image = read_image_of(name, shape).with_context(|| format!("the {what}"))?;
         sum.iter_mut().zip(&image.data).for_each(|(sum, value)| *sum += value);
     }
     let count = files.len() as f64;

@@ -9,7 +9,7 @@ use clap::{Args, ValueEnum};
 
 use super::exit::{Exit, Failure, OrExit};
 use super::words::with_unit;
-use crate::output::nexus;
+use crate::h5::File;
 use crate::output::result::{Patterns, RadialAxis};
 use crate::output::tomogram::Tomogram;
 use crate::picture::colour::ColourMap;
@@ -200,7 +200,7 @@ fn draw(args: &PlotArgs) -> Result<Svg, Failure> {
     let tomogram = std::fs::File::open(&args.input)
         .with_context(|| args.input.display().to_string())
         .or_exit(Exit::Input)
-        .map(|_| nexus::open(&args.input).is_ok_and(|file| file.link_exists("entry_0000/tomo")))?;
+        .map(|_| File::open(&args.input).is_ok_and(|file| file.link_exists("entry_0000/tomo")))?;
     if !tomogram {
         return of_result(args, what, look, size);
     }
@@ -342,7 +342,7 @@ pub(super) fn overview(tomo: &Tomogram, truth: Option<&Path>, look: Look) -> Res
 
 /// The true map of a phase, when the file has one of that name and size, and its correlation with a slice.
 fn true_map(path: &Path, name: &str, tomo: &Tomogram, slice: &[f32]) -> anyhow::Result<Option<(Map, f64)>> {
-    let file = nexus::open(path).with_context(|| format!("--truth {}", path.display()))?;
+    let file = File::open(path).with_context(|| format!("--truth {}", path.display()))?;
     let layout = &tomo.layout;
     let Ok(dataset) = file.dataset(&format!("phantom/{name}/map")) else { return Ok(None) };
     if dataset.shape() != [layout.y.len(), layout.x.len()] {

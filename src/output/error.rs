@@ -5,6 +5,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::h5;
+
 /// Why an output file could not be written or read.
 #[derive(Debug, thiserror::Error)]
 pub enum OutputError {
@@ -63,6 +65,16 @@ pub enum OutputError {
         action: &'static str,
         /// What the library said.
         cause: hdf5::Error,
+    },
+    /// A file could not be read back.
+    #[error("{path}: {action} failed: {cause}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What was being done.
+        action: &'static str,
+        /// Why.
+        cause: h5::Error,
     },
     /// The layout that was asked for contradicts itself.
     #[error("{path}: {problem}")]

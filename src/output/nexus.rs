@@ -7,18 +7,16 @@
 //! fills it (`H5D_FILL_TIME_NEVER`), so creating a place of 100 GB costs nothing.
 //!
 //! No function here touches a file that is not given to it, and each returns the library's own error; whoever knows
-//! the path adds it.
-use std::path::Path;
+//! the path adds it. What is written goes through the `hdf5` crate, what is read back may be anybody's and goes through [`h5`].
 use std::str::FromStr;
 
 use hdf5::plist::dataset_create::{AllocTime, FillTime};
-use hdf5::plist::file_access::FileCloseDegree;
-use hdf5::types::{FixedUnicode, OwnedDynValue, TypeDescriptor, VarLenUnicode};
-use hdf5::{
-    Dataset, Extents, File, FileBuilder, Group, H5Type, Hyperslab, Location, Result, Selection, SliceOrIndex,
-};
+use hdf5::types::{OwnedDynValue, VarLenUnicode};
+use hdf5::{Dataset, Extents, Group, H5Type, Hyperslab, Location, Result, Selection, SliceOrIndex};
 
 use crate::frame::FrameStatus;
+use crate::h5;
+pub use crate::h5::builder;
 
 /// Where a dataset's bytes lie in its file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,22 +25,6 @@ pub struct Place {
     pub offset: u64,
     /// Number of bytes.
     pub bytes: u64,
-}
-
-/// How files are opened here: every object closes with its file, and no lock is taken, so that a viewer that
-/// looks at a running file stops neither us nor itself.
-pub fn builder() -> FileBuilder {
-    let mut builder = File::with_options();
-    builder.with_fapl(|access| access.fclose_degree(FileCloseDegree::Strong).file_locking(false));
-    builder
-}
-
-/// Opens a file for reading.
-///
-/// # Errors
-/// When it is not an HDF5 file.
-pub fn open(path: &Path) -> Result<File> {
-    builder().open_as(path, hdf5::OpenMode::Read)
 }
 
 /// The time, as NeXus wants it: ISO 8601 with the offset from UTC. Seconds are enough to tell when a run was.
@@ -197,8 +179,10 @@ pub fn reserve_duration(parent: &Group, long_name: &str) -> Result<Place> {
 }
 
 /// What is left of [`reserve_duration`] in a file; `None` while it is not known, or where an earlier version wrote none.
-pub fn read_duration(parent: &Group) -> Option<f64> {
-    parent.dataset(DURATION).and_then(|d| d.read_scalar()).ok().filter(|seconds| *seconds > 0.0)
+pub fn read_duration(parent: &h5::Group) -> Option<f64> {
+    let seconds = parent.dataset(DURATION).and_then(|d| d.read_scalar()).ok()?;
+    // What is no time is not known.
+    std::time::Duration::try_from_secs_f64(seconds).ok().filter(|time| !time.is_zero()).map(|_| seconds)
 }
 
 /// Where a contiguous dataset lies.
@@ -212,20 +196,15 @@ pub fn place_of(dataset: &Dataset) -> Result<Place> {
     Ok(Place { offset, bytes: dataset.storage_size() })
 }
 
-/// Longest text of fixed length that is read back.
-const LONGEST_FIXED: usize = 4096;
-
 /// Reads a text, of variable or fixed length.
 ///
 /// # Errors
 /// When it is missing or not a text.
-pub fn read_text(parent: &Group, name: &str) -> Result<String> {
+pub fn read_text(parent: &h5::Group, name: &str) -> h5::Result<String> {
     let dataset = parent.dataset(name)?;
-    match dataset.dtype()?.to_descriptor()? {
-        TypeDescriptor::FixedUnicode(_) | TypeDescriptor::FixedAscii(_) => {
-            Ok(dataset.read_scalar::<FixedUnicode<LONGEST_FIXED>>()?.to_string())
-        }
-        _ => Ok(dataset.read_scalar::<VarLenUnicode>()?.to_string()),
+    match (dataset.shape().is_empty(), dataset.read_texts()?.pop()) {
+        (true, Some(text)) => Ok(text),
+        _ => Err(format!("`{name}` is not one text").into()),
     }
 }
 
@@ -233,12 +212,11 @@ pub fn read_text(parent: &Group, name: &str) -> Result<String> {
 ///
 /// # Errors
 /// When it is missing or not a list of texts.
-pub fn read_texts(parent: &Group, name: &str) -> Result<Vec<String>> {
-    let texts: Vec<VarLenUnicode> = parent.dataset(name)?.read_raw()?;
-    Ok(texts.iter().map(ToString::to_string).collect())
+pub fn read_texts(parent: &h5::Group, name: &str) -> h5::Result<Vec<String>> {
+    parent.dataset(name)?.read_texts()
 }
 
 /// Reads a text attribute; `None` when there is none or it is not a text.
-pub fn read_attribute(object: &Location, name: &str) -> Option<String> {
-    object.attr(name).ok()?.read_scalar::<VarLenUnicode>().ok().map(|text| text.to_string())
+pub fn read_attribute(object: &impl h5::Attributes, name: &str) -> Option<String> {
+    object.attribute(name)
 }

@@ -38,6 +38,7 @@ use rows::{Row, RowWriter};
 pub(super) use skeleton::{DATE_LEN, MESSAGE_LEN, RUNNING, STATUS_LEN};
 use sums::SumPlaces;
 
+pub(super) use info::opened;
 pub use info::{Progress, ResultInfo};
 pub use layout::{Ending, Layout, Motor, RadialAxis, Scan};
 pub use patterns::Patterns;

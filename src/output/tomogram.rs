@@ -116,9 +116,14 @@ impl TomogramFile {
         let numbers = layout.slices() * (layout.sinogram() + layout.slice());
         let draft = Draft::begin(path, overwrite, numbers as u64 * size_of::<f32>() as u64)?;
         let path = draft.path().to_path_buf();
-        let places = skeleton::build(draft.temporary(), &layout).map_err(|cause| OutputError::Hdf5 {
+        skeleton::build(draft.temporary(), &layout).map_err(|cause| OutputError::Hdf5 {
             path: path.clone(),
             action: "creating the file",
+            cause,
+        })?;
+        let places = skeleton::find(draft.temporary(), &layout).map_err(|cause| OutputError::Read {
+            path: path.clone(),
+            action: "finding the parts of the new file",
             cause,
         })?;
         let failed = |cause| OutputError::Io { path: path.clone(), action: "opening the new file", cause };
@@ -155,8 +160,8 @@ impl TomogramFile {
             ));
         }
         let failed = |cause| OutputError::Io { path: path.into(), action: "opening the file", cause };
-        let hdf5 = |cause| OutputError::Hdf5 { path: path.into(), action: "finding its parts", cause };
-        let places = skeleton::find(path, &layout).map_err(hdf5)?;
+        let lost = |cause| OutputError::Read { path: path.into(), action: "finding its parts", cause };
+        let places = skeleton::find(path, &layout).map_err(lost)?;
         let file = OpenOptions::new().read(true).write(true).open(path).map_err(failed)?;
         file.write_all_at(&fixed::<STATUS_LEN>(RUNNING), places.status).map_err(failed)?;
         let before = there.duration.unwrap_or(0.0);

@@ -18,6 +18,7 @@ use ndarray::ArrayView2;
 
 use super::pattern::Ring;
 use super::phantom::{Scan, Truth};
+use crate::h5;
 
 /// How to read angles, axes and signs; written into the file word for word.
 const CONVENTIONS: &str = "x points right, y up, both ascending with the index: map[0, :] is the lowest row. \
@@ -85,7 +86,7 @@ pub struct PhaseShape {
 }
 
 /// The phases of a file that [`write`] wrote; `None` when it is another's.
-pub fn phases(file: &File) -> Option<Vec<PhaseShape>> {
+pub fn phases(file: &h5::File) -> Option<Vec<PhaseShape>> {
     let entry = file.group("phantom").ok()?;
     let shape = |name: String| <[usize; 2]>::try_from(entry.dataset(&name).ok()?.shape()).ok();
     let names = entry.member_names().ok()?.into_iter();

@@ -15,10 +15,11 @@ mod npy;
 mod number;
 mod tif;
 
-use std::fs;
-use std::io::{self, Read};
+use std::fs::File;
+use std::io::{self, BufReader, Cursor, Read};
 use std::path::{Path, PathBuf};
 
+use crate::budget::{self, OverBudget};
 use crate::frame::Shape;
 
 /// An image read from a file, as numbers.
@@ -83,6 +84,24 @@ pub enum ImageError {
         /// What to do.
         remedy: &'static str,
     },
+    /// Another size than the frames have.
+    #[error("{path}: it has {found} pixels, the frames have {wanted}")]
+    OtherShape {
+        /// The file.
+        path: PathBuf,
+        /// What it has.
+        found: Shape,
+        /// What is wanted.
+        wanted: Shape,
+    },
+    /// More than an image takes, or than memory holds.
+    #[error("{path}: {problem}")]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+        /// What was asked for, and what is allowed.
+        problem: String,
+    },
     /// Not two dimensions.
     #[error("{path}: an image has two dimensions, this has the shape {shape:?}")]
     NotAnImage {
@@ -98,6 +117,8 @@ enum Trouble {
     Malformed(String),
     Several(String),
     Shape(Vec<usize>),
+    Other { found: Shape, wanted: Shape },
+    TooLarge(String),
 }
 
 impl Trouble {
@@ -106,6 +127,8 @@ impl Trouble {
         match self {
             Trouble::Malformed(problem) => ImageError::Malformed { path, format, problem },
             Trouble::Shape(shape) => ImageError::NotAnImage { path, shape },
+            Trouble::Other { found, wanted } => ImageError::OtherShape { path, found, wanted },
+            Trouble::TooLarge(problem) => ImageError::TooLarge { path, problem },
             Trouble::Several(count) => {
                 let remedy = match format {
                     "HDF5" => "Choose one: file.h5::/path[0], or average them first",
@@ -129,62 +152,136 @@ impl From<&str> for Trouble {
     }
 }
 
+impl From<OverBudget> for Trouble {
+    fn from(cause: OverBudget) -> Self {
+        Trouble::TooLarge(cause.to_string())
+    }
+}
+
+/// What is wanted of an image, so that nothing is taken for one that is of no use.
+#[derive(Debug, Clone, Copy)]
+struct Wanted(Option<Shape>);
+
+impl Wanted {
+    /// What a file may hold beside its pixels: headers, tables, padding.
+    const BESIDE: u64 = 64 << 20;
+
+    /// Called with the size that a header claims, before memory is taken for its pixels.
+    fn claim(self, found: Shape) -> Result<(), Trouble> {
+        match self.0 {
+            Some(wanted) if wanted != found => Err(Trouble::Other { found, wanted }),
+            _ => Ok(budget::allow(
+                format_args!("an image of {found} pixels"),
+                budget::bytes_of(&[found.slow, found.fast], size_of::<f64>()),
+            )?),
+        }
+    }
+
+    /// Most bytes that its file may have, unpacked: the largest pixels, twice; or what memory allows.
+    fn longest(self) -> u64 {
+        match self.0 {
+            Some(shape) => Wanted::BESIDE.saturating_add(budget::bytes_of(&[shape.slow, shape.fast], 16)),
+            None => budget::allowed().bytes,
+        }
+    }
+
+    /// Why a longer file is not read.
+    fn too_long(self, longest: u64) -> String {
+        let longest = budget::size(longest);
+        match self.0 {
+            Some(shape) => format!(
+                "it is longer than {longest} (unpacked), which one image of {shape} pixels never is; is it a series?"
+            ),
+            None => format!("it is longer than the {longest} of memory that are allowed here"),
+        }
+    }
+}
+
 /// Reads an image: `mask.npy`, `dark.edf.gz`, `flat.tif`, `frame.cbf`, `file.h5::/path` or `file.h5::/path[3]`.
 ///
 /// # Errors
 /// See [`ImageError`].
 pub fn read_image(name: &str) -> Result<Image, ImageError> {
+    read(name, Wanted(None))
+}
+
+/// As [`read_image`], for an image that must be of this size: any other is refused before memory is taken for its pixels.
+///
+/// # Errors
+/// See [`ImageError`].
+pub fn read_image_of(name: &str, shape: Shape) -> Result<Image, ImageError> {
+    read(name, Wanted(Some(shape)))
+}
+
+fn read(name: &str, wanted: Wanted) -> Result<Image, ImageError> {
     match name.split_once("::") {
         Some((file, dataset)) if !Path::new(name).exists() => {
             let path = Path::new(file);
             // A sentence from the operating system is better than HDF5's.
             let mut magic = Vec::new();
-            fs::File::open(path)
+            File::open(path)
                 .and_then(|file| file.take(8).read_to_end(&mut magic))
                 .map_err(|cause| ImageError::Unreadable { path: path.into(), cause })?;
             if magic.is_empty() {
                 return Err(ImageError::Empty { path: path.into() });
             }
-            hdf::read(path, dataset).map_err(|trouble| trouble.of(Path::new(name), "HDF5"))
+            hdf::read(path, dataset, wanted).map_err(|trouble| trouble.of(Path::new(name), "HDF5"))
         }
-        _ => read_file(Path::new(name)),
+        _ => read_file(Path::new(name), wanted),
     }
 }
 
-fn read_file(path: &Path) -> Result<Image, ImageError> {
-    let unreadable = |cause| ImageError::Unreadable { path: path.into(), cause };
-    let bytes = fs::read(path).and_then(unpack).map_err(unreadable)?;
+fn read_file(path: &Path, wanted: Wanted) -> Result<Image, ImageError> {
+    let bytes = bytes_of(path, wanted)?;
     if bytes.is_empty() {
         return Err(ImageError::Empty { path: path.into() });
     }
     match bytes.as_slice() {
-        [0x93, b'N', b'U', b'M', b'P', b'Y', ..] => npy::read(&bytes).map_err(|t| t.of(path, "NumPy")),
+        [0x93, b'N', b'U', b'M', b'P', b'Y', ..] => {
+            npy::read(&bytes, wanted).map_err(|t| t.of(path, "NumPy"))
+        }
         [b'I', b'I', 42 | 43, 0, ..] | [b'M', b'M', 0, 42 | 43, ..] => {
-            tif::read(&bytes).map_err(|t| t.of(path, "TIFF"))
+            tif::read(&bytes, wanted).map_err(|t| t.of(path, "TIFF"))
         }
         [0x89, b'H', b'D', b'F', ..] => Err(ImageError::Name {
             path: path.into(),
             problem: "an HDF5 file needs the name of a dataset: file.h5::/path/to/dataset".into(),
         }),
-        [b'#', b'#', b'#', ..] => cbf::read(&bytes).map_err(|t| t.of(path, "CBF")),
+        [b'#', b'#', b'#', ..] => cbf::read(&bytes, wanted).map_err(|t| t.of(path, "CBF")),
         _ if bytes.trim_ascii_start().first() == Some(&b'{') => {
-            edf::read(&bytes).map_err(|t| t.of(path, "EDF"))
+            edf::read(&bytes, wanted).map_err(|t| t.of(path, "EDF"))
         }
         _ => Err(ImageError::UnknownKind { path: path.into() }),
     }
 }
 
-/// Sees through gzip and bzip2.
-fn unpack(bytes: Vec<u8>) -> io::Result<Vec<u8>> {
-    let mut plain = Vec::new();
-    match bytes.as_slice() {
-        [0x1f, 0x8b, ..] => flate2::read::MultiGzDecoder::new(bytes.as_slice()).read_to_end(&mut plain)?,
-        [b'B', b'Z', b'h', ..] => {
-            bzip2::read::MultiBzDecoder::new(bytes.as_slice()).read_to_end(&mut plain)?
-        }
-        _ => return Ok(bytes),
+/// The bytes of a file, unpacked when it is gzip or bzip2; of an HDF5 file, which is read by name, only the first.
+fn bytes_of(path: &Path, wanted: Wanted) -> Result<Vec<u8>, ImageError> {
+    let unreadable = |cause| ImageError::Unreadable { path: path.into(), cause };
+    let mut file = File::open(path).map_err(unreadable)?;
+    let mut start = Vec::new();
+    (&mut file).take(8).read_to_end(&mut start).map_err(unreadable)?;
+    if start.starts_with(b"\x89HDF") {
+        return Ok(start);
+    }
+    let longest = wanted.longest();
+    let (first, second) = (start.first().copied(), start.get(1).copied());
+    let whole = BufReader::new(Cursor::new(start).chain(file));
+    let bytes = match (first, second) {
+        (Some(0x1f), Some(0x8b)) => at_most(longest, flate2::bufread::MultiGzDecoder::new(whole)),
+        (Some(b'B'), Some(b'Z')) => at_most(longest, bzip2::bufread::MultiBzDecoder::new(whole)),
+        _ => at_most(longest, whole),
     };
-    Ok(plain)
+    bytes
+        .map_err(unreadable)?
+        .ok_or_else(|| ImageError::TooLarge { path: path.into(), problem: wanted.too_long(longest) })
+}
+
+/// All that there is to read, unless it is more than `most` bytes.
+fn at_most(most: u64, from: impl Read) -> io::Result<Option<Vec<u8>>> {
+    let mut bytes = Vec::new();
+    from.take(most.saturating_add(1)).read_to_end(&mut bytes)?;
+    Ok((bytes.len() as u64 <= most).then_some(bytes))
 }
 
 /// The bytes of one image as numbers; `bytes` may be longer than the image.
@@ -193,10 +290,14 @@ fn image(
     shape: Shape,
     number: number::Number,
     order: number::ByteOrder,
+    wanted: Wanted,
 ) -> Result<Image, Trouble> {
-    let wanted = shape.slow.checked_mul(shape.fast).and_then(|n| n.checked_mul(number.size()));
-    match wanted.and_then(|wanted| bytes.get(..wanted)) {
-        Some(bytes) => Ok(Image { shape, data: number.read(bytes, order) }),
+    let needed = shape.slow.checked_mul(shape.fast).and_then(|n| n.checked_mul(number.size()));
+    match needed.and_then(|needed| bytes.get(..needed)) {
+        Some(bytes) => {
+            wanted.claim(shape)?;
+            Ok(Image { shape, data: number.read(bytes, order) })
+        }
         None => Err(format!(
             "{shape} pixels of {} bytes do not fit into the {} bytes that are there",
             number.size(),

@@ -9,7 +9,7 @@ use crate::cli::settings::algorithm;
 use crate::cli::summary::pace;
 use crate::cli::words::{Facts, count, ends, unit, with_unit};
 use crate::frame::FrameStatus;
-use crate::output::nexus;
+use crate::h5::File;
 use crate::output::result::{Progress, ResultInfo};
 use crate::output::stack::StackInfo;
 use crate::output::tomogram::Tomogram;
@@ -20,7 +20,7 @@ const MESSAGES: usize = 10;
 
 /// Explains an HDF5 file of ours.
 pub(super) fn explain(path: &Path) -> Result<Facts, Failure> {
-    let file = nexus::open(path)
+    let file = File::open(path)
         .map_err(|cause| anyhow!("{}: this HDF5 file cannot be opened: {cause}", path.display()))
         .or_exit(Exit::Input)?;
     if file.link_exists("entry_0000/xrdct") {

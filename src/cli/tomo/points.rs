@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{Context, anyhow, bail, ensure};
 
 use super::args::{FastName, TomoArgs, ZigZagName};
-use crate::output::nexus;
+use crate::h5::File;
 use crate::output::result::Patterns;
 use crate::tomo::repair::ZigZag;
 use crate::tomo::scan::{FastAxis, Order, ScanGrid};
@@ -104,7 +104,7 @@ fn positions(text: &str, option: &str, patterns: &Patterns) -> anyhow::Result<Po
 /// One number a row: a header number, a column of a text file, or a dataset.
 pub(super) fn each(text: &str, option: &str, patterns: &Patterns) -> anyhow::Result<Vec<f64>> {
     if let Some((file, path)) = text.split_once("::") {
-        let open = || -> hdf5::Result<Vec<f64>> { nexus::open(Path::new(file))?.dataset(path)?.read_raw() };
+        let open = || File::open(Path::new(file))?.dataset(path)?.read_raw();
         return of_frames(open().with_context(|| format!("{option} {text}"))?, text, option, patterns);
     }
     if let Some(values) = patterns.number(text) {

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use super::layout::RadialAxis;
 use super::skeleton::RUNNING;
 use crate::frame::FrameStatus;
+use crate::h5;
 use crate::output::{OutputError, nexus};
 
 /// How far the run that wrote a file came.
@@ -91,7 +92,7 @@ impl ResultInfo {
             cause,
         })?;
         let not = |problem: String| OutputError::NotAResult { path: path.into(), problem };
-        let file = nexus::open(path).map_err(|_| not("it is not an HDF5 file, or it is damaged".into()))?;
+        let file = opened(path)?;
         let process = file.group("entry_0000/xrdct").map_err(|_| {
             not("there is no group /entry_0000/xrdct in it. pyFAI's own results can be opened with pyFAI"
                 .into())
@@ -99,9 +100,9 @@ impl ResultInfo {
         let entry = file.group("entry_0000").map_err(|e| not(e.to_string()))?;
         let part = |name: &str| {
             let name = name.to_string();
-            move |e: hdf5::Error| not_whole(path, &name, &e)
+            move |e: h5::Error| not_whole(path, &name, &e)
         };
-        let text = |group: &hdf5::Group, name: &str| nexus::read_text(group, name).map_err(part(name));
+        let text = |group: &h5::Group, name: &str| nexus::read_text(group, name).map_err(part(name));
 
         let data = process.group("result").map_err(part("result"))?;
         let intensity = data.dataset("intensity").map_err(part("result/intensity"))?;
@@ -137,16 +138,15 @@ impl ResultInfo {
 }
 
 /// The radial axis of a group of patterns: the one of its axes that is not a motor.
-pub(super) fn radial_axis(path: &Path, data: &hdf5::Group) -> Result<RadialAxis, OutputError> {
+pub(super) fn radial_axis(path: &Path, data: &h5::Group) -> Result<RadialAxis, OutputError> {
     let part = |name: &str| {
         let name = name.to_string();
-        move |e: hdf5::Error| not_whole(path, &name, &e)
+        move |e: h5::Error| not_whole(path, &name, &e)
     };
-    let axes: Vec<hdf5::types::VarLenUnicode> =
-        data.attr("axes").and_then(|axes| axes.read_raw()).map_err(part("result@axes"))?;
+    let axes = data.attribute_texts("axes").map_err(part("result@axes"))?;
     let name = axes
         .iter()
-        .map(|axis| axis.as_str())
+        .map(String::as_str)
         .find(|axis| !["slow", "fast", "frame", "."].contains(axis))
         .ok_or_else(|| OutputError::NotAResult {
             path: path.into(),
@@ -161,7 +161,18 @@ pub(super) fn radial_axis(path: &Path, data: &hdf5::Group) -> Result<RadialAxis,
     })
 }
 
-pub(super) fn not_whole(path: &Path, part: &str, cause: &hdf5::Error) -> OutputError {
+/// Opens a file that may be anything.
+pub(in crate::output) fn opened(path: &Path) -> Result<h5::File, OutputError> {
+    h5::File::open(path).map_err(|cause| {
+        let problem = match cause {
+            h5::Error::Said(_) => "it is not an HDF5 file, or it is damaged".into(),
+            other => other.to_string(),
+        };
+        OutputError::NotAResult { path: path.into(), problem }
+    })
+}
+
+pub(super) fn not_whole(path: &Path, part: &str, cause: &h5::Error) -> OutputError {
     OutputError::NotAResult {
         path: path.into(),
         problem: format!("{part} is missing or different ({cause})"),

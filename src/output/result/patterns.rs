@@ -5,20 +5,16 @@
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use hdf5::{Dataset, File, Group};
-use ndarray::s;
-
-use super::info::{not_whole, radial_axis};
+use super::info::{not_whole, opened, radial_axis};
 use super::layout::RadialAxis;
 use crate::frame::{FrameStatus, HEADER_NUMBERS};
-use crate::output::{OutputError, nexus};
+use crate::h5::{self, Dataset, Group};
+use crate::output::OutputError;
 
 /// The patterns of a result file, open for reading.
 #[derive(Debug)]
 pub struct Patterns {
     path: PathBuf,
-    /// Closing it would close its parts.
-    _file: File,
     intensity: Dataset,
     process: Group,
     /// Bins.
@@ -43,8 +39,8 @@ impl Patterns {
             cause,
         })?;
         let not = |problem: String| OutputError::NotAResult { path: path.into(), problem };
-        let part = |name: &'static str| move |e: hdf5::Error| not_whole(path, name, &e);
-        let file = nexus::open(path).map_err(|_| not("it is not an HDF5 file, or it is damaged".into()))?;
+        let part = |name: &'static str| move |e: h5::Error| not_whole(path, name, &e);
+        let file = opened(path)?;
         let process = ["entry_0000/xrdct", "entry_0000/pyFAI"]
             .iter()
             .find_map(|name| file.group(name).ok())
@@ -91,7 +87,7 @@ impl Patterns {
                 frames.len()
             )));
         }
-        Ok(Patterns { path: path.into(), _file: file, intensity, process, axis, map, good, frames })
+        Ok(Patterns { path: path.into(), intensity, process, axis, map, good, frames })
     }
 
     /// Number of rows.
@@ -107,18 +103,14 @@ impl Patterns {
     /// Some bins of every row: `[row][bin]`. Rows without a pattern are NaN.
     ///
     /// # Errors
-    /// [`OutputError::Hdf5`].
+    /// [`OutputError::Read`].
     pub fn read(&self, bins: Range<usize>) -> Result<Vec<f32>, OutputError> {
         let count = bins.len();
-        let values = match self.map {
-            _ if count == self.npt() => self.intensity.read_raw::<f32>(),
-            None => self.intensity.read_slice_2d(s![.., bins]).map(|a| a.into_raw_vec_and_offset().0),
-            Some(_) => self
-                .intensity
-                .read_slice::<f32, _, ndarray::Ix3>(s![.., .., bins])
-                .map(|a| a.into_raw_vec_and_offset().0),
+        let part = match self.map {
+            None => vec![0..self.rows(), bins],
+            Some((slow, fast)) => vec![0..slow, 0..fast, bins],
         };
-        let mut values = values.map_err(|cause| OutputError::Hdf5 {
+        let mut values = self.intensity.read_part::<f32>(&part).map_err(|cause| OutputError::Read {
             path: self.path.clone(),
             action: "reading patterns",
             cause,

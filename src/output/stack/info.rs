@@ -1,9 +1,9 @@
 //! Reads back what a stack says of itself. The frames are not read.
 use std::path::{Path, PathBuf};
 
-use hdf5::filters::Filter;
-
 use crate::frame::FrameStatus;
+use crate::h5;
+use crate::output::result::opened;
 use crate::output::{OutputError, nexus};
 
 /// What a stack of `xrdct convert` holds, without its frames.
@@ -33,7 +33,7 @@ pub struct StackInfo {
 
 impl StackInfo {
     /// Whether an HDF5 file looks like a stack of ours.
-    pub fn is_one(file: &hdf5::File) -> bool {
+    pub fn is_one(file: &h5::File) -> bool {
         file.link_exists("entry_0000/data/data")
             && file
                 .group("entry_0000")
@@ -52,7 +52,7 @@ impl StackInfo {
             cause,
         })?;
         let not = |problem: String| OutputError::NotAResult { path: path.into(), problem };
-        let file = nexus::open(path).map_err(|_| not("it is not an HDF5 file, or it is damaged".into()))?;
+        let file = opened(path)?;
         if !StackInfo::is_one(&file) {
             return Err(not("there is no /entry_0000/data/data of `xrdct convert` in it".into()));
         }
@@ -61,23 +61,19 @@ impl StackInfo {
     }
 }
 
-fn read(path: &Path, file: &hdf5::File) -> hdf5::Result<StackInfo> {
+fn read(path: &Path, file: &h5::File) -> h5::Result<StackInfo> {
     let entry = file.group("entry_0000")?;
     let frames = entry.dataset("data/data")?;
     let statuses: Vec<u8> = entry.dataset("frame_status")?.read_raw()?;
     let count = |status: FrameStatus| statuses.iter().filter(|&&s| s == status as u8).count();
-    let gzip = frames.filters().into_iter().find_map(|filter| match filter {
-        Filter::Deflate(level) => Some(level),
-        _ => None,
-    });
     Ok(StackInfo {
         path: path.into(),
         program: nexus::read_text(&entry, "program_name")?,
         times: [nexus::read_text(&entry, "start_time")?, nexus::read_text(&entry, "end_time")?],
         shape: frames.shape(),
-        pixel: frames.dtype()?.to_descriptor()?.to_string(),
-        gzip,
-        stored: frames.storage_size(),
+        pixel: frames.facts().type_name.clone(),
+        gzip: frames.facts().gzip,
+        stored: frames.facts().stored,
         statuses: FrameStatus::ALL.into_iter().map(|s| (s, count(s))).filter(|(_, n)| *n > 0).collect(),
         bad_frames: nexus::read_texts(&entry, "bad_frames")?,
         inputs: nexus::read_texts(&entry, "input/file_names")?,

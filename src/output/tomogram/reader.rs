@@ -1,19 +1,15 @@
 //! Reads a tomogram file back: for pictures, for resuming, for tests. Nothing is taken on trust.
 use std::path::{Path, PathBuf};
 
-use hdf5::{File, Group, H5Type};
-use ndarray::s;
-
 use super::{RegionEntry, TomogramLayout};
-use crate::output::result::{Progress, RadialAxis};
+use crate::h5::{self, Group, Number};
+use crate::output::result::{Progress, RadialAxis, opened};
 use crate::output::{OutputError, nexus};
 
 /// A tomogram file, open for reading.
 #[derive(Debug)]
 pub struct Tomogram {
     path: PathBuf,
-    /// Closing it would close its parts.
-    _file: File,
     process: Group,
     /// What it holds.
     pub layout: TomogramLayout,
@@ -54,11 +50,12 @@ impl Tomogram {
             cause,
         })?;
         let not = |problem: &str| OutputError::NotAResult { path: path.into(), problem: problem.into() };
-        let file = nexus::open(path).map_err(|_| not("it is not an HDF5 file, or it is damaged"))?;
+        let file = opened(path)?;
         let process = file
             .group("entry_0000/tomo")
             .map_err(|_| not("there is no group /entry_0000/tomo in it: it is no tomogram of xrdct"))?;
-        read(path, file, process).map_err(|cause| OutputError::NotAResult {
+        let whole = file.group("entry_0000").and_then(|entry| read(path, entry, process));
+        whole.map_err(|cause| OutputError::NotAResult {
             path: path.into(),
             problem: format!("a part of the tomogram is missing or different ({cause})"),
         })
@@ -78,7 +75,7 @@ impl Tomogram {
     /// Slice of a bin, (y, x).
     ///
     /// # Errors
-    /// [`OutputError::Hdf5`], or [`OutputError::NotAResult`] when bins have no slices.
+    /// [`OutputError::Read`], or [`OutputError::NotAResult`] when bins have no slices.
     pub fn slice(&self, bin: usize) -> Result<Vec<f32>, OutputError> {
         self.image("tomogram/tomogram", bin)
     }
@@ -101,15 +98,17 @@ impl Tomogram {
                 ),
             });
         }
-        let dataset = self.process.dataset(name);
-        let values = dataset.and_then(|d| d.read_slice::<f32, _, ndarray::Ix2>(s![bin, .., ..]));
-        values.map(|a| a.into_raw_vec_and_offset().0).map_err(|cause| self.failed(cause))
+        let slice = |dataset: h5::Dataset| match dataset.shape()[..] {
+            [bins, rows, columns] if bin < bins => dataset.read_part(&[bin..bin + 1, 0..rows, 0..columns]),
+            ref other => Err(format!("`{name}` has the shape {other:?}").into()),
+        };
+        self.process.dataset(name).and_then(slice).map_err(|cause| self.failed(cause))
     }
 
     /// Both pictures of a region.
     ///
     /// # Errors
-    /// [`OutputError::Hdf5`].
+    /// [`OutputError::Read`].
     pub fn region(&self, region: usize) -> Result<RegionImages, OutputError> {
         let name = &self.layout.regions[region].name;
         let read = |what: &str| -> Result<Vec<f32>, OutputError> {
@@ -119,30 +118,27 @@ impl Tomogram {
         Ok(RegionImages { sinogram: read("sinogram")?, tomogram: read("tomogram")? })
     }
 
-    fn failed(&self, cause: hdf5::Error) -> OutputError {
-        OutputError::Hdf5 { path: self.path.clone(), action: "reading a slice", cause }
+    fn failed(&self, cause: h5::Error) -> OutputError {
+        OutputError::Read { path: self.path.clone(), action: "reading a slice", cause }
     }
 }
 
-fn read(path: &Path, file: File, process: Group) -> hdf5::Result<Tomogram> {
-    let entry = file.group("entry_0000")?;
+fn read(path: &Path, entry: Group, process: Group) -> h5::Result<Tomogram> {
     let all_bins = process.link_exists("tomogram");
     let mean = process.group("mean_pattern")?;
-    let axes: Vec<hdf5::types::VarLenUnicode> = mean.attr("axes")?.read_raw()?;
-    let name = axes.first().map(ToString::to_string).unwrap_or_default();
+    let name = mean.attribute_texts("axes")?.into_iter().next().unwrap_or_default();
     let centres = mean.dataset(&name)?;
     let collection = process.group("regions")?;
-    let regions = collection.member_names()?.into_iter().map(|name| -> hdf5::Result<RegionEntry> {
+    let regions = collection.member_names()?.into_iter().map(|name| -> h5::Result<RegionEntry> {
         let group = collection.group(&name)?;
-        let range: Vec<f64> = group.attr("range")?.read_raw()?;
-        let (from, to) = match range[..] {
+        let (from, to) = match group.attribute_numbers("range")?[..] {
             [from, to] => (from, to),
             _ => return Err("a region's range has not two ends".into()),
         };
         let background = nexus::read_attribute(&group, "background").unwrap_or_default();
         Ok(RegionEntry { name, from, to, background })
     });
-    let mut regions = regions.collect::<hdf5::Result<Vec<_>>>()?;
+    let mut regions = regions.collect::<h5::Result<Vec<_>>>()?;
     regions.sort_by(|a, b| a.from.total_cmp(&b.from).then_with(|| a.name.cmp(&b.name)));
     let place = |what: &str| match (all_bins, regions.first()) {
         (true, _) => process.group(what),
@@ -164,7 +160,7 @@ fn read(path: &Path, file: File, process: Group) -> hdf5::Result<Tomogram> {
         translation: numbers(&rays, "translation")?,
         x: numbers(&pixels, "x")?,
         y: numbers(&pixels, "y")?,
-        unit: nexus::read_attribute(&*pixels.dataset("x")?, "units").unwrap_or_default(),
+        unit: nexus::read_attribute(&pixels.dataset("x")?, "units").unwrap_or_default(),
         missing: if all_bins { values(&rays, "missing")? } else { Vec::new() },
         all_bins,
         centre: process.dataset("axis")?.read_scalar()?,
@@ -176,7 +172,6 @@ fn read(path: &Path, file: File, process: Group) -> hdf5::Result<Tomogram> {
     let done: Vec<u8> = values(&process, "bin_done")?;
     Ok(Tomogram {
         path: path.into(),
-        _file: file,
         done: done.iter().take(layout.slices()).map(|&d| d == 1).collect(),
         status: nexus::read_text(&process, "status")?,
         message: nexus::read_text(&process, "message")?,
@@ -189,6 +184,6 @@ fn read(path: &Path, file: File, process: Group) -> hdf5::Result<Tomogram> {
     })
 }
 
-fn values<T: H5Type>(group: &Group, name: &str) -> hdf5::Result<Vec<T>> {
+fn values<T: Number>(group: &Group, name: &str) -> h5::Result<Vec<T>> {
     group.dataset(name)?.read_raw()
 }

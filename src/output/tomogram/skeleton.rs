@@ -5,6 +5,7 @@ use hdf5::types::FixedUnicode;
 use hdf5::{Dataset, Group, Result};
 
 use super::TomogramLayout;
+use crate::h5;
 use crate::output::nexus;
 use crate::output::result::{DATE_LEN, MESSAGE_LEN, RadialAxis, STATUS_LEN};
 
@@ -31,7 +32,7 @@ pub(super) struct Places {
 }
 
 /// Writes the skeleton into the file at `path` and closes it.
-pub(super) fn build(path: &Path, layout: &TomogramLayout) -> Result<Places> {
+pub(super) fn build(path: &Path, layout: &TomogramLayout) -> Result<()> {
     let file = nexus::builder().create(path)?;
     nexus::attribute(&file, "NX_class", "NXroot")?;
     nexus::attribute(&file, "default", "entry_0000")?;
@@ -100,27 +101,37 @@ pub(super) fn build(path: &Path, layout: &TomogramLayout) -> Result<Places> {
         image(&nexus::reserve::<f32>(&tomogram, "tomogram", shape)?.0, &region.name, Some(&layout.unit))?;
     }
     drop((entry, process));
-    file.close()?;
-    find(path, layout)
+    file.close()
 }
 
-/// Where the numbers of a file with this layout lie.
-pub(super) fn find(path: &Path, layout: &TomogramLayout) -> Result<Places> {
-    let file = nexus::open(path)?;
-    let place = |name: &str| nexus::place_of(&file.dataset(&format!("entry_0000/{name}"))?).map(|p| p.offset);
-    let region = |name: &str| -> Result<(u64, u64)> {
-        let place = |what: &str| place(&format!("tomo/regions/{name}/{what}/{what}"));
-        Ok((place("sinogram")?, place("tomogram")?))
+/// Where the numbers of a file with this layout lie. Each place is as large as the layout says and inside the file: it is
+/// going to be written to.
+pub(super) fn find(path: &Path, layout: &TomogramLayout) -> h5::Result<Places> {
+    let file = h5::File::open(path)?;
+    let length = std::fs::metadata(path).map_err(|cause| cause.to_string())?.len();
+    let place = |name: &str, wanted: usize| match file.dataset(&format!("entry_0000/{name}"))?.facts().place {
+        Some((offset, bytes))
+            if bytes == wanted as u64 && offset.checked_add(bytes).is_some_and(|end| end <= length) =>
+        {
+            Ok(offset)
+        }
+        _ => Err(h5::Error::from(format!("`{name}` has not {wanted} bytes of its own in the file"))),
     };
+    let (sinogram, slice) = (4 * layout.sinogram(), 4 * layout.slice());
+    let region = |name: &str| -> h5::Result<(u64, u64)> {
+        let place = |what: &str, bytes: usize| place(&format!("tomo/regions/{name}/{what}/{what}"), bytes);
+        Ok((place("sinogram", sinogram)?, place("tomogram", slice)?))
+    };
+    let bins = layout.bins();
     Ok(Places {
-        sinogram: if layout.all_bins { place("tomo/sinogram/sinogram")? } else { 0 },
-        tomogram: if layout.all_bins { place("tomo/tomogram/tomogram")? } else { 0 },
-        regions: layout.regions.iter().map(|r| region(&r.name)).collect::<Result<_>>()?,
-        done: place("tomo/bin_done")?,
-        status: place("tomo/status")?,
-        message: place("tomo/message")?,
-        end_time: place("end_time")?,
-        duration: place("tomo/duration")?,
+        sinogram: if layout.all_bins { place("tomo/sinogram/sinogram", bins * sinogram)? } else { 0 },
+        tomogram: if layout.all_bins { place("tomo/tomogram/tomogram", bins * slice)? } else { 0 },
+        regions: layout.regions.iter().map(|r| region(&r.name)).collect::<h5::Result<_>>()?,
+        done: place("tomo/bin_done", layout.slices().max(1))?,
+        status: place("tomo/status", STATUS_LEN)?,
+        message: place("tomo/message", MESSAGE_LEN)?,
+        end_time: place("end_time", DATE_LEN)?,
+        duration: place("tomo/duration", size_of::<f64>())?,
     })
 }
 

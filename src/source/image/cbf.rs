@@ -1,12 +1,13 @@
 //! A CBF frame as an image: the dark or the mask that a Pilatus control program wrote.
 
-use super::{Image, Trouble};
+use super::{Image, Trouble, Wanted};
 use crate::codec::{Pixel, byte_offset};
 use crate::frame::{Codec, PixelType};
 use crate::source::cbf::{CbfHeader, parse_header};
 
-pub(super) fn read(bytes: &[u8]) -> Result<Image, Trouble> {
+pub(super) fn read(bytes: &[u8], wanted: Wanted) -> Result<Image, Trouble> {
     let header = parse_header(bytes).map_err(|cause| cause.to_string())?;
+    wanted.claim(header.encoding.shape)?;
     let data = match header.encoding.pixel {
         PixelType::I8 => decode::<i8>(&header, bytes),
         PixelType::U8 => decode::<u8>(&header, bytes),

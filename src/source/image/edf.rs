@@ -4,13 +4,15 @@
 //! the first `}` at the end of a line. Blocks without dimensions (the general block of EDF 2) are passed over. Blobs may be
 //! compressed inside the file (`Compression = GZIP`, `ZLIB`, `BZIP2`).
 
+use std::borrow::Cow;
 use std::io::Read;
 
 use super::number::{ByteOrder, Number};
-use super::{Image, Trouble, image};
+use super::{Image, Trouble, Wanted, image};
+use crate::budget;
 use crate::frame::Shape;
 
-pub(super) fn read(bytes: &[u8]) -> Result<Image, Trouble> {
+pub(super) fn read(bytes: &[u8], wanted: Wanted) -> Result<Image, Trouble> {
     let mut rest = bytes;
     let mut found: Option<Image> = None;
     let mut count = 0;
@@ -19,7 +21,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<Image, Trouble> {
         if header.get("Dim_1").is_some() {
             count += 1;
             if found.is_none() {
-                found = Some(block(&header, blob)?);
+                found = Some(block(&header, blob, wanted)?);
             }
         }
         rest = blob.get(size..).unwrap_or_default();
@@ -102,7 +104,7 @@ fn next_block(bytes: &[u8], count: usize) -> Result<Option<(Header, &[u8])>, Tro
     Ok(Some((Header(pairs.collect()), blob)))
 }
 
-fn block(header: &Header, blob: &[u8]) -> Result<Image, Trouble> {
+fn block(header: &Header, blob: &[u8], wanted: Wanted) -> Result<Image, Trouble> {
     let dim = |key| Ok::<usize, Trouble>(header.size(key)?.unwrap_or(1));
     let (fast, slow, third) = (dim("Dim_1")?, dim("Dim_2")?, dim("Dim_3")?);
     if third > 1 {
@@ -116,23 +118,39 @@ fn block(header: &Header, blob: &[u8]) -> Result<Image, Trouble> {
         _ => ByteOrder::Little,
     };
     let blob = &blob[..header.binary_size()?.min(blob.len())];
-    let blob = unpack(blob, header.get("Compression").unwrap_or("None"))?;
-    image(&blob, Shape { slow, fast }, header.number()?, order)
+    let (shape, number) = (Shape { slow, fast }, header.number()?);
+    let needed = budget::bytes_of(&[slow, fast], number.size());
+    let blob = unpack(blob, header.get("Compression").unwrap_or("None"), needed, || wanted.claim(shape))?;
+    image(&blob, shape, number, order, wanted)
 }
 
-/// Undoes the compression inside the file.
-fn unpack(blob: &[u8], compression: &str) -> Result<Vec<u8>, Trouble> {
+/// Undoes the compression inside the file: `needed` bytes of it, which are claimed before anything is unpacked.
+fn unpack<'a>(
+    blob: &'a [u8],
+    compression: &str,
+    needed: u64,
+    claim: impl FnOnce() -> Result<(), Trouble>,
+) -> Result<Cow<'a, [u8]>, Trouble> {
     let mut plain = Vec::new();
     let name = compression.to_ascii_uppercase();
+    if name.starts_with("NO") {
+        return Ok(blob.into());
+    }
+    claim()?;
     let done = match name.as_str() {
-        _ if name.starts_with("NO") => return Ok(blob.to_vec()),
-        _ if name.contains("GZ") => flate2::read::MultiGzDecoder::new(blob).read_to_end(&mut plain),
-        _ if name.contains("BZ") => bzip2::read::MultiBzDecoder::new(blob).read_to_end(&mut plain),
-        _ if name.starts_with('Z') => flate2::read::ZlibDecoder::new(blob).read_to_end(&mut plain),
+        _ if name.contains("GZ") => {
+            flate2::read::MultiGzDecoder::new(blob).take(needed).read_to_end(&mut plain)
+        }
+        _ if name.contains("BZ") => {
+            bzip2::read::MultiBzDecoder::new(blob).take(needed).read_to_end(&mut plain)
+        }
+        _ if name.starts_with('Z') => {
+            flate2::read::ZlibDecoder::new(blob).take(needed).read_to_end(&mut plain)
+        }
         _ => return Err(format!("its `Compression` is `{compression}`, which is not known").into()),
     };
     match done {
-        Ok(_) => Ok(plain),
+        Ok(_) => Ok(plain.into()),
         Err(cause) => Err(format!("its {compression} compression cannot be undone: {cause}").into()),
     }
 }

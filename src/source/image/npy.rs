@@ -5,10 +5,10 @@
 //! Format: numpy.lib.format.
 
 use super::number::{ByteOrder, Number};
-use super::{Image, Trouble, image};
+use super::{Image, Trouble, Wanted, image};
 use crate::frame::Shape;
 
-pub(super) fn read(bytes: &[u8]) -> Result<Image, Trouble> {
+pub(super) fn read(bytes: &[u8], wanted: Wanted) -> Result<Image, Trouble> {
     let (start, len) = match bytes {
         [_, _, _, _, _, _, 1, _, a, b, ..] => (10, usize::from(u16::from_le_bytes([*a, *b]))),
         [_, _, _, _, _, _, 2 | 3, _, a, b, c, d, ..] => (12, u32::from_le_bytes([*a, *b, *c, *d]) as usize),
@@ -26,10 +26,11 @@ pub(super) fn read(bytes: &[u8]) -> Result<Image, Trouble> {
         _ => return Err(Trouble::Shape(shape)),
     };
     if !after(&header, "fortran_order")?.starts_with("True") {
-        return image(data, Shape { slow, fast }, number, order);
+        return image(data, Shape { slow, fast }, number, order, wanted);
     }
     // In Fortran's order the file is the image turned.
-    let turned = image(data, Shape { slow: fast, fast: slow }, number, order)?;
+    wanted.claim(Shape { slow, fast })?;
+    let turned = image(data, Shape { slow: fast, fast: slow }, number, order, Wanted(None))?;
     let data = (0..slow * fast).map(|i| turned.data[i % fast * slow + i / fast]).collect();
     Ok(Image { shape: Shape { slow, fast }, data })
 }

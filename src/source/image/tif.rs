@@ -6,18 +6,21 @@ use tiff::decoder::{Decoder, DecodingResult, Limits};
 use tiff::tags::Tag;
 use tiff::{ColorType, TiffError};
 
-use super::{Image, Trouble};
+use super::{Image, Trouble, Wanted};
 use crate::frame::Shape;
 
 /// TIFF's number for "zero is white"; the numbers in the file are taken as they are, as FabIO does.
 const WHITE_IS_ZERO: u32 = 0;
 
-pub(super) fn read(bytes: &[u8]) -> Result<Image, Trouble> {
-    let mut limits = Limits::default();
-    // The largest detectors have some 20 million pixels.
-    limits.decoding_buffer_size = 1 << 30;
-    let mut decoder = Decoder::new(Cursor::new(bytes))?.with_limits(limits);
+pub(super) fn read(bytes: &[u8], wanted: Wanted) -> Result<Image, Trouble> {
+    let mut decoder = Decoder::new(Cursor::new(bytes))?;
     let (fast, slow) = decoder.dimensions()?;
+    let shape = Shape { slow: slow as usize, fast: fast as usize };
+    wanted.claim(shape)?;
+    let mut limits = Limits::default();
+    // Eight bytes are the largest pixels; whatever the file says of its strips, it gets no more.
+    limits.decoding_buffer_size = shape.pixels().saturating_mul(8);
+    let mut decoder = decoder.with_limits(limits);
     match decoder.colortype()? {
         ColorType::Gray(8 | 16 | 32 | 64) => {}
         other => return Err(format!("its pixels are {other:?}, not grey of 8, 16, 32 or 64 bits").into()),
@@ -42,7 +45,6 @@ pub(super) fn read(bytes: &[u8]) -> Result<Image, Trouble> {
     if decoder.more_images() {
         return Err(Trouble::Several("several".into()));
     }
-    let shape = Shape { slow: slow as usize, fast: fast as usize };
     if data.len() != shape.pixels() {
         return Err(format!("{} pixels for an image of {shape}", data.len()).into());
     }

@@ -1,0 +1,208 @@
+//! What is said between this process and the child that reads: requests one way; bytes of numbers, and replies, the other.
+//!
+//! A request is its length (u64) and JSON. An answer is any number of pieces, `D`, length, bytes of numbers, and one reply, `R`,
+//! length, JSON. Both ends are the same program on the same machine, so numbers are in its own byte order.
+use std::fmt;
+use std::io::{self, Read, Write};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+/// What is asked.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub enum Request {
+    /// Open this file; one that was open is closed.
+    Open {
+        /// Its name, which need not be text.
+        path: Vec<u8>,
+    },
+    /// What is of this name?
+    Look {
+        /// From the root.
+        path: String,
+    },
+    /// What is in this group?
+    Members {
+        /// From the root.
+        path: String,
+    },
+    /// Numbers of a dataset.
+    Numbers {
+        /// From the root.
+        path: String,
+        /// What to convert them to.
+        element: Element,
+        /// First and end along each dimension.
+        part: Vec<(usize, usize)>,
+    },
+    /// Texts of a dataset.
+    Texts {
+        /// From the root.
+        path: String,
+    },
+    /// Texts of an attribute.
+    AttributeTexts {
+        /// Object, from the root.
+        path: String,
+        /// Attribute.
+        name: String,
+    },
+    /// Numbers of an attribute.
+    AttributeNumbers {
+        /// Object, from the root.
+        path: String,
+        /// Attribute.
+        name: String,
+    },
+}
+
+impl Request {
+    /// To open a file.
+    pub fn open(path: &Path) -> Request {
+        Request::Open { path: path.as_os_str().as_bytes().to_vec() }
+    }
+}
+
+/// What is answered.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Reply {
+    /// It was done; numbers came before.
+    Done,
+    /// There is nothing of that name.
+    Nothing,
+    /// It is a group.
+    Group,
+    /// It is a dataset.
+    Dataset(Facts),
+    /// Texts, or names.
+    Texts(Vec<String>),
+    /// Bits of f64: JSON has neither NaN nor infinity.
+    Numbers(Vec<u64>),
+}
+
+/// What is known of a dataset.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Facts {
+    /// Size along each dimension.
+    pub shape: Vec<usize>,
+    /// What the values are.
+    pub kind: Kind,
+    /// Their type, as numpy spells it where it can.
+    pub type_name: String,
+    /// Where its bytes lie when they lie together: the first one, and how many.
+    pub place: Option<(u64, u64)>,
+    /// Bytes that it takes in the file.
+    pub stored: u64,
+    /// Level of the gzip filter, if it is compressed so.
+    pub gzip: Option<u8>,
+}
+
+/// What the values of a dataset are.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Kind {
+    /// h5py's booleans.
+    Boolean,
+    /// Whole numbers, signed or not.
+    Integer,
+    /// Floating-point numbers.
+    Float,
+    /// Texts.
+    Text,
+    /// Something else, in words.
+    Other(String),
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Kind::Boolean => "booleans",
+            Kind::Integer => "integers",
+            Kind::Float => "floats",
+            Kind::Text => "texts",
+            Kind::Other(words) => words,
+        })
+    }
+}
+
+/// Type of a number on the wire.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub enum Element {
+    U8,
+    I32,
+    I64,
+    F32,
+    F64,
+}
+
+/// A number that can be read: plain, every pattern of bits is one.
+pub trait Number: Copy + Default + From<u8> + sealed::Sealed {
+    /// Its type on the wire.
+    const ELEMENT: Element;
+}
+
+mod sealed {
+    pub trait Sealed {}
+}
+
+macro_rules! number {
+    ($($name:ty => $element:ident),*) => {$(
+        impl sealed::Sealed for $name {}
+        impl Number for $name {
+            const ELEMENT: Element = Element::$element;
+        }
+    )*};
+}
+number!(u8 => U8, i32 => I32, i64 => I64, f32 => F32, f64 => F64);
+
+/// The memory of numbers.
+pub(super) fn bytes_mut<T: Number>(values: &mut [T]) -> &mut [u8] {
+    let bytes = size_of_val(values);
+    // SAFETY: `Number` is sealed and implemented for plain integers and floats: no padding, every byte is initialised, every
+    // pattern of bits is a value, and u8 has no alignment.
+    unsafe { std::slice::from_raw_parts_mut(values.as_mut_ptr().cast(), bytes) }
+}
+
+/// The memory of numbers.
+pub(super) fn bytes<T: Number>(values: &[T]) -> &[u8] {
+    // SAFETY: as in `bytes_mut`.
+    unsafe { std::slice::from_raw_parts(values.as_ptr().cast(), size_of_val(values)) }
+}
+
+/// A piece of numbers follows.
+pub(super) const DATA: u8 = b'D';
+/// The reply follows, and ends the answer.
+pub(super) const REPLY: u8 = b'R';
+
+/// Longest request: a name and a few numbers.
+const LONGEST_REQUEST: u64 = 1 << 20;
+
+pub(super) fn send_request(to: &mut impl Write, request: &Request) -> io::Result<()> {
+    let text = serde_json::to_vec(request)?;
+    to.write_all(&(text.len() as u64).to_ne_bytes())?;
+    to.write_all(&text)?;
+    to.flush()
+}
+
+/// The next request; `None` when no more will come.
+pub(super) fn next_request(from: &mut impl Read) -> io::Result<Option<Request>> {
+    let mut length = [0; 8];
+    match from.read_exact(&mut length) {
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
+        other => other?,
+    }
+    let length = u64::from_ne_bytes(length);
+    if length > LONGEST_REQUEST {
+        return Err(io::Error::other("a request that is too long"));
+    }
+    let mut text = vec![0; length as usize];
+    from.read_exact(&mut text)?;
+    Ok(Some(serde_json::from_slice(&text)?))
+}
+
+pub(super) fn send(to: &mut impl Write, tag: u8, bytes: &[u8]) -> io::Result<()> {
+    to.write_all(&[tag])?;
+    to.write_all(&(bytes.len() as u64).to_ne_bytes())?;
+    to.write_all(bytes)
+}
