@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::integrate::seconds;
 use super::place::Place;
 use super::plan::{Crew, Plan};
+use super::words::count;
 use crate::geometry::mask::Mask;
 use crate::output::result::Written;
 use crate::pipeline::{Report, Stage, Strategy};
@@ -69,17 +70,21 @@ fn describe(plan: &Plan, text: &mut String) {
 
 /// Who does what, in words.
 fn strategy(crew: &Crew) -> String {
-    let Crew { readers, threads, cuda, .. } = crew;
+    let Crew { threads, cuda, .. } = crew;
+    let readers = count(crew.readers, "reader");
     match (crew.strategy, &crew.place, crew.readers_decode) {
         (Strategy::Sequential, Place::Cpu { .. }, _) => "sequential".to_owned(),
-        (Strategy::Pool, Place::Cpu { .. }, _) => format!("pool of {readers} readers and {threads} workers"),
+        (Strategy::Pool, Place::Cpu { .. }, _) => {
+            format!("pool of {readers} and {}", count(*threads, "worker"))
+        }
         (Strategy::Sequential, Place::Cuda { .. }, _) => "sequential, the GPU integrates".to_owned(),
         (Strategy::Pool, Place::Cuda { .. }, true) => {
-            format!("pool of {readers} readers that decode, the GPU integrates")
+            format!("pool of {readers} decoding, the GPU integrates")
         }
         (Strategy::Pool, Place::Cuda { .. }, false) => format!(
-            "{readers} readers, the GPU decodes and integrates; {} lanes of up to {} frames",
-            cuda.lanes, cuda.batch
+            "{readers}, the GPU decodes and integrates; {} of up to {}",
+            count(cuda.lanes, "lane"),
+            count(cuda.batch, "frame")
         ),
     }
 }
