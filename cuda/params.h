@@ -94,6 +94,30 @@ struct XrdctVerdict {
 };
 XRDCT_SIZE(struct XrdctVerdict, 8);
 
+/* Digests of packed frames. Bytes that MD5 takes at a time; threads of a block, a frame each. */
+#define XRDCT_DIGEST_BLOCK 64u
+#define XRDCT_DIGEST_THREADS 32u
+/* Nothing is left to do for a frame. */
+#define XRDCT_DIGEST_DONE 0xFFFFFFFFu
+/* Most batches whose digests are under way. */
+#define XRDCT_MAX_ENTRIES 64u
+
+/* A frame's digest in the making. */
+struct XrdctDigest {
+    uint64_t next;     /* address of the next block */
+    uint32_t blocks;   /* whole blocks that are left, or XRDCT_DIGEST_DONE */
+    uint32_t length;   /* bytes of the frame */
+    uint32_t state[4]; /* A, B, C, D; the digest in the end */
+};
+XRDCT_SIZE(struct XrdctDigest, 32);
+
+/* What one launch does: every digest of these entries goes on by `budget` blocks. */
+struct XrdctSlice {
+    uint32_t budget;
+    uint32_t entry[XRDCT_MAX_ENTRIES];
+};
+XRDCT_SIZE(struct XrdctSlice, 4 + 4 * XRDCT_MAX_ENTRIES);
+
 /* One block's share of the matrix: some sub-tiles in a row, and the bins (slots) that it gathers for them. */
 struct XrdctItem {
     uint32_t first_subtile;

@@ -198,6 +198,9 @@ impl Drop for Slot {
     }
 }
 
+/// An MD5: 16 bytes.
+pub type Digest = [u8; 16];
+
 /// Numbers that a detector writes into each frame's header and that change from frame to frame.
 ///
 /// Units as DECTRIS writes them: seconds, degrees, metres.
@@ -227,11 +230,14 @@ pub struct FrameHeader {
     pub date: String,
     /// One value for each name in [`HEADER_NUMBERS`]; NaN when the header has none.
     pub numbers: [f64; HEADER_NUMBERS.len()],
+    /// MD5 that the packed bytes must have; none when the header has none, or nobody is to check it. Whoever reduces a frame
+    /// checks it, so that a good pattern with a digest is one of verified bytes.
+    pub digest: Option<Digest>,
 }
 
 impl Default for FrameHeader {
     fn default() -> Self {
-        FrameHeader { date: String::new(), numbers: [f64::NAN; HEADER_NUMBERS.len()] }
+        FrameHeader { date: String::new(), numbers: [f64::NAN; HEADER_NUMBERS.len()], digest: None }
     }
 }
 
@@ -276,7 +282,7 @@ pub enum FrameStatus {
     Truncated = 5,
     /// The packed bytes go on after the last pixel.
     Overlong = 6,
-    /// The packed bytes do not match the header's Content-MD5 (only with `--verify-md5`).
+    /// The packed bytes do not match the header's Content-MD5.
     Md5Mismatch = 7,
 }
 

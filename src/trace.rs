@@ -64,6 +64,11 @@ pub fn upload(id: FrameId) -> Range {
     range(c"upload", 0xFF21_96F3, id.0)
 }
 
+/// The digests of a batch of frames are compared with their headers'.
+pub fn verify(frames: usize) -> Range {
+    range(c"verify", 0xFF00_9688, frames).with_bar("verify", frames)
+}
+
 /// A batch of frames is decoded to pixels.
 pub fn decode(frames: usize) -> Range {
     range(c"decode", 0xFFFF_9800, frames).with_bar("decode", frames)

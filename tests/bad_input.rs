@@ -1,6 +1,7 @@
 //! Bad input through the program: one clear message, the documented exit code, and what is left on disk.
 
 use std::fs;
+use std::io::Write as _;
 use std::path::Path;
 
 use tempfile::TempDir;
@@ -71,6 +72,14 @@ fn one_bad_frame(spoil: impl Fn(&Path), status: &str, words: &[&str], more: &[&s
 fn rewrite(path: &Path, edit: impl Fn(String) -> String) {
     let packed = byte_offset::encode(&small_pixels(3));
     fs::write(path, cbf_bytes(&packed, SMALL, 3, edit)).expect("writable");
+}
+
+/// Flips one bit of the packed bytes; the frame still decodes.
+fn flip(path: &Path) {
+    let mut bytes = fs::read(path).expect("readable");
+    let start = bytes.windows(4).position(|w| w == [0x0c, 0x1a, 0x04, 0xd5]).expect("a binary section");
+    bytes[start + 500] ^= 1;
+    fs::write(path, bytes).expect("writable");
 }
 
 #[test]
@@ -348,17 +357,66 @@ mod needs_oracle {
     }
 
     #[test]
-    fn a_wrong_md5_is_found_when_asked_for() {
-        let spoil = |path: &Path| {
-            let mut bytes = fs::read(path).expect("readable");
-            let start =
-                bytes.windows(4).position(|w| w == [0x0c, 0x1a, 0x04, 0xd5]).expect("a binary section");
-            bytes[start + 500] ^= 1;
-            fs::write(path, bytes).expect("writable");
-        };
-        one_bad_frame(spoil, "md5_mismatch", &["MD5"], &["--verify-md5"]);
+    fn a_flipped_bit_is_found_by_default() {
+        one_bad_frame(flip, "md5_mismatch", &["MD5", "the data are damaged"], &[]);
         let folder = scan();
-        assert_eq!(integrate(&folder, &["--verify-md5"]).code, 0, "right sums pass");
+        let done = integrate(&folder, &[]);
+        assert_eq!(done.code, 0, "right sums pass: {}", done.stderr);
+        assert!(done.stdout.contains("6 verified, 0 unverified, 0 failed"), "{}", done.stdout);
+
+        flip(&folder.path().join("scan/small_00003.cbf"));
+        for strategy in ["sequential", "pool"] {
+            let done = integrate(&folder, &["--overwrite", "--strategy", strategy]);
+            assert_eq!(done.code, 10, "{strategy}");
+            assert!(done.stdout.contains("5 verified, 0 unverified, 1 failed"), "{}", done.stdout);
+        }
+        let done = integrate(&folder, &["--overwrite", "--no-verify"]);
+        assert_eq!(done.code, 0, "unread when told so");
+        assert!(done.stdout.contains("not compared (--no-verify)"), "{}", done.stdout);
+    }
+
+    #[test]
+    fn a_frame_without_a_digest_stays_good() {
+        let folder = scan();
+        rewrite(&folder.path().join("scan/small_00003.cbf"), |h| h.replace("Content-MD5", "X-Other"));
+        let done = integrate(&folder, &[]);
+        assert_eq!(done.code, 0, "{}", done.stderr);
+        assert!(
+            done.stdout.contains("5 verified, 1 unverified (no Content-MD5), 0 failed"),
+            "{}",
+            done.stdout
+        );
+        // But what is there must be a digest.
+        let spoil = |path: &Path| rewrite(path, |h| h.replace("Content-MD5: ", "Content-MD5: !"));
+        one_bad_frame(spoil, "bad_header", &["Content-MD5", "base64"], &[]);
+    }
+
+    #[test]
+    fn packed_files_and_stacks_are_verified_too() {
+        let folder = scan();
+        let packed = |name: &str, bytes: Vec<u8>| {
+            fs::write(folder.path().join("scan").join(name), bytes).expect("writable")
+        };
+        let plain = folder.path().join("scan/small_00003.cbf");
+        flip(&plain);
+        let bytes = fs::read(&plain).expect("readable");
+        let mut gz = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        gz.write_all(&bytes).expect("packed");
+        packed("small_00006.cbf.gz", gz.finish().expect("packed"));
+        let mut bz2 = bzip2::write::BzEncoder::new(Vec::new(), bzip2::Compression::fast());
+        bz2.write_all(&bytes).expect("packed");
+        packed("small_00007.cbf.bz2", bz2.finish().expect("packed"));
+
+        let done = integrate(&folder, &[]);
+        assert_eq!(done.code, 10, "{}", done.stderr);
+        assert!(done.stdout.contains("5 verified, 0 unverified, 3 failed"), "{}", done.stdout);
+        said(&done, &["small_00003.cbf:", "small_00006.cbf.gz:", "small_00007.cbf.bz2:"]);
+
+        let done = xrdct(folder.path(), &["convert", "scan", "-o", "stack.h5"]);
+        assert_eq!(done.code, 10, "{}", done.stderr);
+        assert!(done.stdout.contains("5 verified, 0 unverified, 3 failed"), "{}", done.stdout);
+        let done = xrdct(folder.path(), &["convert", "scan", "-o", "stack.h5", "--overwrite", "--no-verify"]);
+        assert_eq!(done.code, 0, "{}", done.stderr);
     }
 }
 

@@ -54,7 +54,7 @@ fn every_option_is_explained() {
         "--threads",
         "--device",
         "--bad-frames",
-        "--verify-md5",
+        "--no-verify",
         "--overwrite",
         "--dry-run",
         "--quiet",

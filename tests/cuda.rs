@@ -8,6 +8,8 @@ mod assembly_cases;
 mod emulated;
 #[path = "gpu/emulated_assembly.rs"]
 mod emulated_assembly;
+#[path = "gpu/emulated_md5.rs"]
+mod emulated_md5;
 #[path = "gpu/emulated_tomo.rs"]
 mod emulated_tomo;
 #[path = "gpu/device.rs"]

@@ -16,6 +16,7 @@ mod integrate;
 mod layering;
 mod lies;
 mod listing;
+mod md5;
 mod output;
 mod picture;
 mod pipeline;

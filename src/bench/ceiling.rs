@@ -14,8 +14,8 @@ use super::subject::{Engines, Subject};
 use crate::cuda::driver::{Context, DeviceBuffer, Event, Stream};
 use crate::cuda::{CudaError, Options, pinned};
 use crate::frame::{Frame, FrameHeader, FrameId, Norms, Outcome, Pattern, SlotPool};
-use crate::integrate::engine::GROUP;
 use crate::pipeline::Strategy;
+use crate::reduce::host::BATCH;
 use crate::reduce::{ReduceError, Reducer};
 use crate::source::Reader;
 use crate::source::cbf::CbfReader;
@@ -69,7 +69,7 @@ impl Ceiling {
         let Options { lanes, batch } = Options::default();
         let (readers, reducer, slots): (_, Box<dyn Reducer>, _) = match self {
             Ceiling::Read { readers } => {
-                let slots = SlotPool::on_host(2 * GROUP * readers + readers, subject.slot_bytes);
+                let slots = SlotPool::on_host(2 * BATCH * readers + readers, subject.slot_bytes);
                 (readers, Box::new(Dropped::default()), slots)
             }
             Ceiling::ReadPinned { readers } => {
@@ -144,7 +144,7 @@ pub struct Dropped(Vec<FrameId>);
 
 impl Reducer for Dropped {
     fn capacity(&self) -> usize {
-        GROUP
+        BATCH
     }
 
     fn submit(&mut self, frame: Frame) -> Result<(), ReduceError> {

@@ -17,10 +17,9 @@ use super::BenchError;
 use super::subject::{Engines, Subject};
 use crate::cuda::{CudaReducer, Options, pinned};
 use crate::frame::SlotPool;
-use crate::integrate::engine::GROUP;
 use crate::pipeline::{Strategy, gpu_readers, host_readers, host_workers};
 use crate::reduce::Reducer;
-use crate::reduce::host::HostReducer;
+use crate::reduce::host::{BATCH, HostReducer};
 use crate::source::Reader;
 use crate::source::cbf::CbfReader;
 use crate::source::decoded::Decoding;
@@ -147,11 +146,11 @@ impl Plan {
         };
         let (reducers, slots) = match self.reducers {
             Reducers::Host(workers) => {
-                let batch = if self.readers.is_none() { 1 } else { GROUP };
+                let batch = if self.readers.is_none() { 1 } else { BATCH };
                 let reducer = |_| {
                     Box::new(HostReducer::with_batch(Arc::clone(&engines.host), batch)) as Box<dyn Reducer>
                 };
-                let slots = if self.readers.is_none() { 1 } else { 2 * GROUP * workers + count };
+                let slots = if self.readers.is_none() { 1 } else { 2 * BATCH * workers + count };
                 ((0..workers).map(reducer).collect(), SlotPool::on_host(slots, slot_bytes))
             }
             Reducers::Gpu(options) => {

@@ -36,6 +36,8 @@ pub enum Part {
     Read,
     /// What the file says of its image.
     Header,
+    /// Packed bytes compared with their digest.
+    Verify,
     /// Packed bytes to pixels; on a GPU where every code begins.
     Decode,
     /// Memory to the GPU.
@@ -52,9 +54,10 @@ pub enum Part {
 
 impl Part {
     /// Every part, in the order of the way.
-    pub const ALL: [Part; 8] = [
+    pub const ALL: [Part; 9] = [
         Part::Read,
         Part::Header,
+        Part::Verify,
         Part::Decode,
         Part::Upload,
         Part::Integrate,
@@ -68,6 +71,7 @@ impl Part {
         match self {
             Part::Read => "read",
             Part::Header => "header",
+            Part::Verify => "verify",
             Part::Decode => "decode",
             Part::Upload => "upload",
             Part::Integrate => "integrate",
@@ -82,6 +86,7 @@ impl Part {
         Some(match bar {
             "read" => Part::Read,
             "header" => Part::Header,
+            "verify" => Part::Verify,
             "decode" | "index" => Part::Decode,
             "integrate" => Part::Integrate,
             "decode + integrate" if on_lane => Part::Integrate,

@@ -240,9 +240,9 @@ pub struct IntegrateArgs {
     #[arg(long, value_name = "WHAT", help_heading = "Running")]
     pub bad_frames: Option<BadFramesName>,
 
-    /// Check the Content-MD5 of every frame
+    /// Do not compare each frame's bytes with the Content-MD5 of its header
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", help_heading = "Running")]
-    pub verify_md5: Option<bool>,
+    pub no_verify: Option<bool>,
 
     #[command(flatten)]
     #[serde(skip)]
@@ -274,9 +274,9 @@ pub struct ConvertArgs {
     #[arg(long, value_name = "DEVICE", default_value = "cpu")]
     pub device: String,
 
-    /// Check the Content-MD5 of every frame
+    /// Do not compare each frame's bytes with the Content-MD5 of its header
     #[arg(long)]
-    pub verify_md5: bool,
+    pub no_verify: bool,
 
     #[command(flatten)]
     #[allow(missing_docs)]

@@ -11,17 +11,17 @@ use super::integrate::{seconds, stop_on_ctrl_c};
 use super::place::Place;
 use super::plan::first_usable;
 use super::progress::{Progress, Verbosity};
-use crate::codec::byte_offset;
 use crate::codec::pixel::bytes_of;
+use crate::codec::{byte_offset, md5};
 use crate::cuda::decoder::{CudaDecoder, Decoded};
-use crate::frame::{Encoding, Frame, FrameId, SlotPool};
+use crate::frame::{BadFrame, Encoding, Frame, FrameId, FrameStatus, SlotPool};
 use crate::output::stack::{StackLayout, StackWriter};
 use crate::source::cbf::CbfReader;
 use crate::source::listing::{Listing, list};
 use crate::source::{Reader, Ticket};
 use crate::with_pixel;
 
-/// Frames decoded side by side for each thread before they are written.
+/// Frames that each thread reads, verifies side by side and decodes before they are written.
 const FRAMES_A_THREAD: usize = 4;
 
 /// Runs the command.
@@ -68,23 +68,34 @@ pub(super) fn run(args: &ConvertArgs) -> Result<Exit, Failure> {
     if verbosity > Verbosity::Quiet {
         let wall = start.elapsed();
         let rate = files.len() as f64 / wall.as_secs_f64();
+        let failed = bad_frames.iter().filter(|bad| bad.status == FrameStatus::Md5Mismatch).count();
+        let unverified = files.len() - bad_frames.len() - decoder.verified;
+        let digests = match args.no_verify {
+            true => "digests not compared (--no-verify)\n".to_owned(),
+            false => {
+                format!("digests: {} verified, {unverified} unverified, {failed} failed\n", decoder.verified)
+            }
+        };
         super::print(&format!(
-            "{} frames of {} {} in {} ({rate:.1} frames/s), {} bad\n{}: /entry_0000/data/data\n",
+            "{} frames of {} {} in {} ({rate:.1} frames/s), {} bad\n{}{}: /entry_0000/data/data\n",
             files.len(),
             encoding.shape,
             encoding.pixel.name(),
             seconds(wall),
             bad_frames.len(),
+            digests,
             path.display(),
         ));
     }
     Ok(if bad_frames.is_empty() { Exit::Success } else { Exit::BadFrames })
 }
 
-/// Decodes files a batch at a time, on the cores or on a GPU.
+/// Verifies and decodes files a batch at a time, on the cores or on a GPU.
 struct Decoder {
     encoding: Encoding,
-    verify_md5: bool,
+    verify: bool,
+    /// Frames whose bytes had the digest of their header.
+    verified: usize,
     batch: usize,
     slots: SlotPool,
     cuda: Option<CudaDecoder>,
@@ -102,28 +113,51 @@ impl Decoder {
                 (Some(decoder), slots)
             }
         };
-        Ok(Decoder { encoding, verify_md5: args.verify_md5, batch, slots, cuda })
+        Ok(Decoder { encoding, verify: !args.no_verify, verified: 0, batch, slots, cuda })
     }
 
     /// Pixels of each file as little-endian bytes; the first file is frame `first`.
     fn decode(&mut self, first: usize, files: &[PathBuf]) -> Result<Vec<Decoded>, Failure> {
-        let read = |(number, path): (usize, &PathBuf)| {
-            let ticket = Ticket { id: FrameId(first + number), path: path.as_path().into() };
-            CbfReader::new(Some(self.encoding), self.verify_md5).read(&ticket, self.slots.take())
+        let (mut good, mut outcomes) = (Vec::new(), Vec::new());
+        for (id, frame) in (first..).map(FrameId).zip(self.read(first, files)) {
+            match frame {
+                Ok(frame) => good.push(frame),
+                Err(bad) => outcomes.push((id, Err(bad))),
+            }
+        }
+        let ids: Vec<_> = good.iter().map(|frame| (frame.id, frame.header.digest.is_some())).collect();
+        let decoded: Vec<Decoded> = match &mut self.cuda {
+            None => good.into_par_iter().map(|frame| decode_on_host(&frame)).collect(),
+            Some(cuda) => cuda.decode(good).or_exit(Exit::Device)?,
         };
-        let frames = files.par_iter().enumerate().map(read);
-        let Some(cuda) = &mut self.cuda else {
-            return Ok(frames.map(|frame| frame.and_then(|frame| decode_on_host(&frame))).collect());
-        };
-        let (good, bad): (Vec<_>, Vec<_>) = frames.collect::<Vec<_>>().into_iter().partition(Result::is_ok);
-        let good: Vec<Frame> = good.into_iter().flatten().collect();
-        let mut outcomes: Vec<(FrameId, Decoded)> = Vec::with_capacity(files.len());
-        let ids: Vec<FrameId> = good.iter().map(|frame| frame.id).collect();
-        outcomes.extend(ids.into_iter().zip(cuda.decode(good).or_exit(Exit::Device)?));
-        outcomes.extend(bad.into_iter().filter_map(Result::err).map(|bad| (bad.id, Err(bad))));
+        for ((id, has_digest), decoded) in ids.into_iter().zip(decoded) {
+            self.verified += usize::from(has_digest && decoded.is_ok());
+            outcomes.push((id, decoded));
+        }
         outcomes.sort_by_key(|(id, _)| *id);
         Ok(outcomes.into_iter().map(|(_, outcome)| outcome).collect())
     }
+
+    /// Each file's frame, packed, and as it was written where its header tells.
+    fn read(&self, first: usize, files: &[PathBuf]) -> Vec<Result<Frame, BadFrame>> {
+        let (encoding, verify, slots) = (self.encoding, self.verify, &self.slots);
+        let read = |(number, path): (usize, &PathBuf)| {
+            let ticket = Ticket { id: FrameId(first + number), path: path.as_path().into() };
+            CbfReader::new(Some(encoding), verify).read(&ticket, slots.take())
+        };
+        files.par_iter().enumerate().map(read).chunks(FRAMES_A_THREAD).flat_map_iter(verified).collect()
+    }
+}
+
+/// The same, with frames that are not as they were written made bad ones.
+fn verified(read: Vec<Result<Frame, BadFrame>>) -> Vec<Result<Frame, BadFrame>> {
+    let mut damage = md5::damage(&read.iter().flatten().collect::<Vec<_>>()).into_iter();
+    read.into_iter()
+        .map(|frame| {
+            let frame = frame?;
+            damage.next().flatten().map_or(Ok(frame), Err)
+        })
+        .collect()
 }
 
 fn decode_on_host(frame: &Frame) -> Decoded {

@@ -17,12 +17,12 @@ use super::tomo::{self, Kept};
 use crate::cuda::{CudaEngine, CudaError, CudaReducer, DevicePatterns, Options, pinned};
 use crate::frame::{FrameId, Outcome, SlotPool};
 use crate::integrate::axis::Axis;
-use crate::integrate::engine::{Engine, GROUP, Recipe};
+use crate::integrate::engine::{Engine, Recipe};
 use crate::integrate::split::{self, Request};
 use crate::output::result::{Ending, Layout, RadialAxis, ResultFile};
 use crate::pipeline::{self, Corridor, PipelineError, Sink, SinkError, Stop, Strategy};
 use crate::reduce::Reducer;
-use crate::reduce::host::HostReducer;
+use crate::reduce::host::{BATCH, HostReducer};
 use crate::source::cbf::CbfReader;
 use crate::source::decoded::Decoding;
 use crate::source::{Reader, Ticket};
@@ -212,9 +212,9 @@ fn tickets(plan: &Plan) -> Vec<Ticket> {
 }
 
 fn readers(plan: &Plan) -> Vec<Box<dyn Reader>> {
-    let verify_md5 = plan.args.verify_md5 == Some(true);
+    let verify = plan.args.no_verify != Some(true);
     let reader = |_| {
-        let reader = CbfReader::new(Some(plan.encoding()), verify_md5);
+        let reader = CbfReader::new(Some(plan.encoding()), verify);
         match plan.crew.readers_decode {
             true => Box::new(Decoding::new(reader)) as Box<dyn Reader>,
             false => Box::new(reader),
@@ -249,7 +249,7 @@ fn reducers(
     // A batch in work and one waiting for each worker, and one slot in the hands of each reader.
     let count = match plan.crew.strategy {
         Strategy::Sequential => 1,
-        Strategy::Pool => 2 * GROUP * plan.crew.threads + plan.crew.readers,
+        Strategy::Pool => 2 * BATCH * plan.crew.threads + plan.crew.readers,
     };
     Ok(((0..plan.crew.threads).map(reducer).collect(), SlotPool::on_host(count, slot_bytes(plan))))
 }
@@ -269,6 +269,9 @@ fn cuda_reducers(
             Some(made) => Some(Arc::new(made?)),
         };
     let mut reducer = CudaReducer::new(Arc::clone(&engine), plan.crew.cuda)?;
+    if plan.args.no_verify != Some(true) && !plan.crew.readers_decode {
+        reducer.verify(plan.files.len())?;
+    }
     if let Some(patterns) = &patterns {
         reducer.keep(Arc::clone(patterns));
     }

@@ -89,6 +89,16 @@ fn strategy(crew: &Crew) -> String {
     }
 }
 
+/// How many frames are known to be as they were written.
+fn digests(plan: &Plan, report: &Report) -> String {
+    if plan.args.no_verify == Some(true) {
+        return "not compared (--no-verify)".to_owned();
+    }
+    let unverified = report.done - report.bad.len() - report.verified;
+    let why = if unverified > 0 { " (no Content-MD5)" } else { "" };
+    format!("{} verified, {unverified} unverified{why}, {} failed", report.verified, report.damaged())
+}
+
 /// The closing summary, to stdout.
 pub(super) fn print_run(
     plan: &Plan,
@@ -107,6 +117,7 @@ pub(super) fn print_run(
             line("", format!("{}: {}", bad.id.0, bad.message));
         }
     }
+    line("digests", digests(plan, report));
     line("device", plan.crew.place.name());
     let rate = format!("{:.1} frames/s, {} in all", report.frames_per_second(), seconds(report.wall));
     line("speed", rate);

@@ -27,6 +27,7 @@ mod block;
 
 use std::path::Path;
 
+pub use super::simd::Simd;
 use crate::codec::Pixel;
 use crate::frame::{BadFrame, FrameId, FrameStatus, Shape};
 
@@ -85,50 +86,6 @@ pub fn decode<T: Pixel>(packed: &[u8], pixels: &mut [T]) -> Result<(), DecodeErr
     let mut decoder = Decoder::new(packed);
     decoder.next(pixels)?;
     decoder.finish()
-}
-
-/// Instructions that a decoder works with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Simd {
-    /// One code at a time; any CPU.
-    Scalar,
-    /// 8 codes at a time.
-    Avx2,
-    /// 16 codes at a time; needs F, BW, VL and VNNI (Cascade Lake, Zen 4 and later).
-    Avx512,
-}
-
-impl Simd {
-    /// Every set of instructions, slowest first.
-    pub const ALL: [Simd; 3] = [Simd::Scalar, Simd::Avx2, Simd::Avx512];
-
-    /// Whether this CPU has them.
-    pub fn is_available(self) -> bool {
-        match self {
-            Simd::Scalar => true,
-            #[cfg(target_arch = "x86_64")]
-            Simd::Avx2 => {
-                is_x86_feature_detected!("avx2")
-                    && is_x86_feature_detected!("bmi1")
-                    && is_x86_feature_detected!("popcnt")
-            }
-            #[cfg(target_arch = "x86_64")]
-            Simd::Avx512 => {
-                Simd::Avx2.is_available()
-                    && is_x86_feature_detected!("avx512f")
-                    && is_x86_feature_detected!("avx512bw")
-                    && is_x86_feature_detected!("avx512vl")
-                    && is_x86_feature_detected!("avx512vnni")
-            }
-            #[cfg(not(target_arch = "x86_64"))]
-            _ => false,
-        }
-    }
-
-    /// The fastest that this CPU has.
-    pub fn best() -> Simd {
-        Simd::ALL.into_iter().rev().find(|simd| simd.is_available()).unwrap_or(Simd::Scalar)
-    }
 }
 
 /// Unpacks an image a run of pixels at a time, so that the caller can use them while they are in cache.

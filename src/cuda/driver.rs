@@ -242,6 +242,20 @@ impl Stream {
         Ok(Stream { raw, context: Arc::clone(context) })
     }
 
+    /// Likewise, for long work that others need not wait for: kernels of other streams go first.
+    ///
+    /// # Errors
+    /// When the driver refuses.
+    pub fn in_the_background(context: &Arc<Context>) -> Result<Stream, CudaError> {
+        context.bind()?;
+        let raw = result::stream::get_priority_range()
+            .and_then(|(least, _)| {
+                result::stream::create_with_priority(result::stream::StreamKind::NonBlocking, least)
+            })
+            .map_err(|e| CudaError::driver("making a stream", e))?;
+        Ok(Stream { raw, context: Arc::clone(context) })
+    }
+
     /// The context it belongs to.
     pub fn context(&self) -> &Arc<Context> {
         &self.context
@@ -549,6 +563,11 @@ impl PinnedBuffer {
     pub fn bytes_mut(&mut self) -> &mut [u8] {
         // SAFETY: len bytes, initialised, owned.
         unsafe { std::slice::from_raw_parts_mut(self.pointer.as_ptr(), self.len) }
+    }
+
+    /// Where it is, for the host and (addresses are unified) for kernels that read and write it there.
+    pub fn address(&self) -> u64 {
+        self.pointer.as_ptr() as u64
     }
 
     /// The whole buffer as 32-bit floats; bytes that are left over at the end do not count.

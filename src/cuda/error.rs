@@ -38,6 +38,9 @@ pub enum CudaError {
         /// What the binary holds.
         built_for: Vec<u32>,
     },
+    /// A defect of this program.
+    #[error("there is no place for another batch's digests; this is a defect of xrdct, please report it")]
+    NoEntry,
     /// Device memory is used up.
     #[error("GPU memory: {purpose} needs {} MB, {} MB are free; use fewer --lanes or a smaller --batch, or end other programs on this GPU", .asked / 1_000_000, .free / 1_000_000)]
     OutOfMemory {

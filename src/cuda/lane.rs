@@ -70,6 +70,25 @@ pub fn bytes_needed(engine: &CudaEngine, batch: usize) -> usize {
     Sizes::new(engine, batch).total(engine)
 }
 
+/// Takes what holds the packed frames of a batch.
+///
+/// # Errors
+/// [`CudaError::OutOfMemory`], or the driver's refusal.
+pub fn arena(engine: &CudaEngine, batch: usize) -> Result<Arc<DeviceBuffer>, CudaError> {
+    let len = Sizes::new(engine, batch).arena;
+    let arena = DeviceBuffer::take(engine.context(), len, "a lane's packed frames")?;
+    // Kernels read whole chunks: the few bytes around a frame are read and thrown away, but never uninitialised.
+    let stream = Stream::new(engine.context())?;
+    stream.enqueue_fill(&arena, 0, len, 0)?;
+    stream.wait()?;
+    Ok(Arc::new(arena))
+}
+
+/// Device bytes of [`arena`].
+pub fn arena_bytes(engine: &CudaEngine, batch: usize) -> usize {
+    Sizes::new(engine, batch).arena
+}
+
 /// Whether a lane for `batch` frames can be addressed: arenas end below 4 GiB.
 pub fn is_addressable(engine: &CudaEngine, batch: usize) -> bool {
     Sizes::new(engine, batch).arena <= (u32::MAX - params::XRDCT_ARENA_PADDING) as usize
@@ -143,7 +162,7 @@ pub struct Lane {
     indexed: Event,
     computed: Event,
     done: Event,
-    arena: DeviceBuffer,
+    arena: Arc<DeviceBuffer>,
     tables: TableBuffers,
     pixels: DeviceBuffer,
     signal: DeviceBuffer,
@@ -194,7 +213,7 @@ impl Lane {
             indexed: Event::new(context)?,
             computed: Event::new(context)?,
             done: Event::new(context)?,
-            arena: take(sizes.arena, "a lane's packed frames")?,
+            arena: arena(engine, capacity)?,
             tables: TableBuffers {
                 exits: take(tiles * 8, tables)?,
                 entries: take(sizes.arena / CHUNK, tables)?,
@@ -216,8 +235,6 @@ impl Lane {
             on_the_way: VecDeque::with_capacity(capacity),
             engine: Arc::clone(engine),
         };
-        // Kernels read whole chunks: the few bytes around a frame are read and thrown away, but never uninitialised.
-        lane.stream.enqueue_fill(&lane.arena, 0, lane.arena.len(), 0)?;
         lane.stream.enqueue_fill(&lane.results, 0, lane.results.len(), 0)?;
         Ok(lane)
     }
@@ -230,6 +247,23 @@ impl Lane {
         let event = |_| Event::new(self.engine.context());
         self.departed = (0..self.capacity).map(event).collect::<Result<_, _>>()?;
         Ok(())
+    }
+
+    /// Goes on with another arena and gives the one that it had.
+    ///
+    /// The lane is empty ([`Lane::wait`]), and the arena is one for as many frames ([`arena`]).
+    pub fn exchange(&mut self, arena: Arc<DeviceBuffer>) -> Arc<DeviceBuffer> {
+        std::mem::replace(&mut self.arena, arena)
+    }
+
+    /// What holds the packed frames.
+    pub fn arena(&self) -> &Arc<DeviceBuffer> {
+        &self.arena
+    }
+
+    /// Where in the arena the frames of this batch are, or of the last one when the lane is empty.
+    pub fn spans(&self) -> &[XrdctSpan] {
+        &self.batch.span
     }
 
     /// Frames gathered so far.

@@ -10,6 +10,7 @@
 //! pinned    slots that the device fetches by itself       lane      what a batch needs
 //! reducer   the third door                                decoder   decoding alone, for checks
 //! verdict   what the device says of a frame, in words    patterns  patterns that stay there
+//! md5       whether frames are as they were written
 //! tomo      patterns or sinograms to slices, lanes of its own
 //! ```
 //!
@@ -22,6 +23,7 @@ pub mod error;
 pub mod image;
 pub mod kernels;
 pub mod lane;
+pub mod md5;
 pub mod params;
 pub mod patterns;
 pub mod pinned;

@@ -81,6 +81,17 @@ impl DevicePatterns {
         Ok(target)
     }
 
+    /// Takes the pattern of a frame that turned out to be bad away again; blocks. Whoever made it must have been waited for.
+    ///
+    /// # Errors
+    /// When there is no such row, or what the driver refuses.
+    pub fn forget(&self, row: usize) -> Result<(), CudaError> {
+        let len = self.npt * size_of::<f32>();
+        let stream = Stream::new(&self.context)?;
+        stream.enqueue_fill(&self.values, row * len, len, NAN_BYTE)?;
+        stream.wait()
+    }
+
     /// All of them, brought to the host; blocks. Whoever fills them must have been waited for.
     ///
     /// # Errors

@@ -2,24 +2,33 @@
 //!
 //! One lane gathers while others compute and send their results back. A batch starts when it is full, or when nobody waits
 //! with another frame and the GPU has nothing else to do: under load batches grow by themselves, and a single live frame
-//! starts at once. Frames that come when every lane is busy wait in line and are uploaded by the next `collect`.
+//! starts at once. Frames that come when every lane is busy wait in line until one is free.
+//!
+//! A batch that has come back is *settled*. When frames are verified ([`CudaReducer::verify`]) its bytes stay on the device until their
+//! digests are there, tens of milliseconds later, while the lane goes on with another arena; only then are its outcomes given.
 
 use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::Arc;
 
+use super::driver::DeviceBuffer;
 use super::driver::{Event, Stream};
 use super::engine::CudaEngine;
 use super::error::CudaError;
 use super::lane::{self, Lane, MAX_BATCH, Step, Sums};
+use super::md5::{Digests, MOST_ENTRIES};
 use super::patterns::DevicePatterns;
 use super::verdict;
-use crate::frame::{BadFrame, Frame, FrameHeader, FrameId, Norms, Outcome, Pattern};
+use crate::codec::md5;
+use crate::frame::{BadFrame, Digest, Frame, FrameHeader, FrameId, FrameStatus, Norms, Outcome, Pattern};
 use crate::reduce::{ReduceError, Reducer};
 use crate::trace::{self, Span, Timeline};
 
 /// Part of the free device memory that lanes may take.
 const SHARE_OF_FREE: f64 = 0.8;
+/// Batches whose digests are under way at once: as many as come in the time that a digest takes. Alone that is 30 ms for 2.48 MB, beside
+/// everything else two or three times as long, so that fewer slow the corridor down (profiles/notes/md5.md).
+const VERIFIED_AT_ONCE: usize = 60;
 
 /// Sizes of a reducer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,6 +52,8 @@ struct Gathered {
     id: FrameId,
     origin: Arc<Path>,
     header: FrameHeader,
+    /// What its bytes must have, when the device is to find that out.
+    digest: Option<Digest>,
     /// Already known to be bad: it was not uploaded.
     bad: Option<BadFrame>,
 }
@@ -51,6 +62,29 @@ struct Gathered {
 struct Place {
     lane: Lane,
     gathered: Vec<Gathered>,
+}
+
+/// A batch that has come back.
+struct Settled {
+    outcomes: Vec<Outcome>,
+    /// The entry of [`Verifying`] that makes its digests; what they are compared with, one a frame that was uploaded.
+    entry: Option<(usize, Vec<Written>)>,
+}
+
+/// What a frame's header says of its bytes.
+struct Written {
+    /// Which of the batch's outcomes.
+    outcome: usize,
+    origin: Arc<Path>,
+    digest: Option<Digest>,
+}
+
+/// Digests, and arenas that lanes go on with while the bytes in theirs are looked at.
+struct Verifying {
+    digests: Digests,
+    spare: Vec<Arc<DeviceBuffer>>,
+    /// Places whose arena is looked at, and for which there was no other.
+    bare: Vec<usize>,
 }
 
 /// Reduces frames on one GPU.
@@ -62,6 +96,9 @@ pub struct CudaReducer {
     /// Places that compute, oldest first.
     in_flight: VecDeque<usize>,
     idle: Vec<usize>,
+    /// Batches that have come back, oldest first.
+    settled: VecDeque<Settled>,
+    verifying: Option<Verifying>,
     waiting: VecDeque<Frame>,
     options: Options,
     /// Norms of the frame before: most frames have the same invalid pixels.
@@ -107,6 +144,8 @@ impl CudaReducer {
             places,
             gathering: None,
             in_flight: VecDeque::new(),
+            settled: VecDeque::new(),
+            verifying: None,
             waiting: VecDeque::new(),
             options,
             last_norms: None,
@@ -119,6 +158,32 @@ impl CudaReducer {
     /// Leaves every good frame's pattern in the row of its id, on the device, from now on.
     pub fn keep(&mut self, patterns: Arc<DevicePatterns>) {
         self.kept = Some(patterns);
+    }
+
+    /// Makes the digests of frames that have one on the device from now on; without this, the host makes them one by one.
+    ///
+    /// Takes memory for the bytes of the batches that are looked at, of a run of `frames` frames; where there is little, fewer are, which
+    /// is slower. Where there is none, the host goes on doing it.
+    ///
+    /// # Errors
+    /// When the driver refuses.
+    pub fn verify(&mut self, frames: usize) -> Result<(), CudaError> {
+        let (free, _) = self.engine.context().memory()?;
+        let fit =
+            (free as f64 * SHARE_OF_FREE) as usize / lane::arena_bytes(&self.engine, self.options.batch);
+        let spare = fit
+            .min(frames.div_ceil(self.options.batch))
+            .min(VERIFIED_AT_ONCE)
+            .min(MOST_ENTRIES - self.options.lanes.min(MOST_ENTRIES));
+        if spare > 0 {
+            let arena = |_| lane::arena(&self.engine, self.options.batch);
+            self.verifying = Some(Verifying {
+                digests: Digests::new(self.engine.context(), spare + self.options.lanes)?,
+                spare: (0..spare).map(arena).collect::<Result<_, _>>()?,
+                bare: Vec::new(),
+            });
+        }
+        Ok(())
     }
 
     /// Adds each batch's steps to a timeline from now on, one row a lane.
@@ -174,14 +239,22 @@ impl CudaReducer {
         }
         let Some(at) = self.gathering.or_else(|| self.idle.pop()) else { return Ok(Some(frame)) };
         self.gathering = Some(at);
-        let bad = verdict::refuse(&self.engine, &frame);
+        let refused = verdict::refuse(&self.engine, &frame);
+        let mut digest = md5::expected(&frame);
+        // One that is not uploaded, or that the device is not to look at, is looked at here: the law itself.
+        let on_host = digest.is_some() && (refused.is_some() || self.verifying.is_none());
+        let damaged = if on_host { md5::damage(std::slice::from_ref(&frame)).pop().flatten() } else { None };
+        if on_host {
+            digest = None;
+        }
+        let bad = damaged.or(refused);
         let Frame { id, origin, header, slot, payload, .. } = frame;
         let place = &mut self.places[at];
         if bad.is_none() {
             let _range = trace::upload(id);
             place.lane.enqueue_upload(codec, slot, payload)?;
         }
-        place.gathered.push(Gathered { id, origin, header, bad });
+        place.gathered.push(Gathered { id, origin, header, digest, bad });
         if place.gathered.len() >= self.options.batch {
             self.launch()?;
         }
@@ -210,12 +283,23 @@ impl CudaReducer {
         Ok(())
     }
 
-    fn collect_oldest(&mut self) -> Result<Vec<Outcome>, CudaError> {
-        self.engine.context().bind()?;
-        if self.in_flight.is_empty() {
-            self.launch()?;
+    /// Takes in batches that have come back, without waiting for others.
+    fn harvest(&mut self) -> Result<(), CudaError> {
+        while let Some(&at) = self.in_flight.front() {
+            if !self.places[at].lane.is_done()? {
+                break;
+            }
+            self.settle()?;
         }
-        let Some(at) = self.in_flight.pop_front() else { return Ok(Vec::new()) };
+        match &mut self.verifying {
+            Some(verifying) => verifying.digests.advance(),
+            None => Ok(()),
+        }
+    }
+
+    /// Waits for the oldest batch in flight and makes outcomes of it; its place is free for another.
+    fn settle(&mut self) -> Result<(), CudaError> {
+        let Some(at) = self.in_flight.pop_front() else { return Ok(()) };
         let sums = {
             let _range = trace::download(self.places[at].gathered.len());
             self.places[at].lane.wait()?
@@ -224,7 +308,7 @@ impl CudaReducer {
         if !sums.is_empty() {
             self.add_to_timeline(at, sums.len())?;
         }
-        self.idle.push(at);
+        let entry = self.begin_digests(at, &gathered)?;
         // Keep the GPU busy before turning sums into patterns.
         self.feed()?;
         self.release()?;
@@ -232,7 +316,102 @@ impl CudaReducer {
             self.launch()?;
         }
         let mut sums = sums.into_iter();
-        Ok(gathered.into_iter().filter_map(|frame| self.outcome(frame, &mut sums)).collect())
+        let outcomes = gathered.into_iter().filter_map(|frame| self.outcome(frame, &mut sums)).collect();
+        self.settled.push_back(Settled { outcomes, entry });
+        Ok(())
+    }
+
+    /// Has the digests of a batch made, if it has frames with one; the place is idle then, as soon as it has an arena.
+    fn begin_digests(
+        &mut self,
+        at: usize,
+        gathered: &[Gathered],
+    ) -> Result<Option<(usize, Vec<Written>)>, CudaError> {
+        let uploaded = gathered.iter().enumerate().filter(|(_, frame)| frame.bad.is_none());
+        let written = |(outcome, frame): (usize, &Gathered)| Written {
+            outcome,
+            origin: Arc::clone(&frame.origin),
+            digest: frame.digest,
+        };
+        let written: Vec<Written> = uploaded.map(written).collect();
+        let Some(verifying) = self.verifying.as_mut().filter(|_| written.iter().any(|w| w.digest.is_some()))
+        else {
+            self.idle.push(at);
+            return Ok(None);
+        };
+        let lane = &mut self.places[at].lane;
+        let spans = &lane.spans()[..written.len()];
+        // There is an entry for each arena.
+        let entry = verifying.digests.begin(lane.arena(), spans, |frame| written[frame].digest.is_some())?;
+        match verifying.spare.pop() {
+            Some(arena) => {
+                lane.exchange(arena);
+                self.idle.push(at);
+            }
+            None => verifying.bare.push(at),
+        }
+        verifying.digests.advance()?;
+        Ok(Some((entry, written)))
+    }
+
+    /// The oldest batch, if all is known of it.
+    fn judged(&mut self) -> Result<Option<Vec<Outcome>>, CudaError> {
+        if !self.is_judged()? {
+            return Ok(None);
+        }
+        let Some(Settled { mut outcomes, entry }) = self.settled.pop_front() else { return Ok(None) };
+        let (Some((entry, written)), Some(verifying)) = (entry, &mut self.verifying) else {
+            return Ok(Some(outcomes));
+        };
+        let Some((digests, arena)) = verifying.digests.take(entry) else { return Ok(Some(outcomes)) };
+        match verifying.bare.pop() {
+            Some(at) => {
+                self.places[at].lane.exchange(arena);
+                self.idle.push(at);
+            }
+            None => verifying.spare.push(arena),
+        }
+        for (Written { outcome, origin, digest }, found) in written.iter().zip(digests) {
+            let Some(digest) = digest.filter(|digest| *digest != found) else { continue };
+            let outcome = &mut outcomes[*outcome];
+            let id = outcome.as_ref().map_or_else(|bad| bad.id, |pattern| pattern.id);
+            let message = md5::damaged(origin, digest, found);
+            if let (Some(kept), Ok(_)) = (&self.kept, &*outcome) {
+                kept.forget(id.0)?;
+            }
+            *outcome = Err(BadFrame { id, status: FrameStatus::Md5Mismatch, message });
+        }
+        self.feed()?;
+        Ok(Some(outcomes))
+    }
+
+    fn is_judged(&self) -> Result<bool, CudaError> {
+        match (self.settled.front().map(|settled| &settled.entry), &self.verifying) {
+            (None, _) => Ok(false),
+            (Some(Some((entry, _))), Some(verifying)) => verifying.digests.is_done(*entry),
+            (Some(_), _) => Ok(true),
+        }
+    }
+
+    fn collect_oldest(&mut self) -> Result<Vec<Outcome>, CudaError> {
+        self.engine.context().bind()?;
+        loop {
+            self.harvest()?;
+            if let Some(outcomes) = self.judged()? {
+                return Ok(outcomes);
+            }
+            if self.in_flight.is_empty() {
+                self.launch()?;
+            }
+            match &mut self.verifying {
+                _ if !self.in_flight.is_empty() => self.settle()?,
+                Some(verifying) if !self.settled.is_empty() => {
+                    let _range = trace::download(0);
+                    verifying.digests.wait()?;
+                }
+                _ => return Ok(Vec::new()),
+            }
+        }
     }
 
     /// One frame's outcome; takes the next sums unless the frame was refused.
@@ -309,12 +488,15 @@ impl From<CudaError> for ReduceError {
 
 impl Reducer for CudaReducer {
     fn capacity(&self) -> usize {
-        self.options.lanes * self.options.batch
+        let looked_at =
+            self.verifying.as_ref().map_or(0, |verifying| verifying.digests.capacity() - self.options.lanes);
+        (self.options.lanes + looked_at) * self.options.batch
     }
 
     fn submit(&mut self, frame: Frame) -> Result<(), ReduceError> {
         self.engine.context().bind()?;
         self.release()?;
+        self.harvest()?;
         self.waiting.push_back(frame);
         Ok(self.feed()?)
     }
@@ -322,11 +504,8 @@ impl Reducer for CudaReducer {
     fn flush(&mut self) -> Result<(), ReduceError> {
         self.engine.context().bind()?;
         self.release()?;
-        let mut busy = false;
-        for at in &self.in_flight {
-            busy |= !self.places[*at].lane.is_done().map_err(ReduceError::from)?;
-        }
-        if !busy {
+        self.harvest()?;
+        if self.in_flight.is_empty() {
             self.launch()?;
         }
         Ok(())
@@ -334,10 +513,7 @@ impl Reducer for CudaReducer {
 
     fn is_ready(&self) -> Result<bool, ReduceError> {
         self.engine.context().bind()?;
-        match self.in_flight.front() {
-            Some(at) => Ok(self.places[*at].lane.is_done()?),
-            None => Ok(false),
-        }
+        Ok(self.is_judged()?)
     }
 
     fn collect(&mut self) -> Result<Vec<Outcome>, ReduceError> {

@@ -6,7 +6,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::frame::BadFrame;
+use crate::frame::{BadFrame, FrameStatus};
 use crate::trace::{Span, Timeline};
 
 /// The stages that time is booked to.
@@ -99,6 +99,8 @@ pub struct Report {
     pub asked: usize,
     /// Frames whose outcome reached the sink, good or bad.
     pub done: usize,
+    /// Good frames whose bytes were compared with a digest.
+    pub verified: usize,
     /// The bad ones, in the order they were met.
     pub bad: Vec<BadFrame>,
     /// Whether the run was asked to end before its last frame, and did so in good order.
@@ -114,6 +116,7 @@ impl Report {
         Report {
             asked,
             done: 0,
+            verified: 0,
             bad: Vec::new(),
             interrupted: false,
             wall: Duration::ZERO,
@@ -125,6 +128,11 @@ impl Report {
         self.wall = wall;
         self.times = times;
         self.interrupted = went_well && self.done < self.asked;
+    }
+
+    /// Frames whose bytes do not have the digest that their header says.
+    pub fn damaged(&self) -> usize {
+        self.bad.iter().filter(|bad| bad.status == FrameStatus::Md5Mismatch).count()
     }
 
     /// Frames done per second of wall time.

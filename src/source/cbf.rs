@@ -54,8 +54,8 @@ pub fn parse_header(bytes: &[u8]) -> Result<CbfHeader, HeaderError> {
     let section = BinarySection::parse(bytes, text.section)?;
     Ok(CbfHeader {
         encoding: section.encoding,
+        md5: section.digest().ok().flatten(),
         payload: section.payload,
-        md5: section.md5.and_then(section::md5_digest),
         frame: mini::frame_header(text.contents),
         mini: MiniCbf::parse(text.convention, text.contents),
     })

@@ -5,8 +5,8 @@
 //! wrapped in [`Decoding`], the second the reader alone.
 
 use super::{Reader, Ticket};
-use crate::codec::byte_offset;
 use crate::codec::pixel::pixels_in;
+use crate::codec::{byte_offset, md5};
 use crate::frame::{BadFrame, Codec, Encoding, Frame, FrameStatus, Slot, SlotPool};
 use crate::{trace, with_pixel};
 
@@ -27,6 +27,9 @@ impl<R: Reader> Decoding<R> {
 impl<R: Reader> Reader for Decoding<R> {
     fn read(&mut self, ticket: &Ticket, mut slot: Slot) -> Result<Frame, BadFrame> {
         let packed = self.inner.read(ticket, self.packed.take())?;
+        if let Some(bad) = md5::damage(std::slice::from_ref(&packed)).pop().flatten() {
+            return Err(bad);
+        }
         let encoding = packed.encoding;
         let bytes = encoding.shape.pixels() * encoding.pixel.size();
         let memory = slot.memory_mut();
@@ -56,6 +59,7 @@ impl<R: Reader> Reader for Decoding<R> {
             encoding: Encoding { codec: Codec::Raw, ..encoding },
             slot,
             payload: start..start + bytes,
+            // Still with the digest: its bytes were verified here.
             header: packed.header.clone(),
         })
     }

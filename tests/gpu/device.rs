@@ -12,7 +12,8 @@ use xrdct::codec::byte_offset::{decode_reference, encode};
 use xrdct::cuda::lane::{Lane, MAX_BATCH};
 use xrdct::cuda::{CudaEngine, CudaReducer, DevicePatterns, Options, pinned};
 use xrdct::frame::{
-    Codec, Encoding, Frame, FrameHeader, FrameId, Outcome, Pattern, PixelType, Shape, SlotPool,
+    Codec, Digest, Encoding, Frame, FrameHeader, FrameId, FrameStatus, Outcome, Pattern, PixelType, Shape,
+    SlotPool,
 };
 use xrdct::geometry::correction::{normalization, solid_angle};
 use xrdct::geometry::detector::Dummy;
@@ -182,7 +183,18 @@ fn reduce(
     frames: &[(Codec, Vec<u8>)],
     options: Options,
 ) -> Vec<Outcome> {
-    let mut reducer = CudaReducer::new(Arc::clone(engine), options).unwrap();
+    let reducer = CudaReducer::new(Arc::clone(engine), options).unwrap();
+    drive(reducer, engine, recipe, frames, &|_| None)
+}
+
+/// The same with a reducer that is there, and a digest in the headers of some frames.
+fn drive(
+    mut reducer: CudaReducer,
+    engine: &Arc<CudaEngine>,
+    recipe: &Recipe,
+    frames: &[(Codec, Vec<u8>)],
+    digest: &dyn Fn(usize) -> Option<Digest>,
+) -> Vec<Outcome> {
     let kept = Arc::new(DevicePatterns::new(engine.context(), frames.len(), engine.npt()).unwrap());
     reducer.keep(Arc::clone(&kept));
     let slots = pinned::slots(engine.context(), reducer.capacity() + 2, 64).unwrap();
@@ -191,7 +203,9 @@ fn reduce(
     while next < frames.len() || flying > 0 {
         while next < frames.len() && flying < reducer.capacity() {
             let (codec, bytes) = &frames[next];
-            reducer.submit(frame(&slots, next, recipe, *codec, bytes, next % 23)).unwrap();
+            let mut frame = frame(&slots, next, recipe, *codec, bytes, next % 23);
+            frame.header.digest = digest(next);
+            reducer.submit(frame).unwrap();
             next += 1;
             flying += 1;
         }
@@ -373,6 +387,59 @@ fn patterns_have_the_same_bits_always() {
             assert!(bits(found) == bits(first), "{options:?} gives other bits");
         }
     }
+}
+
+/// Frames of which every fifth has a digest that is not its own and every ninth has none, through reducers that look at
+/// them on the device (with more batches than can be looked at together) and on the host.
+fn digests_decide(shape: Shape, count: usize, batch: usize) {
+    let recipe = recipe(shape, Split::BBox, 100);
+    let engine = Arc::new(CudaEngine::new(0, &recipe).unwrap());
+    let frames = mixed_frames(shape, count);
+    let options = Options { lanes: 2, batch };
+    let plain = reduce(&engine, &recipe, &frames, options);
+    let written = |n: usize| -> Option<Digest> {
+        let mut digest = xrdct::codec::md5::digest(&frames[n].1);
+        if n % 5 == 2 {
+            digest[n % 16] ^= 1 << (n % 8);
+        }
+        (n % 9 != 4).then_some(digest)
+    };
+    for on_device in [true, false] {
+        let mut reducer = CudaReducer::new(Arc::clone(&engine), options).unwrap();
+        if on_device {
+            reducer.verify(count).unwrap();
+            assert!(reducer.capacity() > options.lanes * batch, "there is memory for digests");
+        }
+        let found = drive(reducer, &engine, &recipe, &frames, &written);
+        for (n, (found, plain)) in side_by_side(&found, &plain).enumerate() {
+            let is_damaged = n % 5 == 2 && n % 9 != 4 && frames[n].0 == Codec::ByteOffset;
+            match found {
+                Err(bad) if is_damaged => {
+                    assert_eq!(bad.status, FrameStatus::Md5Mismatch, "{n}: {}", bad.message);
+                    assert!(
+                        bad.message.contains("frame: the MD5 of the compressed bytes"),
+                        "{}",
+                        bad.message
+                    );
+                }
+                _ => assert!(!is_damaged && bits(found) == bits(plain), "{n}, on the device: {on_device}"),
+            }
+        }
+    }
+}
+
+#[test]
+#[ignore = "needs an NVIDIA GPU"]
+fn damaged_frames_are_found() {
+    digests_decide(Shape { slow: 619, fast: 487 }, 400, 4);
+    digests_decide(Shape { slow: 619, fast: 487 }, 70, 64);
+    digests_decide(Shape { slow: 13, fast: 17 }, 300, 1);
+}
+
+#[test]
+#[ignore = "needs an NVIDIA GPU"]
+fn digests_are_clean_under_the_sanitizer() {
+    digests_decide(Shape { slow: 61, fast: 87 }, 60, 3);
 }
 
 #[test]

@@ -94,15 +94,6 @@ pub enum CbfError {
         path.display(), found.shape, found.pixel.name(), expected.shape, expected.pixel.name()
     )]
     OtherShape { path: PathBuf, found: Encoding, expected: Encoding },
-    /// The check was asked for, and the header has nothing to check against.
-    #[error("{}: --verify-md5 was asked for, but the header has no (valid) Content-MD5", path.display())]
-    NoMd5 { path: PathBuf },
-    /// The bytes are not those that were written.
-    #[error(
-        "{}: the MD5 of the compressed bytes is {found}, but the header says {written}: the data are damaged",
-        path.display()
-    )]
-    Md5 { path: PathBuf, found: String, written: String },
 }
 
 impl CbfError {
@@ -117,7 +108,6 @@ impl CbfError {
             CbfError::Header { source: HeaderError::Truncated { .. }, .. } => FrameStatus::Truncated,
             CbfError::Header { .. } => FrameStatus::BadHeader,
             CbfError::OtherShape { .. } => FrameStatus::OtherShape,
-            CbfError::NoMd5 { .. } | CbfError::Md5 { .. } => FrameStatus::Md5Mismatch,
         }
     }
 

@@ -11,6 +11,7 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 
 use super::HeaderError;
+use crate::codec::md5::Digest;
 use crate::frame::{Codec, Encoding, PixelType, Shape};
 
 const BOUNDARY: &[u8] = b"--CIF-BINARY-FORMAT-SECTION--";
@@ -123,6 +124,19 @@ impl<'a> BinarySection<'a> {
 
         let encoding = Encoding { codec: Codec::ByteOffset, pixel, shape: Shape { slow, fast } };
         Ok(BinarySection { encoding, payload: start..start + size, md5: keys.md5 })
+    }
+
+    /// The MD5 that the packed bytes must have; none when the header has none.
+    pub(super) fn digest(&self) -> Result<Option<Digest>, HeaderError> {
+        let Some(base64) = self.md5.filter(|value| !value.is_empty()) else { return Ok(None) };
+        match BASE64_STANDARD.decode(base64).ok().and_then(|bytes| bytes.try_into().ok()) {
+            Some(digest) => Ok(Some(digest)),
+            None => Err(HeaderError::BadValue {
+                key: "Content-MD5",
+                value: printable(base64),
+                expected: "16 bytes in base64 (--no-verify leaves it unread)",
+            }),
+        }
     }
 }
 
@@ -261,11 +275,6 @@ fn pixel_type(element: &[u8]) -> Result<PixelType, HeaderError> {
         .find(|(name, _)| element.eq_ignore_ascii_case(name.as_bytes()))
         .map(|&(_, pixel)| pixel)
         .ok_or_else(|| HeaderError::ElementType { element: printable(element) })
-}
-
-/// The 16 bytes of a Content-MD5; `None` when it is not one.
-pub(super) fn md5_digest(base64: &[u8]) -> Option<[u8; 16]> {
-    BASE64_STANDARD.decode(base64).ok()?.try_into().ok()
 }
 
 /// Without blanks and quotes around it; of a quoted value, what stands in the quotes.
