@@ -14,7 +14,7 @@ trap 'rm -rf "$scratch"' EXIT
 bin/xrdct simulate --output "$scratch/frames" --detector PilatusCdTe2M --frames 40 >/dev/null
 for device in cpu cuda; do
     bin/xrdct convert --device $device --output "$scratch/$device-stack.h5" "$scratch/frames"
-    bin/xrdct integrate --device $device --poni "$scratch/frames/geometry.poni" --error-model poisson \
+    bin/xrdct integrate --device $device --poni "$scratch/frames/geometry.poni" --error-model poisson --sums \
         --output "$scratch/$device.h5" "$scratch/frames"
 done
 if ! python3 -c 'import h5py, numpy' 2>/dev/null; then
@@ -30,8 +30,15 @@ folder = sys.argv[1]
 cpu, gpu = (h5py.File(f"{folder}/{d}-stack.h5")["/entry_0000/data/data"][()] for d in ("cpu", "cuda"))
 assert numpy.array_equal(cpu, gpu), "convert: pixels differ"
 cpu, gpu = (h5py.File(f"{folder}/{d}.h5")["/entry_0000/xrdct"] for d in ("cpu", "cuda"))
-for name in ("result/intensity", "result/errors", "sums/signal", "sums/variance", "sums/normalization"):
-    a, b = cpu[name][()], gpu[name][()]
+
+def values(entry, name):
+    if name != "normalization":
+        return entry[name][()]
+    # A row for each set of valid pixels, and which one each frame has.
+    return entry["sums/norms"]["normalization"][entry["sums/norms_of"][()]]
+
+for name in ("result/intensity", "result/errors", "sums/signal", "sums/variance", "normalization"):
+    a, b = values(cpu, name), values(gpu, name)
     assert numpy.any(a), name
     off = numpy.max(numpy.abs(a - b) / numpy.where(a == 0, 1, numpy.abs(a)))
     assert off < 1e-6, (name, off)
