@@ -10,7 +10,7 @@ SHELL := /bin/bash
 ENV := . .tools/env &&
 PROFILE := --release --locked
 
-.PHONY: help setup oracle build demo test test-gpu lint doc bench bench-peers bench-gpu dist dist-peers clean
+.PHONY: help advisories setup oracle build demo test test-gpu lint doc bench bench-peers bench-gpu dist dist-peers clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -39,6 +39,9 @@ test-gpu: setup ## the suites that need a GPU; fails without one
 lint: setup ## formatting and clippy, warnings as errors
 	@cargo fmt --check
 	$(ENV) cargo clippy $(PROFILE) --all-targets -- -D warnings
+
+advisories: ## known holes in the crates that xrdct is built of: RustSec's of today, else the snapshot in .ci/
+	@scripts/advisories.py check
 
 doc: setup ## the API documentation, warnings as errors
 	@$(ENV) RUSTDOCFLAGS="-D warnings" cargo doc $(PROFILE) --no-deps
