@@ -171,21 +171,6 @@ fn left(folder: &Path, [limit, used, prefix]: &[&str; 3]) -> Option<u64> {
     Some(limit.saturating_sub(used.saturating_sub(files)))
 }
 
-/// A file that is meant to be small, such as a list of settings, but not more than `most` bytes of it.
-///
-/// # Errors
-/// What the system says, or that the file is larger.
-pub fn read_small(path: &Path, most: u64) -> std::io::Result<Vec<u8>> {
-    use std::io::Read as _;
-    let mut bytes = Vec::new();
-    fs::File::open(path)?.take(most + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > most {
-        let words = format!("it is larger than {}, which no such file is", size(most));
-        return Err(std::io::Error::other(words));
-    }
-    Ok(bytes)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

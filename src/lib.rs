@@ -6,6 +6,7 @@ pub mod budget;
 pub mod cli;
 pub mod codec;
 pub mod cuda;
+pub mod files;
 pub mod frame;
 pub mod geometry;
 pub mod h5;

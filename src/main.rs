@@ -2,12 +2,13 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
-use xrdct::cli::{Cli, answer_for_hdf5, run};
+use xrdct::cli::{answer_for_hdf5, start};
 
 fn main() -> ExitCode {
+    // SAFETY: nothing was started yet, so this is the only thread.
+    unsafe { xrdct::files::library::disarm_environment() };
     match answer_for_hdf5() {
         Some(code) => code,
-        None => run(&Cli::parse()).into(),
+        None => start().into(),
     }
 }

@@ -1,9 +1,7 @@
 //! The program as a user meets it: what it prints, what it writes, how it ends.
 
 use std::fs;
-use std::io::{BufRead, BufReader};
-use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::Command;
 
 use tempfile::TempDir;
 
@@ -142,52 +140,6 @@ fn a_gpu_that_is_not_there_is_an_error() {
     assert_eq!(names(folder.path()), ["scan", "small.poni"]);
     let other = xrdct(folder.path(), &[&INTEGRATE[..], &["-o", "out.h5", "--device", "cuda:99"]].concat());
     assert_eq!(other.code, 6, "{}", other.stderr);
-}
-
-/// Starts a run that is slow because one of its frames is a pipe that nobody writes to yet.
-fn slow_run(folder: &TempDir) -> std::process::Child {
-    let pipe = folder.path().join("scan/small_00005.cbf");
-    fs::remove_file(&pipe).expect("removable");
-    let made = Command::new("mkfifo").arg(&pipe).status().expect("mkfifo runs");
-    assert!(made.success());
-    Command::new(env!("CARGO_BIN_EXE_xrdct"))
-        .current_dir(folder.path())
-        .args(INTEGRATE)
-        .args(["-o", "out.h5", "--strategy", "pool", "--readers", "1", "-v"])
-        .stderr(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("xrdct starts")
-}
-
-/// Waits until rows 0…4 are in the file, as another process sees it.
-fn wait_for_rows(folder: &TempDir) {
-    let start = Instant::now();
-    while !folder.path().join("out.h5").exists() {
-        assert!(start.elapsed() < Duration::from_secs(60), "no file");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    std::thread::sleep(Duration::from_millis(1500));
-}
-
-#[test]
-fn ctrl_c_ends_cleanly_with_what_is_done() {
-    let folder = scan(12);
-    let mut run = slow_run(&folder);
-    wait_for_rows(&folder);
-    Command::new("kill").args(["-INT", &run.id().to_string()]).status().expect("kill runs");
-    let mut said = BufReader::new(run.stderr.take().expect("piped")).lines();
-    assert!(said.any(|line| line.is_ok_and(|l| l.contains("interrupted"))), "it says that it heard");
-    // The frame under way is finished first: its pipe now opens, and holds nothing.
-    fs::File::options()
-        .write(true)
-        .open(folder.path().join("scan/small_00005.cbf"))
-        .expect("the run reads it");
-    let status = run.wait().expect("it ends");
-    assert_eq!(status.code(), Some(130));
-    let info = done(&folder, &["info", "out.h5"]);
-    assert!(info.contains("interrupted"), "{info}");
-    assert!(info.contains("5 good, 6 pending, 1 bad_header"), "{info}");
 }
 
 mod needs_oracle {
@@ -341,22 +293,5 @@ mod needs_oracle {
         );
         let files = ["plain.h5", "zipped.h5"].map(|n| folder.path().join(n));
         assert_eq!(ask_oracle("same_bits.py", &[&files[0], &files[1]]).trim(), "2 files hold the same bits");
-    }
-
-    #[test]
-    fn a_killed_run_leaves_a_file_that_says_what_is_done() {
-        let folder = scan(12);
-        let mut run = slow_run(&folder);
-        wait_for_rows(&folder);
-        run.kill().expect("it was running");
-        run.wait().expect("it is gone");
-        let info = done(&folder, &["info", "out.h5"]);
-        for word in ["killed", "good", "pending"] {
-            assert!(info.contains(word), "no '{word}' in:\n{info}");
-        }
-        assert_eq!(
-            ask_oracle("killed.py", &[&folder.path().join("out.h5")]).trim(),
-            "rows marked good are whole"
-        );
     }
 }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 /// Modules by floor. Two modules on one floor do not know each other.
 const FLOORS: &[(&str, u32)] = &[
+    ("files", 0),
     ("frame", 0),
     ("budget", 0),
     ("trace", 1),
@@ -32,10 +33,70 @@ const OWNED: &[(&str, &[&str])] = &[
     ("clap::", &["cli"]),
     ("anyhow::", &["cli"]),
     ("indicatif::", &["cli"]),
+    ("signal_hook::", &["cli"]),
     ("rustfft::", &["tomo"]),
     ("resvg::", &["picture"]),
     ("colorous::", &["picture"]),
 ];
+
+/// Calls that have one home each: files that a user named are opened without waiting for a FIFO, files are made such that no link
+/// is followed, and what is printed cannot fail. The homes, and who opens what no user named.
+const AT_HOME: &[(&[&str], &str, &[&str])] = &[
+    (
+        &[
+            "fs::File::open(",
+            "File::open(",
+            "fs::read(",
+            "fs::read_to_string(",
+            "hdf5::File::",
+            "FileBuilder::new",
+            "with_options()",
+        ],
+        "src/files",
+        &[
+            "src/bench/machine.rs",
+            "src/bench/peers.rs",
+            "src/bench/record.rs",
+            "src/bench/tomo.rs",
+            "src/budget.rs",
+            "src/cli/signals.rs",
+        ],
+    ),
+    (
+        &["File::create", "OpenOptions", "fs::write("],
+        "src/output/draft.rs",
+        &["src/bench/peers.rs", "src/bench/record.rs", "src/bench/tomo.rs", "src/files/"],
+    ),
+    (
+        &["println!", "print!", "eprintln!", "eprint!", "stdout()", "stderr()"],
+        "src/cli/say.rs",
+        &["src/cli/mod.rs", "src/h5/child.rs"],
+    ),
+];
+
+/// Whether a line has the call as a whole name: `ResultFile::create` is not `File::create`.
+fn calls_it(line: &str, call: &str) -> bool {
+    let is_part = |c: char| c.is_alphanumeric() || c == '_';
+    line.match_indices(call).any(|(place, _)| !line[..place].ends_with(is_part))
+}
+
+/// What is done away from its home. Tests at the end of a file are their own masters.
+fn strays(place: &str, text: &str) -> Vec<String> {
+    let code = text.split("#[cfg(test)]").next().unwrap_or("");
+    let lines =
+        code.lines().enumerate().map(|(number, line)| (number, line.split("//").next().unwrap_or("")));
+    // Files of others are opened by `h5::File`, which is as careful.
+    let means_h5 =
+        |call: &str| call == "File::open(" && (code.contains("h5::File") || code.contains("h5::{"));
+    let stray = |(number, line): (usize, &str)| {
+        AT_HOME.iter().find_map(|(calls, home, others)| {
+            let call = calls.iter().find(|call| calls_it(line, call) && !means_h5(call))?;
+            let may = place.starts_with(home) || others.iter().any(|other| place.starts_with(other));
+            (!may).then(|| format!("{place}:{}: {call} is for {home} alone", number + 1))
+        })
+    };
+    lines.filter_map(stray).collect()
+}
 
 fn floor(module: &str) -> Option<u32> {
     FLOORS.iter().find(|(name, _)| *name == module).map(|(_, floor)| *floor)
@@ -110,9 +171,33 @@ fn imports_go_down_only() {
             inside.display()
         );
         let text = fs::read_to_string(&file).expect("readable");
-        found.extend(offences(module, &format!("src/{}", inside.display()), &text));
+        let place = format!("src/{}", inside.display());
+        found.extend(offences(module, &place, &text));
+        found.extend(strays(&place, &text));
     }
     assert!(found.is_empty(), "{}", found.join("\n"));
+}
+
+#[test]
+fn a_call_away_from_its_home_is_found() {
+    for line in [
+        "let f = File::open(path)?;",
+        "use crate::h5::File;\nlet f = std::fs::File::open(path)?;",
+        "std::fs::write(path, b)?;",
+        "eprintln!(\"x\");",
+        "io::stdout().lock()",
+    ] {
+        assert_eq!(strays("src/source/listing.rs", line).len(), 1, "{line}");
+    }
+    for line in [
+        "let f = files::open(path)?;",
+        "use crate::h5::File;\nlet f = File::open(path)?;",
+        "// println!",
+        "ResultFile::create(path)?",
+        "#[cfg(test)]\nmod tests { fn x() { println!(); } }",
+    ] {
+        assert!(strays("src/source/listing.rs", line).is_empty(), "{line}");
+    }
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! One integration-test binary: each file is the tests of one part, named by the property it holds.
 #![allow(clippy::unwrap_used, clippy::print_stdout, missing_docs)]
 
+mod advisories;
 mod bad_input;
 mod bench;
 mod cbf;
@@ -16,6 +17,7 @@ mod integrate;
 mod layering;
 mod lies;
 mod listing;
+mod manners;
 mod md5;
 mod output;
 mod picture;

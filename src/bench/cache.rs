@@ -15,6 +15,7 @@ use rustix::io::{Errno, ReadWriteFlags, preadv2};
 
 use super::BenchError;
 use super::error::at;
+use crate::files;
 
 /// Places of a file that are looked at, its first and last byte among them.
 const SAMPLES: u64 = 16;
@@ -35,7 +36,7 @@ pub enum Cold {
 pub fn chill(files: &[Arc<Path>]) -> Result<Cold, BenchError> {
     let mut resident = 0;
     for path in files {
-        let file = at(path, File::open(path))?;
+        let file = at(path, files::open(path))?;
         // Dirty pages are not dropped. A file system that cannot sync a file opened for reading has none of ours to write.
         let _ = fsync(&file);
         if let Err(error) = fadvise(&file, 0, None, Advice::DontNeed) {
@@ -43,7 +44,7 @@ pub fn chill(files: &[Arc<Path>]) -> Result<Cold, BenchError> {
         }
     }
     for path in files {
-        let file = at(path, File::open(path))?;
+        let file = at(path, files::open(path))?;
         let len = at(path, file.metadata())?.len();
         match is_resident(&file, len) {
             Ok(false) => {}
@@ -88,7 +89,7 @@ fn is_resident(file: &File, len: u64) -> Result<bool, Errno> {
 pub fn warm(files: &[Arc<Path>]) -> Result<(), BenchError> {
     let mut bytes = vec![0_u8; 1 << 20];
     for path in files {
-        let mut file = at(path, File::open(path))?;
+        let mut file = at(path, files::open(path))?;
         while at(path, file.read(&mut bytes))? > 0 {}
     }
     Ok(())

@@ -3,8 +3,6 @@
 //! Frames are the user's or simulated; either way they go through the product's own corridor. What is asked for goes to
 //! stdout, progress to stderr; files beside it with `-o FOLDER` or by name.
 
-use std::fs::File;
-use std::io::BufWriter;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -14,13 +12,19 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::args::count;
 use super::exit::{Exit, Failure, OrExit};
-use super::integrate::stop_on_ctrl_c;
+use super::integrate::write_trace;
+use super::plan::LONGEST_SETTINGS;
+use super::say;
 use crate::bench::outcome::{Source, Table};
 use crate::bench::subject::{Engines, Subject};
 use crate::bench::table1::{self, Settings, Work};
 use crate::bench::walk::{Errand, walk};
 use crate::bench::{BenchError, cache, chart, peers, profile, text, tomo};
+use crate::files;
+use crate::files::temporary::Temporary;
 use crate::geometry::poni::Poni;
+use crate::output::draft::{Draft, leftovers, write_whole};
+use crate::pipeline::Stop;
 use crate::source::listing::expand;
 use crate::trace::Timeline;
 
@@ -281,16 +285,16 @@ impl From<BenchError> for Failure {
 
 fn table1(args: &Table1Args) -> Result<Exit, Failure> {
     if let Some(path) = &args.from {
-        let read = || -> anyhow::Result<Table> { Ok(Table::from_json(&std::fs::read(path)?)?) };
+        let read =
+            || -> anyhow::Result<Table> { Ok(Table::from_json(&files::read(path, LONGEST_SETTINGS)?)?) };
         let table = read().with_context(|| format!("--from {}", path.display())).or_exit(Exit::Input)?;
         check(args).or_exit(Exit::Usage)?;
         write_files(args, &table)?;
-        super::print(&text::terminal(&table));
+        say::answer(&text::terminal(&table))?;
         return Ok(Exit::Success);
     }
     check(args).or_exit(Exit::Usage)?;
     let python = python(args.peers.as_deref())?;
-    let stop = stop_on_ctrl_c().or_exit(Exit::Failure)?;
     let scratch = Scratch::new(args.input.scratch.as_deref())?;
     let results = args.input.results.as_deref().map(|folder| Scratch::new(Some(folder))).transpose()?;
     let (subject, engines, threads) = prepare(&args.input, &scratch)?;
@@ -310,14 +314,15 @@ fn table1(args: &Table1Args) -> Result<Exit, Failure> {
         runs: args.runs,
         row_time: Duration::from_secs_f64(args.row_time),
         threads,
-        results: results.as_ref().unwrap_or(&scratch).0.clone(),
-        scratch: scratch.0.clone(),
+        results: results.as_ref().unwrap_or(&scratch).path().to_path_buf(),
+        scratch: scratch.path().to_path_buf(),
         simulated: args.input.frames.is_empty(),
-        stop,
+        // A signal ends a bench at once: nothing that it writes is worth closing.
+        stop: Stop::default(),
     };
     let mut say = |line: &str| {
         if !args.input.quiet {
-            eprintln!("{line}");
+            say::note(line);
         }
     };
     let expected = subject.expected(&engines.host)?;
@@ -326,7 +331,7 @@ fn table1(args: &Table1Args) -> Result<Exit, Failure> {
         peers::run(&python, &subject, &settings, &expected, &mut table, args.input.quiet)?;
     }
     write_files(args, &table)?;
-    super::print(&text::terminal(&table));
+    say::answer(&text::terminal(&table))?;
     Ok(Exit::Success)
 }
 
@@ -352,23 +357,21 @@ fn tomo(args: &TomoArgs) -> Result<Exit, Failure> {
         seconds: args.time,
         threads: args.threads.unwrap_or(cores),
         cpu_only: args.device == "cpu",
-        scratch: scratch.0.clone(),
+        scratch: scratch.path().to_path_buf(),
     };
     let mut say = |line: &str| {
         if !args.quiet {
-            eprintln!("{line}");
+            say::note(line);
         }
     };
     let table = tomo::run(&settings, python.as_deref(), &mut say)?;
     let json = serde_json::to_string_pretty(&table).context("the table as JSON").or_exit(Exit::Failure)?;
     for (path, content) in [(&args.markdown, table.markdown()), (&args.json, json + "\n")] {
         if let Some(path) = path {
-            std::fs::write(path, content)
-                .with_context(|| path.display().to_string())
-                .or_exit(Exit::Output)?;
+            write(path, content.as_bytes())?;
         }
     }
-    super::print(&table.terminal());
+    say::answer(&table.terminal())?;
     Ok(Exit::Success)
 }
 
@@ -400,7 +403,6 @@ fn profile(args: &ProfileArgs) -> Result<Exit, Failure> {
             .or_exit(Exit::Usage);
     }
     table1::choose(1, &keys.iter().map(|key| (*key).to_owned()).collect::<Vec<_>>())?;
-    let stop = stop_on_ctrl_c().or_exit(Exit::Failure)?;
     let scratch = Scratch::new(args.input.scratch.as_deref())?;
     let results = args.input.results.as_deref().map(|folder| Scratch::new(Some(folder))).transpose()?;
     let (subject, engines, threads) = prepare(&args.input, &scratch)?;
@@ -411,41 +413,34 @@ fn profile(args: &ProfileArgs) -> Result<Exit, Failure> {
             return Err(anyhow!("--strategy {}: a ceiling is no strategy", row.row.key)).or_exit(Exit::Usage);
         };
         if let (true, true, Err(reason)) = (is_all, plan.needs_gpu(), engines.gpu()) {
-            eprintln!("{}: left out: {reason}", row.row.name);
+            say::note(&format!("{}: left out: {reason}", row.row.name));
             continue;
         }
         let timeline = Timeline::default();
         let mut errand = Errand {
             frames: subject.files.len(),
             time: Some(Duration::from_secs(1)),
-            output: Some(results.as_ref().unwrap_or(&scratch).0.join("profile.h5")),
+            output: Some(results.as_ref().unwrap_or(&scratch).path().join("profile.h5")),
             timeline: None,
-            stop: stop.clone(),
+            stop: Stop::default(),
         };
         // A run that is not measured comes first.
         walk(&subject, plan.crew(&subject, &engines, None)?, &errand)?;
-        if stop.is_raised() {
-            return Ok(Exit::Interrupted);
-        }
         errand.frames *= args.passes;
         errand.time = Some(Duration::from_secs_f64(args.time));
         errand.timeline = Some(timeline.clone());
         let crew = plan.crew(&subject, &engines, Some(&timeline))?;
         let profile = profile::run(&subject, &plan, &row.row.name, crew, &errand)?;
-        super::print(&(text::profile(&profile) + "\n"));
+        say::answer(&(text::profile(&profile) + "\n"))?;
         profiles.push(profile);
         if let Some(path) = &args.trace {
-            let file =
-                File::create(path).with_context(|| path.display().to_string()).or_exit(Exit::Output)?;
-            timeline.write_chrome(BufWriter::new(file)).context("--trace").or_exit(Exit::Output)?;
+            write_trace(Draft::begin(path, true, 0).context("--trace").or_exit(Exit::Output)?, &timeline)?;
         }
     }
     if let Some(path) = &args.json {
         let json =
             serde_json::to_string_pretty(&profiles).context("profiles as JSON").or_exit(Exit::Failure)?;
-        std::fs::write(path, json + "\n")
-            .with_context(|| path.display().to_string())
-            .or_exit(Exit::Output)?;
+        write(path, (json + "\n").as_bytes())?;
     }
     Ok(Exit::Success)
 }
@@ -488,14 +483,18 @@ fn prepare(args: &InputArgs, scratch: &Scratch) -> Result<(Subject, Engines, usi
 
 fn simulated(args: &InputArgs, scratch: &Scratch) -> Result<(Vec<PathBuf>, PathBuf, Poni), Failure> {
     if !args.quiet {
-        eprintln!("simulating {} frames of a Pilatus CdTe 2M in {}", args.count, scratch.0.display());
+        say::note(&format!(
+            "simulating {} frames of a Pilatus CdTe 2M in {}",
+            args.count,
+            scratch.path().display()
+        ));
     }
     // Hidden by itself when standard error is not a terminal.
     let bar = if args.quiet { ProgressBar::hidden() } else { ProgressBar::new(args.count as u64) };
     let style =
         ProgressStyle::with_template("{bar:40} {pos}/{len} frames  {eta} left").context("progress bar");
     let bar = bar.with_style(style.or_exit(Exit::Failure)?);
-    let made = Subject::simulate(&scratch.0.join("frames"), args.count, &|| bar.inc(1));
+    let made = Subject::simulate(&scratch.path().join("frames"), args.count, &|| bar.inc(1));
     bar.finish_and_clear();
     Ok(made?)
 }
@@ -517,22 +516,25 @@ fn poni_beside(frame: &Path) -> anyhow::Result<PathBuf> {
 }
 
 /// A folder that goes when the bench ends, whatever happened.
-struct Scratch(PathBuf);
+struct Scratch(Temporary);
 
 impl Scratch {
     fn new(above: Option<&Path>) -> Result<Scratch, Failure> {
         let above = above.map_or_else(std::env::temp_dir, Path::to_path_buf);
-        let folder = above.join(format!("xrdct-bench-{}", std::process::id()));
-        let made = std::fs::create_dir_all(&folder);
-        made.with_context(|| format!("--scratch {}", folder.display())).or_exit(Exit::Output)?;
-        Ok(Scratch(folder))
+        let made = std::fs::create_dir_all(&above)
+            .and_then(|()| Temporary::folder_in(&above, &format!("xrdct-bench-{}", std::process::id())));
+        made.map(Scratch).with_context(|| format!("--scratch {}", above.display())).or_exit(Exit::Output)
+    }
+
+    fn path(&self) -> &Path {
+        self.0.path()
     }
 }
 
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
+/// Writes a file, in the place of one that is there.
+fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+    super::warn_of_leftovers(leftovers(path));
+    write_whole(path, bytes, true).or_exit(Exit::Output)
 }
 
 fn write_files(args: &Table1Args, table: &Table) -> Result<(), Failure> {
@@ -556,14 +558,12 @@ fn write_files(args: &Table1Args, table: &Table) -> Result<(), Failure> {
             true => drawn.png(CHART_SCALE).or_exit(Exit::Failure)?,
             false => drawn.finish().into_bytes(),
         };
-        std::fs::write(&path, bytes).with_context(|| path.display().to_string()).or_exit(Exit::Output)?;
+        write(&path, &bytes)?;
     }
     for (named, usual, content) in files {
         let in_folder = args.output.as_ref().map(|folder| folder.join(usual));
         for path in named.iter().chain(&in_folder) {
-            std::fs::write(path, &content)
-                .with_context(|| path.display().to_string())
-                .or_exit(Exit::Output)?;
+            write(path, content.as_bytes())?;
         }
     }
     Ok(())

@@ -7,14 +7,16 @@ use rayon::prelude::*;
 
 use super::args::ConvertArgs;
 use super::exit::{Exit, Failure, OrExit};
-use super::integrate::{seconds, stop_on_ctrl_c};
+use super::integrate::seconds;
 use super::place::Place;
 use super::plan::first_usable;
 use super::progress::{Progress, Verbosity};
+use super::say;
 use crate::codec::pixel::bytes_of;
 use crate::codec::{byte_offset, md5};
 use crate::cuda::decoder::{CudaDecoder, Decoded};
 use crate::frame::{BadFrame, Encoding, Frame, FrameId, FrameStatus, SlotPool};
+use crate::output::draft::leftovers;
 use crate::output::stack::{StackLayout, StackWriter};
 use crate::source::cbf::CbfReader;
 use crate::source::listing::{Listing, list};
@@ -29,7 +31,7 @@ pub(super) fn run(args: &ConvertArgs) -> Result<Exit, Failure> {
     let verbosity = Verbosity::of(args.saying);
     let Listing { files, notes } = list(&args.inputs).or_exit(Exit::Input)?;
     if verbosity > Verbosity::Quiet {
-        notes.iter().for_each(|note| eprintln!("warning: {note}"));
+        notes.iter().for_each(|note| say::warn(note));
     }
     let encoding = first_usable(&files).or_exit(Exit::Input)?.encoding;
     let layout = StackLayout {
@@ -39,19 +41,16 @@ pub(super) fn run(args: &ConvertArgs) -> Result<Exit, Failure> {
         gzip: args.gzip,
         inputs: files.iter().map(|f| f.display().to_string()).collect(),
     };
+    if verbosity > Verbosity::Quiet {
+        super::warn_of_leftovers(leftovers(&args.output));
+    }
     let mut decoder = Decoder::new(args, encoding)?;
     let mut stack = StackWriter::create(&args.output, &layout, args.overwrite).or_exit(Exit::Output)?;
 
     let start = Instant::now();
     let mut progress = Progress::new(files.len(), verbosity);
     let (mut done, mut bad_frames) = (0, Vec::new());
-    let stop = stop_on_ctrl_c().or_exit(Exit::Failure)?;
     for (number, some) in files.chunks(decoder.batch).enumerate() {
-        if stop.is_raised() {
-            progress.finish();
-            eprintln!("interrupted: {} is not written; a stack is whole or not there", args.output.display());
-            return Ok(Exit::Interrupted);
-        }
         let first = number * decoder.batch;
         for (id, outcome) in (first..).map(FrameId).zip(decoder.decode(first, some)?) {
             match &outcome {
@@ -76,7 +75,7 @@ pub(super) fn run(args: &ConvertArgs) -> Result<Exit, Failure> {
                 format!("digests: {} verified, {unverified} unverified, {failed} failed\n", decoder.verified)
             }
         };
-        super::print(&format!(
+        say::summary(&format!(
             "{} frames of {} {} in {} ({rate:.1} frames/s), {} bad\n{}{}: /entry_0000/data/data\n",
             files.len(),
             encoding.shape,

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::process::ExitCode;
 
+use signal_hook::consts::{SIGHUP, SIGTERM};
+
 /// How a command ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
@@ -23,8 +25,23 @@ pub enum Exit {
     Device = 6,
     /// The run is complete, but some frames were bad; they are listed in the output.
     BadFrames = 10,
-    /// Ended by Ctrl-C; what was done is written and marked as such.
+    /// Ended by SIGHUP, a terminal that went away; what was done is written and marked as such.
+    HungUp = 129,
+    /// Ended by SIGINT, Ctrl-C; the same.
     Interrupted = 130,
+    /// Ended by SIGTERM, `kill` or a batch system; the same.
+    Terminated = 143,
+}
+
+impl Exit {
+    /// How a command ends because of a signal.
+    pub fn of_signal(signal: i32) -> Exit {
+        match signal {
+            SIGHUP => Exit::HungUp,
+            SIGTERM => Exit::Terminated,
+            _ => Exit::Interrupted,
+        }
+    }
 }
 
 impl From<Exit> for ExitCode {

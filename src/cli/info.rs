@@ -2,8 +2,6 @@
 
 mod hdf5;
 
-use std::fs::File;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow};
@@ -11,8 +9,10 @@ use clap::Args;
 
 use super::exit::{Exit, Failure, OrExit};
 use super::plan::HDF5_MAGIC;
+use super::say;
 use super::words::Facts;
 use crate::cuda::device;
+use crate::files;
 use crate::geometry::poni::Poni;
 use crate::source::cbf::probe;
 
@@ -27,13 +27,13 @@ pub struct InfoArgs {
 /// Runs the command.
 pub(super) fn run(args: &InfoArgs) -> Result<Exit, Failure> {
     if args.files.is_empty() {
-        super::print(&this_machine().text());
+        say::answer(&this_machine().text())?;
         return Ok(Exit::Success);
     }
     for (number, file) in args.files.iter().enumerate() {
         let text = explain(file)?.text();
         let gap = if number > 0 { "\n" } else { "" };
-        super::print(&format!("{gap}{}\n{text}", file.display()));
+        say::answer(&format!("{gap}{}\n{text}", file.display()))?;
     }
     Ok(Exit::Success)
 }
@@ -100,12 +100,10 @@ fn processor_features() -> Vec<&'static str> {
 
 /// Tells a file's kind by its first bytes and says what it holds.
 fn explain(path: &Path) -> Result<Facts, Failure> {
-    let mut start = [0; 4096];
-    let length = File::open(path)
-        .and_then(|mut file| file.read(&mut start))
+    let start = files::start(path, 4096)
         .with_context(|| format!("{}: cannot be read", path.display()))
         .or_exit(Exit::Input)?;
-    let start = &start[..length];
+    let start = start.as_slice();
     let is_cbf_name = [".cbf", ".cbf.gz", ".cbf.bz2"].iter().any(|e| path.to_string_lossy().ends_with(e));
     if start.starts_with(HDF5_MAGIC) {
         return hdf5::explain(path);

@@ -1,8 +1,7 @@
 //! `xrdct integrate`: a plan becomes a matrix, an output file, a corridor, and a closing summary; with `--tomo`, slices too.
 
-use std::fs::File;
 use std::io::BufWriter;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow};
@@ -12,15 +11,18 @@ use super::exit::{Exit, Failure, OrExit};
 use super::place::Place;
 use super::plan::Plan;
 use super::progress::{Progress, Verbosity};
-use super::summary;
+use super::signals::{self, Asked};
 use super::tomo::{self, Kept};
+use super::{say, summary};
 use crate::cuda::{CudaEngine, CudaError, CudaReducer, DevicePatterns, Options, pinned};
 use crate::frame::{FrameId, Outcome, SlotPool};
 use crate::integrate::axis::Axis;
 use crate::integrate::engine::{Engine, Recipe};
 use crate::integrate::split::{self, Request};
+use crate::output::OutputError;
+use crate::output::draft::{Draft, leftovers};
 use crate::output::result::{Ending, Layout, RadialAxis, ResultFile};
-use crate::pipeline::{self, Corridor, PipelineError, Sink, SinkError, Stop, Strategy};
+use crate::pipeline::{self, Corridor, PipelineError, Sink, SinkError, Strategy};
 use crate::reduce::Reducer;
 use crate::reduce::host::{BATCH, HostReducer};
 use crate::source::cbf::CbfReader;
@@ -53,10 +55,12 @@ pub(super) fn run(args: &IntegrateArgs) -> Result<Exit, Failure> {
     let mut plan = Plan::new(args)?;
     let tomo = tomo::after_integration(&plan.args).or_exit(Exit::Usage)?;
     if verbosity > Verbosity::Quiet {
-        plan.warnings.iter().for_each(|line| eprintln!("warning: {line}"));
+        plan.warnings.iter().for_each(|line| say::warn(line));
+        let written = plan.args.output.iter().chain(&plan.args.trace);
+        super::warn_of_leftovers(written.flat_map(|path| leftovers(path)).collect());
     }
     if plan.args.dry_run {
-        summary::print_plan(&plan);
+        summary::print_plan(&plan)?;
         return Ok(Exit::Success);
     }
     if verbosity == Verbosity::Verbose {
@@ -64,7 +68,6 @@ pub(super) fn run(args: &IntegrateArgs) -> Result<Exit, Failure> {
     }
     // The same number of threads builds the matrix; a pool that exists already (in tests) is as good.
     let _ = rayon::ThreadPoolBuilder::new().num_threads(plan.crew.threads).build_global();
-    let stop = stop_on_ctrl_c().or_exit(Exit::Failure)?;
 
     let started = Instant::now();
     let (axis, recipe) = prepare(&plan)?;
@@ -73,11 +76,9 @@ pub(super) fn run(args: &IntegrateArgs) -> Result<Exit, Failure> {
     let (reducers, slots) = reducers(&mut plan, recipe, timeline.as_ref(), kept.as_mut())?;
     let matrix_time = started.elapsed();
     let trace = open_trace(&plan)?;
-    if stop.is_raised() {
-        return Ok(Exit::Interrupted);
-    }
 
     let output = plan.args.output.clone().unwrap_or_default();
+    let asked = Asked::first();
     let file =
         ResultFile::create(&output, &layout(&plan, &axis), plan.args.overwrite).or_exit(Exit::Output)?;
     let mut rows = Rows { file, kept };
@@ -90,7 +91,7 @@ pub(super) fn run(args: &IntegrateArgs) -> Result<Exit, Failure> {
             sink: &mut rows,
             slots,
             bad_frames: plan.bad_frames,
-            stop,
+            stop: asked.stop(),
             timeline: timeline.clone(),
             progress: &mut |done, bad| progress.step(done, bad),
         },
@@ -107,7 +108,7 @@ pub(super) fn run(args: &IntegrateArgs) -> Result<Exit, Failure> {
     let written = rows.file.finish(&ending);
     let closing = finishing.elapsed();
     if let (Some(trace), Some(timeline)) = (trace, &timeline) {
-        timeline.write_chrome(BufWriter::new(trace)).context("--trace").or_exit(Exit::Output)?;
+        write_trace(trace, timeline)?;
     }
     // The failure that ended the run comes first: closing the file may fail for the same reason.
     ended.map_err(|error| failed(error, &output))?;
@@ -116,20 +117,22 @@ pub(super) fn run(args: &IntegrateArgs) -> Result<Exit, Failure> {
         summary::print_run(&plan, &report, &written, matrix_time, closing);
     }
     let ended = match () {
-        () if report.interrupted => Exit::Interrupted,
+        () if report.interrupted => signals::heard().unwrap_or(Exit::Interrupted),
         () if report.bad.is_empty() => Exit::Success,
         () => Exit::BadFrames,
     };
-    match tomo {
-        Some(tomo) if !report.interrupted => {
+    drop(asked);
+    match (tomo, signals::heard()) {
+        (Some(_), Some(interrupted)) => Ok(interrupted),
+        (Some(tomo), None) => {
             if verbosity > Verbosity::Quiet {
-                super::print("\n");
+                say::summary("\n");
             }
             // What became of the frames is still true when every slice was made.
             let made = tomo::reconstruct(&tomo, rows.kept)?;
             Ok(if made == Exit::Success { ended } else { made })
         }
-        _ => Ok(ended),
+        (None, _) => Ok(ended),
     }
 }
 
@@ -238,7 +241,7 @@ fn reducers(
                 return Err(reason).or_exit(Exit::Device);
             }
             Err(reason) => {
-                eprintln!("warning: the GPU cannot be used: {reason}; computing on the CPU");
+                say::warn(&format!("the GPU cannot be used: {reason}; computing on the CPU"));
                 plan.crew.place = Place::Cpu { why: format!("the GPU cannot be used: {reason}") };
                 plan.crew.readers_decode = false;
             }
@@ -301,30 +304,21 @@ fn slot_bytes(plan: &Plan) -> usize {
     }
 }
 
-/// The file of `--trace`, opened before anything is computed.
-fn open_trace(plan: &Plan) -> Result<Option<File>, Failure> {
+/// The file of `--trace`, begun before anything is computed.
+fn open_trace(plan: &Plan) -> Result<Option<Draft>, Failure> {
     let Some(path) = &plan.args.trace else { return Ok(None) };
-    let file = File::create(path).with_context(|| format!("--trace {}", path.display()));
-    file.map(Some).or_exit(Exit::Output)
+    let draft = Draft::begin(path, plan.args.overwrite, 0).context("--trace");
+    draft.map(Some).or_exit(Exit::Output)
 }
 
-/// The first Ctrl-C asks the run to end in good order; a second one ends the process at once. There is one answer for the
-/// whole process: the steps of a command that has several, such as `integrate --tomo`, all hear it.
-pub(super) fn stop_on_ctrl_c() -> Result<Stop, ctrlc::Error> {
-    static STOP: OnceLock<Stop> = OnceLock::new();
-    let stop = STOP.get_or_init(Stop::default).clone();
-    let handle = stop.clone();
-    let handler = move || {
-        if handle.is_raised() {
-            std::process::exit(Exit::Interrupted as i32);
-        }
-        eprintln!("\ninterrupted: finishing what is under way (once more to give up at once)");
-        handle.raise();
-    };
-    match ctrlc::set_handler(handler) {
-        Ok(()) | Err(ctrlc::Error::MultipleHandlers) => Ok(stop),
-        Err(error) => Err(error),
-    }
+/// Writes a timeline into its file, and gives that its name.
+pub(super) fn write_trace(draft: Draft, timeline: &Timeline) -> Result<(), Failure> {
+    let written = timeline.write_chrome(BufWriter::new(draft.file()));
+    written
+        .map_err(|cause| OutputError::from_io(draft.path(), "writing the timeline", 0, cause))
+        .and_then(|()| draft.publish().map(|_| ()))
+        .context("--trace")
+        .or_exit(Exit::Output)
 }
 
 /// Time as people write it.

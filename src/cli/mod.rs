@@ -1,8 +1,10 @@
 //! The command line: what was typed ([`args`]), what it means ([`plan`]), and one file a subcommand.
 //!
-//! Only this floor prints. What a command was asked for goes to stdout, everything else (progress, warnings, errors)
-//! to stderr. Exit codes are in [`exit`].
+//! Only this floor prints, in one place (`say`). What a command was asked for goes to stdout, everything else (progress,
+//! warnings, errors) to stderr. Signals are heard in one place (`signals`). Exit codes are in [`exit`].
 
+use std::io::Write;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
@@ -18,7 +20,9 @@ pub mod plan;
 mod plot;
 mod progress;
 mod report;
+mod say;
 mod settings;
+mod signals;
 mod simulate;
 mod summary;
 mod tomo;
@@ -26,7 +30,7 @@ mod words;
 
 use args::{ConvertArgs, IntegrateArgs};
 use bench::BenchArgs;
-use exit::{Exit, Failure};
+use exit::{Exit, Failure, OrExit};
 use info::InfoArgs;
 use plot::PlotArgs;
 use report::ReportArgs;
@@ -50,7 +54,8 @@ pub struct Cli {
 
 const AFTER_HELP: &str = "\
 Exit codes: 0 all went well · 1 unexpected · 2 command line · 3 frames · 4 PONI, mask, dark, flat, ranges ·
-5 output · 6 device · 10 done, but some frames were bad · 130 interrupted, what was done is written";
+5 output · 6 device · 10 done, but some frames were bad · ended by a signal: 129 SIGHUP, 130 Ctrl-C, 143 SIGTERM,
+what was done is written";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -84,9 +89,29 @@ pub fn answer_for_hdf5() -> Option<ExitCode> {
     None
 }
 
-/// Runs a parsed command to its end and says how it ended. Errors are printed to stderr.
-pub fn run(cli: &Cli) -> Exit {
-    let result = match &cli.command {
+/// The program: what was typed is run to its end. Errors are printed to stderr.
+pub fn start() -> Exit {
+    let done = signals::listen().or_exit(Exit::Failure).and_then(|()| match Cli::try_parse() {
+        Ok(cli) => run(&cli),
+        Err(said) => tell(&said),
+    });
+    done.unwrap_or_else(|failure| {
+        say::note(&format!("xrdct: {failure}"));
+        failure.exit
+    })
+}
+
+/// Help and versions are what was asked for; the rest is about a mistake.
+fn tell(said: &clap::Error) -> Result<Exit, Failure> {
+    let printed = said.print().and_then(|()| std::io::stdout().flush());
+    match said.use_stderr() {
+        true => Ok(Exit::Usage),
+        false => say::readers_may_leave(printed).map(|()| Exit::Success),
+    }
+}
+
+fn run(cli: &Cli) -> Result<Exit, Failure> {
+    match &cli.command {
         Command::Integrate(args) => integrate::run(args),
         Command::Tomo(args) => tomo::run(args),
         Command::Plot(args) => plot::run(args),
@@ -96,16 +121,23 @@ pub fn run(cli: &Cli) -> Exit {
         Command::Simulate(args) => simulated(args),
         Command::Bench(args) => bench::run(args),
         Command::Completions { shell } => {
-            clap_complete::generate(*shell, &mut Cli::command(), "xrdct", &mut std::io::stdout());
+            let mut script = Vec::new();
+            clap_complete::generate(*shell, &mut Cli::command(), "xrdct", &mut script);
+            say::answer(&String::from_utf8_lossy(&script))?;
             Ok(Exit::Success)
         }
-    };
-    match result {
-        Ok(exit) => exit,
-        Err(failure) => {
-            eprintln!("xrdct: {failure}");
-            failure.exit
-        }
+    }
+}
+
+/// Names what killed runs left of files that are about to be written. Nothing is deleted: on a shared disk another computer may
+/// be writing it.
+fn warn_of_leftovers(left: Vec<PathBuf>) {
+    for path in left {
+        say::warn(&format!(
+            "{}: a run that was killed left this. Its process is gone: unless one on another computer is writing it, it can be \
+             deleted",
+            path.display()
+        ));
     }
 }
 
@@ -117,13 +149,6 @@ fn simulated(args: &SimulateArgs) -> Result<Exit, Failure> {
         };
         Failure { exit, error }
     })?;
-    print(&format!("{summary}\n"));
+    say::summary(&format!("{summary}\n"));
     Ok(Exit::Success)
-}
-
-/// Prints to stdout what a command was asked for; a reader that went away is nobody's error.
-#[allow(clippy::print_stdout)]
-fn print(text: &str) {
-    use std::io::Write;
-    let _ = std::io::stdout().lock().write_all(text.as_bytes());
 }

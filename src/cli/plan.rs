@@ -3,8 +3,6 @@
 //! A [`Plan`] is what `--dry-run` prints and what `cli::integrate` runs. Making it reads the PONI, the mask, darks
 //! and flats and the first usable frame's header, so most mistakes are found before anything is computed or written.
 
-use std::fs::File;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow, bail};
@@ -14,6 +12,7 @@ use super::args::{BadFramesName, ErrorModelName, IntegrateArgs, Method, Strategy
 use super::exit::{Exit, Failure, OrExit};
 use super::place::Place;
 use crate::cuda::Options;
+use crate::files;
 use crate::frame::{Encoding, Shape};
 use crate::geometry::correction;
 use crate::geometry::detector::Dummy;
@@ -30,6 +29,9 @@ use crate::source::listing::{Listing, expand, list};
 
 /// First bytes of an HDF5 file.
 pub(super) const HDF5_MAGIC: &[u8] = b"\x89HDF\r\n\x1a\n";
+
+/// Longest file of settings that is read: one that names a million frames.
+pub(super) const LONGEST_SETTINGS: u64 = 256 << 20;
 
 /// More bins than any detector has pixels are a slip of the finger.
 const MOST_BINS: usize = 10_000_000;
@@ -251,12 +253,11 @@ fn pair(values: &[f64]) -> Option<(f64, f64)> {
 /// Options of an earlier run beneath those typed now.
 fn merged(typed: &IntegrateArgs, path: &Path) -> anyhow::Result<IntegrateArgs> {
     let at = || format!("--config {}", path.display());
-    let mut start = Vec::new();
-    let file = File::open(path).with_context(at)?;
-    file.take(HDF5_MAGIC.len() as u64).read_to_end(&mut start).with_context(at)?;
-    let earlier = match start == HDF5_MAGIC {
+    let earlier = match files::start(path, HDF5_MAGIC.len()).with_context(at)? == HDF5_MAGIC {
         true => ResultInfo::open(path)?.configuration,
-        false => serde_json::from_slice(&std::fs::read(path).with_context(at)?).with_context(at)?,
+        false => {
+            serde_json::from_slice(&files::read(path, LONGEST_SETTINGS).with_context(at)?).with_context(at)?
+        }
     };
     let earlier = match earlier {
         Value::Object(mut whole) => match whole.remove("xrdct") {

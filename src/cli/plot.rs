@@ -1,15 +1,15 @@
 //! `xrdct plot`: one picture of a result or of a tomogram, as PNG or SVG.
 
-use std::fs::OpenOptions;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow, ensure};
 use clap::{Args, ValueEnum};
 
 use super::exit::{Exit, Failure, OrExit};
+use super::say;
 use super::words::with_unit;
 use crate::h5::File;
+use crate::output::draft::{leftovers, write_whole};
 use crate::output::result::{Patterns, RadialAxis};
 use crate::output::tomogram::Tomogram;
 use crate::picture::colour::ColourMap;
@@ -122,13 +122,14 @@ pub(super) fn run(args: &PlotArgs) -> Result<Exit, Failure> {
             .or_exit(Exit::Usage);
     }
     refuse_existing(&args.output, args.overwrite).or_exit(Exit::Output)?;
+    super::warn_of_leftovers(leftovers(&args.output));
     let svg = draw(args)?;
     let bytes = match form {
         Form::Svg => svg.finish().into_bytes(),
         Form::Png => svg.png(args.scale).or_exit(Exit::Failure)?,
     };
     write_whole(&args.output, &bytes, args.overwrite).or_exit(Exit::Output)?;
-    super::print(&format!("{}\n", args.output.display()));
+    say::summary(&format!("{}\n", args.output.display()));
     Ok(Exit::Success)
 }
 
@@ -159,23 +160,6 @@ pub(super) fn refuse_existing(path: &Path, overwrite: bool) -> anyhow::Result<()
     Ok(())
 }
 
-/// Writes a file that is there whole or not at all.
-pub(super) fn write_whole(path: &Path, bytes: &[u8], overwrite: bool) -> anyhow::Result<()> {
-    refuse_existing(path, overwrite)?;
-    let name = path.file_name().context("no file name")?.to_string_lossy().into_owned();
-    let draft = path.with_file_name(format!(".{name}.{}.part", std::process::id()));
-    let write = || -> std::io::Result<()> {
-        let mut file = OpenOptions::new().write(true).create(true).truncate(true).open(&draft)?;
-        file.write_all(bytes)?;
-        std::fs::rename(&draft, path)
-    };
-    write().map_err(|cause| {
-        // Nothing can be done if this fails too.
-        let _ = std::fs::remove_file(&draft);
-        anyhow!("{}: cannot be written: {cause}", path.display())
-    })
-}
-
 fn look(args: &PlotArgs) -> Look {
     Look {
         map: match args.colormap {
@@ -197,7 +181,7 @@ fn draw(args: &PlotArgs) -> Result<Svg, Failure> {
     let look = look(args);
     let size = [args.width, args.height];
     let what = args.what.unwrap_or(What::Overview);
-    let tomogram = std::fs::File::open(&args.input)
+    let tomogram = crate::files::open(&args.input)
         .with_context(|| args.input.display().to_string())
         .or_exit(Exit::Input)
         .map(|_| File::open(&args.input).is_ok_and(|file| file.link_exists("entry_0000/tomo")))?;

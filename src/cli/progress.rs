@@ -2,12 +2,12 @@
 //!
 //! Everything goes to stderr, so that stdout holds only what a command was asked to print.
 
-use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::args::Saying;
+use super::say;
 use crate::frame::BadFrame;
 
 /// In a log: one line this often, so that a night's run does not fill a screen.
@@ -57,7 +57,7 @@ impl Progress {
 
     /// Progress towards `total` of something else.
     pub fn counting(total: usize, what: &'static str, verbosity: Verbosity) -> Progress {
-        let on_terminal = std::io::stderr().is_terminal() && verbosity > Verbosity::Quiet;
+        let on_terminal = say::to_terminal() && verbosity > Verbosity::Quiet;
         let bar = on_terminal.then(|| {
             let bar =
                 ProgressBar::with_draw_target(Some(total as u64), ProgressDrawTarget::stderr_with_hz(10));
@@ -90,7 +90,11 @@ impl Progress {
             self.last_line = Instant::now();
             let rate = done as f64 / self.start.elapsed().as_secs_f64();
             let left = (self.total - done) as f64 / rate;
-            eprintln!("{done}/{} {what}  {rate:.0} {what}/s  {left:.0} s left", self.total, what = self.what);
+            say::note(&format!(
+                "{done}/{} {what}  {rate:.0} {what}/s  {left:.0} s left",
+                self.total,
+                what = self.what
+            ));
         }
     }
 
@@ -98,8 +102,8 @@ impl Progress {
     fn say(&self, line: &str) {
         match (&self.bar, self.verbosity) {
             (_, Verbosity::Quiet) => {}
-            (Some(bar), _) => bar.suspend(|| eprintln!("{line}")),
-            (None, _) => eprintln!("{line}"),
+            (Some(bar), _) => bar.suspend(|| say::note(line)),
+            (None, _) => say::note(line),
         }
     }
 

@@ -5,10 +5,11 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::exit::{Exit, Failure, OrExit};
-use super::plot::{Sheet, overview, refuse_existing, write_whole};
-use super::settings;
+use super::plot::{Sheet, overview, refuse_existing};
 use super::summary::pace;
 use super::words::{count, ends};
+use super::{say, settings};
+use crate::output::draft::{leftovers, write_whole};
 use crate::output::result::{Patterns, Progress, ResultInfo};
 use crate::output::tomogram::Tomogram;
 use crate::picture::report::{Part, page};
@@ -44,6 +45,7 @@ const LONG: usize = 12;
 /// Runs the command.
 pub(super) fn run(args: &ReportArgs) -> Result<Exit, Failure> {
     refuse_existing(&args.output, args.overwrite).or_exit(Exit::Output)?;
+    super::warn_of_leftovers(leftovers(&args.output));
     let info = ResultInfo::open(&args.input).or_exit(Exit::Input)?;
     let patterns = Patterns::open(&args.input).or_exit(Exit::Input)?;
     let name = args.input.file_name().map_or_else(String::new, |n| n.to_string_lossy().into_owned());
@@ -86,7 +88,7 @@ pub(super) fn run(args: &ReportArgs) -> Result<Exit, Failure> {
     parts.push(Part::Code(format!("xrdct integrate --config {name} -o again.h5")));
     write_whole(&args.output, page(&format!("{name}: {}", info.title), &parts).as_bytes(), args.overwrite)
         .or_exit(Exit::Output)?;
-    super::print(&format!("{}\n", args.output.display()));
+    say::summary(&format!("{}\n", args.output.display()));
     Ok(Exit::Success)
 }
 

@@ -252,6 +252,7 @@ pub fn run(args: &SimulateArgs) -> anyhow::Result<Summary> {
         Sample::Powder { frames, .. } => *frames,
         Sample::Phantom { scan, .. } => scan.rotations * scan.translations,
     };
+    super::warn_of_leftovers(request.destination.leftovers());
     // Hidden by itself when standard error is not a terminal.
     let bar = ProgressBar::new(frames as u64).with_style(
         ProgressStyle::with_template("{bar:40} {pos}/{len} frames  {per_sec}  {eta} left")

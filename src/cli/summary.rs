@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use super::exit::Failure;
 use super::integrate::seconds;
 use super::place::Place;
 use super::plan::{Crew, Plan};
+use super::say;
 use super::words::count;
 use crate::geometry::mask::Mask;
 use crate::output::result::Written;
@@ -14,18 +16,21 @@ use crate::pipeline::{Report, Stage, Strategy};
 const NAMED_BAD_FRAMES: usize = 5;
 
 /// What `--dry-run` prints: everything that was decided, to stdout.
-pub(super) fn print_plan(plan: &Plan) {
+///
+/// # Errors
+/// As [`say::answer`].
+pub(super) fn print_plan(plan: &Plan) -> Result<(), Failure> {
     let mut text = String::new();
     describe(plan, &mut text);
     text.push_str("nothing done (--dry-run)\n");
-    super::print(&text);
+    say::answer(&text)
 }
 
 /// The same, to stderr, before a verbose run.
 pub(super) fn explain_plan(plan: &Plan) {
     let mut text = String::new();
     describe(plan, &mut text);
-    eprint!("{text}");
+    say::note(text.trim_end());
 }
 
 fn describe(plan: &Plan, text: &mut String) {
@@ -135,7 +140,7 @@ pub(super) fn print_run(
     line("besides", format!("matrix {}, closing the file {}", seconds(matrix), seconds(closing)));
     let size = written.bytes as f64 / 1e6;
     line("file", format!("{} ({size:.1} MB)", written.path.display()));
-    super::print(&text);
+    say::summary(&text);
 }
 
 /// How many of something were done in how many seconds.

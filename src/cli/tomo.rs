@@ -21,14 +21,18 @@ pub(super) use kept::{Kept, after_integration};
 use rayon::prelude::*;
 
 use super::exit::{Exit, Failure, OrExit};
-use super::integrate::{seconds, stop_on_ctrl_c};
+use super::integrate::seconds;
 use super::place::Place;
-use super::plan::HDF5_MAGIC;
+use super::plan::{HDF5_MAGIC, LONGEST_SETTINGS};
 use super::progress::{Progress, Verbosity};
+use super::say;
+use super::signals::{self, Asked};
 use super::words::with_unit;
 use crate::cuda::driver::Context as GpuContext;
 use crate::cuda::tomo::Options;
 use crate::cuda::{CudaError, CudaReconstructor, DevicePatterns};
+use crate::files;
+use crate::output::draft::leftovers;
 use crate::output::result::{Ending, Patterns, RadialAxis};
 use crate::output::tomogram::{RegionEntry, TomogramFile, TomogramLayout};
 use crate::pipeline::Stop;
@@ -65,21 +69,22 @@ pub(super) fn reconstruct(args: &TomoArgs, kept: Option<Kept>) -> Result<Exit, F
     let on_device = kept.as_ref().and_then(|kept| kept.on_device.clone());
     let threads = args.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
     let _ = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global();
-    let stop = stop_on_ctrl_c().or_exit(Exit::Failure)?;
 
     let started = Instant::now();
     let scan = Scan::study(&args, kept)?;
     let studied = started.elapsed();
     if verbosity > Verbosity::Quiet {
-        scan.warnings.iter().for_each(|line| eprintln!("warning: {line}"));
+        scan.warnings.iter().for_each(|line| say::warn(line));
+        super::warn_of_leftovers(leftovers(&output));
     }
     if args.dry_run {
-        super::print(&scan.describe(&place.name()));
-        super::print("nothing done (--dry-run)\n");
+        say::answer(&(scan.describe(&place.name()) + "nothing done (--dry-run)\n"))?;
         return Ok(Exit::Success);
     }
     let layout = scan.layout(&args).or_exit(Exit::Failure)?;
     let mut maker = scan.maker(&mut place, on_device)?;
+    let asked = Asked::first();
+    let stop = asked.stop();
     let mut file = match args.resume {
         true => TomogramFile::resume(&output, layout),
         false => TomogramFile::create(&output, layout, args.overwrite),
@@ -90,7 +95,7 @@ pub(super) fn reconstruct(args: &TomoArgs, kept: Option<Kept>) -> Result<Exit, F
     let made = scan.make(&mut file, &mut maker, &stop, &mut |done| progress.step(done, None));
     progress.finish();
     let ending = match &made {
-        Ok(()) if stop.is_raised() => Ending::Interrupted,
+        Ok(()) if file.done().iter().any(|done| !done) => Ending::Interrupted,
         Ok(()) => Ending::Complete,
         Err(failure) => Ending::Failed(failure.to_string()),
     };
@@ -106,9 +111,12 @@ pub(super) fn reconstruct(args: &TomoArgs, kept: Option<Kept>) -> Result<Exit, F
         text += &line("slices", &speed(slices, time, studied, interrupted));
         text += &line("file", &format!("{} ({:.1} MB)", output.display(), bytes as f64 / 1e6));
         text += &line("next", &format!("xrdct plot {} -o overview.png", output.display()));
-        super::print(&text);
+        say::summary(&text);
     }
-    Ok(if ending == Ending::Interrupted { Exit::Interrupted } else { Exit::Success })
+    Ok(match ending {
+        Ending::Interrupted => signals::heard().unwrap_or(Exit::Interrupted),
+        Ending::Complete | Ending::Failed(_) => Exit::Success,
+    })
 }
 
 fn speed(slices: usize, making: Duration, studied: Duration, interrupted: &str) -> String {
@@ -127,10 +135,9 @@ fn line(name: &str, value: &str) -> String {
 /// Options of an earlier run, and those given now on top.
 fn merged(args: &TomoArgs, path: &Path) -> anyhow::Result<TomoArgs> {
     let read = || -> anyhow::Result<serde_json::Value> {
-        let bytes = std::fs::read(path)?;
-        match bytes.starts_with(HDF5_MAGIC) {
+        match files::start(path, HDF5_MAGIC.len())? == HDF5_MAGIC {
             true => Ok(crate::output::tomogram::Tomogram::open(path)?.layout.configuration),
-            false => Ok(serde_json::from_slice(&bytes)?),
+            false => Ok(serde_json::from_slice(&files::read(path, LONGEST_SETTINGS)?)?),
         }
     };
     let mut settings = read().with_context(|| format!("--config {}", path.display()))?;
@@ -431,7 +438,7 @@ impl Scan {
                 Ok(maker) => return Ok(Maker::Gpu(maker)),
                 Err(reason) if *asked => return Err(anyhow!(reason)).or_exit(Exit::Device),
                 Err(reason) => {
-                    eprintln!("warning: the GPU cannot be used: {reason}; computing on the CPU");
+                    say::warn(&format!("the GPU cannot be used: {reason}; computing on the CPU"));
                     *place = Place::Cpu { why: format!("the GPU cannot be used: {reason}") };
                 }
             }

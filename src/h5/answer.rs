@@ -17,6 +17,7 @@ use ndarray::IxDyn;
 use super::wire::{Element, Facts, Kind, Number, Reply, Request, bytes};
 use super::{Error, Result};
 use crate::budget;
+use crate::files::library;
 
 /// Numbers are read and handed on in pieces of about this many bytes.
 const PIECE: usize = 8 << 20;
@@ -59,7 +60,7 @@ impl Library {
         if let Request::Open { path } = request {
             let path = Path::new(OsStr::from_bytes(path));
             self.file = None;
-            self.file = Some(super::builder().open_as(path, hdf5::OpenMode::Read).map_err(said)?);
+            self.file = Some(library::open(path).map_err(|cause| Error::Said(cause.to_string()))?);
             return Ok(Reply::Done);
         }
         let file = self.file.as_ref().ok_or("no file is open")?;

@@ -15,7 +15,7 @@
 //! is one function (`answer.rs`). Where no program was named ([`read_in_children`]: the command line does, a test of the library
 //! does not), that function is called here.
 //!
-//! Files that this process has just written itself are opened with the `hdf5` crate, by [`builder`].
+//! Files that this process writes itself are opened with the `hdf5` crate, by [`crate::files::library`], or here by [`File::own`].
 mod answer;
 pub mod child;
 pub mod wire;
@@ -26,6 +26,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use crate::budget::{self, OverBudget};
+use crate::files;
 use child::Child;
 pub use wire::{Facts, Kind, Number};
 use wire::{Reply, Request};
@@ -42,6 +43,9 @@ pub enum Error {
     /// More than the memory that is allowed.
     #[error(transparent)]
     TooLarge(#[from] OverBudget),
+    /// The system does not give it, or it is no file.
+    #[error("it cannot be read: {0}")]
+    Unreadable(String),
     /// No child could be started.
     #[error("no process can be started to read it in: {0}")]
     NoChild(String),
@@ -61,16 +65,6 @@ impl From<String> for Error {
 
 /// What is read, or why not.
 pub type Result<T> = std::result::Result<T, Error>;
-
-/// How files are opened here: every object closes with its file, and no lock is taken, so that a viewer that
-/// looks at a running file stops neither us nor itself.
-pub fn builder() -> hdf5::FileBuilder {
-    let mut builder = hdf5::File::with_options();
-    builder.with_fapl(|access| {
-        access.fclose_degree(hdf5::plist::file_access::FileCloseDegree::Strong).file_locking(false)
-    });
-    builder
-}
 
 static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
 
@@ -104,11 +98,22 @@ impl File {
     /// # Errors
     /// When it is not an HDF5 file, or one that cannot be read.
     pub fn open(path: &Path) -> Result<File> {
+        // The child opens it by name, without waiting for a FIFO either; the better words are to be had here.
+        files::open(path).map_err(|cause| Error::Unreadable(cause.to_string()))?;
         let line = match PROGRAM.get() {
             Some(program) => Line::There(Child::start(program, child::PATIENCE)?),
             None => Line::Here(answer::Library::default()),
         };
         File::opened(line, path)
+    }
+
+    /// Opens a file that this process has just written, in this process.
+    ///
+    /// # Errors
+    /// When it is not an HDF5 file.
+    pub fn own(file: &std::fs::File) -> Result<File> {
+        let path = files::by_descriptor(file);
+        File::opened(Line::Here(answer::Library::default()), Path::new(&path))
     }
 
     /// Opens a file in a child of its own.

@@ -7,24 +7,32 @@
 //!
 //! Room is reserved with `fallocate`, so that a disk that is too full is an error at the start and not after an hour.
 //! File systems that cannot reserve (NFS 3, some parallel ones) are asked for their free space instead. A limit on the
-//! size of files (`ulimit -f`) is compared first: the kernel's own answer to exceeding it is to kill the process.
-use std::fs::{self, File, OpenOptions};
-use std::io;
+//! size of files (`ulimit -f`) is compared first, so that it is not found in the middle.
+//!
+//! A draft is a new file (`O_EXCL`, `O_NOFOLLOW`): whatever stands under the temporary name, a link to something precious say, is
+//! left alone and another name taken. Whoever fills the draft does so through [`Draft::file`], never by the name again. Only a
+//! process that is killed leaves one behind; [`leftovers`] finds it.
+use std::fs::{self, File};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{CWD, FallocateFlags, RenameFlags};
+use rustix::fs::{CWD, FallocateFlags, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
-use rustix::process::{Resource, getrlimit};
+use rustix::process::{Pid, Resource, getrlimit, test_kill_process};
 
 use super::OutputError;
+use crate::files::temporary::{Temporary, is_living};
+
+/// Temporary names that one process tries for one file. More than one is taken where process numbers come again, as in containers.
+const MOST_NAMES: usize = 100;
 
 /// A file that does not have its final name yet; removed when dropped.
 #[derive(Debug)]
 pub struct Draft {
     path: PathBuf,
-    temporary: PathBuf,
+    temporary: Temporary,
+    file: File,
     overwrite: bool,
-    published: bool,
 }
 
 impl Draft {
@@ -42,21 +50,16 @@ impl Draft {
             _ => {}
         }
         let name = path.file_name().ok_or_else(|| OutputError::NotAFile { path: path.clone() })?;
-        let temporary =
-            path.with_file_name(format!(".{}.{}.part", name.to_string_lossy(), std::process::id()));
-        let created = OpenOptions::new().write(true).create(true).truncate(true).open(&temporary);
-        if let Err(cause) = created {
-            let folder = folder_of(&path).to_path_buf();
-            return Err(OutputError::Folder { folder, cause });
-        }
-        let draft = Draft { path, temporary, overwrite, published: false };
+        let (temporary, file) = create(&path, &name.to_string_lossy())
+            .map_err(|cause| OutputError::Folder { folder: folder_of(&path).to_path_buf(), cause })?;
+        let draft = Draft { path, temporary, file, overwrite };
         check_room(&draft.path, needed)?;
         Ok(draft)
     }
 
-    /// The name that it has now.
-    pub fn temporary(&self) -> &Path {
-        &self.temporary
+    /// The file itself, to read and write.
+    pub fn file(&self) -> &File {
+        &self.file
     }
 
     /// The name that it is going to have; a symbolic link is followed.
@@ -64,24 +67,24 @@ impl Draft {
         &self.path
     }
 
-    /// Reserves `bytes` bytes on the disk for `file`, which is this draft, opened; it is that long then.
+    /// Reserves `bytes` bytes on the disk; the file is that long then.
     ///
     /// # Errors
     /// [`OutputError::Full`] when there is no room.
-    pub fn reserve(&self, file: &File, bytes: u64) -> Result<(), OutputError> {
-        self.allocate(file, FallocateFlags::empty(), bytes)
+    pub fn reserve(&self, bytes: u64) -> Result<(), OutputError> {
+        self.allocate(FallocateFlags::empty(), bytes)
     }
 
     /// As [`Draft::reserve`], for a file that grows into its room by itself: its length does not change.
     ///
     /// # Errors
     /// [`OutputError::Full`] when there is no room.
-    pub fn reserve_beyond(&self, file: &File, bytes: u64) -> Result<(), OutputError> {
-        self.allocate(file, FallocateFlags::KEEP_SIZE, bytes)
+    pub fn reserve_beyond(&self, bytes: u64) -> Result<(), OutputError> {
+        self.allocate(FallocateFlags::KEEP_SIZE, bytes)
     }
 
-    fn allocate(&self, file: &File, flags: FallocateFlags, bytes: u64) -> Result<(), OutputError> {
-        match rustix::fs::fallocate(file, flags, 0, bytes) {
+    fn allocate(&self, flags: FallocateFlags, bytes: u64) -> Result<(), OutputError> {
+        match rustix::fs::fallocate(&self.file, flags, 0, bytes) {
             Ok(()) => Ok(()),
             // This file system cannot: the free space has to do.
             Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => check_room(&self.path, bytes),
@@ -89,38 +92,90 @@ impl Draft {
         }
     }
 
-    /// Gives the file its final name. Without `overwrite` it never replaces a file, not even one that came meanwhile.
+    /// Gives the file its final name, which is returned with the file. Without `overwrite` it never replaces a file, not even one
+    /// that came meanwhile.
     ///
     /// # Errors
     /// [`OutputError::Exists`], or what the operating system says.
-    pub fn publish(mut self) -> Result<PathBuf, OutputError> {
-        let done = if self.overwrite {
-            fs::rename(&self.temporary, &self.path)
+    pub fn publish(self) -> Result<(PathBuf, File), OutputError> {
+        let Draft { path, temporary, file, overwrite } = self;
+        let done = if overwrite {
+            fs::rename(temporary.path(), &path)
         } else {
-            rename_to_new_name(&self.temporary, &self.path)
+            rename_to_new_name(temporary.path(), &path)
         };
         match done {
             Ok(()) => {
-                self.published = true;
-                Ok(self.path.clone())
+                temporary.keep();
+                Ok((path, file))
             }
-            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
-                Err(OutputError::Exists { path: self.path.clone() })
-            }
-            Err(cause) => {
-                Err(OutputError::Io { path: self.path.clone(), action: "giving the file its name", cause })
-            }
+            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Err(OutputError::Exists { path }),
+            Err(cause) => Err(OutputError::Io { path, action: "giving the file its name", cause }),
         }
     }
 }
 
-impl Drop for Draft {
-    fn drop(&mut self) {
-        if !self.published {
-            // Nothing can be done if this fails; the name begins with a dot and ends in .part.
-            let _ = fs::remove_file(&self.temporary);
+/// Writes a file that is there whole or not at all.
+///
+/// # Errors
+/// As [`Draft::begin`] and [`Draft::publish`].
+pub fn write_whole(path: &Path, bytes: &[u8], overwrite: bool) -> Result<(), OutputError> {
+    let draft = Draft::begin(path, overwrite, bytes.len() as u64)?;
+    let written = draft.file().write_all(bytes);
+    written.map_err(|e| OutputError::from_io(draft.path(), "writing the file", bytes.len() as u64, e))?;
+    draft.publish().map(|_| ())
+}
+
+/// What runs left of a file that is to be `path`, which were killed: the processes that began them are gone.
+pub fn leftovers(path: &Path) -> Vec<PathBuf> {
+    let path = follow_link(path);
+    let Some(name) = path.file_name().map(|name| name.to_string_lossy().into_owned()) else { return vec![] };
+    leftovers_in(folder_of(&path), |other| other == name)
+}
+
+/// As [`leftovers`], for all files of a folder whose final names are wanted.
+pub fn leftovers_in(folder: &Path, wanted: impl Fn(&str) -> bool) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let is_left = |path: &PathBuf| {
+        let parts = path.file_name().and_then(|name| parts(name.to_str()?));
+        parts.is_some_and(|(name, process)| wanted(name) && !is_at_work(process, path))
+    };
+    let mut left: Vec<PathBuf> = entries.map(|entry| entry.path()).filter(is_left).collect();
+    left.sort();
+    left
+}
+
+/// `.NAME.PROCESS.part`, or `.NAME.PROCESS-N.part`.
+fn parts(temporary: &str) -> Option<(&str, u32)> {
+    let (name, process) = temporary.strip_prefix('.')?.strip_suffix(".part")?.rsplit_once('.')?;
+    let process = process.split_once('-').map_or(process, |(process, _)| process);
+    Some((name, process.parse().ok()?))
+}
+
+/// Whether that process may still be writing the file.
+fn is_at_work(process: u32, path: &Path) -> bool {
+    if process == std::process::id() {
+        return is_living(path);
+    }
+    let number = i32::try_from(process).ok().and_then(Pid::from_raw);
+    number.is_some_and(|number| test_kill_process(number) != Err(Errno::SRCH))
+}
+
+/// A new file beside the final name.
+fn create(path: &Path, name: &str) -> io::Result<(Temporary, File)> {
+    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let process = std::process::id();
+    let mut taken = io::Error::from(io::ErrorKind::AlreadyExists);
+    for number in 1..=MOST_NAMES {
+        let ending = if number == 1 { String::new() } else { format!("-{number}") };
+        let temporary = path.with_file_name(format!(".{name}.{process}{ending}.part"));
+        let open = || Ok(File::from(rustix::fs::open(&temporary, flags, Mode::from_raw_mode(0o666))?));
+        match Temporary::make(&temporary, open) {
+            Err(there) if there.kind() == io::ErrorKind::AlreadyExists => taken = there,
+            made => return made,
         }
     }
+    Err(taken)
 }
 
 fn rename_to_new_name(from: &Path, to: &Path) -> io::Result<()> {
@@ -163,5 +218,62 @@ fn check_room(path: &Path, needed: u64) -> Result<(), OutputError> {
             Err(OutputError::Full { path: path.into(), needed, free: Some(free), cause })
         }
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    fn names(folder: &Path) -> Vec<String> {
+        let mut names: Vec<String> = fs::read_dir(folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned())
+            .collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn a_trap_under_the_temporary_name_is_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        fs::write(at("precious"), "precious").unwrap();
+        let trap = format!(".out.h5.{}.part", std::process::id());
+        symlink("precious", at(&trap)).unwrap();
+        let draft = Draft::begin(&at("out.h5"), false, 0).unwrap();
+        draft.file().write_all(b"new").unwrap();
+        draft.publish().unwrap();
+        assert_eq!(fs::read(at("precious")).unwrap(), b"precious");
+        assert_eq!(fs::read(at("out.h5")).unwrap(), b"new");
+        assert_eq!(names(folder.path()), [trap.as_str(), "out.h5", "precious"]);
+    }
+
+    #[test]
+    fn what_killed_runs_left_is_found() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut gone = std::process::Command::new("true").spawn().unwrap();
+        let dead = gone.id();
+        gone.wait().unwrap();
+        let own = std::process::id();
+        let left =
+            [format!(".o.h5.{dead}.part"), format!(".o.h5.{dead}-2.part"), format!(".o.h5.{own}.part")];
+        for name in &left {
+            fs::write(folder.path().join(name), "").unwrap();
+        }
+        // A process that lives, another file's, and names that are not ours.
+        for name in
+            [".o.h5.1.part", &format!(".p.h5.{dead}.part"), ".o.h5.part", "o.h5.5.part", ".o.h5.x.part"]
+        {
+            fs::write(folder.path().join(name), "").unwrap();
+        }
+        let draft = Draft::begin(&folder.path().join("o.h5"), false, 0).unwrap();
+        let mut expected: Vec<PathBuf> = left.iter().map(|name| folder.path().join(name)).collect();
+        expected.sort();
+        assert_eq!(leftovers(&folder.path().join("o.h5")), expected);
+        drop(draft);
+        assert_eq!(names(folder.path()).len(), 8, "nothing of others was deleted");
     }
 }

@@ -16,7 +16,6 @@ use hdf5::{Dataset, Extents, Group, H5Type, Hyperslab, Location, Result, Selecti
 
 use crate::frame::FrameStatus;
 use crate::h5;
-pub use crate::h5::builder;
 
 /// Where a dataset's bytes lie in its file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -20,7 +20,7 @@ mod skeleton;
 mod sums;
 
 use std::collections::BTreeMap;
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io;
 use std::os::fd::IntoRawFd;
 use std::os::unix::fs::FileExt;
@@ -32,6 +32,7 @@ use hdf5::types::VarLenUnicode;
 use super::OutputError;
 use super::draft::Draft;
 use super::nexus;
+use crate::files::library;
 use crate::frame::{FrameStatus, Outcome, Pattern};
 pub(super) use rows::fixed;
 use rows::{Row, RowWriter};
@@ -103,14 +104,13 @@ impl ResultFile {
         }
         let draft = Draft::begin(path, overwrite, skeleton::size(layout))?;
         let path = draft.path().to_path_buf();
-        let places = skeleton::build(draft.temporary(), layout).map_err(|cause| {
-            OutputError::from_hdf5(&path, "creating the file", skeleton::size(layout), cause)
-        })?;
+        let places = skeleton::build(draft.file(), layout)
+            .map_err(|e| OutputError::from_hdf5(&path, "creating the file", skeleton::size(layout), e))?;
         let io_error = |cause| OutputError::Io { path: path.clone(), action: "opening the new file", cause };
-        let file = OpenOptions::new().read(true).write(true).open(draft.temporary()).map_err(io_error)?;
+        let file = draft.file().try_clone().map_err(io_error)?;
         let bytes = file.metadata().map_err(io_error)?.len();
         // Most of the norms' table is never needed.
-        draft.reserve(&file, places.sums.as_ref().map_or(bytes, SumPlaces::table))?;
+        draft.reserve(places.sums.as_ref().map_or(bytes, SumPlaces::table))?;
         let writer = RowWriter::new(file, places, layout.npt(), layout.stored_rows());
         prepare(&writer, layout).map_err(|e| OutputError::from_io(&path, "preparing the file", bytes, e))?;
         draft.publish()?;
@@ -282,7 +282,7 @@ impl ResultFile {
             .and_then(|m| self.writer.file.set_len(m.len() + room))
             .map_err(|e| OutputError::from_io(&self.path, "making room for messages", room, e))?;
         let store = || -> hdf5::Result<()> {
-            let file = nexus::builder().open_as(&self.path, hdf5::OpenMode::ReadWrite)?;
+            let file = library::open_to_change(&self.writer.file)?;
             if self.layout.sums {
                 let norms = file.dataset("entry_0000/xrdct/sums/norms")?;
                 norms.resize([self.writer.norms.sets(), self.layout.npt()])?;
@@ -296,11 +296,7 @@ impl ResultFile {
             }
             file.close()
         };
-        store().map_err(|cause| OutputError::Hdf5 {
-            path: self.path.clone(),
-            action: "listing bad frames and norms",
-            cause,
-        })
+        store().map_err(|e| OutputError::from_hdf5(&self.path, "listing bad frames and norms", room, e))
     }
 
     /// Network file systems keep what is written and send it when a descriptor is closed: only then do they say that

@@ -10,7 +10,6 @@
 mod info;
 
 use std::ffi::c_void;
-use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -24,6 +23,7 @@ use hdf5_sys::h5p::H5P_DEFAULT;
 use super::OutputError;
 use super::draft::Draft;
 use super::nexus;
+use crate::files::library;
 use crate::frame::{BadFrame, FrameId, FrameStatus, PixelType, Shape};
 
 pub use info::StackInfo;
@@ -72,16 +72,10 @@ impl StackWriter {
         }
         let needed = if layout.gzip.is_none() { frame_bytes.saturating_mul(layout.frames as u64) } else { 0 };
         let draft = Draft::begin(path, overwrite, needed)?;
-        let (file, dataset) = skeleton(draft.temporary(), layout).map_err(|cause| OutputError::Hdf5 {
-            path: draft.path().into(),
-            action: "creating the file",
-            cause,
-        })?;
+        let (file, dataset) = skeleton(draft.file(), layout)
+            .map_err(|e| OutputError::from_hdf5(draft.path(), "creating the file", needed, e))?;
         if needed > 0 {
-            let twin = OpenOptions::new().write(true).open(draft.temporary());
-            let twin =
-                twin.map_err(|e| OutputError::from_io(draft.path(), "opening the new file", needed, e))?;
-            draft.reserve_beyond(&twin, needed)?;
+            draft.reserve_beyond(needed)?;
         }
         Ok(StackWriter {
             dataset,
@@ -187,7 +181,7 @@ impl StackWriter {
             file.close()
         };
         close().map_err(|e| OutputError::from_hdf5(draft.path(), "closing the file", 0, e))?;
-        draft.publish()
+        draft.publish().map(|(path, _)| path)
     }
 }
 
@@ -207,8 +201,8 @@ fn check(layout: &StackLayout, frame_bytes: u64) -> Result<(), String> {
     }
 }
 
-fn skeleton(path: &Path, layout: &StackLayout) -> hdf5::Result<(File, Dataset)> {
-    let file = nexus::builder().create(path)?;
+fn skeleton(file: &std::fs::File, layout: &StackLayout) -> hdf5::Result<(File, Dataset)> {
+    let file = library::create_in(file)?;
     nexus::attribute(&file, "NX_class", "NXroot")?;
     nexus::attribute(&file, "default", "entry_0000")?;
     nexus::attribute(&file, "creator", "xrdct")?;

@@ -16,7 +16,7 @@
 mod reader;
 mod skeleton;
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -24,6 +24,7 @@ use std::time::Instant;
 use super::draft::Draft;
 use super::result::{DATE_LEN, Ending, MESSAGE_LEN, RUNNING, RadialAxis, STATUS_LEN, fixed};
 use super::{OutputError, nexus};
+use crate::{files, h5};
 use skeleton::Places;
 
 pub use reader::{RegionImages, Tomogram};
@@ -116,24 +117,25 @@ impl TomogramFile {
         let numbers = layout.slices() * (layout.sinogram() + layout.slice());
         let draft = Draft::begin(path, overwrite, numbers as u64 * size_of::<f32>() as u64)?;
         let path = draft.path().to_path_buf();
-        skeleton::build(draft.temporary(), &layout).map_err(|cause| OutputError::Hdf5 {
-            path: path.clone(),
-            action: "creating the file",
-            cause,
-        })?;
-        let places = skeleton::find(draft.temporary(), &layout).map_err(|cause| OutputError::Read {
+        let needed = numbers as u64 * size_of::<f32>() as u64;
+        skeleton::build(draft.file(), &layout)
+            .map_err(|e| OutputError::from_hdf5(&path, "creating the file", needed, e))?;
+        let lost = |cause| OutputError::Read {
             path: path.clone(),
             action: "finding the parts of the new file",
             cause,
-        })?;
-        let failed = |cause| OutputError::Io { path: path.clone(), action: "opening the new file", cause };
-        let file = OpenOptions::new().read(true).write(true).open(draft.temporary()).map_err(failed)?;
-        let bytes = file.metadata().map_err(failed)?.len();
-        draft.reserve(&file, bytes)?;
+        };
+        let places =
+            h5::File::own(draft.file()).and_then(|file| skeleton::find(&file, draft.file(), &layout));
+        let places = places.map_err(lost)?;
+        let failed = |cause| OutputError::Io { path: path.clone(), action: "measuring the new file", cause };
+        let bytes = draft.file().metadata().map_err(failed)?.len();
+        draft.reserve(bytes)?;
+        let file = draft.file();
         file.write_all_at(&fixed::<STATUS_LEN>(RUNNING), places.status)
             .and_then(|()| file.write_all_at(&vec![0; layout.slices()], places.done))
             .map_err(|e| OutputError::from_io(&path, "preparing the file", bytes, e))?;
-        draft.publish()?;
+        let (path, file) = draft.publish()?;
         let done = vec![false; layout.slices()];
         Ok(TomogramFile { path, file, layout, places, done, begun: Instant::now(), before: 0.0 })
     }
@@ -161,8 +163,9 @@ impl TomogramFile {
         }
         let failed = |cause| OutputError::Io { path: path.into(), action: "opening the file", cause };
         let lost = |cause| OutputError::Read { path: path.into(), action: "finding its parts", cause };
-        let places = skeleton::find(path, &layout).map_err(lost)?;
-        let file = OpenOptions::new().read(true).write(true).open(path).map_err(failed)?;
+        let file = files::open_to_change(path).map_err(failed)?;
+        let places = h5::File::open(path).and_then(|parts| skeleton::find(&parts, &file, &layout));
+        let places = places.map_err(lost)?;
         file.write_all_at(&fixed::<STATUS_LEN>(RUNNING), places.status).map_err(failed)?;
         let before = there.duration.unwrap_or(0.0);
         let (path, done, begun) = (path.into(), there.done, Instant::now());

@@ -5,11 +5,13 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
+use crate::output::OutputError;
+
 impl SimulateError {
     /// Whether it is about files rather than about what was asked for.
     pub fn is_about_writing(&self) -> bool {
-        use SimulateError::{Exists, Folder, Truth, Write};
-        matches!(self, Folder { .. } | Exists { .. } | Write { .. } | Truth { .. })
+        use SimulateError::{Exists, Folder, Output};
+        matches!(self, Folder { .. } | Exists { .. } | Output(_))
     }
 }
 
@@ -45,21 +47,8 @@ pub enum SimulateError {
         others: usize,
     },
     /// A file cannot be written.
-    #[error("cannot write {}: {source}", path.display())]
-    Write {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// The true maps cannot be written.
-    #[error("cannot write the true maps to {}: {source}", path.display())]
-    Truth {
-        /// The HDF5 file.
-        path: PathBuf,
-        /// What HDF5 said.
-        source: hdf5::Error,
-    },
+    #[error(transparent)]
+    Output(#[from] OutputError),
     /// The geometry has no wavelength, so rings have no place.
     #[error("the geometry has no wavelength: add a Wavelength line to the PONI file, or give --energy")]
     NoWavelength,

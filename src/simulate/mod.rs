@@ -29,6 +29,8 @@ use std::path::{Path, PathBuf};
 
 use crate::frame::Shape;
 use crate::geometry::poni::Poni;
+use crate::output::OutputError;
+use crate::output::draft::Draft;
 use cbf::Instrument;
 use crystal::Substance;
 pub use error::SimulateError;
@@ -255,8 +257,11 @@ pub fn simulate(request: &Request, done: &(dyn Fn() + Sync)) -> Result<Summary, 
     };
     if let Sample::Phantom { scan, order, .. } = &request.sample {
         let visits = order.visits(scan.rotations, scan.translations);
-        truth::write(&truth_path, scan, phases, &visits, wavelength(&request.poni)?)
-            .map_err(|source| SimulateError::Truth { path: truth_path.clone(), source })?;
+        let wavelength = wavelength(&request.poni)?;
+        let draft = Draft::begin(&truth_path, destination.overwrite, 0)?;
+        truth::write(draft.file(), scan, phases, &visits, wavelength)
+            .map_err(|e| OutputError::from_hdf5(&truth_path, "writing the true maps", 0, e))?;
+        draft.publish()?;
         summary.truth = Some((truth_path, [scan.rotations, scan.translations], *order));
     }
     let noise = if request.noise { Noise::Poisson(request.seed) } else { Noise::None };

@@ -3,8 +3,6 @@
 //! Frames are independent: each has its own random stream, so any number of threads writes the same bytes. A
 //! worker keeps one set of buffers (levels, pixels) and makes frame after frame in it.
 
-use std::fs::OpenOptions;
-use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -16,6 +14,8 @@ use super::cbf::{self, Instrument, Moment};
 use super::error::SimulateError;
 use super::poisson::{Level, Sampler, Stream};
 use super::scene::Scene;
+use super::{PONI_NAME, TRUTH_NAME};
+use crate::output::draft;
 
 /// Clock time of the first frame. Fixed: the same request always gives the same files.
 const START: DateTime = DateTime::constant(2026, 1, 1, 8, 0, 0, 0);
@@ -91,26 +91,21 @@ impl Destination {
         strangers
     }
 
+    /// What runs that were killed left of files of this prefix, and of those beside them.
+    pub fn leftovers(&self) -> Vec<PathBuf> {
+        let is_ours = |name: &str| {
+            let number = name.strip_prefix(&self.prefix).and_then(|rest| rest.strip_prefix('_'));
+            number.is_some_and(|number| number.ends_with(".cbf")) || [PONI_NAME, TRUTH_NAME].contains(&name)
+        };
+        draft::leftovers_in(&self.folder, is_ours)
+    }
+
     /// Writes one file; an existing one is replaced only if that was asked for.
     ///
     /// # Errors
-    /// [`SimulateError::Write`].
+    /// [`SimulateError::Output`].
     pub fn write(&self, path: &Path, bytes: &[u8]) -> Result<(), SimulateError> {
-        let failed = |source: io::Error| SimulateError::Write { path: path.to_path_buf(), source };
-        let mut options = OpenOptions::new();
-        options.write(true);
-        if self.overwrite {
-            options.create(true).truncate(true);
-        } else {
-            options.create_new(true);
-        }
-        let mut file = options.open(path).map_err(failed)?;
-        file.write_all(bytes).map_err(|error| {
-            // Half a file is of no use to anybody; that it cannot be removed would be the second error, not
-            // the first.
-            let _ = std::fs::remove_file(path);
-            failed(error)
-        })
+        Ok(draft::write_whole(path, bytes, self.overwrite)?)
     }
 }
 
@@ -145,7 +140,7 @@ struct Workplace {
 /// thread.
 ///
 /// # Errors
-/// [`SimulateError::Write`] for a frame that could not be written; frames written before it stay.
+/// [`SimulateError::Output`] for a frame that could not be written; frames written before it stay.
 pub fn write(
     destination: &Destination,
     instrument: &Instrument,
@@ -183,7 +178,7 @@ pub fn write(
         destination.write(&destination.frame(index), &file)?;
         bytes_written.fetch_add(file.len() as u64, Ordering::Relaxed);
         done();
-        Ok(())
+        Ok::<(), SimulateError>(())
     })?;
     Ok(bytes_written.into_inner())
 }

@@ -13,11 +13,12 @@
 //! ```
 
 use hdf5::types::VarLenUnicode;
-use hdf5::{File, Group, Location};
+use hdf5::{Group, Location};
 use ndarray::ArrayView2;
 
 use super::pattern::Ring;
 use super::phantom::{Scan, Truth};
+use crate::files::library;
 use crate::h5;
 
 /// How to read angles, axes and signs; written into the file word for word.
@@ -42,15 +43,15 @@ pub struct Phase {
 /// Row and column in the sinogram of each frame, in the order of the files.
 pub type Visits = Vec<[usize; 2]>;
 
-/// Writes the file.
+/// Writes it into an empty file.
 pub fn write(
-    path: &std::path::Path,
+    file: &std::fs::File,
     scan: &Scan,
     phases: &[Phase],
     visits: &Visits,
     wavelength: f64,
 ) -> hdf5::Result<()> {
-    let file = File::create(path)?;
+    let file = library::create_in(file)?;
     text(&file, "NX_class", "NXroot")?;
     text(&file, "creator", "xrdct")?;
     text(&file, "default", "phantom")?;
@@ -71,7 +72,8 @@ pub fn write(
         write_phase(&entry, scan, phase, wavelength)?;
     }
     write_frames(&entry, scan, visits)?;
-    file.flush()
+    drop(entry);
+    file.close()
 }
 
 /// A phase in a file, without its numbers.

@@ -15,11 +15,11 @@ mod npy;
 mod number;
 mod tif;
 
-use std::fs::File;
 use std::io::{self, BufReader, Cursor, Read};
 use std::path::{Path, PathBuf};
 
 use crate::budget::{self, OverBudget};
+use crate::files;
 use crate::frame::Shape;
 
 /// An image read from a file, as numbers.
@@ -218,10 +218,8 @@ fn read(name: &str, wanted: Wanted) -> Result<Image, ImageError> {
         Some((file, dataset)) if !Path::new(name).exists() => {
             let path = Path::new(file);
             // A sentence from the operating system is better than HDF5's.
-            let mut magic = Vec::new();
-            File::open(path)
-                .and_then(|file| file.take(8).read_to_end(&mut magic))
-                .map_err(|cause| ImageError::Unreadable { path: path.into(), cause })?;
+            let magic =
+                files::start(path, 8).map_err(|cause| ImageError::Unreadable { path: path.into(), cause })?;
             if magic.is_empty() {
                 return Err(ImageError::Empty { path: path.into() });
             }
@@ -258,7 +256,7 @@ fn read_file(path: &Path, wanted: Wanted) -> Result<Image, ImageError> {
 /// The bytes of a file, unpacked when it is gzip or bzip2; of an HDF5 file, which is read by name, only the first.
 fn bytes_of(path: &Path, wanted: Wanted) -> Result<Vec<u8>, ImageError> {
     let unreadable = |cause| ImageError::Unreadable { path: path.into(), cause };
-    let mut file = File::open(path).map_err(unreadable)?;
+    let mut file = files::open(path).map_err(unreadable)?;
     let mut start = Vec::new();
     (&mut file).take(8).read_to_end(&mut start).map_err(unreadable)?;
     if start.starts_with(b"\x89HDF") {

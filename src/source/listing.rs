@@ -24,6 +24,11 @@ use std::fs;
 use std::io;
 use std::path::{Component, Path, PathBuf};
 
+use crate::files;
+
+/// Longest list that is read: half a million names.
+const LONGEST_LIST: u64 = 64 << 20;
+
 /// Why the inputs do not make a list of frames.
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs)]
@@ -114,7 +119,7 @@ fn repeated(files: &[PathBuf]) -> Option<String> {
 }
 
 fn add_list(list: &Path, paths: &mut Vec<PathBuf>) -> Result<(), ListingError> {
-    let text = fs::read_to_string(list)
+    let text = files::read_text(list, LONGEST_LIST)
         .map_err(|source| ListingError::UnreadableList { path: list.to_path_buf(), source })?;
     let beside = list.parent().unwrap_or(Path::new(""));
     let before = paths.len();
@@ -187,17 +192,29 @@ fn matches(pattern: &str) -> Result<Vec<PathBuf>, ListingError> {
 
 /// Adds a file, or the frames of a folder in order.
 fn add_path(path: &Path, paths: &mut Vec<PathBuf>) -> Result<(), ListingError> {
-    if !path.is_dir() {
+    let unreadable = |source| ListingError::Unreadable { path: path.to_path_buf(), source };
+    // A link to nowhere, which a glob finds, is a frame that cannot be read: a bad one among good ones.
+    let there = fs::metadata(path).ok();
+    if !there.as_ref().is_some_and(fs::Metadata::is_dir) {
+        there.map_or(Ok(()), |there| files::refuse_others(&there)).map_err(unreadable)?;
         paths.push(plain(path));
         return Ok(());
     }
-    let unreadable = |source| ListingError::Unreadable { path: path.to_path_buf(), source };
     let before = paths.len();
     for entry in fs::read_dir(path).map_err(unreadable)? {
         let entry = entry.map_err(unreadable)?;
-        if is_frame(&entry.file_name()) && !entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            paths.push(plain(&entry.path()));
+        let kind = entry.file_type().map_err(unreadable)?;
+        if !is_frame(&entry.file_name()) || kind.is_dir() {
+            continue;
         }
+        let path = entry.path();
+        if !kind.is_file()
+            && let Ok(there) = fs::metadata(&path)
+            && let Err(source) = files::refuse_others(&there)
+        {
+            return Err(ListingError::Unreadable { path, source });
+        }
+        paths.push(plain(&path));
     }
     if paths.len() == before {
         return Err(ListingError::EmptyFolder { path: path.to_path_buf() });

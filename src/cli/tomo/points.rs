@@ -5,6 +5,7 @@ use std::path::Path;
 use anyhow::{Context, anyhow, bail, ensure};
 
 use super::args::{FastName, TomoArgs, ZigZagName};
+use crate::files;
 use crate::h5::File;
 use crate::output::result::Patterns;
 use crate::tomo::repair::ZigZag;
@@ -13,6 +14,9 @@ use crate::tomo::{Rays, Sinograms};
 
 /// Header numbers that may be the rotation, in the order in which they are looked at.
 const ROTATIONS: [&str; 6] = ["start_angle", "omega", "phi", "kappa", "chi", "alpha"];
+
+/// Longest table of positions that is read: a million lines.
+const LONGEST_TABLE: u64 = 256 << 20;
 
 /// With positions known, lines are turned round only when they fit better by this much of a correlation.
 const BEYOND_DOUBT: f64 = 0.2;
@@ -143,7 +147,7 @@ fn of_frames(values: Vec<f64>, text: &str, option: &str, patterns: &Patterns) ->
 
 /// A column of a text file with commas, semicolons or blanks between; by name or number (from 1), else the last one.
 fn column_of(file: &Path, column: Option<&str>) -> anyhow::Result<Vec<f64>> {
-    let text = std::fs::read_to_string(file)?;
+    let text = files::read_text(file, LONGEST_TABLE)?;
     let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with("//"));
     let mut values = Vec::new();
     let mut which = None;

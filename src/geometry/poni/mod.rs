@@ -27,6 +27,8 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use text::{Entries, Entry};
 
+use crate::files;
+
 /// A PONI takes 400 bytes, and pyFAI appends one at each saving: what is larger than this is something else (a frame, a result)
 /// and is not read into memory.
 const LARGEST_FILE: u64 = 16 << 20;
@@ -142,7 +144,7 @@ impl Poni {
 /// The bytes of a file, but not many more than a PONI may have.
 fn read_small(path: &Path) -> std::io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    std::fs::File::open(path)?.take(LARGEST_FILE + 1).read_to_end(&mut bytes)?;
+    files::open(path)?.take(LARGEST_FILE + 1).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 

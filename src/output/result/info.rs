@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::layout::RadialAxis;
 use super::skeleton::RUNNING;
+use crate::files;
 use crate::frame::FrameStatus;
 use crate::h5;
 use crate::output::{OutputError, nexus};
@@ -86,11 +87,6 @@ impl ResultInfo {
     /// # Errors
     /// [`OutputError::Io`] when it cannot be read, [`OutputError::NotAResult`] when it is something else.
     pub fn open(path: &Path) -> Result<ResultInfo, OutputError> {
-        std::fs::File::open(path).map_err(|cause| OutputError::Io {
-            path: path.into(),
-            action: "opening the file",
-            cause,
-        })?;
         let not = |problem: String| OutputError::NotAResult { path: path.into(), problem };
         let file = opened(path)?;
         let process = file.group("entry_0000/xrdct").map_err(|_| {
@@ -163,6 +159,8 @@ pub(super) fn radial_axis(path: &Path, data: &h5::Group) -> Result<RadialAxis, O
 
 /// Opens a file that may be anything.
 pub(in crate::output) fn opened(path: &Path) -> Result<h5::File, OutputError> {
+    let unread = |cause| OutputError::Io { path: path.into(), action: "opening the file", cause };
+    files::open(path).map_err(unread)?;
     h5::File::open(path).map_err(|cause| {
         let problem = match cause {
             h5::Error::Said(_) => "it is not an HDF5 file, or it is damaged".into(),

@@ -33,11 +33,6 @@ impl Patterns {
     /// # Errors
     /// [`OutputError::Io`] when it cannot be read, [`OutputError::NotAResult`] when it is something else.
     pub fn open(path: &Path) -> Result<Patterns, OutputError> {
-        std::fs::File::open(path).map_err(|cause| OutputError::Io {
-            path: path.into(),
-            action: "opening the file",
-            cause,
-        })?;
         let not = |problem: String| OutputError::NotAResult { path: path.into(), problem };
         let part = |name: &'static str| move |e: h5::Error| not_whole(path, name, &e);
         let file = opened(path)?;

@@ -18,13 +18,14 @@
 //!
 //! A map whose last lines no frame will come for does not pay for them: its arrays in `result` (and `sums`) are virtual, the
 //! lines in `measured` first and NaN (0 in `sums`) below. One mapping shows each array, so readers notice no difference.
-use std::path::Path;
+use std::fs::File;
 
 use hdf5::types::{FixedUnicode, OwnedDynValue};
 use hdf5::{Dataset, Group, H5Type, Result};
 
 use super::layout::{Layout, Scan};
 use super::sums::{SumPlaces, index_bytes};
+use crate::files::library;
 use crate::output::nexus;
 
 /// Longest date that is kept: DECTRIS writes at most 26 characters.
@@ -81,13 +82,12 @@ pub(super) fn bytes_of_bin(layout: &Layout) -> u64 {
     arrays.iter().filter(|(is_there, _)| *is_there).map(|(_, bytes)| bytes).sum()
 }
 
-/// Writes the skeleton into the file at `path` and closes it.
-pub(super) fn build(path: &Path, layout: &Layout) -> Result<Places> {
-    let mut builder = nexus::builder();
-    if layout.sums {
-        builder.with_fapl(|access| access.meta_block_size(index_bytes(layout)));
-    }
-    let file = builder.create(path)?;
+/// Makes an empty file the skeleton.
+pub(super) fn build(draft: &File, layout: &Layout) -> Result<Places> {
+    let file = match layout.sums {
+        true => library::create_with(draft, |access| access.meta_block_size(index_bytes(layout))),
+        false => library::create_in(draft),
+    }?;
     let mut places = Places::default();
     nexus::attribute(&file, "NX_class", "NXroot")?;
     nexus::attribute(&file, "default", "entry_0000")?;

@@ -46,11 +46,6 @@ impl StackInfo {
     /// # Errors
     /// [`OutputError::Io`] when it cannot be read, [`OutputError::NotAResult`] when it is something else.
     pub fn open(path: &Path) -> Result<StackInfo, OutputError> {
-        std::fs::File::open(path).map_err(|cause| OutputError::Io {
-            path: path.into(),
-            action: "opening the file",
-            cause,
-        })?;
         let not = |problem: String| OutputError::NotAResult { path: path.into(), problem };
         let file = opened(path)?;
         if !StackInfo::is_one(&file) {

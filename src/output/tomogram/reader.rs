@@ -44,11 +44,6 @@ impl Tomogram {
     /// # Errors
     /// [`OutputError::Io`] when it cannot be read, [`OutputError::NotAResult`] when it is something else.
     pub fn open(path: &Path) -> Result<Tomogram, OutputError> {
-        std::fs::File::open(path).map_err(|cause| OutputError::Io {
-            path: path.into(),
-            action: "opening the file",
-            cause,
-        })?;
         let not = |problem: &str| OutputError::NotAResult { path: path.into(), problem: problem.into() };
         let file = opened(path)?;
         let process = file

@@ -1,10 +1,11 @@
 //! Builds the tomogram file before its first slice, and says where the numbers go.
-use std::path::Path;
+use std::fs::File;
 
 use hdf5::types::FixedUnicode;
 use hdf5::{Dataset, Group, Result};
 
 use super::TomogramLayout;
+use crate::files::library;
 use crate::h5;
 use crate::output::nexus;
 use crate::output::result::{DATE_LEN, MESSAGE_LEN, RadialAxis, STATUS_LEN};
@@ -31,9 +32,9 @@ pub(super) struct Places {
     pub duration: u64,
 }
 
-/// Writes the skeleton into the file at `path` and closes it.
-pub(super) fn build(path: &Path, layout: &TomogramLayout) -> Result<()> {
-    let file = nexus::builder().create(path)?;
+/// Makes an empty file the skeleton.
+pub(super) fn build(draft: &File, layout: &TomogramLayout) -> Result<()> {
+    let file = library::create_in(draft)?;
     nexus::attribute(&file, "NX_class", "NXroot")?;
     nexus::attribute(&file, "default", "entry_0000")?;
     nexus::attribute(&file, "creator", "xrdct")?;
@@ -105,11 +106,11 @@ pub(super) fn build(path: &Path, layout: &TomogramLayout) -> Result<()> {
 }
 
 /// Where the numbers of a file with this layout lie. Each place is as large as the layout says and inside the file: it is
-/// going to be written to.
-pub(super) fn find(path: &Path, layout: &TomogramLayout) -> h5::Result<Places> {
-    let file = h5::File::open(path)?;
-    let length = std::fs::metadata(path).map_err(|cause| cause.to_string())?.len();
-    let place = |name: &str, wanted: usize| match file.dataset(&format!("entry_0000/{name}"))?.facts().place {
+/// going to be written to. `parts` is what HDF5 finds in `file`.
+pub(super) fn find(parts: &h5::File, file: &File, layout: &TomogramLayout) -> h5::Result<Places> {
+    let length = file.metadata().map_err(|cause| cause.to_string())?.len();
+    let place = |name: &str, wanted: usize| match parts.dataset(&format!("entry_0000/{name}"))?.facts().place
+    {
         Some((offset, bytes))
             if bytes == wanted as u64 && offset.checked_add(bytes).is_some_and(|end| end <= length) =>
         {

@@ -1,10 +1,9 @@
 //! Reads CBF files into slots.
 //!
-//! One open, one fstat, and reads straight into the slot's memory: that is all a frame costs here beside its header (a few µs).
+//! One open, one fstat, one fcntl, and reads straight into the slot's memory: that is all a frame costs here beside its header (a few µs).
 //! Files packed with gzip or bzip2 are known by their first bytes, whatever their name, and are unpacked into the slot. Nothing
 //! is decoded: the frame leaves still packed with byte-offset.
 
-use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 use std::sync::Arc;
@@ -14,6 +13,7 @@ use flate2::read::MultiGzDecoder;
 
 use super::section::{BinarySection, Text};
 use super::{CbfError, mini};
+use crate::files;
 use crate::frame::{BadFrame, Encoding, Frame, FrameHeader, FrameId, Slot, SlotMemory};
 use crate::source::{Reader, Ticket};
 use crate::trace;
@@ -106,7 +106,7 @@ pub(super) fn load(
 
 /// Reads a file that is as long as the system says when it is opened, or shorter.
 fn read_file(path: &Path, memory: &mut dyn SlotMemory) -> io::Result<usize> {
-    let mut file = File::open(path)?;
+    let mut file = files::open(path)?;
     let length = usize::try_from(file.metadata()?.len()).map_err(io::Error::other)?;
     if length > UNPACKED_LIMIT {
         return Err(io::Error::other(format!(
