@@ -46,10 +46,10 @@ advisories: ## known holes in the crates that xrdct is built of: RustSec's of to
 doc: setup ## the API documentation, warnings as errors
 	@$(ENV) RUSTDOCFLAGS="-D warnings" cargo doc $(PROFILE) --no-deps
 
-# What a bench is told: make bench BENCH="decode --save".
+# What a bench is told: make bench BENCH="decode --save", BENCH='"corridor, CPU pool"', BENCH=--list.
 BENCH ?=
 
-bench: setup ## CPU benches beside their ceilings; fails when one lost 10 % against the newest record of this machine
+bench: setup ## CPU benches beside their ceilings; fails when one lost 10 % of the best that this class of machine reached
 	@$(ENV) cargo bench --locked --bench cpu -- $(BENCH)
 
 bench-gpu: setup ## the same for the GPU; fails without one

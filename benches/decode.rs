@@ -8,10 +8,10 @@ use std::hint::black_box;
 use std::path::PathBuf;
 
 use anyhow::{Result, ensure};
-use xrdct::bench::record::{Amount, Measure, digest};
+use xrdct::bench::measure::{Amount, Measure, digest};
 use xrdct::codec::byte_offset::{Decoder, Simd, decode_reference, encode};
 
-use super::options::Options;
+use super::options::{Options, told};
 
 const PIXELS: usize = 1475 * 1679;
 const TILE: usize = 1024;
@@ -98,7 +98,11 @@ pub fn measure(options: &Options) -> Result<Vec<Measure>> {
         decode_reference(packed, &mut pixels)?;
         let truth = of(&pixels);
         for simd in Simd::ALL.into_iter().filter(|simd| simd.is_available()) {
-            if simd != best && *kind != "2 % escapes" {
+            let name = match simd == best {
+                true => format!("decode, {kind}"),
+                false => format!("decode, {kind}, {simd:?}"),
+            };
+            if simd != best && *kind != "2 % escapes" || !options.wants(&name) {
                 continue;
             }
             pixels.fill(0);
@@ -106,18 +110,14 @@ pub fn measure(options: &Options) -> Result<Vec<Measure>> {
             decoder.next(&mut pixels)?;
             decoder.finish()?;
             ensure!(of(&pixels) == truth, "{simd:?} decodes {kind} wrongly");
-            let name = match simd == best {
-                true => format!("decode, {kind}"),
-                false => format!("decode, {kind}, {simd:?}"),
-            };
-            measures.push(Measure::take(
+            measures.push(told(Measure::take(
                 &name,
                 Amount { bytes: packed.len(), pixels: PIXELS },
                 truth.clone(),
                 options.seconds,
                 &mut || tiles(packed, simd, &mut tile),
                 ("widen", &mut || widen(packed, &mut widened)),
-            ));
+            )));
         }
     }
     Ok(measures)

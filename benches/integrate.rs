@@ -13,7 +13,7 @@ use std::hint::black_box;
 use std::path::Path;
 
 use anyhow::{Context as _, Result, ensure};
-use xrdct::bench::record::{Amount, Measure, digest};
+use xrdct::bench::measure::{Amount, Measure, digest};
 use xrdct::codec::byte_offset::{Decoder, decode_reference, encode};
 use xrdct::frame::{Codec, Encoding, Frame, FrameHeader, FrameId, PixelType, Shape, SlotPool};
 use xrdct::geometry::correction::solid_angle;
@@ -23,7 +23,7 @@ use xrdct::integrate::csr::Csr;
 use xrdct::integrate::engine::{Engine, ErrorModel, GROUP, Recipe, Scratch};
 use xrdct::integrate::split::{Request, Split, build};
 
-use super::options::Options;
+use super::options::{Options, told};
 
 const SHAPE: Shape = Shape { slow: 1679, fast: 1475 };
 
@@ -122,6 +122,9 @@ pub fn measure(options: &Options) -> Result<Vec<Measure>> {
     ];
     let (mut measures, mut scratch) = (Vec::new(), Scratch::default());
     for (name, recipe, count, amount) in cases {
+        if !options.wants(name) {
+            continue;
+        }
         let engine = Engine::new(recipe.clone())?;
         let found = sums(&engine, &frames[..count], &mut scratch)?;
         if name == "integrate, a group of 8" {
@@ -140,14 +143,14 @@ pub fn measure(options: &Options) -> Result<Vec<Measure>> {
                 }
             }
         };
-        measures.push(Measure::take(
+        measures.push(told(Measure::take(
             name,
             amount,
             truth,
             options.seconds,
             &mut || drop(black_box(engine.integrate(&frames[..count], &mut scratch))),
             ("decode alone", &mut floor),
-        ));
+        )));
     }
     Ok(measures)
 }

@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result, ensure};
 use std::hint::black_box;
 use std::path::Path;
 
-use xrdct::bench::record::{Amount, Measure, digest};
+use xrdct::bench::measure::{Amount, Measure, digest};
 use xrdct::bench::subject::SIMULATED_PONI;
 use xrdct::frame::Shape;
 use xrdct::geometry::poni::Poni;
@@ -15,7 +15,7 @@ use xrdct::geometry::position::radial;
 use xrdct::geometry::units::Unit;
 use xrdct::integrate::split::{Request, Split, build};
 
-use super::options::Options;
+use super::options::{Options, told};
 
 const SHAPE: Shape = Shape { slow: 1679, fast: 1475 };
 
@@ -26,6 +26,10 @@ pub fn measure(options: &Options) -> Result<Vec<Measure>> {
     let valid = (SHAPE.pixels() - mask.count()) as f64;
     let mut measures = Vec::new();
     for (name, split) in [("no", Split::No), ("bbox", Split::BBox), ("full", Split::Full)] {
+        let name = format!("matrix, {name} splitting");
+        if !options.wants(&name) {
+            continue;
+        }
         let request = Request {
             poni: &poni,
             shape: SHAPE,
@@ -44,8 +48,8 @@ pub fn measure(options: &Options) -> Result<Vec<Measure>> {
             digest(entries.map(|(pixel, weight)| u64::from(*pixel) << 32 | u64::from(weight.to_bits())));
         let bytes = csr.bytes();
         drop(csr);
-        measures.push(Measure::take(
-            &format!("matrix, {name} splitting"),
+        measures.push(told(Measure::take(
+            &name,
             Amount { bytes, pixels: SHAPE.pixels() },
             truth,
             options.seconds,
@@ -53,7 +57,7 @@ pub fn measure(options: &Options) -> Result<Vec<Measure>> {
             ("the pixels' positions", &mut || {
                 black_box(radial(&poni, SHAPE, Unit::QNm).expect("a wavelength"));
             }),
-        ));
+        )));
     }
     Ok(measures)
 }

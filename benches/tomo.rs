@@ -7,14 +7,14 @@
 use std::time::Instant;
 
 use anyhow::{Result, anyhow, ensure};
-use xrdct::bench::record::{Amount, Measure, digest};
+use xrdct::bench::measure::{Amount, Measure, digest};
 use xrdct::bench::tomo::{Subject, cache_floor, host_floor, link_floor};
 use xrdct::cuda::tomo::Options as CudaOptions;
 use xrdct::cuda::{CudaReconstructor, device};
 use xrdct::tomo::reconstruction::LANES;
 use xrdct::tomo::{HostReconstructor, Reconstructor};
 
-use super::options::Options;
+use super::options::{Options, told};
 
 const SIDE: usize = 150;
 
@@ -35,6 +35,10 @@ fn bits(slices: &[f32]) -> String {
 
 /// All cores.
 pub fn measure(options: &Options) -> Result<Vec<Measure>> {
+    const NAME: &str = "tomo, FBP on the CPU";
+    if !options.wants(NAME) {
+        return Ok(vec![]);
+    }
     let subject = Subject::new(SIDE, SIDE);
     let bins = 4 * LANES;
     let mut maker = HostReconstructor::new(&subject.wanted)?;
@@ -50,13 +54,22 @@ pub fn measure(options: &Options) -> Result<Vec<Measure>> {
         floor = floor.min(host_floor(&subject, 1) * bins as f64);
     }
     let ceiling = ("the multiply-adds alone", floor);
-    Ok(vec![Measure::new("tomo, FBP on the CPU", amount(&subject, bins), truth, own, ceiling)])
+    Ok(vec![told(Measure::new(NAME, amount(&subject, bins), truth, own, ceiling))])
 }
 
 /// The first GPU.
-pub fn on_gpu() -> Result<Vec<Measure>> {
+pub fn on_gpu(options: &Options) -> Result<Vec<Measure>> {
     const BINS: usize = 1024;
     const RUNS: usize = 10;
+    const KERNELS: &str = "tomo, FBP kernels";
+    const WHOLE: &str = "tomo, FBP memory to memory";
+    if options.sweep {
+        sweep()?;
+    }
+    let wanted = [KERNELS, WHOLE].map(|name| options.wants(name));
+    if wanted == [false, false] {
+        return Ok(vec![]);
+    }
     let subject = Subject::new(SIDE, SIDE);
     let context = device::open(0)?;
     let expected = slices(&mut HostReconstructor::new(&subject.wanted)?, &subject, subject.distinct())?;
@@ -83,14 +96,20 @@ pub fn on_gpu() -> Result<Vec<Measure>> {
     let amount = amount(&subject, BINS);
     let caches = cache_floor(&subject, &context)? * BINS as f64;
     let link = link_floor(&subject, &context)? * BINS as f64;
-    Ok(vec![
-        Measure::new("tomo, FBP kernels", amount, truth, kernels, ("the first-level caches", caches)),
-        Measure::new("tomo, FBP memory to memory", amount, again, whole, ("the link", link.max(caches))),
-    ])
+    let measures = [
+        Measure::new(KERNELS, amount, truth, kernels, ("the first-level caches", caches)),
+        Measure::new(WHOLE, amount, again, whole, ("the link", link.max(caches))),
+    ];
+    Ok(measures
+        .into_iter()
+        .zip(wanted)
+        .filter(|(_, wanted)| *wanted)
+        .map(|(measure, _)| told(measure))
+        .collect())
 }
 
 /// Lanes and bins of a block, 1000 slices of 300 x 300: seconds from memory to memory.
-pub fn sweep() -> Result<()> {
+fn sweep() -> Result<()> {
     const BINS: usize = 1000;
     let subject = Subject::new(300, 300);
     let context = device::open(0)?;

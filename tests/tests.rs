@@ -4,6 +4,7 @@
 mod advisories;
 mod bad_input;
 mod bench;
+mod bench_record;
 mod cbf;
 mod cli;
 mod codec;

@@ -7,6 +7,6 @@ out=$1
 bench=$2
 for kernel in exits count_32 prefix_32 pixels_32 packed_wide plain_wide xrdct_bins; do
     ncu --clock-control none --kernel-name "regex:$kernel" --launch-count 1 --set full --force-overwrite \
-        --export "$out-$kernel" "$bench" weak short
+        --export "$out-$kernel" "$bench" weak --short
     ncu --import "$out-$kernel.ncu-rep" --page details >"$out-$kernel.txt"
 done

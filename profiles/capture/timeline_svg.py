@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Draws a timeline (Chrome trace format, from --trace or `gpu trace=FILE`) as SVG: timeline_svg.py TRACE.json OUT.svg [MILLISECONDS]"""
+"""Draws a timeline (Chrome trace format, from --trace or `cargo bench --bench gpu -- weak --trace FILE`) as SVG: timeline_svg.py TRACE.json OUT.svg [MILLISECONDS]"""
 import json
 import sys
 

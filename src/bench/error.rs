@@ -124,6 +124,9 @@ pub enum BenchError {
         /// What is wrong, and the way out.
         problem: String,
     },
+    /// A change of a record that cannot be made.
+    #[error("{0}")]
+    Intent(String),
     /// A record that cannot be read.
     #[error("{path}: not a record of benches: {problem}")]
     Record {

@@ -8,7 +8,8 @@
 //! outcome   the table as data                    text      terminal, Markdown, CSV      chart   bars
 //! paper     what the paper's own table says
 //! tomo      slices: cores, GPU, scikit-image, silx
-//! profile   time by part, the bottleneck         record    figures kept, and compared with the newest of the same machine
+//! profile   time by part, the bottleneck         measure   one bench's figures, beside its ceiling
+//! record    the best of each bench, kept         verdict   what a run is worth beside it
 //! ```
 //!
 //! A row of the table is a real plan of the product's own corridor, never a model of one. Figures are frames a second of the
@@ -21,6 +22,7 @@ pub mod ceiling;
 pub mod chart;
 mod error;
 pub mod machine;
+pub mod measure;
 pub mod outcome;
 pub mod paper;
 pub mod peers;
@@ -31,6 +33,7 @@ pub mod subject;
 pub mod table1;
 pub mod text;
 pub mod tomo;
+pub mod verdict;
 pub mod walk;
 
 pub use error::BenchError;

@@ -52,40 +52,47 @@ pub struct Plan {
     pub decode: Decode,
     /// Who reduces.
     pub reducers: Reducers,
+    /// Whether the digest that a frame carries is compared with that of its bytes.
+    pub verify: bool,
 }
 
 /// A GPU that takes one frame at a time, as the paper's did.
-const ONE_AT_A_TIME: Options = Options { lanes: 1, batch: 1 };
+const GPU: Reducers = Reducers::Gpu(Options { lanes: 1, batch: 1 });
 
 impl Plan {
     /// Everything on one thread.
-    pub const SEQUENTIAL: Plan = Plan { readers: None, decode: Decode::Reducer, reducers: Reducers::Host(1) };
+    pub const SEQUENTIAL: Plan =
+        Plan { readers: None, decode: Decode::Reducer, reducers: Reducers::Host(1), verify: false };
 
     /// One thread that reads and decodes, and waits for the GPU to integrate.
-    pub const SEQUENTIAL_GPU: Plan =
-        Plan { readers: None, decode: Decode::Reader, reducers: Reducers::Gpu(ONE_AT_A_TIME) };
+    pub const SEQUENTIAL_GPU: Plan = Plan { decode: Decode::Reader, reducers: GPU, ..Plan::SEQUENTIAL };
 
     /// `readers` threads that read and decode; the GPU integrates.
     pub const fn decoding_pool(readers: usize) -> Plan {
-        Plan { readers: Some(readers), decode: Decode::Reader, reducers: Reducers::Gpu(ONE_AT_A_TIME) }
+        Plan { readers: Some(readers), ..Plan::SEQUENTIAL_GPU }
     }
 
     /// The paper's third strategy: packed frames to the GPU, one at a time.
     pub const fn gpu(readers: usize) -> Plan {
-        Plan { readers: Some(readers), decode: Decode::Reducer, reducers: Reducers::Gpu(ONE_AT_A_TIME) }
+        Plan { readers: Some(readers), reducers: GPU, ..Plan::SEQUENTIAL }
     }
 
     /// The product's CPU strategy: as many threads as `integrate` takes: most of them reduce, some read.
     pub fn host_pool(threads: usize) -> Plan {
         let workers = host_workers(threads);
         let readers = Some(host_readers(workers));
-        Plan { readers, decode: Decode::Reducer, reducers: Reducers::Host(workers) }
+        Plan { readers, reducers: Reducers::Host(workers), ..Plan::SEQUENTIAL }
     }
 
     /// The product's GPU strategy: three quarters of the threads read, batches overlap.
     pub fn overlapped(threads: usize) -> Plan {
         let readers = Some(gpu_readers(threads));
-        Plan { readers, decode: Decode::Reducer, reducers: Reducers::Gpu(Options::default()) }
+        Plan { readers, reducers: Reducers::Gpu(Options::default()), ..Plan::SEQUENTIAL }
+    }
+
+    /// The same, with every frame's digest checked.
+    pub const fn verified(self) -> Plan {
+        Plan { verify: true, ..self }
     }
 
     /// Whether it needs a GPU.
@@ -116,7 +123,8 @@ impl Plan {
             Reducers::Gpu(Options { lanes: 1, batch: 1 }) => "1 frame at a time".to_owned(),
             Reducers::Gpu(Options { lanes, batch }) => format!("{lanes} lanes of {batch}"),
         };
-        format!("{readers}, {decode}, {reducers}")
+        let verified = if self.verify { ", verified" } else { "" };
+        format!("{readers}, {decode}, {reducers}{verified}")
     }
 
     /// The plan's doors, open. With a timeline, a GPU's lanes are recorded in it.
@@ -132,7 +140,7 @@ impl Plan {
         let count = self.readers.unwrap_or(1);
         let readers = (0..count)
             .map(|_| {
-                let reader = CbfReader::new(Some(subject.encoding), false);
+                let reader = CbfReader::new(Some(subject.encoding), self.verify);
                 match self.decode {
                     Decode::Reader => Box::new(Decoding::new(reader)) as Box<dyn Reader>,
                     Decode::Reducer => Box::new(reader),
@@ -156,6 +164,10 @@ impl Plan {
             Reducers::Gpu(options) => {
                 let engine = engines.gpu()?;
                 let mut reducer = CudaReducer::new(Arc::clone(engine), options)?;
+                if self.verify && self.decode == Decode::Reducer {
+                    // With the memory that a long run takes.
+                    reducer.verify(usize::MAX)?;
+                }
                 if let Some(timeline) = timeline {
                     reducer.record(timeline.clone())?;
                 }

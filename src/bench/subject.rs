@@ -144,6 +144,14 @@ impl Subject {
         Ok((files, path, poni))
     }
 
+    /// Takes a dark image off every frame and carries Poisson variances along: the most that a bin makes of its pixels.
+    pub fn add_dark_and_variance(&mut self) {
+        // Small steps, so that no two neighbours have the same.
+        let dark = |pixel: usize| (pixel % 13) as f32 * 0.125;
+        self.recipe.dark = Some((0..self.recipe.shape.pixels()).map(dark).collect());
+        self.recipe.error_model = ErrorModel::Poisson;
+    }
+
     /// Bytes of a frame on the way: the mean file.
     pub fn frame_bytes(&self) -> f64 {
         self.bytes as f64 / self.files.len() as f64
@@ -156,7 +164,8 @@ impl Subject {
 
     /// The result file of a run over `frames` frames.
     pub fn layout(&self, frames: usize) -> Layout {
-        Layout { inputs: vec![String::new(); frames], ..Layout::new(frames, self.axis.clone()) }
+        let errors = self.recipe.error_model != ErrorModel::None;
+        Layout { inputs: vec![String::new(); frames], errors, ..Layout::new(frames, self.axis.clone()) }
     }
 
     /// Frame 0, integrated by itself with the host's engine: what every row must find.
