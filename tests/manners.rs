@@ -700,3 +700,14 @@ fn hdf5_loads_no_code() {
     }
     assert!(!at("p.h5").exists());
 }
+
+#[test]
+fn the_program_knows_no_folder_of_plug_ins() {
+    let program = fs::read(env!("CARGO_BIN_EXE_xrdct")).expect("readable");
+    let has = |text: &str| program.windows(text.len()).any(|window| window == text.as_bytes());
+    assert!(has("HDF5_PLUGIN_PATH"), "HDF5 is in the program, and its words are found");
+    assert!(
+        !has("/lib/plugin"),
+        "HDF5 was built without .cargo/hdf5.cmake, by an earlier version perhaps: cargo clean --release -p hdf5-metno-src"
+    );
+}
