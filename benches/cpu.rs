@@ -7,7 +7,7 @@
 //! cargo bench --bench cpu -- --save                           # and keep what is new and what is better
 //! cargo bench --bench cpu -- decode --replace "decode, 2 % escapes" --because "escapes are checked twice now"
 //! ```
-#![allow(clippy::print_stdout)]
+#![allow(clippy::print_stdout, clippy::print_stderr)]
 
 mod corridor;
 mod decode;

@@ -8,7 +8,7 @@
 //! cargo bench --bench gpu -- corridor "weak: decode"   # those whose names begin so; --list tells the names
 //! cargo bench --bench gpu -- weak --sweep --trace FILE # other cuts of the matrix; a timeline
 //! ```
-#![allow(clippy::print_stdout)]
+#![allow(clippy::print_stdout, clippy::print_stderr)]
 
 mod corridor;
 mod kernels;
