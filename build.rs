@@ -7,6 +7,7 @@
 //!
 //! nvcc is looked for in `$XRDCT_CUDA_HOME/bin`, `$CUDA_HOME/bin`, then `PATH`.
 //! `XRDCT_CUDA_ARCHS` (`90` or `80,90`) builds for those only, which is quicker while working on kernels; `none`, or `XRDCT_NO_NVCC=1`, builds no kernels.
+#![allow(clippy::print_stderr)] // cargo shows it
 
 use std::env;
 use std::error::Error;

@@ -84,7 +84,7 @@ fn decode_bench(times: usize, spoil: u64) -> Measure {
 #[test]
 fn a_slowed_kernel_is_caught() {
     let fast = decode_bench(1, 0);
-    let root = recorded(&[fast.clone()]);
+    let root = recorded(std::slice::from_ref(&fast));
     assert_eq!(read(&root).best[0].measure, fast, "what is read is what was written");
 
     // The same kernel, doing everything three times, and one that computes something else.

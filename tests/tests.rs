@@ -1,5 +1,5 @@
 //! One integration-test binary: each file is the tests of one part, named by the property it holds.
-#![allow(clippy::unwrap_used, clippy::print_stdout, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr, missing_docs)]
 
 mod advisories;
 mod bad_input;
