@@ -12,7 +12,6 @@ use super::configuration::{self, ConfigError};
 use super::exit::{Exit, Failure, OrExit};
 use super::place::Place;
 use crate::cuda::Options;
-use crate::files;
 use crate::frame::{Encoding, Shape};
 use crate::geometry::correction;
 use crate::geometry::detector::Dummy;

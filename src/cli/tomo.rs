@@ -32,7 +32,6 @@ use super::words::with_unit;
 use crate::cuda::driver::Context as GpuContext;
 use crate::cuda::tomo::Options;
 use crate::cuda::{CudaError, CudaReconstructor, DevicePatterns};
-use crate::files;
 use crate::output::draft::leftovers;
 use crate::output::result::{Ending, Patterns, RadialAxis};
 use crate::output::tomogram::{RegionEntry, TomogramFile, TomogramLayout};

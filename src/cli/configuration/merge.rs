@@ -60,7 +60,7 @@ pub fn over(typed: &IntegrateArgs, earlier: IntegrateArgs) -> Result<IntegrateAr
         readers,
         threads,
         bad_frames,
-        verify_md5,
+        no_verify,
         sums,
         saying,
     } = typed.clone();
@@ -109,7 +109,7 @@ pub fn over(typed: &IntegrateArgs, earlier: IntegrateArgs) -> Result<IntegrateAr
         readers: readers.or(earlier.readers),
         threads: threads.or(earlier.threads),
         bad_frames: bad_frames.or(earlier.bad_frames),
-        verify_md5: verify_md5.or(earlier.verify_md5),
+        no_verify: no_verify.or(earlier.no_verify),
         sums: sums.or(earlier.sums),
         overwrite,
         tomo,

@@ -54,7 +54,7 @@ pub(super) fn take(keys: &mut Keys, args: &mut IntegrateArgs) -> Result<(), Faul
     args.readers = keys.count("readers")?;
     args.threads = keys.count("threads")?;
     args.bad_frames = keys.word("bad_frames")?;
-    args.verify_md5 = keys.flag("verify_md5")?;
+    args.no_verify = keys.flag("no_verify")?;
     args.sums = keys.flag("sums")?;
     Ok(())
 }
@@ -116,7 +116,7 @@ pub(super) fn section(args: &IntegrateArgs, engine: &str, not_in_pyfai: &[String
         readers,
         threads,
         bad_frames,
-        verify_md5,
+        no_verify,
         sums,
     } = args;
     let named = [
@@ -140,7 +140,7 @@ pub(super) fn section(args: &IntegrateArgs, engine: &str, not_in_pyfai: &[String
         ("readers", json!(readers)),
         ("threads", json!(threads)),
         ("bad_frames", json!(bad_frames)),
-        ("verify_md5", json!(verify_md5)),
+        ("no_verify", json!(no_verify)),
         ("sums", json!(sums)),
     ];
     named
