@@ -20,6 +20,8 @@ use std::thread;
 /// Oldest architecture with what the kernels use (CUDA 13 knows none older anyway).
 const OLDEST_ARCHITECTURE: u32 = 75;
 
+// Cargo shows what a build script says on stderr when it fails.
+#[allow(clippy::print_stderr)]
 fn main() {
     if let Err(error) = build() {
         eprintln!("{error}");

@@ -1,12 +1,14 @@
 //! What was typed: the options of `xrdct integrate` and `xrdct convert`, before anything is opened.
 //!
-//! The same structure is what a result's `configuration` holds, so `--config RESULT.h5` repeats a run: options on
-//! the command line win over the file's. Names are pyFAI's where it has one, in the JSON too.
+//! [`configuration`](super::configuration) makes the same structure of a file, so that `--config RESULT.h5` repeats a run:
+//! options on the command line win over the file's. Names are pyFAI's where it has one.
 
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args, ValueEnum};
 use serde::{Deserialize, Serialize};
+
+use crate::geometry::poni::Poni;
 
 /// Which pixels share their counts with which bins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
@@ -66,13 +68,11 @@ pub struct Saying {
 }
 
 /// Azimuthal integration of a scan, to a NeXus/HDF5 file of powder patterns
-#[derive(Debug, Clone, Default, Args, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Debug, Clone, Default, Args)]
 pub struct IntegrateArgs {
     /// Frames: CBF files, folders of them, globs in quotes, or @list.txt with one name a line. Inputs and the lines of a
     /// list keep their order and repetitions; what a folder or a glob brings is sorted by the numbers in the names
     #[arg(value_name = "INPUT")]
-    #[serde(rename = "input_data")]
     pub inputs: Vec<String>,
 
     /// Geometry: a PONI file (v1, v2, v2.1 or v3), as pyFAI-calib2 writes it
@@ -82,26 +82,22 @@ pub struct IntegrateArgs {
     /// Mask: non-zero pixels are left out (npy, EDF, TIFF, CBF, or HDF5 as file.h5::/path).
     /// Replaces the detector's own mask, as in pyFAI; see --combine-mask
     #[arg(short, long, value_name = "FILE", help_heading = "Geometry and corrections")]
-    #[serde(rename = "mask_file")]
     pub mask: Option<String>,
 
     /// Leave out what either --mask or the detector's own mask leaves out
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", help_heading = "Geometry and corrections")]
     pub combine_mask: Option<bool>,
 
-    /// Dark current, subtracted from every frame; several files are averaged
-    #[arg(short, long, value_name = "FILE", num_args = 1.., help_heading = "Geometry and corrections")]
-    #[serde(rename = "dark_current")]
+    /// Dark current, subtracted from every frame; repeated, the files are averaged
+    #[arg(short, long, value_name = "FILE", help_heading = "Geometry and corrections")]
     pub dark: Vec<String>,
 
-    /// Flat field, divided out; several files are averaged. Pixels where it is 0 are left out
-    #[arg(short, long, value_name = "FILE", num_args = 1.., help_heading = "Geometry and corrections")]
-    #[serde(rename = "flat_field")]
+    /// Flat field, divided out; repeated, the files are averaged. Pixels where it is 0 are left out
+    #[arg(short, long, value_name = "FILE", help_heading = "Geometry and corrections")]
     pub flat: Vec<String>,
 
     /// Polarisation factor, from -1 (vertical) to 1 (horizontal); left out: no correction
     #[arg(long, value_name = "F", allow_negative_numbers = true, help_heading = "Geometry and corrections")]
-    #[serde(rename = "polarization_factor")]
     pub polarization: Option<f64>,
 
     /// Do not correct for the solid angle of the pixels
@@ -110,7 +106,6 @@ pub struct IntegrateArgs {
 
     /// Value of pixels to be ignored [default: the detector's own, -2 +- 1.5 for DECTRIS]
     #[arg(long, value_name = "V", allow_negative_numbers = true, help_heading = "Geometry and corrections")]
-    #[serde(rename = "val_dummy")]
     pub dummy: Option<f64>,
 
     /// Pixels within this distance of --dummy are ignored too [default: 0, exact]
@@ -119,7 +114,6 @@ pub struct IntegrateArgs {
 
     /// Divide all intensities by this number (a monitor, say)
     #[arg(long, value_name = "V", help_heading = "Geometry and corrections")]
-    #[serde(rename = "normalization_factor")]
     pub normalization: Option<f64>,
 
     /// Uncertainties [default: none]
@@ -128,7 +122,6 @@ pub struct IntegrateArgs {
 
     /// Number of radial bins [default: 1000]
     #[arg(short = 'c', long, value_name = "N", help_heading = "Bins")]
-    #[serde(rename = "nbpt_rad")]
     pub npt: Option<usize>,
 
     /// Radial unit: q_nm^-1, q_A^-1, 2th_deg, 2th_rad, r_mm, r_m, d*2_nm^-2, … [default: q_nm^-1]
@@ -173,17 +166,14 @@ pub struct IntegrateArgs {
 
     /// Result file
     #[arg(short, long, value_name = "FILE", help_heading = "Output")]
-    #[serde(skip)]
     pub output: Option<PathBuf>,
 
     /// Replace the result file (and --trace, --tomo) if it exists
     #[arg(long, help_heading = "Output")]
-    #[serde(skip)]
     pub overwrite: bool,
 
     /// Go on to sinograms and tomograms: the file that `xrdct tomo` would write, from patterns that are still in memory
     #[arg(long, value_name = "TOMO.h5", help_heading = "Output")]
-    #[serde(skip)]
     pub tomo: Option<PathBuf>,
 
     /// Options of `xrdct tomo` for it, in quotes: --tomo-options '--region LaB6=2.08:2.20 --filter hann'
@@ -194,22 +184,22 @@ pub struct IntegrateArgs {
         allow_hyphen_values = true,
         help_heading = "Output"
     )]
-    #[serde(skip)]
     pub tomo_options: Option<String>,
 
-    /// Settings of an earlier run: a JSON file or a result file; options given here win
+    /// Settings of an earlier run, or pyFAI's: JSON of pyFAI-integrate or pyFAI-diffmap, or a result file; options given here win
     #[arg(long, value_name = "FILE", help_heading = "Output")]
-    #[serde(skip)]
     pub config: Option<PathBuf>,
+
+    /// Write the settings as JSON: a map's for pyFAI-diffmap, a series' for pyFAI-integrate -j; also with --dry-run
+    #[arg(long, value_name = "FILE.json", help_heading = "Output")]
+    pub save_config: Option<PathBuf>,
 
     /// Check options and inputs and say what would be done, but do not do it
     #[arg(long, help_heading = "Output")]
-    #[serde(skip)]
     pub dry_run: bool,
 
     /// Write a timeline of every stage, thread and lane (Chrome trace format: chrome://tracing, ui.perfetto.dev)
     #[arg(long, value_name = "FILE.json", help_heading = "Running")]
-    #[serde(skip)]
     pub trace: Option<PathBuf>,
 
     /// Where to compute: auto, cpu, cuda or cuda:N [default: auto]
@@ -245,9 +235,33 @@ pub struct IntegrateArgs {
     pub no_verify: Option<bool>,
 
     #[command(flatten)]
-    #[serde(skip)]
     #[allow(missing_docs)]
     pub saying: Saying,
+
+    /// Geometry that a configuration holds; wins over `poni`, which then only says where it came from.
+    #[arg(skip)]
+    pub geometry: Option<Poni>,
+
+    /// Slow motor of a map, as a configuration names it.
+    #[arg(skip)]
+    pub slow_motor: Option<MotorRange>,
+
+    /// Fast motor of a map, as a configuration names it.
+    #[arg(skip)]
+    pub fast_motor: Option<MotorRange>,
+
+    /// What a configuration calls the experiment.
+    #[arg(skip)]
+    pub experiment_title: Option<String>,
+}
+
+/// A motor of a map, without its number of points.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct MotorRange {
+    /// Its name; empty when nobody said.
+    pub name: String,
+    /// Position at the first and at the last point; counted from 0 when nobody said.
+    pub range: Option<(f64, f64)>,
 }
 
 /// Decode frames into an HDF5 stack, /entry_0000/data/data
@@ -284,11 +298,11 @@ pub struct ConvertArgs {
 }
 
 /// More threads than any machine has cores are a slip of the finger, and would only fight each other.
-const MOST_THREADS: usize = 1024;
+pub(super) const MOST_COUNT: usize = 1024;
 
 pub(super) fn count(text: &str) -> Result<usize, String> {
     match text.parse() {
-        Ok(n) if (1..=MOST_THREADS).contains(&n) => Ok(n),
-        _ => Err(format!("must be a whole number from 1 to {MOST_THREADS}")),
+        Ok(n) if (1..=MOST_COUNT).contains(&n) => Ok(n),
+        _ => Err(format!("must be a whole number from 1 to {MOST_COUNT}")),
     }
 }

@@ -11,9 +11,9 @@ use clap::{Args, Subcommand, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::args::count;
+use super::configuration::LONGEST_SETTINGS;
 use super::exit::{Exit, Failure, OrExit};
 use super::integrate::write_trace;
-use super::plan::LONGEST_SETTINGS;
 use super::say;
 use crate::bench::outcome::{Source, Table};
 use crate::bench::subject::{Engines, Subject};

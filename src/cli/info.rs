@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, anyhow};
 use clap::Args;
 
+use super::configuration::HDF5_MAGIC;
 use super::exit::{Exit, Failure, OrExit};
-use super::plan::HDF5_MAGIC;
 use super::say;
 use super::words::Facts;
 use crate::cuda::device;

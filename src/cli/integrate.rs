@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, anyhow};
 
 use super::args::{IntegrateArgs, StrategyName};
+use super::configuration;
 use super::exit::{Exit, Failure, OrExit};
 use super::place::Place;
 use super::plan::Plan;
@@ -20,7 +21,7 @@ use crate::integrate::axis::Axis;
 use crate::integrate::engine::{Engine, Recipe};
 use crate::integrate::split::{self, Request};
 use crate::output::OutputError;
-use crate::output::draft::{Draft, leftovers};
+use crate::output::draft::{Draft, leftovers, write_whole};
 use crate::output::result::{Ending, Layout, RadialAxis, ResultFile};
 use crate::pipeline::{self, Corridor, PipelineError, Sink, SinkError, Strategy};
 use crate::reduce::Reducer;
@@ -60,6 +61,7 @@ pub(super) fn run(args: &IntegrateArgs) -> Result<Exit, Failure> {
         super::warn_of_leftovers(written.flat_map(|path| leftovers(path)).collect());
     }
     if plan.args.dry_run {
+        save_configuration(&plan)?;
         summary::print_plan(&plan)?;
         return Ok(Exit::Success);
     }
@@ -75,6 +77,7 @@ pub(super) fn run(args: &IntegrateArgs) -> Result<Exit, Failure> {
     let mut kept = tomo.as_ref().and_then(|tomo| Kept::new(tomo, plan.files.len(), plan.npt));
     let (reducers, slots) = reducers(&mut plan, recipe, timeline.as_ref(), kept.as_mut())?;
     let matrix_time = started.elapsed();
+    save_configuration(&plan)?;
     let trace = open_trace(&plan)?;
 
     let output = plan.args.output.clone().unwrap_or_default();
@@ -199,7 +202,8 @@ fn layout(plan: &Plan, axis: &Axis) -> Layout {
         sums: plan.args.sums == Some(true),
         header: plan.first.frame.clone(),
         inputs: plan.files.iter().map(|f| f.display().to_string()).collect(),
-        configuration: plan.configuration(),
+        configuration: configuration::to_worker(plan),
+        title: plan.args.experiment_title.clone().unwrap_or_else(|| "xrdct integrate".to_owned()),
         poni_file: plan.args.poni.as_ref().map(|p| p.display().to_string()),
         mask_file: plan.args.mask.clone(),
         dark_files: plan.args.dark.clone(),
@@ -302,6 +306,13 @@ fn slot_bytes(plan: &Plan) -> usize {
         true => (encoding.shape.pixels() + 1) * encoding.pixel.size(),
         false => plan.first.payload.end,
     }
+}
+
+/// Writes the file of `--save-config`.
+fn save_configuration(plan: &Plan) -> Result<(), Failure> {
+    let Some(path) = &plan.args.save_config else { return Ok(()) };
+    let text = format!("{:#}\n", configuration::for_file(plan));
+    write_whole(path, text.as_bytes(), plan.args.overwrite).context("--save-config").or_exit(Exit::Output)
 }
 
 /// The file of `--trace`, begun before anything is computed.

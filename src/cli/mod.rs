@@ -11,6 +11,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 pub mod args;
 mod bench;
+pub mod configuration;
 mod convert;
 pub mod exit;
 mod info;

@@ -6,13 +6,12 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow, bail};
-use serde_json::{Map, Value, json};
 
-use super::args::{BadFramesName, ErrorModelName, IntegrateArgs, Method, StrategyName};
+use super::args::{BadFramesName, ErrorModelName, IntegrateArgs, MOST_COUNT, Method, StrategyName};
+use super::configuration::{self, ConfigError};
 use super::exit::{Exit, Failure, OrExit};
 use super::place::Place;
 use crate::cuda::Options;
-use crate::files;
 use crate::frame::{Encoding, Shape};
 use crate::geometry::correction;
 use crate::geometry::detector::Dummy;
@@ -21,17 +20,11 @@ use crate::geometry::poni::Poni;
 use crate::geometry::units::Unit;
 use crate::integrate::engine::ErrorModel;
 use crate::integrate::split::Split;
-use crate::output::result::{ResultInfo, Scan};
+use crate::output::result::Scan;
 use crate::pipeline::{BadFrames, Strategy, gpu_readers, host_readers, host_workers};
 use crate::source::cbf::{CbfHeader, probe};
 use crate::source::image::read_image_of;
 use crate::source::listing::{Listing, expand, list};
-
-/// First bytes of an HDF5 file.
-pub(super) const HDF5_MAGIC: &[u8] = b"\x89HDF\r\n\x1a\n";
-
-/// Longest file of settings that is read: one that names a million frames.
-pub(super) const LONGEST_SETTINGS: u64 = 256 << 20;
 
 /// More bins than any detector has pixels are a slip of the finger.
 const MOST_BINS: usize = 10_000_000;
@@ -45,6 +38,8 @@ pub struct Plan {
     pub args: IntegrateArgs,
     /// Frames, in order; those before `--offset` are left out.
     pub files: Vec<PathBuf>,
+    /// Those before `--offset`.
+    pub left_out: Vec<PathBuf>,
     /// Header of the first usable frame: every other must have its encoding.
     pub first: CbfHeader,
     /// Geometry.
@@ -98,22 +93,19 @@ impl Plan {
     /// # Errors
     /// The first thing that cannot be used, with the exit code of its kind.
     pub fn new(args: &IntegrateArgs) -> Result<Plan, Failure> {
-        let args = match &args.config {
-            Some(path) => merged(args, path).or_exit(Exit::Usage)?,
-            None => args.clone(),
-        };
-        let args = made_absolute(args).or_exit(Exit::Usage)?;
+        let mut warnings = Vec::new();
+        let args = settled(args, &mut warnings)?;
         if args.output.is_none() && !args.dry_run {
             return Err(anyhow!("no result file: name one with --output FILE.h5")).or_exit(Exit::Usage);
         }
-        check_numbers(&args).or_exit(Exit::Usage)?;
-        let mut warnings = Vec::new();
+        check_values(&args, |option| option.to_owned()).or_exit(Exit::Usage)?;
+        check_pairs(&args).or_exit(Exit::Usage)?;
 
-        let (files, first) = frames(&args, &mut warnings)?;
+        let Frames { files, left_out, first } = frames(&args, &mut warnings)?;
         check_outputs(&args, &files).or_exit(Exit::Output)?;
         let encoding = first.encoding;
         let poni = geometry(&args, encoding.shape)?;
-        warnings.extend(poni.notes.iter().map(|note| format!("{}: {note}", path_of(args.poni.as_ref()))));
+        warnings.extend(poni.notes.iter().map(|note| format!("{}: {note}", geometry_name(&args))));
         let unit: Unit = match &args.unit {
             Some(name) => name.parse().or_exit(Exit::Usage)?,
             None => Unit::QNm,
@@ -121,7 +113,7 @@ impl Plan {
         if unit.needs_wavelength() && poni.wavelength.is_none() {
             return Err(anyhow!(
                 "{}: no Wavelength, which unit {} needs; add it to the PONI or choose 2th_deg or r_mm",
-                path_of(args.poni.as_ref()),
+                geometry_name(&args),
                 unit.name()
             ))
             .or_exit(Exit::Calibration);
@@ -152,6 +144,7 @@ impl Plan {
             },
             args,
             files,
+            left_out,
             first,
             poni,
             mask,
@@ -163,6 +156,16 @@ impl Plan {
             crew,
             warnings,
         })
+    }
+
+    /// Every file that the inputs name, also those before `--offset`.
+    pub fn all_files(&self) -> impl Iterator<Item = &PathBuf> {
+        self.left_out.iter().chain(&self.files)
+    }
+
+    /// Where the geometry comes from: a PONI file, or the configuration that holds it.
+    pub fn geometry_name(&self) -> String {
+        geometry_name(&self.args)
     }
 
     /// Encoding of every frame of the scan.
@@ -194,53 +197,12 @@ impl Plan {
     pub fn azimuth_range(&self) -> Option<(f64, f64)> {
         pair(&self.args.azimuth_range)
     }
-
-    /// The run as JSON: pyFAI's worker configuration (version 5), so that its viewers understand it, and under
-    /// `xrdct` the options of this program, which `--config` reads back.
-    pub fn configuration(&self) -> Value {
-        let method = match self.split {
-            Split::No => "no",
-            Split::BBox => "bbox",
-            Split::Full => "full",
-        };
-        json!({
-            "application": "worker",
-            "version": 5,
-            "poni": {
-                "poni_version": 2.1,
-                "detector": self.poni.detector.name,
-                "detector_config": self.poni.detector_config(),
-                "dist": self.poni.distance,
-                "poni1": self.poni.poni1,
-                "poni2": self.poni.poni2,
-                "rot1": self.poni.rot1,
-                "rot2": self.poni.rot2,
-                "rot3": self.poni.rot3,
-                "wavelength": self.poni.wavelength,
-            },
-            "nbpt_rad": self.npt,
-            "nbpt_azim": 1,
-            "unit": self.unit.name(),
-            "method": [method, "csr", "xrdct"],
-            "correct_solid_angle": self.args.no_solid_angle != Some(true),
-            "polarization_factor": self.args.polarization,
-            "normalization_factor": self.args.normalization,
-            "error_model": match self.error_model { ErrorModel::Poisson => Some("poisson"), ErrorModel::None => None },
-            "val_dummy": self.dummy.as_ref().map(|d| d.value),
-            "delta_dummy": self.dummy.as_ref().map(|d| d.delta),
-            "mask_file": self.args.mask,
-            "dark_current": self.args.dark,
-            "flat_field": self.args.flat,
-            "radial_range": self.radial_range().map(|(a, b)| [a, b]),
-            "azimuth_range": self.azimuth_range().map(|(a, b)| [a, b]),
-            "shape": [self.encoding().shape.slow, self.encoding().shape.fast],
-            "xrdct": self.args,
-        })
-    }
 }
 
-fn path_of(path: Option<&PathBuf>) -> String {
-    path.map_or_else(String::new, |p| p.display().to_string())
+/// Where the geometry comes from, for messages.
+fn geometry_name(args: &IntegrateArgs) -> String {
+    let name = if args.geometry.is_some() { args.config.as_ref() } else { args.poni.as_ref() };
+    name.map_or_else(String::new, |path| path.display().to_string())
 }
 
 fn pair(values: &[f64]) -> Option<(f64, f64)> {
@@ -250,67 +212,50 @@ fn pair(values: &[f64]) -> Option<(f64, f64)> {
     }
 }
 
-/// Options of an earlier run beneath those typed now.
-fn merged(typed: &IntegrateArgs, path: &Path) -> anyhow::Result<IntegrateArgs> {
-    let at = || format!("--config {}", path.display());
-    let earlier = match files::start(path, HDF5_MAGIC.len()).with_context(at)? == HDF5_MAGIC {
-        true => ResultInfo::open(path)?.configuration,
-        false => {
-            serde_json::from_slice(&files::read(path, LONGEST_SETTINGS).with_context(at)?).with_context(at)?
+/// What was typed over what the configuration says, with names that mean the same everywhere.
+fn settled(typed: &IntegrateArgs, warnings: &mut Vec<String>) -> Result<IntegrateArgs, Failure> {
+    let mut args = match &typed.config {
+        None => typed.clone(),
+        Some(path) => {
+            let at = || format!("--config {}", path.display());
+            let earlier = configuration::read(path, typed).map_err(|error| Failure {
+                exit: match error {
+                    ConfigError::Geometry(_) => Exit::Calibration,
+                    _ => Exit::Usage,
+                },
+                error: error.into(),
+            })?;
+            check_values(&earlier.args, key_of).with_context(at).or_exit(Exit::Usage)?;
+            warnings.extend(earlier.warnings);
+            configuration::over(typed, earlier.args).or_exit(Exit::Usage)?
         }
     };
-    let earlier = match earlier {
-        Value::Object(mut whole) => match whole.remove("xrdct") {
-            Some(Value::Object(ours)) => ours,
-            _ => whole,
-        },
-        _ => bail!("{}: not a JSON object", at()),
-    };
-    let Value::Object(now) = serde_json::to_value(typed)? else {
-        bail!("the options do not serialise to an object: a defect of xrdct")
-    };
-    let mut both: Map<String, Value> = earlier;
-    for (name, value) in now {
-        let is_set = !value.is_null() && value.as_array().is_none_or(|list| !list.is_empty());
-        if is_set || !both.contains_key(&name) {
-            both.insert(name, value);
-        }
-    }
-    let args: IntegrateArgs = serde_json::from_value(Value::Object(both)).with_context(at)?;
-    Ok(IntegrateArgs {
-        output: typed.output.clone(),
-        overwrite: typed.overwrite,
-        dry_run: typed.dry_run,
-        config: typed.config.clone(),
-        trace: typed.trace.clone(),
-        tomo: typed.tomo.clone(),
-        tomo_options: typed.tomo_options.clone(),
-        saying: typed.saying,
-        ..args
-    })
-}
-
-/// Names as they stand, seen from any folder: the configuration must mean the same tomorrow.
-fn made_absolute(mut args: IntegrateArgs) -> anyhow::Result<IntegrateArgs> {
-    let here = std::env::current_dir().context("the current folder")?;
-    let fix = |name: &mut String| {
-        let (mark, rest) = name.strip_prefix('@').map_or(("", name.as_str()), |rest| ("@", rest));
-        if Path::new(rest).is_relative() {
-            *name = format!("{mark}{}", here.join(rest).display());
-        }
-    };
-    args.inputs.iter_mut().for_each(fix);
-    args.dark.iter_mut().for_each(fix);
-    args.flat.iter_mut().for_each(fix);
-    args.mask.iter_mut().for_each(fix);
-    if let Some(poni) = &mut args.poni {
-        *poni = here.join(&*poni);
-    }
+    args = configuration::made_absolute(args).context("the current folder").or_exit(Exit::Usage)?;
+    args.dark = expanded(&args.dark).or_exit(Exit::Calibration)?;
+    args.flat = expanded(&args.flat).or_exit(Exit::Calibration)?;
     Ok(args)
 }
 
+/// Names of images, globs among them.
+fn expanded(names: &[String]) -> anyhow::Result<Vec<String>> {
+    let mut files = Vec::new();
+    for name in names {
+        match configuration::is_pattern(name) && !Path::new(name).exists() {
+            true => files.extend(expand(std::slice::from_ref(name))?.iter().map(|p| p.display().to_string())),
+            false => files.push(name.clone()),
+        }
+    }
+    Ok(files)
+}
+
 /// The frames, and the header of the first one that has a usable one.
-fn frames(args: &IntegrateArgs, warnings: &mut Vec<String>) -> Result<(Vec<PathBuf>, CbfHeader), Failure> {
+struct Frames {
+    files: Vec<PathBuf>,
+    left_out: Vec<PathBuf>,
+    first: CbfHeader,
+}
+
+fn frames(args: &IntegrateArgs, warnings: &mut Vec<String>) -> Result<Frames, Failure> {
     if args.inputs.is_empty() {
         return Err(anyhow!("no frames: name CBF files, folders, globs or @list.txt")).or_exit(Exit::Usage);
     }
@@ -321,9 +266,9 @@ fn frames(args: &IntegrateArgs, warnings: &mut Vec<String>) -> Result<(Vec<PathB
         return Err(anyhow!("--offset {offset} leaves nothing of {} frames", files.len()))
             .or_exit(Exit::Usage);
     }
-    files.drain(..offset);
+    let left_out = files.drain(..offset).collect();
     let first = first_usable(&files).or_exit(Exit::Input)?;
-    Ok((files, first))
+    Ok(Frames { files, left_out, first })
 }
 
 /// Header of the first file that has a usable one; the first file's error when none has.
@@ -344,17 +289,20 @@ pub(super) fn first_usable(files: &[PathBuf]) -> anyhow::Result<CbfHeader> {
 }
 
 fn geometry(args: &IntegrateArgs, frames: Shape) -> Result<Poni, Failure> {
-    let Some(path) = &args.poni else {
-        return Err(anyhow!("no geometry: name a PONI file with --poni FILE.poni")).or_exit(Exit::Usage);
+    let poni = match (&args.geometry, &args.poni) {
+        (Some(geometry), _) => geometry.clone(),
+        (None, Some(path)) => Poni::read(path).or_exit(Exit::Calibration)?,
+        (None, None) => {
+            return Err(anyhow!("no geometry: name a PONI file with --poni FILE.poni")).or_exit(Exit::Usage);
+        }
     };
-    let poni = Poni::read(path).or_exit(Exit::Calibration)?;
     if let Some(shape) = poni.detector.shape
         && shape != frames
     {
         return Err(anyhow!(
             "{}: its detector {} has {shape} pixels, the frames have {frames}; \
              is this the PONI of these frames?",
-            path.display(),
+            geometry_name(args),
             poni.detector.name
         ))
         .or_exit(Exit::Calibration);
@@ -393,21 +341,13 @@ fn mask(
     Ok(Some(mask))
 }
 
-/// Mean of the images of a list; names may be globs.
-fn average(names: &[String], what: &str, shape: Shape) -> anyhow::Result<Option<Vec<f32>>> {
-    if names.is_empty() {
+/// Mean of the images of a list.
+fn average(files: &[String], what: &str, shape: Shape) -> anyhow::Result<Option<Vec<f32>>> {
+    if files.is_empty() {
         return Ok(None);
     }
-    let mut files: Vec<String> = Vec::new();
-    for name in names {
-        let is_pattern = name.contains(['*', '?']) && !name.contains("::");
-        match is_pattern {
-            true => files.extend(expand(std::slice::from_ref(name))?.iter().map(|p| p.display().to_string())),
-            false => files.push(name.clone()),
-        }
-    }
     let mut sum = vec![0.0_f64; shape.pixels()];
-    for name in &files {
+    for name in files {
         let image = read_image_of(name, shape).with_context(|| format!("the {what}"))?;
         sum.iter_mut().zip(&image.data).for_each(|(sum, value)| *sum += value);
     }
@@ -420,7 +360,8 @@ fn check_outputs(args: &IntegrateArgs, files: &[PathBuf]) -> anyhow::Result<()> 
     let whole = |path: &Path| std::fs::canonicalize(path).ok();
     let images = args.mask.iter().chain(&args.dark).chain(&args.flat).map(Path::new);
     let read: Vec<&Path> = args.poni.iter().map(PathBuf::as_path).chain(images).collect();
-    for (option, written) in [("--output", &args.output), ("--trace", &args.trace), ("--tomo", &args.tomo)] {
+    let beside = [("--trace", &args.trace), ("--tomo", &args.tomo), ("--save-config", &args.save_config)];
+    for (option, written) in [("--output", &args.output)].into_iter().chain(beside) {
         let Some(path) = written else { continue };
         let Some(written) = whole(path) else { continue };
         let same = |other: &&Path| {
@@ -431,7 +372,7 @@ fn check_outputs(args: &IntegrateArgs, files: &[PathBuf]) -> anyhow::Result<()> 
             bail!("{option} {}: that is {}, which this run reads", path.display(), input.display());
         }
     }
-    for (option, path) in [("--trace", &args.trace), ("--tomo", &args.tomo)] {
+    for (option, path) in beside {
         let Some(path) = path else { continue };
         if args.output.as_ref().is_some_and(|o| o == path || whole(o).is_some_and(|o| whole(path) == Some(o)))
         {
@@ -444,13 +385,71 @@ fn check_outputs(args: &IntegrateArgs, files: &[PathBuf]) -> anyhow::Result<()> 
     Ok(())
 }
 
-fn check_numbers(args: &IntegrateArgs) -> anyhow::Result<()> {
+/// The key of a configuration that says what an option says.
+fn key_of(option: &str) -> String {
+    match option {
+        "--npt" => "nbpt_rad".to_owned(),
+        "--polarization" => "polarization_factor".to_owned(),
+        "--normalization" => "normalization_factor".to_owned(),
+        "--dummy" => "val_dummy".to_owned(),
+        other => other.trim_start_matches('-').replace('-', "_"),
+    }
+}
+
+/// Each number alone. `named` says how a number is called where it was said: its option, or its key.
+fn check_values(args: &IntegrateArgs, named: fn(&str) -> String) -> anyhow::Result<()> {
     if let Some(npt) = args.npt
         && !(1..=MOST_BINS).contains(&npt)
     {
-        bail!("--npt {npt}: must be from 1 to {MOST_BINS}");
+        bail!("{} {npt}: must be from 1 to {MOST_BINS}", named("--npt"));
     }
-    // Of options that need each other one may come from --config, so they are checked here.
+    let counts = [
+        ("--threads", args.threads),
+        ("--readers", args.readers),
+        ("--lanes", args.lanes),
+        ("--batch", args.batch),
+    ];
+    for (option, count) in counts {
+        if let Some(n) = count
+            && !(1..=MOST_COUNT).contains(&n)
+        {
+            bail!("{} {n}: must be from 1 to {MOST_COUNT}", named(option));
+        }
+    }
+    if let Some(f) = args.polarization
+        && !(-1.0..=1.0).contains(&f)
+    {
+        bail!("{} {f}: must be between -1 and 1", named("--polarization"));
+    }
+    if let Some(v) = args.normalization
+        && !(v.is_finite() && v > 0.0)
+    {
+        bail!("{} {v}: must be a positive number", named("--normalization"));
+    }
+    if let Some(v) = args.dummy
+        && !v.is_finite()
+    {
+        bail!("{} {v}: must be a finite number", named("--dummy"));
+    }
+    if let Some(v) = args.delta_dummy
+        && !(v.is_finite() && v >= 0.0)
+    {
+        bail!("{} {v}: must be 0 or a positive number", named("--delta-dummy"));
+    }
+    for (option, range) in [("--radial-range", &args.radial_range), ("--azimuth-range", &args.azimuth_range)]
+    {
+        match range.as_slice() {
+            [] => {}
+            [a, b] if a.is_finite() && b.is_finite() && a < b => {}
+            [a, b] => bail!("{} {a} {b}: the first must be below the second", named(option)),
+            other => bail!("{}: needs two numbers, got {}", named(option), other.len()),
+        }
+    }
+    Ok(())
+}
+
+/// Options that need each other; one may come from a configuration.
+fn check_pairs(args: &IntegrateArgs) -> anyhow::Result<()> {
     let pairs = [
         ("--combine-mask", args.combine_mask == Some(true), "--mask", args.mask.is_some()),
         ("--delta-dummy", args.delta_dummy.is_some(), "--dummy", args.dummy.is_some()),
@@ -463,35 +462,6 @@ fn check_numbers(args: &IntegrateArgs) -> anyhow::Result<()> {
             bail!("{option} needs {needed}");
         }
     }
-    let counts = [
-        ("--threads", args.threads),
-        ("--readers", args.readers),
-        ("--lanes", args.lanes),
-        ("--batch", args.batch),
-    ];
-    for (option, count) in counts {
-        if count == Some(0) {
-            bail!("{option} 0: must be at least 1");
-        }
-    }
-    if let Some(f) = args.polarization
-        && !(-1.0..=1.0).contains(&f)
-    {
-        bail!("--polarization {f}: must be between -1 and 1");
-    }
-    if let Some(v) = args.normalization
-        && !(v.is_finite() && v > 0.0)
-    {
-        bail!("--normalization {v}: must be a positive number");
-    }
-    for (name, range) in [("--radial-range", &args.radial_range), ("--azimuth-range", &args.azimuth_range)] {
-        match range.as_slice() {
-            [] => {}
-            [a, b] if a.is_finite() && b.is_finite() && a < b => {}
-            [a, b] => bail!("{name} {a} {b}: the first must be below the second"),
-            other => bail!("{name}: needs two numbers, got {}", other.len()),
-        }
-    }
     Ok(())
 }
 
@@ -502,7 +472,15 @@ fn scan(args: &IntegrateArgs, frames: usize) -> anyhow::Result<Option<Scan>> {
     if frames > points {
         bail!("--slow {slow} --fast {fast}: {frames} frames do not fit a map of {points} points");
     }
-    Ok(Some(Scan::new(slow, fast, args.zigzag == Some(true))))
+    let mut scan = Scan::new(slow, fast, args.zigzag == Some(true));
+    for (motor, said) in [(&mut scan.slow, &args.slow_motor), (&mut scan.fast, &args.fast_motor)] {
+        let Some(said) = said else { continue };
+        if !said.name.is_empty() {
+            motor.name.clone_from(&said.name);
+        }
+        motor.range = said.range.unwrap_or(motor.range);
+    }
+    Ok(Some(scan))
 }
 
 fn crew(args: &IntegrateArgs, frames: usize) -> Result<Crew, Failure> {

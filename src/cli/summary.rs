@@ -22,7 +22,10 @@ const NAMED_BAD_FRAMES: usize = 5;
 pub(super) fn print_plan(plan: &Plan) -> Result<(), Failure> {
     let mut text = String::new();
     describe(plan, &mut text);
-    text.push_str("nothing done (--dry-run)\n");
+    text.push_str(match plan.args.save_config {
+        None => "nothing done (--dry-run)\n",
+        Some(_) => "nothing else done (--dry-run)\n",
+    });
     say::answer(&text)
 }
 
@@ -41,7 +44,7 @@ fn describe(plan: &Plan, text: &mut String) {
         "frames",
         format!("{} of {} {}, from {first}", plan.files.len(), encoding.shape, encoding.pixel.name()),
     );
-    let poni = plan.args.poni.as_ref().map_or_else(String::new, |p| p.display().to_string());
+    let poni = plan.geometry_name();
     line("geometry", format!("{poni}: {}, {:.4} m", plan.poni.detector.name, plan.poni.distance));
     let masked = plan.mask.as_ref().map_or(0, Mask::count);
     let origin = plan.args.mask.as_deref().unwrap_or("the detector's own");
@@ -68,6 +71,9 @@ fn describe(plan: &Plan, text: &mut String) {
     line("device", plan.crew.place.name());
     line("strategy", strategy(&plan.crew));
     line("output", plan.args.output.as_ref().map_or("none named".to_owned(), |o| o.display().to_string()));
+    if let Some(path) = &plan.args.save_config {
+        line("settings", path.display().to_string());
+    }
     if let Some(tomo) = &plan.args.tomo {
         line("tomogram", tomo.display().to_string());
     }

@@ -20,10 +20,11 @@ use choices::{axis, bins, monitor, outside, reconstruction, regions, sums};
 pub(super) use kept::{Kept, after_integration};
 use rayon::prelude::*;
 
+use super::args::MOST_COUNT;
+use super::configuration;
 use super::exit::{Exit, Failure, OrExit};
 use super::integrate::seconds;
 use super::place::Place;
-use super::plan::{HDF5_MAGIC, LONGEST_SETTINGS};
 use super::progress::{Progress, Verbosity};
 use super::say;
 use super::signals::{self, Asked};
@@ -31,7 +32,6 @@ use super::words::with_unit;
 use crate::cuda::driver::Context as GpuContext;
 use crate::cuda::tomo::Options;
 use crate::cuda::{CudaError, CudaReconstructor, DevicePatterns};
-use crate::files;
 use crate::output::draft::leftovers;
 use crate::output::result::{Ending, Patterns, RadialAxis};
 use crate::output::tomogram::{RegionEntry, TomogramFile, TomogramLayout};
@@ -134,23 +134,20 @@ fn line(name: &str, value: &str) -> String {
 
 /// Options of an earlier run, and those given now on top.
 fn merged(args: &TomoArgs, path: &Path) -> anyhow::Result<TomoArgs> {
-    let read = || -> anyhow::Result<serde_json::Value> {
-        match files::start(path, HDF5_MAGIC.len())? == HDF5_MAGIC {
-            true => Ok(crate::output::tomogram::Tomogram::open(path)?.layout.configuration),
-            false => Ok(serde_json::from_slice(&files::read(path, LONGEST_SETTINGS)?)?),
-        }
-    };
-    let mut settings = read().with_context(|| format!("--config {}", path.display()))?;
-    let now = serde_json::to_value(args)?;
-    if let (Some(settings), Some(now)) = (settings.as_object_mut(), now.as_object()) {
+    let at = || format!("--config {}", path.display());
+    let mut settings =
+        configuration::object(path, &["entry_0000/tomo/configuration/data"]).with_context(at)?;
+    if let serde_json::Value::Object(now) = serde_json::to_value(args)? {
         let given =
             |value: &serde_json::Value| !value.is_null() && value.as_array().is_none_or(|a| !a.is_empty());
-        for (name, value) in now.iter().filter(|(_, value)| given(value)) {
-            settings.insert(name.clone(), value.clone());
-        }
+        settings.extend(now.into_iter().filter(|(_, value)| given(value)));
     }
-    let merged: TomoArgs =
-        serde_json::from_value(settings).with_context(|| format!("--config {}", path.display()))?;
+    let merged: TomoArgs = serde_json::from_value(settings.into()).with_context(at)?;
+    if let Some(size) = merged.size
+        && !(1..=MOST_COUNT).contains(&size)
+    {
+        anyhow::bail!("{}: size {size}: must be from 1 to {MOST_COUNT}", at());
+    }
     let TomoArgs { input, output, overwrite, resume, dry_run, device, threads, memory, saying, .. } =
         args.clone();
     Ok(TomoArgs {

@@ -8,6 +8,8 @@
 //! * version 2: `Detector` and `Detector_config`, a JSON object; 2.1: which may hold `orientation`;
 //! * version 3: `Parallax: True/False`, and `sensor` in the JSON object.
 //!
+//! The same keys as a JSON object are pyFAI's other form, `poni` in its worker configurations ([`Poni::from_json`]).
+//!
 //! The version is `poni_version`, raised when the contents need it. Where pyFAI falls back to a default or logs
 //! and goes on (no distance, no rotations, a sensor that is not known), this reader refuses with the reason: a geometry that
 //! was guessed gives wrong patterns, not bad ones. Refused too, because positions would silently be wrong: spline and
@@ -22,6 +24,7 @@ mod text;
 pub use error::{PoniError, Problem};
 
 use super::detector::Detector;
+use serde_json::{Map, Value, json};
 use std::fmt::Write as _;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -81,35 +84,63 @@ impl Poni {
     /// # Errors
     /// For missing or impossible values, unknown detectors, and features that are not supported.
     pub fn parse(text: &str, path: impl Into<PathBuf>) -> Result<Poni, PoniError> {
-        let entries = Entries::new(text, path.into());
-        let version = version(&entries)?;
+        Poni::from_entries(&Entries::new(text, path.into()))
+    }
+
+    /// Reads a geometry from the JSON object that pyFAI writes into its configurations; `path` is for messages only.
+    ///
+    /// # Errors
+    /// As [`Poni::parse`].
+    pub fn from_json(object: &Map<String, Value>, path: impl Into<PathBuf>) -> Result<Poni, PoniError> {
+        Poni::from_entries(&Entries::from_json(object, path.into()))
+    }
+
+    fn from_entries(entries: &Entries) -> Result<Poni, PoniError> {
+        let version = version(entries)?;
         if entries.get("parallax").is_some_and(|e| e.value.trim().eq_ignore_ascii_case("true")) {
             return Err(entries.error("parallax", Problem::Parallax));
         }
         let mut notes = Vec::new();
         let detector = if version >= 2.0 {
-            config::detector(&entries, &mut notes)?
+            config::detector(entries, &mut notes)?
         } else {
-            version_1_detector(&entries, &mut notes)?
+            version_1_detector(entries, &mut notes)?
         };
         let distance = if entries.get("distance").is_some() { "distance" } else { "dist" };
         Ok(Poni {
-            distance: positive(&entries, distance)?,
-            poni1: number(&entries, "poni1")?,
-            poni2: number(&entries, "poni2")?,
-            rot1: number(&entries, "rot1")?,
-            rot2: number(&entries, "rot2")?,
-            rot3: number(&entries, "rot3")?,
-            wavelength: entries.get("wavelength").map(|_| positive(&entries, "wavelength")).transpose()?,
+            distance: positive(entries, distance)?,
+            poni1: number(entries, "poni1")?,
+            poni2: number(entries, "poni2")?,
+            rot1: number(entries, "rot1")?,
+            rot2: number(entries, "rot2")?,
+            rot3: number(entries, "rot3")?,
+            wavelength: entries.get("wavelength").map(|_| positive(entries, "wavelength")).transpose()?,
             detector,
             version,
             notes,
         })
     }
 
-    /// pyFAI's `Detector_config`: what must be said of the detector beside its name.
-    pub fn detector_config(&self) -> serde_json::Value {
-        config::to_json(&self.detector)
+    /// The JSON object of the same geometry, version 2.1, which pyFAI and [`Poni::from_json`] read back.
+    pub fn to_json(&self) -> Value {
+        json!({
+            "poni_version": 2.1,
+            "dist": self.distance,
+            "poni1": self.poni1,
+            "poni2": self.poni2,
+            "rot1": self.rot1,
+            "rot2": self.rot2,
+            "rot3": self.rot3,
+            "detector": self.detector.name,
+            "detector_config": config::to_json(&self.detector),
+            "wavelength": self.wavelength,
+        })
+    }
+
+    /// Whether frames come out the same with the other: all but the version of the file and the remarks on it.
+    pub fn same_geometry(&self, other: &Poni) -> bool {
+        let bare = |poni: &Poni| Poni { version: 0.0, notes: Vec::new(), ..poni.clone() };
+        bare(self) == bare(other)
     }
 
     /// The text of a version 2.1 PONI file, which pyFAI reads back as the same geometry.

@@ -1,0 +1,123 @@
+//! Options of an earlier run beneath those typed now.
+
+use crate::cli::args::IntegrateArgs;
+use crate::geometry::units::Unit;
+
+/// A setting of the file that means something else under an option that was typed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("--unit {typed}: the radial_range of the configuration is in {earlier}; give --radial-range too")]
+pub struct RangeOfAnotherUnit {
+    typed: String,
+    earlier: String,
+}
+
+/// What was typed, and for the rest what was earlier. A list that was typed replaces the earlier one. A value and the
+/// values that belong to it go together: a typed `--dummy` does not keep an earlier `delta_dummy`.
+///
+/// # Errors
+/// [`RangeOfAnotherUnit`].
+pub fn over(typed: &IntegrateArgs, earlier: IntegrateArgs) -> Result<IntegrateArgs, RangeOfAnotherUnit> {
+    // Without `..`, so that a new option cannot be forgotten.
+    let IntegrateArgs {
+        inputs,
+        poni,
+        geometry,
+        mask,
+        combine_mask,
+        dark,
+        flat,
+        polarization,
+        no_solid_angle,
+        dummy,
+        delta_dummy,
+        normalization,
+        error_model,
+        npt,
+        unit,
+        method,
+        radial_range,
+        azimuth_range,
+        empty,
+        slow,
+        fast,
+        zigzag,
+        offset,
+        slow_motor,
+        fast_motor,
+        experiment_title,
+        output,
+        overwrite,
+        tomo,
+        tomo_options,
+        config,
+        save_config,
+        dry_run,
+        trace,
+        device,
+        strategy,
+        lanes,
+        batch,
+        readers,
+        threads,
+        bad_frames,
+        no_verify,
+        sums,
+        saying,
+    } = typed.clone();
+    if radial_range.is_empty() && !earlier.radial_range.is_empty() {
+        let is = |name: &Option<String>| name.as_deref().unwrap_or(Unit::QNm.name()).to_owned();
+        if unit.is_some() && is(&unit) != is(&earlier.unit) {
+            return Err(RangeOfAnotherUnit { typed: is(&unit), earlier: is(&earlier.unit) });
+        }
+    }
+    let list = |typed: Vec<String>, earlier: Vec<String>| if typed.is_empty() { earlier } else { typed };
+    let range = |typed: Vec<f64>, earlier: Vec<f64>| if typed.is_empty() { earlier } else { typed };
+    let has_poni = poni.is_some();
+    let has_dummy = dummy.is_some();
+    Ok(IntegrateArgs {
+        inputs: list(inputs, earlier.inputs),
+        poni: poni.or(earlier.poni),
+        geometry: geometry.or(earlier.geometry.filter(|_| !has_poni)),
+        mask: mask.or(earlier.mask),
+        combine_mask: combine_mask.or(earlier.combine_mask),
+        dark: list(dark, earlier.dark),
+        flat: list(flat, earlier.flat),
+        polarization: polarization.or(earlier.polarization),
+        no_solid_angle: no_solid_angle.or(earlier.no_solid_angle),
+        dummy: dummy.or(earlier.dummy),
+        delta_dummy: delta_dummy.or(earlier.delta_dummy.filter(|_| !has_dummy)),
+        normalization: normalization.or(earlier.normalization),
+        error_model: error_model.or(earlier.error_model),
+        npt: npt.or(earlier.npt),
+        unit: unit.or(earlier.unit),
+        method: method.or(earlier.method),
+        radial_range: range(radial_range, earlier.radial_range),
+        azimuth_range: range(azimuth_range, earlier.azimuth_range),
+        empty: empty.or(earlier.empty),
+        slow: slow.or(earlier.slow),
+        fast: fast.or(earlier.fast),
+        zigzag: zigzag.or(earlier.zigzag),
+        offset: offset.or(earlier.offset),
+        slow_motor: slow_motor.or(earlier.slow_motor),
+        fast_motor: fast_motor.or(earlier.fast_motor),
+        experiment_title: experiment_title.or(earlier.experiment_title),
+        output: output.or(earlier.output),
+        device: device.or(earlier.device),
+        strategy: strategy.or(earlier.strategy),
+        lanes: lanes.or(earlier.lanes),
+        batch: batch.or(earlier.batch),
+        readers: readers.or(earlier.readers),
+        threads: threads.or(earlier.threads),
+        bad_frames: bad_frames.or(earlier.bad_frames),
+        no_verify: no_verify.or(earlier.no_verify),
+        sums: sums.or(earlier.sums),
+        overwrite,
+        tomo,
+        tomo_options,
+        config,
+        save_config,
+        dry_run,
+        trace,
+        saying,
+    })
+}

@@ -1,0 +1,159 @@
+//! What pyFAI has no word for: the object `xrdct` of our configurations. Its keys are read beside pyFAI's too, for files
+//! that people write.
+
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+
+use super::values::{Fault, Keys, Taken, number_or_word};
+use crate::cli::args::{IntegrateArgs, MotorRange};
+
+/// Name of the object.
+pub(super) const SECTION: &str = "xrdct";
+/// Keys of the object that inform and set nothing.
+const REMARKS: [&str; 2] = ["engine", "not_in_pyfai"];
+
+/// Puts the keys of the object beside pyFAI's, and says whether there is one. What is said in both places must be the same.
+pub(super) fn unfold(keys: &mut Keys) -> Result<bool, Fault> {
+    let Some(section) = keys.object(SECTION)? else { return Ok(false) };
+    for (key, value) in section.into_iter().filter(|(_, value)| !value.is_null()) {
+        // The name of the file; `poni` is the geometry itself.
+        let key = if key == "poni" && value.is_string() { "poni_file".to_owned() } else { key };
+        match keys.peek(&key) {
+            Some(other) if *other != value => {
+                let problem = format!("but {SECTION}.{key} is {value}: which one?");
+                return Err(keys.fault(&key, &other.clone(), problem));
+            }
+            _ => keys.offer(&key, value),
+        }
+    }
+    REMARKS.iter().for_each(|key| drop(keys.take(key)));
+    Ok(true)
+}
+
+/// Reads our keys into the options.
+pub(super) fn take(keys: &mut Keys, args: &mut IntegrateArgs) -> Result<(), Fault> {
+    if let Some(file) = keys.text("poni_file")? {
+        args.poni = Some(file.into());
+    }
+    if let Some(empty) = keys.any_number("empty")? {
+        args.empty = Some(empty as f32);
+    }
+    args.inputs = keys.texts("input_data")?;
+    args.combine_mask = keys.flag("combine_mask")?;
+    args.slow = keys.count("slow")?;
+    args.fast = keys.count("fast")?;
+    args.zigzag = keys.flag("zigzag")?;
+    args.offset = keys.count("offset")?;
+    args.slow_motor = motor(keys, "slow_motor")?;
+    args.fast_motor = motor(keys, "fast_motor")?;
+    args.experiment_title = keys.text("experiment_title")?.filter(|title| !title.is_empty());
+    args.device = keys.text("device")?;
+    args.strategy = keys.word("strategy")?;
+    args.lanes = keys.count("lanes")?;
+    args.batch = keys.count("batch")?;
+    args.readers = keys.count("readers")?;
+    args.threads = keys.count("threads")?;
+    args.bad_frames = keys.word("bad_frames")?;
+    args.no_verify = keys.flag("no_verify")?;
+    args.sums = keys.flag("sums")?;
+    Ok(())
+}
+
+/// A motor of a map: its name and the positions of its first and last point. `points` is for the caller.
+pub(super) fn motor(keys: &mut Keys, key: &str) -> Taken<MotorRange> {
+    let Some(map) = keys.object(key)? else { return Ok(None) };
+    let mut motor = Keys::new(&format!("{}.", keys.name(key)), map);
+    let (start, stop) = (motor.number("start")?, motor.number("stop")?);
+    Ok(Some(MotorRange { name: motor.text("name")?.unwrap_or_default(), range: start.zip(stop) }))
+}
+
+/// Our keys, those that are set.
+pub(super) fn section(args: &IntegrateArgs, engine: &str, not_in_pyfai: &[String]) -> Map<String, Value> {
+    // Without `..`, so that a new option cannot be forgotten: it is said here, in pyFAI's keys, or not part of a run.
+    let IntegrateArgs {
+        // In pyFAI's keys.
+        mask: _,
+        dark: _,
+        flat: _,
+        polarization: _,
+        no_solid_angle: _,
+        dummy: _,
+        delta_dummy: _,
+        normalization: _,
+        error_model: _,
+        npt: _,
+        unit: _,
+        method: _,
+        radial_range: _,
+        azimuth_range: _,
+        geometry: _,
+        // Where things go and what is said.
+        output: _,
+        overwrite: _,
+        tomo: _,
+        tomo_options: _,
+        config: _,
+        save_config: _,
+        dry_run: _,
+        trace: _,
+        saying: _,
+        // Ours.
+        inputs,
+        poni,
+        combine_mask,
+        empty,
+        slow,
+        fast,
+        zigzag,
+        offset,
+        slow_motor,
+        fast_motor,
+        experiment_title,
+        device,
+        strategy,
+        lanes,
+        batch,
+        readers,
+        threads,
+        bad_frames,
+        no_verify,
+        sums,
+    } = args;
+    let named = [
+        ("engine", json!(engine)),
+        ("not_in_pyfai", list(not_in_pyfai)),
+        ("poni_file", json!(poni.as_ref().map(|path| path.display().to_string()))),
+        ("input_data", list(inputs)),
+        ("combine_mask", json!(combine_mask)),
+        ("empty", empty.map_or(Value::Null, |empty| number_or_word(f64::from(empty)))),
+        ("slow", json!(slow)),
+        ("fast", json!(fast)),
+        ("zigzag", json!(zigzag)),
+        ("offset", json!(offset)),
+        ("slow_motor", slow_motor.as_ref().map_or(Value::Null, to_json)),
+        ("fast_motor", fast_motor.as_ref().map_or(Value::Null, to_json)),
+        ("experiment_title", json!(experiment_title)),
+        ("device", json!(device)),
+        ("strategy", json!(strategy)),
+        ("lanes", json!(lanes)),
+        ("batch", json!(batch)),
+        ("readers", json!(readers)),
+        ("threads", json!(threads)),
+        ("bad_frames", json!(bad_frames)),
+        ("no_verify", json!(no_verify)),
+        ("sums", json!(sums)),
+    ];
+    named
+        .into_iter()
+        .filter(|(_, value)| !value.is_null())
+        .map(|(key, value)| (key.to_owned(), value))
+        .collect()
+}
+
+fn list<T: Serialize>(items: &[T]) -> Value {
+    if items.is_empty() { Value::Null } else { json!(items) }
+}
+
+fn to_json(motor: &MotorRange) -> Value {
+    json!({ "name": motor.name, "start": motor.range.map(|r| r.0), "stop": motor.range.map(|r| r.1) })
+}
