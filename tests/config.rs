@@ -182,7 +182,7 @@ fn what_is_no_configuration_is_told_apart() {
     for (name, message) in [
         ("binary.json", "neither JSON"),
         ("broken.h5", "not a configuration"),
-        ("scan", "not a file"),
+        ("scan", "it is a folder"),
         ("none", "No such file"),
     ] {
         let tried = xrdct(folder.path(), &["integrate", "--config", name, "--dry-run", "scan"]);
