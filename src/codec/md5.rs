@@ -1,7 +1,7 @@
 //! MD5 of many messages at once: whether packed frames are the bytes that the detector wrote.
 //!
 //! MD5 is serial in a message: each of its 64 steps a block waits for the one before. So messages are hashed side by side, one a lane
-//! of a vector register, [`LANES`] at a time ([`lanes`]); [`digest`], the plain crate's, is the law and what is left on CPUs without
+//! of a vector register, [`LANES`] at a time (`lanes`); [`digest`], the plain crate's, is the law and what is left on CPUs without
 //! wide registers. Sixteen messages together take hardly longer than one: 7.8 GB/s with AVX-512 and 4.5 GB/s with AVX2, where
 //! one at a time has 0.6 (one core, 2.48 MB frames, profiles/notes/md5.md).
 //!

@@ -1,7 +1,7 @@
 //! The child that reads: how it is started, asked, watched and ended; and what it does itself.
 //!
 //! It may take as much memory as this process might ([`budget::allowed`]), [`PATIENCE`] seconds of processor for each piece of an
-//! answer, and [`SILENCE`] altogether before something is heard of it (a disk may be slow, a pipe in disguise never
+//! answer, and `SILENCE` altogether before something is heard of it (a disk may be slow, a pipe in disguise never
 //! answers). It is not in this process' group, so Ctrl-C is heard here only, and ends when this process does, because its input
 //! closes. Its standard error is closed: what the C library or the allocator has to say when it dies is not for the user.
 use std::io::{self, BufReader, BufWriter, Read, Write};

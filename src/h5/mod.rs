@@ -3,7 +3,7 @@
 //! The HDF5 library is C and believes what a file says of itself: a few flipped bytes make it read and write where it should not,
 //! run for ever, or ask for all memory. Nothing that is checked beforehand excludes that, short of a second HDF5 library; so the
 //! file is read in a **child process** ([`child`]): this same program, started again, which opens the file, answers
-//! [`Request`](wire::Request)s through a pipe and has limits on its memory and its time. If it dies, that is an [`Error`] with
+//! [`Request`]s through a pipe and has limits on its memory and its time. If it dies, that is an [`Error`] with
 //! the path in it, like any other damage. What it answers is believed no more than a file would be: sizes are looked at before
 //! memory is taken for them ([`crate::budget`]), and never more is read than was asked for.
 //!

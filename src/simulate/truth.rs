@@ -87,7 +87,7 @@ pub struct PhaseShape {
     pub sinogram: [usize; 2],
 }
 
-/// The phases of a file that [`write`] wrote; `None` when it is another's.
+/// The phases of a file that [`write()`] wrote; `None` when it is another's.
 pub fn phases(file: &h5::File) -> Option<Vec<PhaseShape>> {
     let entry = file.group("phantom").ok()?;
     let shape = |name: String| <[usize; 2]>::try_from(entry.dataset(&name).ok()?.shape()).ok();

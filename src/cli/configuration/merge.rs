@@ -15,7 +15,7 @@ pub struct RangeOfAnotherUnit {
 /// values that belong to it go together: a typed `--dummy` does not keep an earlier `delta_dummy`.
 ///
 /// # Errors
-/// [`RangeOfAnotherUnit`].
+/// `RangeOfAnotherUnit`.
 pub fn over(typed: &IntegrateArgs, earlier: IntegrateArgs) -> Result<IntegrateArgs, RangeOfAnotherUnit> {
     // Without `..`, so that a new option cannot be forgotten.
     let IntegrateArgs {
