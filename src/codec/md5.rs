@@ -79,6 +79,12 @@ pub fn damage<F: Borrow<Frame>>(frames: &[F]) -> Vec<Option<BadFrame>> {
     frames().map(answer).collect()
 }
 
+/// Likewise, of one frame.
+pub fn damage_of(frame: &Frame) -> Option<BadFrame> {
+    let written = expected(frame)?;
+    mismatch(frame, written, digest(frame.bytes()))
+}
+
 fn mismatch(frame: &Frame, written: Digest, found: Digest) -> Option<BadFrame> {
     (found != written).then(|| BadFrame {
         id: frame.id,

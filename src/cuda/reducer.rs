@@ -240,13 +240,10 @@ impl CudaReducer {
         let Some(at) = self.gathering.or_else(|| self.idle.pop()) else { return Ok(Some(frame)) };
         self.gathering = Some(at);
         let refused = verdict::refuse(&self.engine, &frame);
-        let mut digest = md5::expected(&frame);
         // One that is not uploaded, or that the device is not to look at, is looked at here: the law itself.
-        let on_host = digest.is_some() && (refused.is_some() || self.verifying.is_none());
-        let damaged = if on_host { md5::damage(std::slice::from_ref(&frame)).pop().flatten() } else { None };
-        if on_host {
-            digest = None;
-        }
+        let on_device = refused.is_none() && self.verifying.is_some();
+        let digest = md5::expected(&frame).filter(|_| on_device);
+        let damaged = if on_device { None } else { md5::damage_of(&frame) };
         let bad = damaged.or(refused);
         let Frame { id, origin, header, slot, payload, .. } = frame;
         let place = &mut self.places[at];

@@ -27,7 +27,7 @@ impl<R: Reader> Decoding<R> {
 impl<R: Reader> Reader for Decoding<R> {
     fn read(&mut self, ticket: &Ticket, mut slot: Slot) -> Result<Frame, BadFrame> {
         let packed = self.inner.read(ticket, self.packed.take())?;
-        if let Some(bad) = md5::damage(std::slice::from_ref(&packed)).pop().flatten() {
+        if let Some(bad) = md5::damage_of(&packed) {
             return Err(bad);
         }
         let encoding = packed.encoding;

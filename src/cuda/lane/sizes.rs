@@ -1,0 +1,99 @@
+//! How large a lane's buffers are, and where its results lie.
+
+use std::sync::Arc;
+
+use crate::cuda::driver::{DeviceBuffer, Stream};
+use crate::cuda::engine::CudaEngine;
+use crate::cuda::error::CudaError;
+use crate::cuda::kernels::TILE;
+use crate::cuda::params::{self, XrdctVerdict};
+
+const LONGEST_CODE: usize = params::XRDCT_LONGEST_CODE as usize;
+/// Sums that invalid pixels take something from.
+pub(super) const DEFICITS: usize = params::XRDCT_DEFICITS as usize;
+/// Room in the arena for each pixel of a batch of packed frames, in eighths of a byte: 1.25 bytes, frames with 10 % escapes.
+/// A batch with more is launched before it is full.
+const ARENA_EIGHTHS: usize = 10;
+/// Results begin on such an edge.
+const ALIGNMENT: usize = 256;
+
+/// Sizes of a lane's buffers, in bytes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Sizes {
+    pub(super) arena: usize,
+    pub(super) pixels: usize,
+    pub(super) partials: usize,
+    pub(super) results: usize,
+}
+
+impl Sizes {
+    pub(super) fn new(engine: &CudaEngine, batch: usize) -> Sizes {
+        let pixels = engine.shape.pixels();
+        let size = engine.pixel.size();
+        // One frame of the longest codes always fits, and a batch of usual ones, packed or plain.
+        let usual = batch * (pixels * ARENA_EIGHTHS / 8).next_multiple_of(TILE);
+        let plain = batch.min(4) * (pixels * size).next_multiple_of(TILE);
+        let longest = (pixels * LONGEST_CODE).next_multiple_of(TILE);
+        Sizes {
+            arena: usual.max(plain).max(longest) + 2 * TILE,
+            pixels: if size == 8 { batch * pixels * size } else { 0 },
+            partials: batch * engine.recipe.total_slots as usize * size_of::<f64>(),
+            results: Layout::new(engine, batch).len,
+        }
+    }
+
+    fn total(&self, engine: &CudaEngine) -> usize {
+        let partials = self.partials * if engine.extent.form.variance { 2 } else { 1 };
+        // The tables come to less than an eighth of the arena.
+        self.arena + self.arena / 8 + self.pixels + partials + self.results
+    }
+}
+
+/// Device bytes that a lane for `batch` frames takes.
+pub fn bytes_needed(engine: &CudaEngine, batch: usize) -> usize {
+    Sizes::new(engine, batch).total(engine)
+}
+
+/// Takes what holds the packed frames of a batch.
+///
+/// # Errors
+/// [`CudaError::OutOfMemory`], or the driver's refusal.
+pub fn arena(engine: &CudaEngine, batch: usize) -> Result<Arc<DeviceBuffer>, CudaError> {
+    let len = Sizes::new(engine, batch).arena;
+    let arena = DeviceBuffer::take(engine.context(), len, "a lane's packed frames")?;
+    // Kernels read whole chunks: the few bytes around a frame are read and thrown away, but never uninitialised.
+    let stream = Stream::new(engine.context())?;
+    stream.enqueue_fill(&arena, 0, len, 0)?;
+    stream.wait()?;
+    Ok(Arc::new(arena))
+}
+
+/// Device bytes of [`arena`].
+pub fn arena_bytes(engine: &CudaEngine, batch: usize) -> usize {
+    Sizes::new(engine, batch).arena
+}
+
+/// Whether a lane for `batch` frames can be addressed: arenas end below 4 GiB.
+pub fn is_addressable(engine: &CudaEngine, batch: usize) -> bool {
+    Sizes::new(engine, batch).arena <= (u32::MAX - params::XRDCT_ARENA_PADDING) as usize
+}
+
+/// Where a batch's results lie in the result buffer.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Layout {
+    pub(super) signal: usize,
+    pub(super) variance: usize,
+    pub(super) deficits: usize,
+    pub(super) len: usize,
+}
+
+impl Layout {
+    pub(super) fn new(engine: &CudaEngine, frames: usize) -> Layout {
+        let sums = frames * engine.npt() * size_of::<f64>();
+        let signal = (frames * size_of::<XrdctVerdict>()).next_multiple_of(ALIGNMENT);
+        let variance = signal + sums;
+        let deficits = variance + if engine.extent.form.variance { sums } else { 0 };
+        let len = deficits + if engine.recipe.has_dummy != 0 { DEFICITS * sums } else { 0 };
+        Layout { signal, variance, deficits, len: len.max(ALIGNMENT) }
+    }
+}
