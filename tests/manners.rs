@@ -4,7 +4,6 @@ use std::fs;
 use std::io::Read;
 use std::os::unix::fs::symlink;
 use std::os::unix::net::UnixListener;
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
@@ -13,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::{TempDir, tempdir};
 
-use crate::support::{Done, names, write_small_scan, xrdct};
+use crate::support::{Done, hear_signals, names, write_small_scan, xrdct};
 
 /// Longest time for anything that is not to wait: generous, for machines that do a lot at once.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -29,16 +28,7 @@ fn scan(frames: usize) -> TempDir {
 fn program(folder: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_xrdct"));
     command.current_dir(folder).args(arguments).stdin(Stdio::null());
-    // Whoever started the tests in the background ignores SIGINT; their programs would too.
-    // SAFETY: the call may be made between fork and exec.
-    unsafe {
-        command.pre_exec(|| {
-            for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP] {
-                libc::signal(signal, libc::SIG_DFL);
-            }
-            Ok(())
-        });
-    }
+    hear_signals(&mut command);
     command
 }
 

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::{TempDir, tempdir};
 
-use crate::support::{ask_oracle, names, xrdct};
+use crate::support::{ask_oracle, hear_signals, names, xrdct};
 
 /// Lines that each phase of the phantom has to itself, q in nm⁻¹ (`region` in truth.h5).
 const REGIONS: [&str; 6] =
@@ -117,7 +117,9 @@ fn ctrl_c_is_heard_while_slices_are_made() {
     let scan = whole().join("scan");
     // So many iterations that the slices take minutes.
     let options = format!("{} --algorithm sirt --iterations 2000 --memory 4M", REGIONS.join(" "));
-    let mut run = Command::new(env!("CARGO_BIN_EXE_xrdct"))
+    let mut run = Command::new(env!("CARGO_BIN_EXE_xrdct"));
+    hear_signals(&mut run);
+    let mut run = run
         .current_dir(folder.path())
         .args(["integrate", "--device", "cpu", "--npt", "500", "-o", "scan.h5", "--tomo", "tomo.h5"])
         .args(["--tomo-options", &options, "--poni"])

@@ -29,6 +29,8 @@ const SHARE_OF_FREE: f64 = 0.8;
 /// Batches whose digests are under way at once: as many as come in the time that a digest takes. Alone that is 30 ms for 2.48 MB, beside
 /// everything else two or three times as long, so that fewer slow the corridor down (profiles/notes/md5.md).
 const VERIFIED_AT_ONCE: usize = 60;
+/// Fewest frames of a run for which the device makes digests: the host takes 4 ms for one of 2.48 MB, the device 30 for any number.
+const FEWEST_VERIFIED: usize = 8;
 
 /// Sizes of a reducer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -163,7 +165,7 @@ impl CudaReducer {
     /// Makes the digests of frames that have one on the device from now on; without this, the host makes them one by one.
     ///
     /// Takes memory for the bytes of the batches that are looked at, of a run of `frames` frames; where there is little, fewer are, which
-    /// is slower. Where there is none, the host goes on doing it.
+    /// is slower. Where there is none, or there are few frames, the host goes on doing it.
     ///
     /// # Errors
     /// When the driver refuses.
@@ -175,7 +177,7 @@ impl CudaReducer {
             .min(frames.div_ceil(self.options.batch))
             .min(VERIFIED_AT_ONCE)
             .min(MOST_ENTRIES - self.options.lanes.min(MOST_ENTRIES));
-        if spare > 0 {
+        if spare > 0 && frames >= FEWEST_VERIFIED {
             let arena = |_| lane::arena(&self.engine, self.options.batch);
             self.verifying = Some(Verifying {
                 digests: Digests::new(self.engine.context(), spare + self.options.lanes)?,

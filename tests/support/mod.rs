@@ -1,6 +1,7 @@
 //! What every test file needs: small frames that are known exactly, the program itself, the oracle's python, real data.
 
 use std::fs;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::mpsc::{RecvTimeoutError, channel};
@@ -114,6 +115,19 @@ pub fn one_test_passed(child: &Output) {
     let said = String::from_utf8_lossy(&child.stdout);
     let passed = child.status.success() && said.contains("test result: ok. 1 passed");
     assert!(passed, "{}: {said}{}", child.status, String::from_utf8_lossy(&child.stderr));
+}
+
+/// Has a program hear signals although whoever started the tests in the background ignores SIGINT: its programs would too.
+pub fn hear_signals(command: &mut Command) {
+    // SAFETY: the call may be made between fork and exec.
+    unsafe {
+        command.pre_exec(|| {
+            for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP] {
+                libc::signal(signal, libc::SIG_DFL);
+            }
+            Ok(())
+        });
+    }
 }
 
 /// What one call of the program did.
