@@ -189,7 +189,7 @@ impl Bench<'_> {
 
     /// The same of a plan, its patterns written; they are right, or it fails.
     fn run(&self, name: &str, plan: Plan, frames: usize) -> Result<(f64, Vec<f32>)> {
-        let crew = plan.crew(&self.subject, &self.engines, None)?;
+        let crew = plan.crew(&self.subject, &self.engines, frames, None)?;
         let (seconds, first) = self.walk(crew, frames, Some(self.folder.join("corridor.h5")))?;
         agree(name, &first, &self.expected)?;
         Ok((seconds, first))

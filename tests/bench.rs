@@ -246,7 +246,7 @@ fn profile_of(plan: Plan, change: impl Fn(Crew) -> Crew) -> (Profile, Timeline) 
     write_small_scan(folder.path(), 20);
     let subject = subject(folder.path());
     let engines = Engines::new(&subject.recipe, false).unwrap();
-    let crew = change(plan.crew(&subject, &engines, None).unwrap());
+    let crew = change(plan.crew(&subject, &engines, subject.files.len(), None).unwrap());
     let timeline = Timeline::default();
     let errand = Errand {
         frames: 100,

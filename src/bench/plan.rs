@@ -127,7 +127,7 @@ impl Plan {
         format!("{readers}, {decode}, {reducers}{verified}")
     }
 
-    /// The plan's doors, open. With a timeline, a GPU's lanes are recorded in it.
+    /// The plan's doors, open, for a run of so many frames. With a timeline, a GPU's lanes are recorded in it.
     ///
     /// # Errors
     /// When there is no GPU and the plan needs one ([`BenchError::NoGpu`]), or it refuses.
@@ -135,6 +135,7 @@ impl Plan {
         &self,
         subject: &Subject,
         engines: &Engines,
+        frames: usize,
         timeline: Option<&Timeline>,
     ) -> Result<Crew, BenchError> {
         let count = self.readers.unwrap_or(1);
@@ -165,8 +166,7 @@ impl Plan {
                 let engine = engines.gpu()?;
                 let mut reducer = CudaReducer::new(Arc::clone(engine), options)?;
                 if self.verify && self.decode == Decode::Reducer {
-                    // With the memory that a long run takes.
-                    reducer.verify(usize::MAX)?;
+                    reducer.verify(frames)?;
                 }
                 if let Some(timeline) = timeline {
                     reducer.record(timeline.clone())?;

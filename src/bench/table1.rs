@@ -274,7 +274,7 @@ impl Bench<'_> {
         };
         let output = self.settings.results.join(format!("{}.h5", wanted.row.key));
         let errand = self.errand(frames, time, Some(output.clone()));
-        let walked = walk(self.subject, plan.crew(self.subject, self.engines, None)?, &errand)?;
+        let walked = walk(self.subject, plan.crew(self.subject, self.engines, frames, None)?, &errand)?;
         // Only figures are kept of a run.
         let _ = std::fs::remove_file(output);
         agree(&wanted.row.name, &walked.first, self.expected)?;

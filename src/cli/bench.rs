@@ -425,11 +425,11 @@ fn profile(args: &ProfileArgs) -> Result<Exit, Failure> {
             stop: Stop::default(),
         };
         // A run that is not measured comes first.
-        walk(&subject, plan.crew(&subject, &engines, None)?, &errand)?;
+        walk(&subject, plan.crew(&subject, &engines, errand.frames, None)?, &errand)?;
         errand.frames *= args.passes;
         errand.time = Some(Duration::from_secs_f64(args.time));
         errand.timeline = Some(timeline.clone());
-        let crew = plan.crew(&subject, &engines, Some(&timeline))?;
+        let crew = plan.crew(&subject, &engines, errand.frames, Some(&timeline))?;
         let profile = profile::run(&subject, &plan, &row.row.name, crew, &errand)?;
         say::answer(&(text::profile(&profile) + "\n"))?;
         profiles.push(profile);
