@@ -20,7 +20,7 @@ use xrdct::geometry::correction::solid_angle;
 use xrdct::geometry::poni::Poni;
 use xrdct::geometry::units::Unit;
 use xrdct::integrate::csr::Csr;
-use xrdct::integrate::engine::{Engine, ErrorModel, GROUP, Recipe, Scratch};
+use xrdct::integrate::engine::{Engine, ErrorModel, GROUP, Recipe, Saturation, Scratch};
 use xrdct::integrate::split::{Request, Split, build};
 
 use super::options::{Options, told};
@@ -60,7 +60,9 @@ fn frame(id: usize, counts: &[i32]) -> Frame {
     slot.memory_mut().bytes_mut().copy_from_slice(&bytes);
     let encoding = Encoding { codec: Codec::ByteOffset, pixel: PixelType::I32, shape: SHAPE };
     let origin = std::path::Path::new("simulated").into();
-    Frame { id: FrameId(id), origin, encoding, slot, payload: 0..bytes.len(), header: FrameHeader::default() }
+    // Every detector says from which count on its pixels are saturated.
+    let header = FrameHeader { count_cutoff: Some(1_048_575.0), ..FrameHeader::default() };
+    Frame { id: FrameId(id), origin, encoding, slot, payload: 0..bytes.len(), header }
 }
 
 /// S of each bin, entry by entry.
@@ -104,6 +106,7 @@ pub fn measure(options: &Options) -> Result<Vec<Measure>> {
         normalization: solid_angle(&poni, SHAPE),
         dark: None,
         dummy: poni.detector.dummy(PixelType::I32),
+        saturation: Saturation::default(),
         error_model: ErrorModel::None,
         empty: 0.0,
         shape: SHAPE,

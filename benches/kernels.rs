@@ -21,7 +21,7 @@ use xrdct::geometry::correction::{normalization, solid_angle};
 use xrdct::geometry::detector::{Detector, Dummy};
 use xrdct::geometry::poni::Poni;
 use xrdct::geometry::units::Unit;
-use xrdct::integrate::engine::{Engine, ErrorModel, Recipe, Scratch};
+use xrdct::integrate::engine::{Engine, ErrorModel, Recipe, Saturation, Scratch};
 use xrdct::integrate::split::{Request, Split, build};
 use xrdct::reduce::Reducer;
 use xrdct::trace::Timeline;
@@ -174,11 +174,17 @@ fn recipe() -> Result<Recipe> {
         normalization: normalization(SHAPE.pixels(), 1.0, None, None, Some(&solid)),
         dark: None,
         dummy: Some(Dummy { value: -2.0, delta: 1.5 }),
+        saturation: Saturation::default(),
         error_model: ErrorModel::None,
         empty: 0.0,
         shape: SHAPE,
         pixel: PixelType::I32,
     })
+}
+
+/// What a detector says of each frame that costs something: from which count on pixels are saturated.
+fn header() -> FrameHeader {
+    FrameHeader { count_cutoff: Some(1_048_575.0), ..FrameHeader::default() }
 }
 
 /// Packed frames with rings; `escapes` is the fraction of pixels whose difference does not fit a byte.
@@ -238,7 +244,7 @@ fn next_frame(slots: &SlotPool, id: usize) -> (Frame, usize) {
             encoding,
             slot,
             payload: 64..64 + len,
-            header: FrameHeader::default(),
+            header: header(),
         },
         which,
     )
@@ -397,7 +403,7 @@ fn expected(recipe: &Recipe, packed: &[Vec<u8>]) -> Result<Vec<Outcome>> {
                 encoding,
                 slot,
                 payload: 0..bytes.len(),
-                header: FrameHeader::default(),
+                header: header(),
             })
         })
         .collect::<Result<_>>()?;

@@ -83,9 +83,10 @@ struct XrdctBatch {
     uint32_t wide;      /* 1: running values are 64 bits wide, 0: 32 */
     uint32_t subtiles;  /* of each frame: ceil(pixels / XRDCT_SUBTILE_PIXELS) */
     uint32_t contiguous; /* plain pixels lie one frame after another, not at their spans */
+    float cutoff;        /* from this count on a pixel is saturated; positive, infinite when nobody knows */
     struct XrdctSpan span[XRDCT_MAX_BATCH];
 };
-XRDCT_SIZE(struct XrdctBatch, 24 + 8 * XRDCT_MAX_BATCH);
+XRDCT_SIZE(struct XrdctBatch, 28 + 8 * XRDCT_MAX_BATCH);
 
 /* What the prefix kernel found out about a frame. */
 struct XrdctVerdict {
@@ -125,8 +126,9 @@ struct XrdctItem {
     uint32_t first_part; /* index into parts */
     uint32_t first_slot; /* where its slots start in a frame's partial sums */
     uint32_t slots;
+    uint32_t counts; /* 1: it counts the saturated pixels of its sub-tiles; of items that share them, one does */
 };
-XRDCT_SIZE(struct XrdctItem, 20);
+XRDCT_SIZE(struct XrdctItem, 24);
 
 /* One sub-tile's passes in one item. */
 struct XrdctPart {
@@ -147,14 +149,15 @@ XRDCT_SIZE(struct XrdctPass, 8);
 struct XrdctRecipe {
     uint32_t bins;
     uint32_t total_slots; /* slots of all items: values a frame has in `partials` */
-    uint32_t has_dummy; /* 0: `dummy` is NaN, to which nothing is near */
-    float dummy;
+    uint32_t has_invalid;    /* 1: a frame may have invalid pixels of its own, dummies or saturated ones */
+    uint32_t mask_saturated; /* 1: saturated pixels are invalid, 0: they are counted and stay */
+    float dummy;             /* NaN, to which nothing is near, when there is none */
     float delta_dummy;
     float scale_n;     /* fixed-point scales of the deficits N, N2, C: powers of two */
     float scale_n2;
     float scale_c;
 };
-XRDCT_SIZE(struct XrdctRecipe, 32);
+XRDCT_SIZE(struct XrdctRecipe, 36);
 
 /* Reconstruction. Bins lie side by side, four to a plane, so that a float4 holds a value of each; a thread takes some
  * planes together, so that one interpolation weight serves all their bins. */

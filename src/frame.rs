@@ -233,11 +233,14 @@ pub struct FrameHeader {
     /// MD5 that the packed bytes must have; none when the header has none, or nobody is to check it. Whoever reduces a frame
     /// checks it, so that a good pattern with a digest is one of verified bytes.
     pub digest: Option<Digest>,
+    /// `Count_cutoff`: a pixel with so many counts or more is saturated; `None` when the header does not say.
+    pub count_cutoff: Option<f64>,
 }
 
 impl Default for FrameHeader {
     fn default() -> Self {
-        FrameHeader { date: String::new(), numbers: [f64::NAN; HEADER_NUMBERS.len()], digest: None }
+        let numbers = [f64::NAN; HEADER_NUMBERS.len()];
+        FrameHeader { date: String::new(), numbers, digest: None, count_cutoff: None }
     }
 }
 
@@ -284,11 +287,15 @@ pub enum FrameStatus {
     Overlong = 6,
     /// The packed bytes do not match the header's Content-MD5.
     Md5Mismatch = 7,
+    /// Decoded, but not one valid pixel fell into any bin.
+    NoPixels = 8,
+    /// Decoded, but some bin that has pixels has no finite intensity or error.
+    NotFinite = 9,
 }
 
 impl FrameStatus {
     /// Every status, in the order of its number.
-    pub const ALL: [FrameStatus; 8] = [
+    pub const ALL: [FrameStatus; 10] = [
         FrameStatus::Good,
         FrameStatus::Pending,
         FrameStatus::Unreadable,
@@ -297,6 +304,8 @@ impl FrameStatus {
         FrameStatus::Truncated,
         FrameStatus::Overlong,
         FrameStatus::Md5Mismatch,
+        FrameStatus::NoPixels,
+        FrameStatus::NotFinite,
     ];
 
     /// One word for tables and the output's legend.
@@ -310,6 +319,8 @@ impl FrameStatus {
             FrameStatus::Truncated => "truncated",
             FrameStatus::Overlong => "overlong",
             FrameStatus::Md5Mismatch => "md5_mismatch",
+            FrameStatus::NoPixels => "no_pixels",
+            FrameStatus::NotFinite => "not_finite",
         }
     }
 }
@@ -355,6 +366,8 @@ pub struct Pattern {
     pub variance: Option<Vec<f64>>,
     /// The sums that do not depend on the counts.
     pub norms: Arc<Norms>,
+    /// Pixels of the matrix that are saturated in this frame.
+    pub saturated: u32,
 }
 
 /// What comes out of the corridor for each frame that went in.

@@ -3,6 +3,7 @@
 //! The truth here is [`naive`]: one frame, one bin, one pixel at a time in `f64`, straight from the formulas. Since the
 //! engine sums in the same order, equality is exact.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -16,7 +17,7 @@ use xrdct::frame::{
 };
 use xrdct::geometry::detector::Dummy;
 use xrdct::integrate::csr::Csr;
-use xrdct::integrate::engine::{Engine, ErrorModel, GROUP, Recipe, RecipeError, Scratch, Tuning};
+use xrdct::integrate::engine::{Engine, ErrorModel, GROUP, Recipe, RecipeError, Saturation, Scratch, Tuning};
 use xrdct::reduce::Reducer;
 use xrdct::reduce::host::HostReducer;
 
@@ -66,6 +67,7 @@ fn recipe(pixel: PixelType, rng: &mut StdRng) -> Recipe {
         normalization: (0..SHAPE.pixels()).map(|_| rng.random_range(0.5..1.5)).collect(),
         dark: None,
         dummy: None,
+        saturation: Saturation::default(),
         error_model: ErrorModel::None,
         empty: 0.0,
         shape: SHAPE,
@@ -89,8 +91,10 @@ fn naive<T: Pixel>(recipe: &Recipe, raw: &[T]) -> Pattern {
         signal: vec![],
         variance: (recipe.error_model == ErrorModel::Poisson).then(Vec::new),
         norms: Arc::default(),
+        saturated: 0,
     };
     let mut norms = xrdct::frame::Norms::default();
+    let mut saturated = BTreeSet::new();
     for row in recipe.csr.indptr.windows(2) {
         let [mut s, mut v, mut n, mut n2, mut count] = [0.0_f64; 5];
         for entry in row[0] as usize..row[1] as usize {
@@ -101,6 +105,14 @@ fn naive<T: Pixel>(recipe: &Recipe, raw: &[T]) -> Pattern {
             let norm = recipe.normalization[pixel];
             if is_dummy(raw) || !signal.is_finite() || !norm.is_finite() || norm == 0.0 {
                 continue;
+            }
+            if raw >= recipe.saturation.cutoff {
+                if weight != 0.0 {
+                    saturated.insert(pixel);
+                }
+                if recipe.saturation.masked {
+                    continue;
+                }
             }
             let w = weight * f64::from(norm);
             s += weight * f64::from(signal);
@@ -120,6 +132,7 @@ fn naive<T: Pixel>(recipe: &Recipe, raw: &[T]) -> Pattern {
         norms.count.push(count);
     }
     pattern.norms = Arc::new(norms);
+    pattern.saturated = saturated.len() as u32;
     pattern
 }
 
@@ -168,12 +181,18 @@ fn bits(pattern: &Pattern) -> Vec<u64> {
 
 #[track_caller]
 fn assert_same(outcome: &Outcome, expected: &Pattern, what: &str) {
+    if expected.norms.normalization_squared.iter().all(|n2| *n2 == 0.0) {
+        let status = outcome.as_ref().map_err(|bad| bad.status);
+        assert_eq!(status, Err(FrameStatus::NoPixels), "{what}: there is nothing in it");
+        return;
+    }
     let pattern = outcome.as_ref().unwrap_or_else(|bad| panic!("{what}: {bad:?}"));
     assert_eq!(pattern.errors.is_some(), expected.errors.is_some(), "{what}");
     for (bin, (got, want)) in side_by_side(&pattern.signal, &expected.signal).enumerate() {
         assert_eq!(got.to_bits(), want.to_bits(), "{what}: signal of bin {bin}: {got}, not {want}");
     }
     assert!(bits(pattern) == bits(expected), "{what}: {pattern:?}, not {expected:?}");
+    assert_eq!(pattern.saturated, expected.saturated, "{what}: saturated pixels");
 }
 
 /// Every way to run the engine: instructions × tile sizes (odd, common, the whole image).
@@ -198,7 +217,7 @@ fn check<T: Pixel>(recipe: &Recipe, images: &[Vec<T>]) {
                 let outcomes = engine.integrate(&frames, &mut scratch);
                 assert_eq!(outcomes.len(), frames.len());
                 for (id, (outcome, expected)) in outcomes.iter().zip(expected).enumerate() {
-                    assert_eq!(outcome.as_ref().map(|pattern| pattern.id).ok(), Some(FrameId(id)));
+                    assert_eq!(outcome.as_ref().map_or_else(|bad| bad.id, |pattern| pattern.id), FrameId(id));
                     assert_same(outcome, expected, &format!("{:?} {tuning:?} batch {batch} {id}", T::TYPE));
                 }
             }
@@ -218,6 +237,15 @@ fn all_corrections<T: Pixel>(seed: u64) {
     recipe.dark = Some((0..SHAPE.pixels()).map(|_| rng.random_range(0.0..3.0)).collect());
     recipe.dummy = Some(Dummy { value: 17.0, delta: 0.0 });
     check(&recipe, &images);
+    // Half of the counts, and rare ones: each with its own loops.
+    for (cutoff, masked) in [(50.0, true), (101.0, false), (101.0, true)] {
+        recipe.saturation = Saturation { cutoff, by_header: true, masked };
+        check(&recipe, &images);
+    }
+    (recipe.dummy, recipe.dark, recipe.error_model) = (None, None, ErrorModel::None);
+    check(&recipe, &images);
+    recipe.dummy = Some(Dummy { value: 99.0, delta: 1.5 });
+    check(&recipe, &images);
 }
 
 #[test]
@@ -230,6 +258,33 @@ fn formulas_hold_for_every_pixel_type() {
     all_corrections::<u32>(6);
     all_corrections::<i64>(7);
     all_corrections::<u64>(8);
+}
+
+#[test]
+fn each_frame_has_the_cutoff_of_its_own_header() {
+    let mut rng = StdRng::seed_from_u64(21);
+    let mut recipe = recipe(PixelType::I32, &mut rng);
+    let images: Vec<Vec<i32>> =
+        (0..9).map(|_| (0..SHAPE.pixels()).map(|p| p as i32 % 120).collect()).collect();
+    let own = |id: usize| [None, Some(100.0), Some(119.0)][id % 3];
+    let integrate = |recipe: &Recipe| -> Vec<Pattern> {
+        let engine = Engine::new(recipe.clone()).unwrap();
+        let frames = images.iter().enumerate().map(|(id, image)| {
+            let header = FrameHeader { count_cutoff: own(id), ..FrameHeader::default() };
+            Frame { header, ..packed(id, image) }
+        });
+        let outcomes = engine.integrate(&frames.collect::<Vec<_>>(), &mut Scratch::default());
+        outcomes.into_iter().map(|outcome| outcome.unwrap()).collect()
+    };
+    for (by_header, masked) in [(true, false), (true, true), (false, true)] {
+        recipe.saturation = Saturation { cutoff: 110.0, by_header, masked };
+        for (id, pattern) in integrate(&recipe).iter().enumerate() {
+            let cutoff = own(id).filter(|_| by_header).map_or(110.0, |own| own as f32);
+            let same = Recipe { saturation: Saturation { cutoff, by_header, masked }, ..recipe.clone() };
+            assert_same(&Ok(pattern.clone()), &naive(&same, &images[id]), &format!("frame {id}"));
+            assert!(pattern.saturated > 0);
+        }
+    }
 }
 
 #[test]
@@ -273,14 +328,15 @@ fn dummies_nowhere_everywhere_and_in_gaps() {
     let engine = Engine::new(recipe).unwrap();
     let frames: Vec<Frame> = images.iter().enumerate().map(|(id, image)| packed(id, image)).collect();
     let patterns = engine.integrate(&frames, &mut Scratch::default());
-    let [fine, nothing, gaps, again] = [0, 1, 2, 3].map(|at| patterns[at].as_ref().unwrap());
+    let [fine, gaps, again, ring] = [0, 2, 3, 4].map(|at| patterns[at].as_ref().unwrap());
     assert!(Arc::ptr_eq(&fine.norms, &engine.static_norms()), "frames without dummies share one set");
     assert!(Arc::ptr_eq(&gaps.norms, &again.norms), "frames with the same dummies share one set");
-    let zeros = |sums: &[f64]| sums.iter().all(|sum| sum.to_bits() == 0);
-    let norms = &nothing.norms;
-    assert!(zeros(&nothing.signal) && zeros(nothing.variance.as_ref().unwrap()) && zeros(&norms.count));
-    assert!(zeros(&norms.normalization) && zeros(&norms.normalization_squared));
-    assert!(nothing.intensity.iter().all(|intensity| intensity.is_nan()), "empty is what was asked for");
+    assert!(ring.intensity[..4].iter().all(|intensity| intensity.is_nan()), "empty is what was asked for");
+    let zeros = |sums: &[f64]| sums[..4].iter().all(|sum| sum.to_bits() == 0);
+    assert!(zeros(&ring.signal) && zeros(ring.variance.as_ref().unwrap()) && zeros(&ring.norms.count));
+    assert!(zeros(&ring.norms.normalization) && zeros(&ring.norms.normalization_squared));
+    let nothing = patterns[1].as_ref().unwrap_err();
+    assert_eq!((nothing.id, nothing.status), (FrameId(1), FrameStatus::NoPixels));
 }
 
 #[test]

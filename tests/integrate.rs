@@ -38,6 +38,8 @@ struct Case {
     radial_range: Option<(f64, f64)>,
     azimuth_range: Option<(f64, f64)>,
     corrections: bool,
+    /// Whether pyFAI is to cut χ at 0, not at 180°.
+    chi_at_zero: bool,
 }
 
 const POLARIZATION: f64 = 0.99;
@@ -54,6 +56,7 @@ impl Case {
             radial_range: None,
             azimuth_range: None,
             corrections: false,
+            chi_at_zero: false,
         }
     }
 
@@ -159,7 +162,7 @@ fn conform(cases: &[Case]) {
             "unit": case.unit.name(), "split": case.split.name(), "mask": mask,
             "radial_range": case.radial_range.map(|(a, b)| [a, b]),
             "azimuth_range": case.azimuth_range.map(|(a, b)| [a, b]),
-            "corrections": case.corrections, "polarization": POLARIZATION,
+            "corrections": case.corrections, "polarization": POLARIZATION, "chi_at_zero": case.chi_at_zero,
         }));
     }
     let list = scratch.path().join("cases.json");
@@ -183,6 +186,76 @@ fn tilted(detector: &str, config: &str) -> String {
         "poni_version: 2.1\nDetector: {detector}\nDetector_config: {config}\nDistance: 0.15\nPoni1: 0.031\nPoni2: 0.0372\n\
          Rot1: 0.21\nRot2: -0.13\nRot3: 0.7\nWavelength: 4.1e-11\n"
     )
+}
+
+/// A matrix of which only some pixels are left.
+fn of_pixels(csr: &Csr, has: impl Fn(u32) -> bool) -> Csr {
+    let mut left = Csr { pixels: csr.pixels, indptr: vec![0], ..Csr::default() };
+    for bin in 0..csr.bins() {
+        let (pixels, weights) = csr.row(bin);
+        for (pixel, weight) in pixels.iter().zip(weights).filter(|(pixel, _)| has(**pixel)) {
+            left.indices.push(*pixel);
+            left.weights.push(*weight);
+        }
+        left.indptr.push(left.indices.len() as u32);
+    }
+    left
+}
+
+/// A sector across 180° is what its parts on both sides are, whole pixels on the cut included.
+fn sector_is_its_parts(request: Request, from: f64, to: f64) {
+    let sector = |range| build(&Request { azimuth_range: Some(range), ..request }).expect("a matrix").1;
+    let parts = [sector((from, 180.0)), sector((-180.0, to - 360.0))];
+    let mut has = vec![false; request.shape.pixels()];
+    parts.iter().flat_map(|part| &part.indices).for_each(|pixel| has[*pixel as usize] = true);
+    let all = build(&request).expect("a matrix").1;
+    let expected = of_pixels(&all, |pixel| has[pixel as usize]);
+    for turns in [-360.0, 0.0, 720.0] {
+        let found = sector((from + turns, to + turns));
+        assert!(found == expected, "{} {from} to {to}, {turns}: other pixels", request.split);
+    }
+}
+
+#[test]
+fn sectors_across_180_degrees_are_their_two_parts() {
+    for orientation in 1..=4 {
+        let poni = Poni::parse(&detector_of(90, 70, orientation), "a.poni").expect("a PONI");
+        for split in SPLITS {
+            let request = request(&poni, 50, Unit::QNm, split);
+            for (from, to) in [(170.0, 190.0), (179.99, 180.01), (20.0, 350.0), (-179.0, 180.5), (5.0, 364.9)]
+            {
+                sector_is_its_parts(request, from, to);
+            }
+            let turn = |range| build(&Request { azimuth_range: Some(range), ..request }).expect("a matrix");
+            let whole = build(&request).expect("a matrix");
+            for from in [-180.0, 0.0, 17.5] {
+                assert!(turn((from, from + 360.0)) == whole, "{split}: a turn from {from} leaves pixels out");
+            }
+        }
+    }
+}
+
+#[test]
+fn sectors_across_180_degrees_are_those_of_the_turned_geometry() {
+    for split in SPLITS {
+        let poni = Poni::parse(&detector_of(90, 70, 3), "a.poni").expect("a PONI");
+        let turned = Poni { rot3: poni.rot3 + std::f64::consts::PI, ..poni.clone() };
+        let weights = |poni: &Poni, range| {
+            let axis = Request {
+                azimuth_range: Some(range),
+                // The pixel that holds the beam has no azimuth of its own.
+                radial_range: Some((5.0, 40.0)),
+                ..request(poni, 50, Unit::QNm, split)
+            };
+            let csr = build(&axis).expect("a matrix").1;
+            (0..50).map(|bin| csr.row(bin).1.iter().map(|w| f64::from(*w)).sum::<f64>()).collect::<Vec<f64>>()
+        };
+        let (found, expected) = (weights(&poni, (150.0, 215.0)), weights(&turned, (-30.0, 35.0)));
+        assert!(expected.iter().filter(|weight| **weight > 0.0).count() > 10, "{expected:?}");
+        for (bin, (found, expected)) in found.iter().zip(&expected).enumerate() {
+            assert!((found - expected).abs() < 1e-3, "{split}, bin {bin}: {found}, turned {expected}");
+        }
+    }
 }
 
 fn detector_of(slow: usize, fast: usize, orientation: u8) -> String {
@@ -256,6 +329,19 @@ proptest! {
             // Shares are float32: 6e-8 for each bin that a pixel covers.
             let wanted = if masked { 0.0 } else { 1.0 };
             prop_assert!((sum - wanted).abs() < 3e-5, "{} instead of {}", sum, wanted);
+        }
+    }
+
+    #[test]
+    fn sectors_across_180_degrees_are_the_two_parts_of_any_geometry(
+        any in any(),
+        from in -179.9_f64..179.9,
+        share in 0.001_f64..0.999,
+    ) {
+        let request = request(&any.poni, any.npt, any.unit, any.split);
+        if build(&request).is_ok() {
+            // From 180 to a turn after the beginning.
+            sector_is_its_parts(request, from, 180.0 + share * (from + 180.0));
         }
     }
 
@@ -335,7 +421,7 @@ fn impossible_requests_are_refused_with_the_reason() {
         let error = refused(Request { radial_range: Some(range), ..good });
         assert!(matches!(error, SplitError::RadialRange(..)), "{error}");
     }
-    for range in [(0.0, 360.0), (90.0, 270.0), (170.0, 190.0), (f64::NAN, 1.0)] {
+    for range in [(0.0, 361.0), (f64::NAN, 1.0), (0.0, f64::INFINITY)] {
         let error = refused(Request { azimuth_range: Some(range), ..good });
         assert!(matches!(error, SplitError::AzimuthRange(..)), "{error}");
     }
@@ -468,6 +554,27 @@ mod needs_data {
 
 mod needs_oracle {
     use super::*;
+
+    #[test]
+    fn sectors_across_180_degrees_are_those_of_pyfai_cut_at_0() {
+        let mut cases = Vec::new();
+        for orientation in 1..=4 {
+            let poni = tilted("Pilatus200k", &format!("{{\"orientation\": {orientation}}}"));
+            // Its polygons (full splitting) on the cut at 0 count everywhere: those are compared below.
+            for split in [Split::No, Split::BBox] {
+                for range in [(170.0, 190.0), (100.0, 260.0), (179.5, 200.25), (-200.0, -150.0)] {
+                    // pyFAI wants limits that it does not have to bring into 0 … 360.
+                    let (azimuth_range, chi_at_zero) = (Some(range), true);
+                    cases.push(Case {
+                        azimuth_range,
+                        chi_at_zero,
+                        ..Case::new(&poni, (407, 487), Unit::TwoThetaDeg, split)
+                    });
+                }
+            }
+        }
+        conform(&cases);
+    }
 
     #[test]
     fn matrices_of_a_tilted_detector_are_pyfais_in_every_orientation() {

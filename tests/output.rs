@@ -74,6 +74,7 @@ fn pattern_of_sets(n: usize, npt: usize, errors: bool, sets: usize) -> Outcome {
             normalization_squared: norms(5.0),
             count: norms(6.0),
         }),
+        saturated: n as u32 % 3,
     })
 }
 

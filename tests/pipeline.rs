@@ -162,6 +162,7 @@ impl Reducer for FakeReducer {
             signal: vec![],
             variance: None,
             norms: Arc::default(),
+            saturated: 0,
         };
         Ok(self.queue.drain(..n).map(pattern).map(Ok).collect())
     }

@@ -25,6 +25,7 @@ mod md5;
 mod output;
 mod picture;
 mod pipeline;
+mod plausible;
 mod simulate;
 mod support;
 mod tomo_centre;

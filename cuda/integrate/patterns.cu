@@ -4,8 +4,9 @@
 // Layout   sums [frame][bin] float64, deficits [frame][N, N2, C][bin] in fixed point; patterns [row][bin] float32
 // Mapping  blockIdx.y = frame of the batch; a thread takes a bin
 // Cost     12 bytes a bin: nothing beside the sums
-// Safety   rows are checked by the caller; frames that are not good leave their row as it is
-// CPU      CudaReducer::pattern and CudaEngine::norms_without (src/cuda), the last lines of src/integrate/engine.rs
+// Safety   rows are checked by the caller; frames that are not good leave their row as it is, and the host makes those NaN again
+//          that it finds implausible (DevicePatterns::forget)
+// CPU      pattern in src/integrate/pattern.rs and CudaEngine::norms_without (src/cuda)
 #include "lib/warp.cuh"
 #include "params.h"
 

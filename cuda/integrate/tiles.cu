@@ -44,7 +44,8 @@ struct Packed {
         if (awake) open = open_step(arena, index, step, end);
     }
 
-    __device__ __forceinline__ void fill(float* ring, uint32_t subtile) {
+    __device__ __forceinline__ bool fill(float* ring, uint32_t subtile) {
+        float most = 0.0f;
         const uint32_t stop = (subtile + 1) * SUBTILE;
         const SharedRow<float> row(ring + column * RING);
         // Pixels of the first step that lie before the item, and those past the sub-tile, land in the other half of the
@@ -52,16 +53,21 @@ struct Packed {
         while (awake && open.pixel < stop) {
             if (batch.pixel == XRDCT_I32) {
                 decode_step(open, step * STEP, end, [&](uint32_t bit, uint32_t pixel, uint32_t value) {
-                    row.store_if(bit, swizzle(pixel & (RING - 1)), validated((float)(int32_t)value, recipe));
+                    const float count = validated((float)(int32_t)value, recipe);
+                    most = fmaxf(most, count);
+                    row.store_if(bit, swizzle(pixel & (RING - 1)), count);
                 });
             } else {
                 decode_step(open, step * STEP, end, [&](uint32_t bit, uint32_t pixel, uint32_t value) {
-                    row.store_if(bit, swizzle(pixel & (RING - 1)), validated(as_pixel(value, batch.pixel), recipe));
+                    const float count = validated(as_pixel(value, batch.pixel), recipe);
+                    most = fmaxf(most, count);
+                    row.store_if(bit, swizzle(pixel & (RING - 1)), count);
                 });
             }
             step += TEAM;
             look();
         }
+        return most >= batch.cutoff;
     }
 };
 
@@ -76,9 +82,10 @@ static __device__ __forceinline__ void integrate_packed(const uint8_t* arena, co
 
 // Copies one sub-tile of a group's frames into the ring; not inlined, because there are eight of it in five kernels.
 template <typename Pixel>
-static __device__ __noinline__ void fill_ring(float* ring, uint32_t group, const uint8_t* pixels, const XrdctVerdict* verdicts,
+static __device__ __noinline__ bool fill_ring(float* ring, uint32_t group, const uint8_t* pixels, const XrdctVerdict* verdicts,
                                               const XrdctBatch& batch, const XrdctRecipe& recipe, uint32_t first_frame,
                                               uint32_t subtile) {
+    float most = 0.0f;
     for (uint32_t g = 0; g < group; ++g) {
         const uint32_t frame = first_frame + g;
         if (frame >= batch.frames || verdicts[frame].status != XRDCT_GOOD) continue;
@@ -86,9 +93,13 @@ static __device__ __noinline__ void fill_ring(float* ring, uint32_t group, const
         const Pixel* from = reinterpret_cast<const Pixel*>(pixels + start);
         for (uint32_t i = threadIdx.x; i < SUBTILE; i += THREADS) {
             const uint32_t pixel = subtile * SUBTILE + i;
-            if (pixel < batch.pixels) ring[g * RING + swizzle(pixel & (RING - 1))] = validated((float)from[pixel], recipe);
+            if (pixel >= batch.pixels) continue;
+            const float count = validated((float)from[pixel], recipe);
+            most = fmaxf(most, count);
+            ring[g * RING + swizzle(pixel & (RING - 1))] = count;
         }
     }
+    return most >= batch.cutoff;
 }
 
 // Takes decoded pixels from device memory. Frames of type T at their spans (plain uploads) or one after another.
@@ -102,7 +113,7 @@ struct Plain {
 
     __device__ __forceinline__ void begin(const XrdctItem&, uint32_t first) { first_frame = first; }
 
-    __device__ __forceinline__ void fill(float* ring, uint32_t subtile) const {
+    __device__ __forceinline__ bool fill(float* ring, uint32_t subtile) const {
         switch (batch.pixel) {
             case XRDCT_I8: return fill_ring<int8_t>(ring, GROUP, pixels, verdicts, batch, recipe, first_frame, subtile);
             case XRDCT_U8: return fill_ring<uint8_t>(ring, GROUP, pixels, verdicts, batch, recipe, first_frame, subtile);
@@ -129,7 +140,8 @@ static __device__ __forceinline__ void integrate_plain(const uint8_t* pixels, co
         const uint16_t *__restrict__ row_slot, const uint32_t *__restrict__ entry_pixel, const float2 *__restrict__ entry_weight
 #define XRDCT_TERMS                                                                                         \
     const float *__restrict__ dark, const float *__restrict__ normalization, const uint32_t *__restrict__ slot_bin, \
-        unsigned long long *__restrict__ deficits, double *__restrict__ signal, double *__restrict__ variance
+        unsigned long long *__restrict__ deficits, double *__restrict__ signal, double *__restrict__ variance, \
+        const uint32_t *__restrict__ used, uint32_t *__restrict__ saturated
 
 // One kernel a combination: frames a group, with variance or not, sums of a row in float or (with dark) double.
 #define XRDCT_INTEGRATE(name, group, with_variance, Sum)                                                                 \
@@ -141,14 +153,14 @@ static __device__ __forceinline__ void integrate_plain(const uint8_t* pixels, co
         const __grid_constant__ XrdctRecipe recipe) {                                                                                      \
         const Index<uint32_t> index = {entries, step_codes, step_value, tile_pixel, tile_value};                         \
         const Matrix matrix = {items, parts, passes, row_slot, entry_pixel, entry_weight};                               \
-        const Terms terms = {dark, normalization, slot_bin, deficits, signal, variance};                                 \
+        const Terms terms = {dark, normalization, slot_bin, deficits, signal, variance, used, saturated};                                 \
         integrate_packed<group, with_variance, Sum>(arena, index, subtile_tile, verdicts, matrix, terms, batch, recipe); \
     }                                                                                                                    \
     extern "C" __global__ void __launch_bounds__(XRDCT_INTEGRATE_THREADS, 2)                                             \
         xrdct_plain_##name(const uint8_t* __restrict__ pixels, const XrdctVerdict* __restrict__ verdicts, XRDCT_MATRIX,  \
                            XRDCT_TERMS, const __grid_constant__ XrdctBatch batch, const __grid_constant__ XrdctRecipe recipe) {                              \
         const Matrix matrix = {items, parts, passes, row_slot, entry_pixel, entry_weight};                               \
-        const Terms terms = {dark, normalization, slot_bin, deficits, signal, variance};                                 \
+        const Terms terms = {dark, normalization, slot_bin, deficits, signal, variance, used, saturated};                                 \
         integrate_plain<group, with_variance, Sum>(pixels, verdicts, matrix, terms, batch, recipe);                      \
     }
 

@@ -44,6 +44,8 @@ struct Terms {
     unsigned long long* deficits;  // [frames][XRDCT_DEFICITS][bins] fixed point
     double* signal;                // [frames][total_slots] partial sums
     double* variance;              // likewise
+    const uint32_t* used;          // one bit a pixel: it has an entry; read where a pixel is saturated
+    uint32_t* saturated;           // [frames] such pixels at or above the batch's cutoff
 };
 
 // A pixel's value as pyFAI takes it: float32, NaN when it is a dummy (|value - dummy| <= delta).
@@ -60,6 +62,25 @@ __device__ __forceinline__ float as_pixel(uint32_t value, uint32_t pixel) {
         case XRDCT_U16: return (float)(uint16_t)value;
         case XRDCT_I32: return (float)(int32_t)value;
         default: return (float)value;
+    }
+}
+
+// Counts the used pixels of a sub-tile that are at or above the cutoff, and makes them NaN where they are to be invalid.
+// Whole block, between barriers; called for the few sub-tiles near which some pixel was seen to be that high.
+static __device__ __noinline__ void settle_saturated(float* half, uint32_t group, const uint32_t* used, uint32_t* saturated,
+                                                     const XrdctBatch& batch, bool masks, bool counts, uint32_t first_frame,
+                                                     uint32_t subtile) {
+    for (uint32_t g = 0; g < group; ++g) {
+        uint32_t count = 0;
+        for (uint32_t i = threadIdx.x; i < SUBTILE; i += THREADS) {
+            const uint32_t pixel = subtile * SUBTILE + unswizzle(i);
+            // Dummies are NaN by now, and frames that are not there 0; past the image lies what was there before.
+            if (pixel >= batch.pixels || !(half[g * RING + i] >= batch.cutoff) || !(used[pixel / 32] >> pixel % 32 & 1)) continue;
+            ++count;
+            if (masks) half[g * RING + i] = __int_as_float(0x7FC00000);
+        }
+        count = warp_sum(count);
+        if (counts && count > 0 && lane_id() == 0) atomicAdd(saturated + first_frame + g, count);
     }
 }
 
@@ -204,7 +225,8 @@ __device__ __forceinline__ uint32_t first_step_of(const Index<uint32_t>& index, 
     return tile * STEPS + __popc(__ballot_sync(ALL_LANES, before)) - 1;
 }
 
-// A whole block: its item, for its group of frames. Source::begin(group), Source::fill(subtile) put pixels into the ring.
+// A whole block: its item, for its group of frames. Source::begin(group), Source::fill(subtile) put pixels into the ring;
+// fill says whether this thread put one there that is at or above the cutoff, in this sub-tile or the next.
 template <int GROUP, bool VARIANCE, typename Sum, typename Source>
 __device__ __forceinline__ void integrate_item(Source& source, unsigned char* shared, const Matrix& matrix, const Terms& terms,
                                                const XrdctVerdict* verdicts, const XrdctBatch& batch,
@@ -218,17 +240,24 @@ __device__ __forceinline__ void integrate_item(Source& source, unsigned char* sh
     for (uint32_t i = threadIdx.x; i < GROUP * RING; i += THREADS) board.ring[i] = 0.0f;
     source.begin(item, first_frame);
     __syncthreads();
+    int high_before = 0;
     for (uint32_t subtile = item.first_subtile; subtile < item.first_subtile + item.subtiles; ++subtile) {
         const XrdctPart part = matrix.parts[item.first_part + subtile - item.first_subtile];
         const Head head = look_up(matrix, part, pass_of(0));
-        source.fill(board.ring, subtile);
+        const bool high = source.fill(board.ring, subtile);
         if (terms.dark) {
             for (uint32_t i = threadIdx.x; i < SUBTILE; i += THREADS) {
                 const uint32_t pixel = subtile * SUBTILE + i;
                 board.dark[swizzle(i)] = pixel < batch.pixels ? terms.dark[pixel] : 0.0f;
             }
         }
-        __syncthreads();
+        const int high_now = __syncthreads_or(high);
+        if (high_now | high_before) {
+            settle_saturated(board.ring + (subtile & 1) * SUBTILE, GROUP, terms.used, terms.saturated, batch,
+                             recipe.mask_saturated, item.counts, first_frame, subtile);
+            __syncthreads();
+        }
+        high_before = high_now;
         multiply<GROUP, VARIANCE, Sum>(board, matrix, terms, recipe, item, part, head, subtile, first_frame);
         __syncthreads();
     }

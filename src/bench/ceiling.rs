@@ -135,6 +135,7 @@ fn nothing(id: FrameId) -> Outcome {
         signal: vec![],
         variance: None,
         norms: Arc::new(Norms::default()),
+        saturated: 0,
     })
 }
 

@@ -13,7 +13,7 @@ use crate::frame::{Encoding, FrameId, SlotPool};
 use crate::geometry::correction::{normalization, solid_angle};
 use crate::geometry::poni::Poni;
 use crate::geometry::units::Unit;
-use crate::integrate::engine::{Engine, ErrorModel, Recipe, Scratch};
+use crate::integrate::engine::{Engine, ErrorModel, Recipe, Saturation, Scratch};
 use crate::integrate::split::{Request, Split, build};
 use crate::output::result::{Layout, RadialAxis};
 use crate::simulate::crystal::Substance;
@@ -79,6 +79,7 @@ impl Subject {
             normalization: normalization(shape.pixels(), 1.0, None, None, Some(&solid_angle(poni, shape))),
             dark: None,
             dummy: poni.detector.dummy(first.encoding.pixel),
+            saturation: Saturation::default(),
             error_model: ErrorModel::None,
             empty: 0.0,
             shape,

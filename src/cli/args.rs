@@ -32,6 +32,34 @@ pub enum ErrorModelName {
     None,
 }
 
+/// From which count on pixels are saturated and left out.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum SaturationFrom {
+    /// From this one.
+    Count(f64),
+    /// From the `Count_cutoff` of each frame's header.
+    Header(HeaderWord),
+}
+
+/// The word for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum HeaderWord {
+    /// `header`
+    Header,
+}
+
+fn saturation(text: &str) -> Result<SaturationFrom, String> {
+    match text {
+        "header" => Ok(SaturationFrom::Header(HeaderWord::Header)),
+        _ => text
+            .parse()
+            .map(SaturationFrom::Count)
+            .map_err(|_| "must be `header` or a number of counts".into()),
+    }
+}
+
 /// How the corridor is manned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -112,6 +140,11 @@ pub struct IntegrateArgs {
     #[arg(long, value_name = "D", help_heading = "Geometry and corrections")]
     pub delta_dummy: Option<f64>,
 
+    /// Leave out saturated pixels: those with this many counts or more, or `header` for the Count_cutoff of each frame's header
+    /// [default: pixels at the header's Count_cutoff are counted, and count]
+    #[arg(long, value_name = "COUNTS", value_parser = saturation, help_heading = "Geometry and corrections")]
+    pub saturation: Option<SaturationFrom>,
+
     /// Divide all intensities by this number (a monitor, say)
     #[arg(long, value_name = "V", help_heading = "Geometry and corrections")]
     pub normalization: Option<f64>,
@@ -136,7 +169,7 @@ pub struct IntegrateArgs {
     #[arg(long, num_args = 2, value_names = ["A", "B"], allow_negative_numbers = true, help_heading = "Bins")]
     pub radial_range: Vec<f64>,
 
-    /// Sector to integrate, in degrees [default: the whole circle]
+    /// Sector to integrate, in degrees from x towards y; it may cross 180: 170 190 [default: the whole circle]
     #[arg(long, num_args = 2, value_names = ["A", "B"], allow_negative_numbers = true, help_heading = "Bins")]
     pub azimuth_range: Vec<f64>,
 

@@ -4,13 +4,14 @@ use std::io::BufWriter;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, anyhow};
+use anyhow::Context;
 
 use super::args::{IntegrateArgs, StrategyName};
 use super::configuration;
 use super::exit::{Exit, Failure, OrExit};
 use super::place::Place;
 use super::plan::Plan;
+use super::plausible;
 use super::progress::{Progress, Verbosity};
 use super::signals::{self, Asked};
 use super::tomo::{self, Kept};
@@ -18,6 +19,7 @@ use super::{say, summary};
 use crate::cuda::{CudaEngine, CudaError, CudaReducer, DevicePatterns, Options, pinned};
 use crate::frame::{FrameId, Outcome, SlotPool};
 use crate::integrate::axis::Axis;
+use crate::integrate::corrections::Corrections;
 use crate::integrate::engine::{Engine, Recipe};
 use crate::integrate::split::{self, Request};
 use crate::output::OutputError;
@@ -60,19 +62,25 @@ pub(super) fn run(args: &IntegrateArgs) -> Result<Exit, Failure> {
         let written = plan.args.output.iter().chain(&plan.args.trace);
         super::warn_of_leftovers(written.flat_map(|path| leftovers(path)).collect());
     }
+    // The same number of threads builds the matrix; a pool that exists already (in tests) is as good.
+    let _ = rayon::ThreadPoolBuilder::new().num_threads(plan.crew.threads).build_global();
+    let started = Instant::now();
+    let Corrections { normalization, lost } = plan.corrections()?;
     if plan.args.dry_run {
         save_configuration(&plan)?;
-        summary::print_plan(&plan)?;
+        summary::print_plan(&plan, &lost)?;
         return Ok(Exit::Success);
     }
     if verbosity == Verbosity::Verbose {
-        summary::explain_plan(&plan);
+        summary::explain_plan(&plan, &lost);
     }
-    // The same number of threads builds the matrix; a pool that exists already (in tests) is as good.
-    let _ = rayon::ThreadPoolBuilder::new().num_threads(plan.crew.threads).build_global();
 
-    let started = Instant::now();
-    let (axis, recipe) = prepare(&plan)?;
+    let (axis, recipe) = prepare(&plan, normalization)?;
+    if let Some(line) = plausible::mostly_empty(&plan, &axis, &recipe.csr)
+        && verbosity > Verbosity::Quiet
+    {
+        say::warn(&line);
+    }
     let timeline = plan.args.trace.is_some().then(Timeline::default);
     let mut kept = tomo.as_ref().and_then(|tomo| Kept::new(tomo, plan.files.len(), plan.npt));
     let (reducers, slots) = reducers(&mut plan, recipe, timeline.as_ref(), kept.as_mut())?;
@@ -102,9 +110,10 @@ pub(super) fn run(args: &IntegrateArgs) -> Result<Exit, Failure> {
     );
     progress.finish();
 
+    let barren = plausible::barren(&plan, &report);
     let ending = match &ended {
         Ok(()) if report.interrupted => Ending::Interrupted,
-        Ok(()) => Ending::Complete,
+        Ok(()) => barren.as_ref().map_or(Ending::Complete, |failure| Ending::Failed(failure.to_string())),
         Err(error) => Ending::Failed(error.to_string()),
     };
     let finishing = Instant::now();
@@ -117,7 +126,10 @@ pub(super) fn run(args: &IntegrateArgs) -> Result<Exit, Failure> {
     ended.map_err(|error| failed(error, &output))?;
     let written = written.or_exit(Exit::Output)?;
     if verbosity > Verbosity::Quiet {
-        summary::print_run(&plan, &report, &written, matrix_time, closing);
+        summary::print_run(&plan, &lost, &report, &written, (matrix_time, closing));
+    }
+    if let Some(failure) = barren {
+        return Err(failure);
     }
     let ended = match () {
         () if report.interrupted => signals::heard().unwrap_or(Exit::Interrupted),
@@ -151,7 +163,7 @@ fn failed(error: PipelineError, output: &std::path::Path) -> Failure {
 }
 
 /// Axis, matrix and all that belongs to them.
-fn prepare(plan: &Plan) -> Result<(Axis, Recipe), Failure> {
+fn prepare(plan: &Plan, normalization: Vec<f32>) -> Result<(Axis, Recipe), Failure> {
     let encoding = plan.encoding();
     let (axis, csr) = split::build(&Request {
         poni: &plan.poni,
@@ -164,19 +176,12 @@ fn prepare(plan: &Plan) -> Result<(Axis, Recipe), Failure> {
         azimuth_range: plan.azimuth_range(),
     })
     .or_exit(Exit::Calibration)?;
-    if csr.entries() == 0 {
-        return Err(anyhow!(
-            "no pixel is left to integrate: the mask and the ranges (--radial-range in {}, --azimuth-range in degrees) \
-             leave none",
-            plan.unit.name()
-        ))
-        .or_exit(Exit::Calibration);
-    }
     let mut recipe = Recipe {
         csr,
-        normalization: plan.normalization(),
+        normalization,
         dark: plan.dark.clone(),
         dummy: plan.dummy,
+        saturation: plan.saturation,
         error_model: plan.error_model,
         empty: plan.args.empty.unwrap_or(0.0),
         shape: encoding.shape,
@@ -185,6 +190,7 @@ fn prepare(plan: &Plan) -> Result<(Axis, Recipe), Failure> {
     if let Some(flat) = &plan.flat {
         recipe.exclude_flat(flat);
     }
+    plausible::check_matrix(plan, &recipe.csr, |pixel| recipe.is_valid(pixel))?;
     Ok((axis, recipe))
 }
 
@@ -200,6 +206,7 @@ fn layout(plan: &Plan, axis: &Axis) -> Layout {
         offset: plan.args.offset.unwrap_or(0),
         errors: plan.error_model != crate::integrate::engine::ErrorModel::None,
         sums: plan.args.sums == Some(true),
+        saturated: plan.saturation.cutoff.is_finite(),
         header: plan.first.frame.clone(),
         inputs: plan.files.iter().map(|f| f.display().to_string()).collect(),
         configuration: configuration::to_worker(plan),

@@ -18,6 +18,7 @@ mod info;
 mod integrate;
 pub mod place;
 pub mod plan;
+mod plausible;
 mod plot;
 mod progress;
 mod report;

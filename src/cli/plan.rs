@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow, bail};
 
-use super::args::{BadFramesName, ErrorModelName, IntegrateArgs, MOST_COUNT, Method, StrategyName};
+use super::args::{
+    BadFramesName, ErrorModelName, IntegrateArgs, MOST_COUNT, Method, SaturationFrom, StrategyName,
+};
 use super::configuration::{self, ConfigError};
 use super::exit::{Exit, Failure, OrExit};
 use super::place::Place;
@@ -18,7 +20,8 @@ use crate::geometry::detector::Dummy;
 use crate::geometry::mask::Mask;
 use crate::geometry::poni::Poni;
 use crate::geometry::units::Unit;
-use crate::integrate::engine::ErrorModel;
+use crate::integrate::corrections::{Corrections, Given};
+use crate::integrate::engine::{ErrorModel, Saturation};
 use crate::integrate::split::Split;
 use crate::output::result::Scan;
 use crate::pipeline::{BadFrames, Strategy, gpu_readers, host_readers, host_workers};
@@ -52,6 +55,8 @@ pub struct Plan {
     pub flat: Option<Vec<f32>>,
     /// Values that mean "not measured".
     pub dummy: Option<Dummy>,
+    /// Which pixels are saturated, and whether they are left out.
+    pub saturation: Saturation,
     /// Radial unit.
     pub unit: Unit,
     /// Bins.
@@ -125,6 +130,7 @@ impl Plan {
             (Some(value), delta) => Some(Dummy::new(value, delta.unwrap_or(0.0))),
             (None, _) => poni.detector.dummy(encoding.pixel),
         };
+        let saturation = saturation(&args, &files, &first).or_exit(Exit::Input)?;
         let scan = scan(&args, files.len()).or_exit(Exit::Usage)?;
         let crew = crew(&args, files.len())?;
         Ok(Plan {
@@ -151,6 +157,7 @@ impl Plan {
             dark,
             flat,
             dummy,
+            saturation,
             unit,
             scan,
             crew,
@@ -173,19 +180,25 @@ impl Plan {
         self.first.encoding
     }
 
-    /// What each pixel's counts are divided by: N₀ · flat · polarisation · solid angle.
-    pub fn normalization(&self) -> Vec<f32> {
+    /// Flat, dark, polarisation, solid angle and normalisation, looked at pixel by pixel.
+    ///
+    /// # Errors
+    /// When frames cannot be corrected so.
+    pub fn corrections(&self) -> Result<Corrections, Failure> {
         let shape = self.encoding().shape;
         let polarization = self.args.polarization.map(|f| correction::polarization(&self.poni, shape, f));
         let solid_angle =
             (self.args.no_solid_angle != Some(true)).then(|| correction::solid_angle(&self.poni, shape));
-        correction::normalization(
-            shape.pixels(),
-            self.args.normalization.unwrap_or(1.0) as f32,
-            self.flat.as_deref(),
-            polarization.as_deref(),
-            solid_angle.as_deref(),
-        )
+        Corrections::study(&Given {
+            shape,
+            mask: self.mask.as_ref(),
+            factor: self.args.normalization.unwrap_or(1.0),
+            flat: self.flat.as_deref(),
+            dark: self.dark.as_deref(),
+            polarization: polarization.as_deref(),
+            solid_angle: solid_angle.as_deref(),
+        })
+        .or_exit(Exit::Calibration)
     }
 
     /// Radial range in the displayed unit.
@@ -355,6 +368,24 @@ fn average(files: &[String], what: &str, shape: Shape) -> anyhow::Result<Option<
     Ok(Some(sum.iter().map(|sum| (sum / count) as f32).collect()))
 }
 
+/// From which count on pixels are saturated. The first frame's header speaks for those that say nothing themselves.
+fn saturation(args: &IntegrateArgs, files: &[PathBuf], first: &CbfHeader) -> anyhow::Result<Saturation> {
+    let cutoff = first.frame.count_cutoff.map_or(f32::INFINITY, |cutoff| cutoff as f32);
+    match args.saturation {
+        None => Ok(Saturation { cutoff, by_header: true, masked: false }),
+        Some(SaturationFrom::Count(count)) => {
+            Ok(Saturation { cutoff: count as f32, by_header: false, masked: true })
+        }
+        Some(SaturationFrom::Header(_)) if cutoff.is_finite() => {
+            Ok(Saturation { cutoff, by_header: true, masked: true })
+        }
+        Some(SaturationFrom::Header(_)) => bail!(
+            "--saturation header: {}: its header has no Count_cutoff; give a number of counts",
+            files.first().map_or_else(String::new, |file| file.display().to_string())
+        ),
+    }
+}
+
 /// What is written must not be what is read, nor written twice.
 fn check_outputs(args: &IntegrateArgs, files: &[PathBuf]) -> anyhow::Result<()> {
     let whole = |path: &Path| std::fs::canonicalize(path).ok();
@@ -422,9 +453,14 @@ fn check_values(args: &IntegrateArgs, named: fn(&str) -> String) -> anyhow::Resu
         bail!("{} {f}: must be between -1 and 1", named("--polarization"));
     }
     if let Some(v) = args.normalization
-        && !(v.is_finite() && v > 0.0)
+        && !((v as f32).is_normal() && v > 0.0)
     {
-        bail!("{} {v}: must be a positive number", named("--normalization"));
+        bail!("{} {v}: must be a positive number that float32 holds", named("--normalization"));
+    }
+    if let Some(SaturationFrom::Count(count)) = args.saturation
+        && !((count as f32).is_finite() && count as f32 > 0.0)
+    {
+        bail!("{} {count}: must be a positive number of counts, or `header`", named("--saturation"));
     }
     if let Some(v) = args.dummy
         && !v.is_finite()
@@ -444,6 +480,11 @@ fn check_values(args: &IntegrateArgs, named: fn(&str) -> String) -> anyhow::Resu
             [a, b] => bail!("{} {a} {b}: the first must be below the second", named(option)),
             other => bail!("{}: needs two numbers, got {}", named(option), other.len()),
         }
+    }
+    if let [a, b] = args.azimuth_range[..]
+        && b - a > 360.0
+    {
+        bail!("{} {a} {b}: more than a whole turn, which is 360 degrees", named("--azimuth-range"));
     }
     Ok(())
 }

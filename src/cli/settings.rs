@@ -39,7 +39,8 @@ const SILENT: [&str; 17] = [
 ];
 
 /// Names that say more than their keys.
-const NAMES: [(&str, &str); 3] = [
+const NAMES: [(&str, &str); 4] = [
+    ("saturation", "saturated, left out"),
     ("empty", "value of empty bins"),
     ("offset", "frames left out at the start"),
     ("sums", "float64 sums kept"),

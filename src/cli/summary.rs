@@ -8,9 +8,12 @@ use super::place::Place;
 use super::plan::{Crew, Plan};
 use super::say;
 use super::words::count;
+use crate::frame::{BadFrame, FrameStatus};
 use crate::geometry::mask::Mask;
+use crate::integrate::corrections::Lost;
+use crate::integrate::engine::Saturation;
 use crate::output::result::Written;
-use crate::pipeline::{Report, Stage, Strategy};
+use crate::pipeline::{Report, Saturated, Stage, Strategy};
 
 /// Bad frames that the summary names; all are in the output.
 const NAMED_BAD_FRAMES: usize = 5;
@@ -19,9 +22,9 @@ const NAMED_BAD_FRAMES: usize = 5;
 ///
 /// # Errors
 /// As [`say::answer`].
-pub(super) fn print_plan(plan: &Plan) -> Result<(), Failure> {
+pub(super) fn print_plan(plan: &Plan, lost: &Lost) -> Result<(), Failure> {
     let mut text = String::new();
-    describe(plan, &mut text);
+    describe(plan, lost, &mut text);
     text.push_str(match plan.args.save_config {
         None => "nothing done (--dry-run)\n",
         Some(_) => "nothing else done (--dry-run)\n",
@@ -30,13 +33,13 @@ pub(super) fn print_plan(plan: &Plan) -> Result<(), Failure> {
 }
 
 /// The same, to stderr, before a verbose run.
-pub(super) fn explain_plan(plan: &Plan) {
+pub(super) fn explain_plan(plan: &Plan, lost: &Lost) {
     let mut text = String::new();
-    describe(plan, &mut text);
+    describe(plan, lost, &mut text);
     say::note(text.trim_end());
 }
 
-fn describe(plan: &Plan, text: &mut String) {
+fn describe(plan: &Plan, lost: &Lost, text: &mut String) {
     let encoding = plan.encoding();
     let mut line = |name: &str, value: String| text.push_str(&format!("{name:<14}{value}\n"));
     let first = plan.files.first().map_or_else(String::new, |f| f.display().to_string());
@@ -51,6 +54,13 @@ fn describe(plan: &Plan, text: &mut String) {
     line("mask", format!("{masked} of {} pixels ({origin})", encoding.shape.pixels()));
     let dummy = plan.dummy.as_ref().map_or("none".to_owned(), |d| format!("{} +- {}", d.value, d.delta));
     line("dummy", dummy);
+    let Saturation { cutoff, masked, .. } = plan.saturation;
+    let saturation = match (cutoff.is_finite(), masked) {
+        (false, _) => "not known: the header has no Count_cutoff".to_owned(),
+        (true, true) => format!("from {cutoff} counts, left out"),
+        (true, false) => format!("from {cutoff} counts (Count_cutoff), counted"),
+    };
+    line("saturation", saturation);
     let corrections: Vec<String> = [
         plan.dark.is_some().then(|| "dark".to_owned()),
         plan.flat.is_some().then(|| "flat".to_owned()),
@@ -62,6 +72,9 @@ fn describe(plan: &Plan, text: &mut String) {
     .flatten()
     .collect();
     line("corrections", if corrections.is_empty() { "none".to_owned() } else { corrections.join(", ") });
+    for note in lost.notes() {
+        line("left out", note);
+    }
     let split = format!("{:?}", plan.split).to_lowercase();
     line("bins", format!("{} in {}, {split} splitting", plan.npt, plan.unit.name()));
     if let Some(scan) = &plan.scan {
@@ -113,22 +126,29 @@ fn digests(plan: &Plan, report: &Report) -> String {
 /// The closing summary, to stdout.
 pub(super) fn print_run(
     plan: &Plan,
+    lost: &Lost,
     report: &Report,
     written: &Written,
-    matrix: Duration,
-    closing: Duration,
+    (matrix, closing): (Duration, Duration),
 ) {
     let mut text = String::new();
     let mut line = |name: &str, value: String| text.push_str(&format!("{name:<14}{value}\n"));
     let interrupted = if report.interrupted { "; interrupted" } else { "" };
     line("frames", format!("{} of {}{interrupted}", report.done, report.asked));
     if !report.bad.is_empty() {
-        line("bad frames", format!("{} (rows of NaN; listed in the output's bad_frames)", report.bad.len()));
+        let listed = "rows of NaN; listed in the output's bad_frames";
+        line("bad frames", format!("{}: {} ({listed})", report.bad.len(), kinds(&report.bad)));
         for bad in report.bad.iter().take(NAMED_BAD_FRAMES) {
             line("", format!("{}: {}", bad.id.0, bad.message));
         }
     }
     line("digests", digests(plan, report));
+    if let Some(note) = saturated(plan, report) {
+        line("saturated", note);
+    }
+    for note in lost.notes() {
+        line("left out", note);
+    }
     line("device", plan.crew.place.name());
     let rate = format!("{:.1} frames/s, {} in all", report.frames_per_second(), seconds(report.wall));
     line("speed", rate);
@@ -147,6 +167,27 @@ pub(super) fn print_run(
     let size = written.bytes as f64 / 1e6;
     line("file", format!("{} ({size:.1} MB)", written.path.display()));
     say::summary(&text);
+}
+
+/// How many pixels were saturated and what became of them, if any were.
+fn saturated(plan: &Plan, report: &Report) -> Option<String> {
+    let Saturated { pixels, frames, most } = report.saturated;
+    let (id, most) = most?;
+    let so = match plan.saturation.masked {
+        true => "left out",
+        false => "counted, but not left out: --saturation header does that",
+    };
+    Some(format!(
+        "{pixels} pixels in {frames} of {} frames, at most {most} in one (frame {}), from {} counts; {so}",
+        report.done, id.0, plan.saturation.cutoff
+    ))
+}
+
+/// How many bad frames are bad in which way.
+fn kinds(bad: &[BadFrame]) -> String {
+    let count = |status| bad.iter().filter(|bad| bad.status == status).count();
+    let kinds = FrameStatus::ALL.into_iter().map(|status| (count(status), status.word()));
+    kinds.filter(|(n, _)| *n > 0).map(|(n, word)| format!("{n} {word}")).collect::<Vec<_>>().join(", ")
 }
 
 /// How many of something were done in how many seconds.

@@ -6,6 +6,7 @@
 
 pub mod args;
 mod choices;
+mod hollow;
 mod kept;
 mod points;
 
@@ -17,6 +18,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, anyhow};
 use args::TomoArgs;
 use choices::{axis, bins, monitor, outside, reconstruction, regions, sums};
+use hollow::Hollow;
 pub(super) use kept::{Kept, after_integration};
 use rayon::prelude::*;
 
@@ -94,14 +96,19 @@ pub(super) fn reconstruct(args: &TomoArgs, kept: Option<Kept>) -> Result<Exit, F
     let mut progress = Progress::counting(file.layout().slices(), "slices", verbosity);
     let made = scan.make(&mut file, &mut maker, &stop, &mut |done| progress.step(done, None));
     progress.finish();
+    let is_whole = file.done().iter().all(|done| *done);
+    let made = made.and_then(|hollow| match is_whole {
+        true => hollow.check(file.layout()).map(|()| hollow),
+        false => Ok(hollow),
+    });
     let ending = match &made {
-        Ok(()) if file.done().iter().any(|done| !done) => Ending::Interrupted,
-        Ok(()) => Ending::Complete,
+        Ok(_) if !is_whole => Ending::Interrupted,
+        Ok(_) => Ending::Complete,
         Err(failure) => Ending::Failed(failure.to_string()),
     };
     let slices = file.layout().slices();
     let bytes = file.finish(&ending);
-    made?;
+    let hollow = made?;
     let bytes = bytes.or_exit(Exit::Output)?;
     if verbosity > Verbosity::Quiet {
         let patterns = if maker.has_patterns() { ", patterns on it" } else { "" };
@@ -109,6 +116,9 @@ pub(super) fn reconstruct(args: &TomoArgs, kept: Option<Kept>) -> Result<Exit, F
         let time = making.elapsed();
         let interrupted = if ending == Ending::Interrupted { "; interrupted, see --resume" } else { "" };
         text += &line("slices", &speed(slices, time, studied, interrupted));
+        for note in hollow.notes(&scan) {
+            text += &line("not whole", &note);
+        }
         text += &line("file", &format!("{} ({:.1} MB)", output.display(), bytes as f64 / 1e6));
         text += &line("next", &format!("xrdct plot {} -o overview.png", output.display()));
         say::summary(&text);
@@ -217,6 +227,13 @@ impl Scan {
         let bad = (0..patterns.rows()).filter(|&r| patterns.frames[r].is_some() && !patterns.good[r]).count();
         if bad > 0 {
             notes.push(format!("{bad} frames are bad and count as missing"));
+        }
+        let hollow = (0..patterns.rows()).filter(|&r| patterns.good[r] && sums[r].is_nan()).count();
+        if hollow > 0 {
+            notes.push(match hollow {
+                1 => "1 frame holds no number and counts as missing".into(),
+                _ => format!("{hollow} frames hold no number and count as missing"),
+            });
         }
         let spikes = if args.keep_spikes == Some(true) { vec![] } else { repair::spikes(&mut total) };
         if !spikes.is_empty() {
@@ -367,7 +384,7 @@ impl Scan {
         maker: &mut Maker,
         stop: &Stop,
         progress: &mut dyn FnMut(usize),
-    ) -> Result<(), Failure> {
+    ) -> Result<Hollow, Failure> {
         let pixels = self.reconstruction.grid.pixels();
         let points = self.reconstruction.rays.len();
         let all_bins = if self.all_bins { self.bins.len() } else { 0 };
@@ -379,12 +396,13 @@ impl Scan {
             .or_exit(Exit::Usage)?;
         // Areas are sums over bins, kept in f64 so that blocks of any size give the same bits.
         let mut areas = vec![vec![0.0_f64; points]; self.regions.len()];
+        let mut hollow = Hollow::new(&weights);
         let mut needed: Vec<Range<usize>> = vec![self.bins.clone()];
         needed.extend(outside(&weights, &self.bins));
         for range in needed {
             for first in range.clone().step_by(self.block) {
                 if stop.is_raised() {
-                    return Ok(());
+                    return Ok(hollow);
                 }
                 let block = first..(first + self.block).min(range.end);
                 let inside = self.all_bins && self.bins.contains(&first);
@@ -401,11 +419,15 @@ impl Scan {
                         }
                     }
                 }
+                for bin in &empty {
+                    hollow.add_bin(block.start + bin, inside, &weights);
+                }
                 if wanted {
                     for bin in empty {
                         values[bin * points..(bin + 1) * points].fill(f32::NAN);
                         slices[bin * pixels..(bin + 1) * pixels].fill(f32::NAN);
                     }
+                    hollow.look_at(slices.chunks(pixels));
                     file.put_bins(place, &values, &slices).or_exit(Exit::Output)?;
                 }
                 progress(file.done().iter().filter(|done| **done).count());
@@ -413,18 +435,24 @@ impl Scan {
         }
         for (i, area) in areas.iter().enumerate() {
             if stop.is_raised() {
-                return Ok(());
+                return Ok(hollow);
             }
             if !file.done()[all_bins + i] {
-                let sinogram: Vec<f32> = area.iter().map(|v| *v as f32).collect();
+                let mut sinogram: Vec<f32> = area.iter().map(|v| *v as f32).collect();
                 let mut slice = vec![0.0; pixels];
-                failed(maker.reconstructor().reconstruct(&sinogram, &mut slice))?;
-                self.per_length(&mut slice);
+                if hollow.is_nothing(i) {
+                    sinogram.fill(f32::NAN);
+                    slice.fill(f32::NAN);
+                } else {
+                    failed(maker.reconstructor().reconstruct(&sinogram, &mut slice))?;
+                    self.per_length(&mut slice);
+                }
+                hollow.look_at(std::iter::once(&slice[..]));
                 file.put_region(i, &sinogram, &slice).or_exit(Exit::Output)?;
             }
             progress(file.done().iter().filter(|done| **done).count());
         }
-        Ok(())
+        Ok(hollow)
     }
 
     /// Whoever makes the slices. A GPU that nobody asked for by name and that cannot be used is not an error: the CPU takes

@@ -9,7 +9,7 @@ use super::lane::Lane;
 use super::{pinned, verdict};
 use crate::frame::{BadFrame, Encoding, Frame, FrameId, SlotPool};
 use crate::integrate::csr::Csr;
-use crate::integrate::engine::{ErrorModel, Recipe};
+use crate::integrate::engine::{ErrorModel, Recipe, Saturation};
 
 /// A frame's pixels as little-endian bytes, or why there are none.
 pub type Decoded = Result<Vec<u8>, BadFrame>;
@@ -34,6 +34,7 @@ impl CudaDecoder {
             normalization: vec![1.0; pixels],
             dark: None,
             dummy: None,
+            saturation: Saturation::default(),
             error_model: ErrorModel::None,
             empty: 0.0,
             shape: encoding.shape,

@@ -15,7 +15,7 @@ use super::kernels::{Extent, Form, Kernels, MatrixAddresses};
 use super::params::{self, XrdctRecipe};
 use super::tiles::{Limits, Rows, Tiles};
 use crate::frame::{Norms, PixelType, Shape};
-use crate::integrate::engine::{ErrorModel, Recipe};
+use crate::integrate::engine::{ErrorModel, Recipe, Saturation};
 
 /// Fewest slots for which a form is worth its shared memory.
 const FEWEST_SLOTS: usize = 256;
@@ -54,11 +54,14 @@ pub struct CudaEngine {
     pub(super) pixel: PixelType,
     pub(super) shape: Shape,
     pub(super) empty: f32,
+    pub(super) saturation: Saturation,
     pub(super) norms: Arc<Norms>,
     pub(super) fixed: Fixed,
     items: Vec<DeviceBuffer>,
     pub(super) dark: DeviceBuffer,
     pub(super) normalization: DeviceBuffer,
+    /// One bit a pixel: it has an entry.
+    pub(super) used: DeviceBuffer,
     pub(super) slot_bin: DeviceBuffer,
     pub(super) bin_first: DeviceBuffer,
     pub(super) position: DeviceBuffer,
@@ -123,7 +126,8 @@ impl CudaEngine {
             recipe: XrdctRecipe {
                 bins: tiles.bins as u32,
                 total_slots: tiles.slot_bin.len() as u32,
-                has_dummy: u32::from(dummy.is_some()),
+                has_invalid: u32::from(dummy.is_some() || recipe.saturation.masked),
+                mask_saturated: u32::from(recipe.saturation.masked),
                 dummy: dummy.map_or(f32::NAN, |d| d.value as f32),
                 delta_dummy: dummy.map_or(0.0, |d| d.delta as f32),
                 scale_n: fixed.scales[0] as f32,
@@ -133,11 +137,13 @@ impl CudaEngine {
             pixel: recipe.pixel,
             shape: recipe.shape,
             empty: recipe.empty,
+            saturation: recipe.saturation,
             norms: Arc::new(norms),
             fixed,
             items,
             dark: DeviceBuffer::holding(&context, dark, "the dark image")?,
             normalization: DeviceBuffer::holding(&context, &recipe.normalization, "the normalisation")?,
+            used: DeviceBuffer::holding(&context, &used_pixels(recipe), "which pixels count")?,
             slot_bin: DeviceBuffer::holding(&context, &tiles.slot_bin, what)?,
             bin_first: DeviceBuffer::holding(&context, &tiles.bin_first, what)?,
             position: DeviceBuffer::holding(&context, &tiles.position, what)?,
@@ -219,6 +225,17 @@ fn choose_form(
         None if room(narrow, block) >= 1 => Ok((narrow, room(narrow, block))),
         None => Err(CudaError::TooSmall { available: block, needed: narrow.shared_bytes(1) }),
     }
+}
+
+/// One bit a pixel, the lowest first: it is valid and has an entry in the matrix.
+fn used_pixels(recipe: &Recipe) -> Vec<u32> {
+    let mut bits = vec![0_u32; recipe.shape.pixels().div_ceil(32)];
+    for (pixel, weight) in recipe.csr.indices.iter().map(|pixel| *pixel as usize).zip(&recipe.csr.weights) {
+        if *weight != 0.0 && recipe.is_valid(pixel) {
+            bits[pixel / 32] |= 1 << (pixel % 32);
+        }
+    }
+    bits
 }
 
 /// N, N₂ and C of each bin, over the pixels that are valid in every frame; in float64 and in fixed point.

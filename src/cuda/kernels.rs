@@ -45,9 +45,10 @@ pub struct Tables {
 #[derive(Debug, Clone, Copy)]
 pub struct MatrixAddresses(pub [Address; 6]);
 
-/// dark, normalization, slot_bin, deficits, signal, variance: what else the integration kernels take; 0 is null.
+/// dark, normalization, slot_bin, deficits, signal, variance, used, saturated: what else the integration kernels take; 0 is
+/// null.
 #[derive(Debug, Clone, Copy)]
-pub struct TermAddresses(pub [Address; 6]);
+pub struct TermAddresses(pub [Address; 8]);
 
 /// Which of the integration kernels: how many frames a block takes, and what it sums.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -51,6 +51,8 @@ pub struct Sums {
     pub variance: Option<Vec<f64>>,
     /// What invalid pixels take from N, N₂ and C, in fixed point; `None` when there are none.
     pub deficits: Option<Vec<i64>>,
+    /// Pixels at or above the batch's cutoff.
+    pub saturated: u32,
 }
 
 /// A step of a batch, in microseconds.
@@ -117,6 +119,7 @@ impl Lane {
             pixel: kernels::pixel_code(engine.pixel),
             wide: u32::from(wide),
             subtiles: subtiles as u32,
+            cutoff: engine.saturation.cutoff,
             ..XrdctBatch::default()
         };
         let variance = if engine.extent.form.variance { sizes.partials } else { 0 };
@@ -184,6 +187,16 @@ impl Lane {
     /// Frames gathered so far.
     pub fn frames(&self) -> usize {
         self.batch.frames as usize
+    }
+
+    /// From which count on pixels of the batch are saturated.
+    pub fn cutoff(&self) -> f32 {
+        self.batch.cutoff
+    }
+
+    /// From which count on pixels of the next batch are saturated, for a lane without frames. Kept until said otherwise.
+    pub fn set_cutoff(&mut self, cutoff: f32) {
+        self.batch.cutoff = cutoff;
     }
 
     /// Whether a frame of `len` bytes, packed so, still fits into the batch.
@@ -294,6 +307,8 @@ impl Lane {
             self.results.pointer() + layout.deficits as u64,
             self.signal.pointer(),
             self.variance.pointer(),
+            engine.used.pointer(),
+            self.results.pointer() + layout.saturated as u64,
         ])
     }
 
@@ -303,11 +318,10 @@ impl Lane {
     /// When the driver refuses.
     pub fn enqueue_clear(&self) -> Result<(), CudaError> {
         let layout = Layout::new(&self.engine, self.frames());
-        if self.codec == Codec::Raw {
-            // Verdicts of plain frames: all good.
-            self.stream.enqueue_fill(&self.results, 0, layout.signal, 0)?;
-        }
-        if self.engine.recipe.has_dummy != 0 {
+        // Verdicts of plain frames: all good. Those of packed frames are written by the index.
+        let first = if self.codec == Codec::Raw { 0 } else { layout.saturated };
+        self.stream.enqueue_fill(&self.results, first, layout.signal - first, 0)?;
+        if self.engine.recipe.has_invalid != 0 {
             self.stream.enqueue_fill(&self.results, layout.deficits, layout.len - layout.deficits, 0)?;
         }
         Ok(())
@@ -383,7 +397,7 @@ impl Lane {
         let (layout, results) = (Layout::new(engine, frames), self.results.pointer());
         let pointers = [
             results + layout.signal as u64,
-            if recipe.has_dummy == 0 { 0 } else { results + layout.deficits as u64 },
+            if recipe.has_invalid == 0 { 0 } else { results + layout.deficits as u64 },
             results,
             engine.device_norms.pointer(),
             engine.device_fixed.pointer(),
@@ -535,8 +549,10 @@ impl Lane {
                 .map(|b| u64::from_le_bytes([b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7]]))
         };
         let verdict = words(frame * 8, 1).next().unwrap_or_default();
+        let at = layout.saturated + frame * size_of::<u32>();
+        let saturated = self.host.bytes()[at..].first_chunk().map_or(0, |b| u32::from_le_bytes(*b));
         let per_bin = |from: usize| words(from + frame * npt * 8, npt).map(f64::from_bits).collect();
-        let deficits: Option<Vec<i64>> = (self.engine.recipe.has_dummy != 0).then(|| {
+        let deficits: Option<Vec<i64>> = (self.engine.recipe.has_invalid != 0).then(|| {
             words(layout.deficits + frame * DEFICITS * npt * 8, DEFICITS * npt).map(|w| w as i64).collect()
         });
         Sums {
@@ -544,6 +560,7 @@ impl Lane {
             signal: per_bin(layout.signal),
             variance: self.engine.extent.form.variance.then(|| per_bin(layout.variance)),
             deficits: deficits.filter(|deficits| deficits.iter().any(|lost| *lost != 0)),
+            saturated,
         }
     }
 }

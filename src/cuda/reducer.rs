@@ -20,7 +20,8 @@ use super::md5::{Digests, MOST_ENTRIES};
 use super::patterns::DevicePatterns;
 use super::verdict;
 use crate::codec::md5;
-use crate::frame::{BadFrame, Digest, Frame, FrameHeader, FrameId, FrameStatus, Norms, Outcome, Pattern};
+use crate::frame::{BadFrame, Digest, Frame, FrameHeader, FrameId, FrameStatus, Norms, Outcome};
+use crate::integrate::pattern::{self, FrameFacts};
 use crate::reduce::{ReduceError, Reducer};
 use crate::trace::{self, Span, Timeline};
 
@@ -233,9 +234,12 @@ impl CudaReducer {
     /// Puts a frame into the batch that gathers; gives it back when every lane is busy.
     fn take_in(&mut self, frame: Frame) -> Result<Option<Frame>, CudaError> {
         let (codec, len) = (frame.encoding.codec, frame.payload.len());
+        let cutoff = self.engine.saturation.cutoff_of(&frame.header);
         if let Some(place) = self.gathering {
             let place = &self.places[place];
-            if place.gathered.len() >= self.options.batch || !place.lane.has_room(codec, len) {
+            let is_full = place.gathered.len() >= self.options.batch || !place.lane.has_room(codec, len);
+            // A batch has one cutoff. Frames of a scan nearly always agree.
+            if is_full || place.lane.cutoff() != cutoff {
                 self.launch()?;
             }
         }
@@ -251,6 +255,7 @@ impl CudaReducer {
         let place = &mut self.places[at];
         if bad.is_none() {
             let _range = trace::upload(id);
+            place.lane.set_cutoff(cutoff);
             place.lane.enqueue_upload(codec, slot, payload)?;
         }
         place.gathered.push(Gathered { id, origin, header, digest, bad });
@@ -315,7 +320,16 @@ impl CudaReducer {
             self.launch()?;
         }
         let mut sums = sums.into_iter();
-        let outcomes = gathered.into_iter().filter_map(|frame| self.outcome(frame, &mut sums)).collect();
+        let outcomes: Vec<Outcome> =
+            gathered.into_iter().filter_map(|frame| self.outcome(frame, &mut sums)).collect();
+        if let Some(kept) = &self.kept {
+            // These left a row on the device: only the host looks at the whole of it.
+            let is_implausible = |status| matches!(status, FrameStatus::NoPixels | FrameStatus::NotFinite);
+            let bad = outcomes.iter().filter_map(|outcome| outcome.as_ref().err());
+            for bad in bad.filter(|bad| is_implausible(bad.status)) {
+                kept.forget(bad.id.0)?;
+            }
+        }
         self.settled.push_back(Settled { outcomes, entry });
         Ok(())
     }
@@ -419,26 +433,18 @@ impl CudaReducer {
             return Some(Err(bad));
         }
         let sums = sums.next()?;
-        match verdict::bad_frame(&self.engine, &sums.verdict, frame.id, &frame.origin) {
-            Some(bad) => Some(Err(bad)),
-            None => Some(Ok(self.pattern(frame.id, frame.header, sums))),
+        if let Some(bad) = verdict::bad_frame(&self.engine, &sums.verdict, frame.id, &frame.origin) {
+            return Some(Err(bad));
         }
-    }
-
-    /// S and V over N: pyFAI's formulas, as in the host's engine.
-    fn pattern(&mut self, id: FrameId, header: FrameHeader, sums: Sums) -> Pattern {
         let norms = self.norms(sums.deficits);
-        let empty = self.engine.empty;
-        let per_bin = |value: &dyn Fn(usize) -> f64| -> Vec<f32> {
-            let squared = norms.normalization_squared.iter().enumerate();
-            squared.map(|(bin, n2)| if *n2 <= 0.0 { empty } else { value(bin) as f32 }).collect()
+        let of = FrameFacts {
+            id: frame.id,
+            origin: &frame.origin,
+            header: frame.header,
+            saturated: sums.saturated,
         };
-        let errors = sums
-            .variance
-            .as_ref()
-            .map(|variance| per_bin(&|bin| variance[bin].sqrt() / norms.normalization[bin]));
-        let intensity = per_bin(&|bin| sums.signal[bin] / norms.normalization[bin]);
-        Pattern { id, header, intensity, errors, signal: sums.signal, variance: sums.variance, norms }
+        let sums = pattern::Sums { signal: sums.signal, variance: sums.variance, norms };
+        Some(pattern::pattern(of, sums, self.engine.empty))
     }
 
     fn norms(&mut self, deficits: Option<Vec<i64>>) -> Arc<Norms> {

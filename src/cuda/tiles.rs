@@ -200,6 +200,8 @@ struct Share {
     subtiles: std::ops::Range<usize>,
     /// Bin, and which of its pieces; ascending.
     slots: Vec<(u32, u32)>,
+    /// Whether it is the first that has these sub-tiles.
+    counts: bool,
 }
 
 impl Share {
@@ -214,9 +216,11 @@ impl Share {
         touched.sort_unstable();
         let pieces = |bin: u32| (0..seen[bin as usize].1).map(move |piece| (bin, piece));
         let slots: Vec<(u32, u32)> = touched.drain(..).flat_map(pieces).collect();
-        shares.extend(
-            slots.chunks(most).map(|some| Share { subtiles: subtiles.clone(), slots: some.to_vec() }),
-        );
+        shares.extend(slots.chunks(most).enumerate().map(|(n, some)| Share {
+            subtiles: subtiles.clone(),
+            slots: some.to_vec(),
+            counts: n == 0,
+        }));
     }
 }
 
@@ -279,6 +283,7 @@ impl Tiles {
             first_part: self.parts.len() as u32,
             first_slot: self.slot_bin.len() as u32,
             slots: slots.len() as u32,
+            counts: u32::from(share.counts),
         });
         self.max_slots = self.max_slots.max(slots.len());
         self.slot_bin.extend(slots.iter().map(|slot| slot.0));

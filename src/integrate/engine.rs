@@ -22,9 +22,10 @@ use std::time::{Duration, Instant};
 
 use crate::codec::Pixel;
 use crate::codec::byte_offset::Simd;
-use crate::frame::{Frame, Norms, Outcome, Pattern, PixelType, Shape};
+use crate::frame::{Frame, FrameHeader, Norms, Outcome, PixelType, Shape};
 use crate::geometry::detector::Dummy;
 use crate::integrate::csr::Csr;
+use crate::integrate::pattern::{self, FrameFacts};
 use crate::with_pixel;
 
 mod kernel;
@@ -52,6 +53,37 @@ pub enum ErrorModel {
     Poisson,
 }
 
+/// From which count on a pixel is saturated, and what becomes of it.
+///
+/// Counts are compared as `f32`, as dummies are; a dummy is never saturated. Saturated pixels of the matrix are counted for
+/// each frame.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Saturation {
+    /// The cutoff of frames that do not say one themselves; infinite when nobody knows.
+    pub cutoff: f32,
+    /// Whether a frame's own `Count_cutoff` goes before.
+    pub by_header: bool,
+    /// Whether saturated pixels are invalid, like dummies.
+    pub masked: bool,
+}
+
+impl Default for Saturation {
+    /// Counted where a frame's header says from when on, and kept.
+    fn default() -> Self {
+        Saturation { cutoff: f32::INFINITY, by_header: true, masked: false }
+    }
+}
+
+impl Saturation {
+    /// The cutoff of one frame; positive, or infinite.
+    pub fn cutoff_of(&self, header: &FrameHeader) -> f32 {
+        match header.count_cutoff {
+            Some(own) if self.by_header && own as f32 > 0.0 => own as f32,
+            _ => self.cutoff,
+        }
+    }
+}
+
 /// Everything that an integrator needs to know before the first frame.
 #[derive(Debug, Clone)]
 pub struct Recipe {
@@ -63,6 +95,8 @@ pub struct Recipe {
     pub dark: Option<Vec<f32>>,
     /// Raw values that mean "no value".
     pub dummy: Option<Dummy>,
+    /// Which pixels are saturated.
+    pub saturation: Saturation,
     /// How errors are estimated.
     pub error_model: ErrorModel,
     /// What intensity and errors are in a bin where N₂ = 0.
@@ -193,6 +227,7 @@ impl Default for Tuning {
 pub struct Engine {
     tiles: Tiles,
     prepare: Prepare,
+    saturation: Saturation,
     norms: NormsOf,
     empty: f32,
     shape: Shape,
@@ -208,6 +243,8 @@ pub struct Scratch {
     variance: Kind,
     /// Invalid pixels of each frame.
     invalid: [Vec<Run>; LANES],
+    /// How many are saturated.
+    saturated: [u32; LANES],
     /// Time that decoding took since it was asked for; none when it was not.
     decoding: Option<Duration>,
 }
@@ -253,7 +290,8 @@ impl Engine {
         let tile_pixels = tuning.tile_pixels.clamp(4, 1 << 16).next_multiple_of(4);
         Ok(Engine {
             tiles: Tiles::new(&recipe.csr, tile_pixels),
-            prepare: Prepare::new(used, recipe.dark, recipe.dummy, poisson),
+            prepare: Prepare::new(used, recipe.dark, recipe.dummy, recipe.saturation.masked, poisson),
+            saturation: recipe.saturation,
             norms: NormsOf::new(recipe.csr, recipe.normalization),
             empty: recipe.empty,
             shape: recipe.shape,
@@ -291,6 +329,7 @@ impl Engine {
         scratch.clear(self);
         let open = |frame| Lane::open(frame, self.shape, self.pixel, self.simd);
         let mut lanes: Vec<Lane> = frames.iter().map(open).collect();
+        let cutoffs: Vec<f32> = frames.iter().map(|f| self.saturation.cutoff_of(&f.header)).collect();
         let mut raw = [T::default(); RUN];
         for tile in 0..self.tiles.len() {
             let pixels = self.tiles.pixels(tile);
@@ -303,7 +342,7 @@ impl Engine {
                         *decoding += begun.elapsed();
                     }
                     if is_good {
-                        self.prepare.run(self.simd, first, raw, scratch.lane(at, raw.len()));
+                        self.prepare.run(self.simd, first, raw, cutoffs[at], scratch.lane(at, raw.len()));
                     }
                 }
                 scratch.lay_side_by_side(self.simd, frames.len(), first - pixels.start, raw.len());
@@ -314,7 +353,7 @@ impl Engine {
             self.sum(tile, frames.len(), scratch);
         }
         for (at, lane) in lanes.into_iter().enumerate() {
-            outcomes.push(lane.close().map(|frame| self.pattern(frame, at, frames.len(), scratch)));
+            outcomes.push(lane.close().and_then(|frame| self.pattern(frame, at, frames.len(), scratch)));
         }
     }
 
@@ -334,32 +373,26 @@ impl Engine {
         }
     }
 
-    /// The pattern of the frame in lane `at`.
-    fn pattern(&self, frame: &Frame, at: usize, frames: usize, scratch: &Scratch) -> Pattern {
+    /// What became of the frame in lane `at`, which was decoded.
+    fn pattern(&self, frame: &Frame, at: usize, frames: usize, scratch: &Scratch) -> Outcome {
         let sums = |kind: &Kind| -> Vec<f64> {
             match frames {
                 1 => kind.sums_one[..self.npt()].to_vec(),
                 _ => kind.sums[..self.npt()].iter().map(|sums| sums.0[at]).collect(),
             }
         };
-        let norms = self.norms.without(&scratch.invalid[at], &self.tiles);
-        let signal = sums(&scratch.signal);
-        let variance = self.prepare.has_variance().then(|| sums(&scratch.variance));
-        let per_bin = |value: &dyn Fn(usize) -> f64| -> Vec<f32> {
-            let is_empty = norms.normalization_squared.iter().map(|n2| *n2 <= 0.0);
-            is_empty.enumerate().map(|(bin, e)| if e { self.empty } else { value(bin) as f32 }).collect()
+        let sums = pattern::Sums {
+            signal: sums(&scratch.signal),
+            variance: self.prepare.has_variance().then(|| sums(&scratch.variance)),
+            norms: self.norms.without(&scratch.invalid[at], &self.tiles),
         };
-        let errors =
-            variance.as_ref().map(|variance| per_bin(&|bin| variance[bin].sqrt() / norms.normalization[bin]));
-        Pattern {
+        let of = FrameFacts {
             id: frame.id,
+            origin: &frame.origin,
             header: frame.header.clone(),
-            intensity: per_bin(&|bin| signal[bin] / norms.normalization[bin]),
-            errors,
-            signal,
-            variance,
-            norms: Arc::clone(&norms),
-        }
+            saturated: scratch.saturated[at],
+        };
+        pattern::pattern(of, sums, self.empty)
     }
 }
 
@@ -389,6 +422,7 @@ impl Scratch {
             kind.sums_one.resize(size(engine.npt() + 1), 0.0);
         }
         self.invalid.iter_mut().for_each(Vec::clear);
+        self.saturated = [0; LANES];
     }
 
     /// Where the first `pixels` pixels of a run of frame `at` go.
@@ -398,6 +432,7 @@ impl Scratch {
             signal: &mut self.signal.lanes[lane.clone()],
             variance: self.variance.lanes.get_mut(lane),
             invalid: &mut self.invalid[at],
+            saturated: &mut self.saturated[at],
         }
     }
 

@@ -16,7 +16,7 @@
 //! Beside the matrix they need 8 (no, full) or 12 (bbox) bytes a pixel.
 //!
 //! One rule of pyFAI is not followed: it lets an azimuth range reach past χ = 180°, warns, and uses the part below.
-//! That is refused here.
+//! Here a sector across χ = 180° is taken whole, as the two parts on both sides.
 
 mod bbox;
 mod full;
@@ -90,7 +90,8 @@ pub struct Request<'a> {
     pub mask: Option<&'a Mask>,
     /// Lower and upper limit of the axis, in the displayed unit; all unmasked pixels when `None`.
     pub radial_range: Option<(f64, f64)>,
-    /// Lower and upper limit of χ, degrees. A pixel is left out when it is wholly outside.
+    /// Lower and upper limit of χ, degrees; at most a turn apart, and turns do not matter: 170 … 190 lies on both sides of
+    /// χ = 180°. A pixel is left out when it is wholly outside.
     pub azimuth_range: Option<(f64, f64)>,
 }
 
@@ -145,11 +146,8 @@ pub enum SplitError {
     /// The radial range is empty or not finite.
     #[error("the radial range {0} … {1} is empty: give two different finite numbers in the unit of the axis")]
     RadialRange(f64, f64),
-    /// The azimuth range crosses the cut or is not finite.
-    #[error(
-        "the azimuth range {0}° … {1}° crosses χ = 180°, where χ jumps to −180°: give a range within −180 … 180, or \
-         integrate both sides"
-    )]
+    /// The azimuth range is not one.
+    #[error("the azimuth range {0}° … {1}° is none: give two finite numbers, at most 360° apart")]
     AzimuthRange(f64, f64),
     /// More entries than 32-bit offsets can count.
     #[error(
@@ -168,7 +166,7 @@ pub enum SplitError {
 /// [`SplitError`] when the request contradicts itself or the geometry.
 pub fn build(request: &Request) -> Result<(Axis, Csr), SplitError> {
     let formula = check(request)?;
-    let azimuth = request.azimuth_range.map(radians).transpose()?;
+    let azimuth = request.azimuth_range.map(Sector::from_degrees).transpose()?.flatten();
     let pixels = request.shape.pixels();
     match request.split {
         Split::No | Split::BBox => {
@@ -256,20 +254,37 @@ fn make_axis(request: &Request, limits: Limits) -> Result<Axis, SplitError> {
     Ok(axis)
 }
 
-/// An azimuth range in radians within −π … π, by pyFAI's rules: both limits are brought into −180° … 180°, and an upper limit
-/// that is then not above the lower one gets a turn added.
-fn radians((from, to): (f64, f64)) -> Result<(f64, f64), SplitError> {
-    let radians = |degrees: f64| {
-        let half_turns = (degrees / 180.0).rem_euclid(2.0);
-        (if half_turns >= 1.0 { half_turns - 2.0 } else { half_turns }) * PI
-    };
-    let (lower, mut upper) = (radians(from), radians(to));
-    if upper <= lower {
-        upper += TAU;
+/// A part of the circle, from `lower` to `upper`, radians.
+#[derive(Debug, Clone, Copy)]
+struct Sector {
+    /// Within −π … π.
+    lower: f64,
+    /// Above `lower` by less than a turn; past π for a sector across χ = ±π.
+    upper: f64,
+}
+
+impl Sector {
+    /// From limits in degrees, brought into −180° … 180°; an upper limit that is then not above the lower one gets a turn
+    /// added. `None` for a whole turn, which leaves nothing out.
+    fn from_degrees((from, to): (f64, f64)) -> Result<Option<Sector>, SplitError> {
+        if !(from.is_finite() && to.is_finite()) || to - from > 360.0 {
+            return Err(SplitError::AzimuthRange(from, to));
+        }
+        let radians = |degrees: f64| {
+            let half_turns = (degrees / 180.0).rem_euclid(2.0);
+            (if half_turns >= 1.0 { half_turns - 2.0 } else { half_turns }) * PI
+        };
+        let (lower, upper) = (radians(from), radians(to));
+        let upper = if upper <= lower { upper + TAU } else { upper };
+        Ok((to - from < 360.0 && upper - lower < TAU).then_some(Sector { lower, upper }))
     }
-    if lower.is_finite() && upper <= PI {
-        Ok((lower, upper))
-    } else {
-        Err(SplitError::AzimuthRange(from, to))
+
+    /// Whether a pixel whose χ reaches from `least` to `most` has a part in it. Its χ is cut at ±π; for a sector that the cut
+    /// would divide it is counted on from the middle of what is left out, where no pixel is lost.
+    #[inline]
+    fn touches(self, least: f64, most: f64) -> bool {
+        let crosses = self.upper > PI;
+        let turn = if crosses && least + most < self.lower + self.upper - TAU { TAU } else { 0.0 };
+        !(most + turn < self.lower || least + turn > self.upper)
     }
 }

@@ -27,7 +27,7 @@ mod concurrent;
 mod report;
 mod sequential;
 
-pub use report::{Report, Stage, StageTimes};
+pub use report::{Report, Saturated, Stage, StageTimes};
 
 /// Asks a run to end: raised by Ctrl-C, by a failed stage, or by the first bad frame when asked to.
 ///
@@ -170,13 +170,15 @@ impl Landing<'_> {
 
     fn put(&mut self, outcome: Outcome) -> Result<(), PipelineError> {
         let bad = outcome.as_ref().err().cloned();
-        let id = outcome.as_ref().map_or_else(|bad| bad.id, |pattern| pattern.id);
+        let (id, saturated) =
+            outcome.as_ref().map_or_else(|bad| (bad.id, 0), |pattern| (pattern.id, pattern.saturated));
         let verified = outcome.as_ref().is_ok_and(|pattern| pattern.header.digest.is_some());
         let range = trace::write(id);
         self.times.book(Stage::Write, id.0, || self.sink.put(outcome)).map_err(PipelineError::Sink)?;
         drop(range);
         self.report.done += 1;
         self.report.verified += usize::from(verified);
+        self.report.saturated.add(id, saturated);
         (self.progress)(self.report.done, bad.as_ref());
         if let Some(bad) = bad {
             self.report.bad.push(bad.clone());

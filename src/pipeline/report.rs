@@ -6,7 +6,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::frame::{BadFrame, FrameStatus};
+use crate::frame::{BadFrame, FrameId, FrameStatus};
 use crate::trace::{Span, Timeline};
 
 /// The stages that time is booked to.
@@ -92,6 +92,30 @@ fn thread_time() -> Duration {
     Duration::new(u64::try_from(time.tv_sec).unwrap_or(0), u32::try_from(time.tv_nsec).unwrap_or(0))
 }
 
+/// Saturated pixels of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Saturated {
+    /// All of them.
+    pub pixels: u64,
+    /// Frames that have some.
+    pub frames: usize,
+    /// The frame with the most, and how many.
+    pub most: Option<(FrameId, u32)>,
+}
+
+impl Saturated {
+    pub(super) fn add(&mut self, id: FrameId, pixels: u32) {
+        if pixels > 0 {
+            self.pixels += u64::from(pixels);
+            self.frames += 1;
+            // Of frames with as many, the first: whatever the order in which they came.
+            if self.most.is_none_or(|(at, most)| pixels > most || pixels == most && id < at) {
+                self.most = Some((id, pixels));
+            }
+        }
+    }
+}
+
 /// What a run did.
 #[derive(Debug)]
 pub struct Report {
@@ -103,6 +127,8 @@ pub struct Report {
     pub verified: usize,
     /// The bad ones, in the order they were met.
     pub bad: Vec<BadFrame>,
+    /// Saturated pixels of the good frames.
+    pub saturated: Saturated,
     /// Whether the run was asked to end before its last frame, and did so in good order.
     pub interrupted: bool,
     /// Wall time of the run, from the first ticket to the last row.
@@ -118,6 +144,7 @@ impl Report {
             done: 0,
             verified: 0,
             bad: Vec::new(),
+            saturated: Saturated::default(),
             interrupted: false,
             wall: Duration::ZERO,
             times: StageTimes::default(),

@@ -20,7 +20,7 @@ use xrdct::geometry::detector::Dummy;
 use xrdct::geometry::poni::Poni;
 use xrdct::geometry::units::Unit;
 use xrdct::integrate::csr::Csr;
-use xrdct::integrate::engine::{Engine, ErrorModel, Recipe, Scratch};
+use xrdct::integrate::engine::{Engine, ErrorModel, Recipe, Saturation, Scratch};
 use xrdct::integrate::split::{Request, Split, build};
 use xrdct::reduce::Reducer;
 
@@ -34,6 +34,7 @@ fn decode_only(pixels: usize, pixel: PixelType) -> Recipe {
         normalization: vec![1.0; pixels],
         dark: None,
         dummy: None,
+        saturation: Saturation::default(),
         error_model: ErrorModel::None,
         empty: 0.0,
         shape: Shape { slow: 1, fast: pixels },
@@ -49,7 +50,10 @@ fn frame(slots: &SlotPool, id: usize, recipe: &Recipe, codec: Codec, bytes: &[u8
     slot.memory_mut().bytes_mut()[payload.clone()].copy_from_slice(bytes);
     let encoding = Encoding { codec, pixel: recipe.pixel, shape: recipe.shape };
     let origin = std::path::Path::new("frame").into();
-    Frame { id: FrameId(id), origin, encoding, slot, payload, header: FrameHeader::default() }
+    // Now and then a frame with another cutoff than its neighbours in the batch.
+    let cutoff = if id % 16 == 15 { 400.0 } else { 500_000.0 };
+    let header = FrameHeader { count_cutoff: Some(cutoff), ..FrameHeader::default() };
+    Frame { id: FrameId(id), origin, encoding, slot, payload, header }
 }
 
 fn check_codec<T: Pixel + Default + PartialEq + std::fmt::Debug>(cases: &[Case<T>], pixels: usize) {
@@ -151,6 +155,7 @@ fn recipe(shape: Shape, split: Split, npt: usize) -> Recipe {
         normalization: normalization(shape.pixels(), 1.0, None, None, Some(&solid)),
         dark: None,
         dummy: Some(Dummy { value: -2.0, delta: 1.5 }),
+        saturation: Saturation::default(),
         error_model: ErrorModel::None,
         empty: 0.0,
         shape,
@@ -276,6 +281,7 @@ fn assert_agree(name: &str, found: &[Outcome], expected: &[Outcome]) {
         );
         assert_close(&format!("{name}: count"), &found.norms.count, &expected.norms.count);
         assert_close(&format!("{name}: intensity"), &wide(&found.intensity), &wide(&expected.intensity));
+        assert_eq!(found.saturated, expected.saturated, "{name}: saturated pixels");
         match (&found.variance, &found.errors, &expected.variance, &expected.errors) {
             (None, None, None, None) => {}
             (Some(variance), Some(errors), Some(expected_variance), Some(expected_errors)) => {
@@ -332,11 +338,69 @@ fn patterns_are_clean_under_the_sanitizer() {
     let frames = mixed_frames(shape, 7);
     for error_model in [ErrorModel::None, ErrorModel::Poisson] {
         for dark in [None, Some(vec![0.5; shape.pixels()])] {
-            let recipe = Recipe { error_model, dark, ..recipe(shape, Split::BBox, 60) };
-            let engine = Arc::new(CudaEngine::new(0, &recipe).unwrap());
-            let found = reduce(&engine, &recipe, &frames, Options { lanes: 2, batch: 3 });
-            assert_agree("small", &found, &on_the_host(&recipe, &frames));
+            for masked in [false, true] {
+                let saturation = Saturation { cutoff: 405.0, by_header: false, masked };
+                let dark = dark.clone();
+                let recipe = Recipe { error_model, dark, saturation, ..recipe(shape, Split::BBox, 60) };
+                let engine = Arc::new(CudaEngine::new(0, &recipe).unwrap());
+                let found = reduce(&engine, &recipe, &frames, Options { lanes: 2, batch: 3 });
+                assert_agree("small", &found, &on_the_host(&recipe, &frames));
+            }
         }
+    }
+}
+
+#[test]
+#[ignore = "needs an NVIDIA GPU"]
+fn saturated_pixels_agree_with_the_host() {
+    let shape = Shape { slow: 619, fast: 487 };
+    let frames = mixed_frames(shape, 18);
+    let dark = Some(vec![0.5; shape.pixels()]);
+    // So few bins that many pixels have one; so many that items share their sub-tiles.
+    for (npt, split) in [(60, Split::No), (6000, Split::BBox)] {
+        for (cutoff, by_header) in [(430.0, false), (1_000_000.0, false), (1.0, true)] {
+            for masked in [false, true] {
+                for (error_model, dark) in [(ErrorModel::None, None), (ErrorModel::Poisson, dark.clone())] {
+                    let name = format!("{split:?} {npt} from {cutoff} {by_header} {masked} {error_model:?}");
+                    let saturation = Saturation { cutoff, by_header, masked };
+                    let mut recipe = Recipe { error_model, dark, saturation, ..recipe(shape, split, npt) };
+                    if npt == 60 {
+                        recipe.dummy = None;
+                    }
+                    let engine = Arc::new(CudaEngine::new(0, &recipe).unwrap());
+                    let found = reduce(&engine, &recipe, &frames, Options { lanes: 2, batch: 8 });
+                    assert!(found.iter().flatten().any(|pattern| pattern.saturated > 0), "{name}: none");
+                    assert_agree(&name, &found, &on_the_host(&recipe, &frames));
+                }
+            }
+        }
+    }
+}
+
+#[test]
+#[ignore = "needs an NVIDIA GPU"]
+fn frames_of_nothing_leave_no_pattern() {
+    let shape = Shape { slow: 195, fast: 487 };
+    let frames: Vec<(Codec, Vec<u8>)> = (0..9)
+        .map(|n| match n % 3 {
+            1 => (Codec::ByteOffset, encode(&vec![-2_i32; shape.pixels()])),
+            _ => (Codec::ByteOffset, encode(&counts(shape, n))),
+        })
+        .collect();
+    let good = recipe(shape, Split::BBox, 300);
+    let beyond = Recipe {
+        dark: Some(vec![-3e38; shape.pixels()]),
+        normalization: vec![0.1; shape.pixels()],
+        ..good.clone()
+    };
+    for (recipe, bad, status) in [(good, 3, FrameStatus::NoPixels), (beyond, 9, FrameStatus::NotFinite)] {
+        let engine = Arc::new(CudaEngine::new(0, &recipe).unwrap());
+        // `reduce` looks at what is left on the device, too.
+        let found = reduce(&engine, &recipe, &frames, Options { lanes: 2, batch: 4 });
+        let bad_ones = found.iter().filter_map(|outcome| outcome.as_ref().err());
+        assert_eq!(bad_ones.clone().count(), bad);
+        assert!(bad_ones.clone().any(|bad| bad.status == status));
+        assert_agree("nothing", &found, &on_the_host(&recipe, &frames));
     }
 }
 
@@ -479,6 +543,7 @@ fn what_is_missing_or_other_does_not_agree() {
     pattern("a pattern without intensities", &|pattern| pattern.intensity.clear());
     pattern("a pattern without errors", &|pattern| pattern.errors = None);
     pattern("a pattern without variance", &|pattern| pattern.variance = None);
+    pattern("a pixel more that is saturated", &|pattern| pattern.saturated += 1);
     pattern("NaN", &|pattern| pattern.intensity[3] = f32::NAN);
     pattern("a wrong sum", &|pattern| pattern.signal[7] *= 1.0 + 1e-5);
 }

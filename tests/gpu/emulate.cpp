@@ -26,7 +26,7 @@ struct Input {
     std::vector<uint16_t> row_slot;
     std::vector<float2> entry_weight;
     std::vector<float> dark, normalization;
-    std::vector<uint32_t> entry_pixel, slot_bin, bin_first, position;
+    std::vector<uint32_t> entry_pixel, slot_bin, bin_first, position, used;
 };
 
 static Input read_input(const char* path) {
@@ -51,6 +51,7 @@ static Input read_input(const char* path) {
     in.slot_bin = read_array<uint32_t>(file);
     in.bin_first = read_array<uint32_t>(file);
     in.position = read_array<uint32_t>(file);
+    in.used = read_array<uint32_t>(file);
     fclose(file);
     return in;
 }
@@ -115,6 +116,7 @@ static Bytes decode(const Input& in, const Tables<Value>& t, Kernel kernel) {
 struct Sums {
     std::vector<double> partial_signal, partial_variance, signal, variance;
     std::vector<unsigned long long> deficits;
+    std::vector<uint32_t> saturated;
 
     Sums(const Input& in) {
         const size_t slots = (size_t)in.batch.frames * in.recipe.total_slots, bins = (size_t)in.batch.frames * in.recipe.bins;
@@ -125,6 +127,7 @@ struct Sums {
             variance.assign(bins, NAN);
         }
         deficits.assign(bins * XRDCT_DEFICITS, 0);
+        saturated.assign(in.batch.frames, 0);
     }
 };
 
@@ -144,7 +147,8 @@ static Sums integrate(const Input& in, const std::vector<XrdctVerdict>& verdicts
                      [&] {
                          kernel(in.items.data(), in.parts.data(), in.passes.data(), in.row_slot.data(), in.entry_pixel.data(),
                                 in.entry_weight.data(), or_null(in.dark), in.normalization.data(), in.slot_bin.data(),
-                                sums.deficits.data(), sums.partial_signal.data(), sums.partial_variance.data());
+                                sums.deficits.data(), sums.partial_signal.data(), sums.partial_variance.data(), in.used.data(),
+                                sums.saturated.data());
                      });
     add_bins(in, verdicts, sums.partial_signal, sums.signal);
     if (in.with_variance) add_bins(in, verdicts, sums.partial_variance, sums.variance);
@@ -155,20 +159,24 @@ static void write_sums(FILE* out, const Sums& sums) {
     write_array(out, sums.signal);
     write_array(out, sums.variance);
     write_array(out, sums.deficits);
+    write_array(out, sums.saturated);
 }
 
 #define PLAIN(kernel)                                                                                                   \
     integrate(in, verdicts, group, [&](auto items, auto parts, auto passes, auto slots, auto pixel, auto weight, auto dark, \
-                                       auto norm, auto bins, auto deficits, auto signal, auto variance) {              \
+                                       auto norm, auto bins, auto deficits, auto signal, auto variance, auto used,      \
+                                       auto saturated) {                                                               \
         kernel(pixels.data(), verdicts.data(), items, parts, passes, slots, pixel, weight, dark, norm, bins, deficits,  \
-               signal, variance, plain_batch, in.recipe);                                                              \
+               signal, variance, used, saturated, plain_batch, in.recipe);                                             \
     })
 #define PACKED(kernel)                                                                                                  \
     integrate(in, verdicts, group, [&](auto items, auto parts, auto passes, auto slots, auto pixel, auto weight, auto dark, \
-                                       auto norm, auto bins, auto deficits, auto signal, auto variance) {              \
+                                       auto norm, auto bins, auto deficits, auto signal, auto variance, auto used,      \
+                                       auto saturated) {                                                               \
         kernel(in.arena.data(), narrow.entries.data(), narrow.step_codes.data(), narrow.step_value.data(),             \
                narrow.tile_pixel.data(), narrow.tile_value.data(), narrow.subtile_tile.data(), verdicts.data(), items, parts, \
-               passes, slots, pixel, weight, dark, norm, bins, deficits, signal, variance, in.batch, in.recipe);        \
+               passes, slots, pixel, weight, dark, norm, bins, deficits, signal, variance, used, saturated, in.batch,   \
+               in.recipe);                                                                                             \
     })
 #define CHOOSE(which, form)                                                                          \
     (!in.dark.empty() ? (in.with_variance ? which(xrdct_##form##_dark_variance) : which(xrdct_##form##_dark)) \

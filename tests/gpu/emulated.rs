@@ -92,14 +92,19 @@ struct Job {
     normalization: Vec<f32>,
     variance: bool,
     group: u32,
+    cutoff: f32,
+    used: Vec<u32>,
 }
+
+/// Signal, variance, deficits and saturated pixels of each frame.
+type Sums = (Vec<f64>, Vec<f64>, Vec<u64>, Vec<u32>);
 
 struct Answer {
     verdicts: Vec<u32>,
     pixels: Vec<u8>,
-    /// Signal, variance and deficits of the plain and of the packed kernels.
-    plain: Option<(Vec<f64>, Vec<f64>, Vec<u64>)>,
-    packed: Option<(Vec<f64>, Vec<f64>, Vec<u64>)>,
+    /// Of the plain and of the packed kernels.
+    plain: Option<Sums>,
+    packed: Option<Sums>,
 }
 
 impl Job {
@@ -115,6 +120,8 @@ impl Job {
             normalization: Vec::new(),
             variance: false,
             group: 8,
+            cutoff: f32::INFINITY,
+            used: Vec::new(),
         }
     }
 
@@ -125,6 +132,7 @@ impl Job {
             pixel: self.pixel,
             wide: u32::from(self.pixel >= params::XRDCT_I64),
             subtiles: self.pixels.div_ceil(params::XRDCT_SUBTILE_PIXELS as usize) as u32,
+            cutoff: self.cutoff,
             ..XrdctBatch::default()
         };
         let mut arena = Vec::new();
@@ -138,7 +146,7 @@ impl Job {
         let (batch, recipe) = ([batch], [self.recipe]);
         let options = [self.tiles.max_slots as u32, u32::from(self.variance), self.group];
         let tiles = &self.tiles;
-        let arrays: [&[u8]; 15] = [
+        let arrays: [&[u8]; 16] = [
             bytes_of(&batch),
             bytes_of(&recipe),
             &arena,
@@ -154,17 +162,18 @@ impl Job {
             bytes_of(&tiles.slot_bin),
             bytes_of(&tiles.bin_first),
             bytes_of(&tiles.position),
+            bytes_of(&self.used),
         ];
         let arrays = run_on(program, name, &arrays);
         let sums = |at: usize| {
             let array = |n: usize| arrays.get(at + n).map(Vec::as_slice);
-            Some((values_of(array(0)?), values_of(array(1)?), values_of(array(2)?)))
+            Some((values_of(array(0)?), values_of(array(1)?), values_of(array(2)?), values_of(array(3)?)))
         };
         Answer {
             verdicts: values_of::<[u32; 2]>(&arrays[0]).iter().map(|verdict| verdict[0]).collect(),
             pixels: arrays[1].clone(),
             plain: sums(2),
-            packed: sums(5),
+            packed: sums(6),
         }
     }
 }
@@ -237,12 +246,15 @@ fn random_matrix(bins: usize, pixels: usize, rng: &mut StdRng) -> (Vec<u32>, Vec
     (indptr, entries.iter().map(|e| e.0).collect(), entries.iter().map(|e| e.1).collect())
 }
 
+#[derive(Clone, Copy)]
 struct Wanted {
     dark: bool,
     dummy: Option<(f32, f32)>,
     variance: bool,
     group: u32,
     limits: Limits,
+    /// From which count on pixels are saturated, and whether they are left out.
+    saturation: Option<(f32, bool)>,
 }
 
 fn check_integration(program: &Path, wanted: &Wanted, seed: u64) {
@@ -258,13 +270,19 @@ fn check_integration(program: &Path, wanted: &Wanted, seed: u64) {
     let dark: Vec<f32> =
         (0..pixels).map(|_| if wanted.dark { rng.random_range(0.0..50.0) } else { 0.0 }).collect();
     let normalization: Vec<f32> = (0..pixels).map(|_| rng.random_range(0.5..1.5)).collect();
+    // Pixels that no bin has any more do not count as saturated.
+    let is_valid = |pixel: usize| !pixel.is_multiple_of(11);
+    let mut used = vec![0_u32; pixels.div_ceil(32)];
+    indices.iter().map(|p| *p as usize).filter(|p| is_valid(*p)).for_each(|p| used[p / 32] |= 1 << (p % 32));
+    let (cutoff, masked) = wanted.saturation.unwrap_or((f32::INFINITY, false));
     let rows = Rows { pixels, indptr: &indptr, indices: &indices, weights: &weights };
-    let tiles = Tiles::build(rows, |_| true, wanted.limits);
+    let tiles = Tiles::build(rows, is_valid, wanted.limits);
     let scale = 2.0_f32.powi(40);
     let recipe = XrdctRecipe {
         bins: bins as u32,
         total_slots: tiles.slot_bin.len() as u32,
-        has_dummy: u32::from(wanted.dummy.is_some()),
+        has_invalid: u32::from(wanted.dummy.is_some() || masked),
+        mask_saturated: u32::from(masked),
         dummy: wanted.dummy.map_or(f32::NAN, |d| d.0),
         delta_dummy: wanted.dummy.map_or(0.0, |d| d.1),
         scale_n: scale,
@@ -278,6 +296,8 @@ fn check_integration(program: &Path, wanted: &Wanted, seed: u64) {
         normalization: normalization.clone(),
         variance: wanted.variance,
         group: wanted.group,
+        cutoff,
+        used: used.clone(),
         ..Job::codec::<i32>(pixels, packed, 5)
     };
     let answer = job.run(program, "integration");
@@ -285,12 +305,20 @@ fn check_integration(program: &Path, wanted: &Wanted, seed: u64) {
     let (plain, packed) = (answer.plain.unwrap(), answer.packed.unwrap());
     assert_eq!(plain, packed, "the two forms differ");
     for (n, frame) in frames.iter().enumerate() {
+        let is_dummy = |raw: f32| wanted.dummy.is_some_and(|(value, delta)| (raw - value).abs() <= delta);
+        let is_high = |count: i32| count as f32 >= cutoff && !is_dummy(count as f32);
+        let is_used = |pixel: &usize| used[pixel / 32] >> (pixel % 32) & 1 == 1;
+        let high = (0..pixels).filter(is_used).filter(|&pixel| is_high(frame[pixel])).count();
+        assert_eq!(packed.3[n] as usize, high, "frame {n}: saturated pixels");
         for bin in 0..bins {
             let (mut s, mut v, mut d) = (0.0, 0.0, [0.0; 3]);
             for entry in indptr[bin] as usize..indptr[bin + 1] as usize {
                 let (pixel, c) = (indices[entry] as usize, f64::from(weights[entry]));
+                if !is_valid(pixel) {
+                    continue;
+                }
                 let raw = frame[pixel] as f32;
-                let invalid = wanted.dummy.is_some_and(|(value, delta)| (raw - value).abs() <= delta);
+                let invalid = is_dummy(raw) || (masked && is_high(frame[pixel]));
                 if invalid {
                     let norm = f64::from(normalization[pixel]);
                     d = [d[0] + c * norm, d[1] + (c * norm).powi(2), d[2] + c];
@@ -322,18 +350,44 @@ fn integrates_as_the_definition_does() {
     let roomy = Limits { slots: 600, subtiles: 16, row: 16 };
     let tight = Limits { slots: 40, subtiles: 3, row: 4 };
     let dummy = Some((-2.0, 1.5));
-    check_integration(
-        program,
-        &Wanted { dark: false, dummy: None, variance: false, group: 8, limits: roomy },
-        1,
-    );
-    check_integration(program, &Wanted { dark: false, dummy, variance: false, group: 8, limits: tight }, 2);
-    check_integration(program, &Wanted { dark: false, dummy, variance: false, group: 4, limits: roomy }, 3);
-    check_integration(program, &Wanted { dark: false, dummy, variance: true, group: 4, limits: tight }, 4);
-    check_integration(program, &Wanted { dark: true, dummy, variance: false, group: 4, limits: roomy }, 5);
-    check_integration(
-        program,
-        &Wanted { dark: true, dummy: Some((-2.0, 0.0)), variance: true, group: 4, limits: tight },
-        6,
-    );
+    let plain = Wanted { dark: false, dummy, variance: false, group: 8, limits: tight, saturation: None };
+    let cases = [
+        Wanted { dummy: None, limits: roomy, ..plain },
+        plain,
+        Wanted { group: 4, limits: roomy, ..plain },
+        Wanted { variance: true, group: 4, ..plain },
+        Wanted { dark: true, group: 4, limits: roomy, ..plain },
+        Wanted { dark: true, dummy: Some((-2.0, 0.0)), variance: true, group: 4, ..plain },
+    ];
+    for (seed, wanted) in (1..).zip(cases) {
+        check_integration(program, &wanted, seed);
+    }
+}
+
+#[test]
+fn counts_and_masks_saturated_pixels_as_the_definition_does() {
+    let program = emulator();
+    let roomy = Limits { slots: 600, subtiles: 16, row: 16 };
+    let tight = Limits { slots: 40, subtiles: 3, row: 4 };
+    let dummy = Some((-2.0, 1.5));
+    let plain = Wanted { dark: false, dummy, variance: false, group: 8, limits: roomy, saturation: None };
+    let cases = [
+        // Few, in some sub-tiles only; with bins that more than one item shares.
+        Wanted { saturation: Some((2999.0, false)), ..plain },
+        Wanted { saturation: Some((2999.0, true)), limits: tight, ..plain },
+        // Many, and none of the dummies among them.
+        Wanted { saturation: Some((1000.0, true)), dummy: None, group: 4, ..plain },
+        Wanted { saturation: Some((1000.0, false)), variance: true, group: 4, limits: tight, ..plain },
+        Wanted { saturation: Some((2990.0, true)), dark: true, variance: true, group: 4, ..plain },
+        Wanted {
+            saturation: Some((2990.0, true)),
+            dummy: Some((2999.0, 0.0)),
+            dark: true,
+            group: 4,
+            ..plain
+        },
+    ];
+    for (seed, wanted) in (10..).zip(cases) {
+        check_integration(program, &wanted, seed);
+    }
 }

@@ -80,6 +80,14 @@ inline void open(Meeting& meeting) {
     ++meeting.round;
 }
 
+// What the block's fibers say at this barrier, and at the one after it.
+inline int votes[2];
+
+inline void open_block() {
+    open(block);
+    votes[block.round & 1] = 0;
+}
+
 inline void open_warp(Warp& warp) {
     memcpy(warp.result, warp.given, sizeof warp.given);
     open(warp.meeting);
@@ -95,10 +103,13 @@ inline const uint64_t* meet_warp(uint64_t value) {
     return warp.result;
 }
 
-inline void meet_block() {
+// Whether any fiber of the block votes for it.
+inline int meet_block(int vote) {
     const uint64_t round = block.round;
-    if (++block.arrived == block.expected) open(block);
+    votes[round & 1] |= vote;
+    if (++block.arrived == block.expected) open_block();
     while (block.round == round) wait();
+    return votes[round & 1];
 }
 
 // A fiber that ends is waited for no longer.
@@ -108,7 +119,7 @@ inline void run_fiber() {
     Warp& warp = warps[self / 32];
     fibers[self].done = true;
     if (--warp.meeting.expected == warp.meeting.arrived && warp.meeting.arrived > 0) open_warp(warp);
-    if (--block.expected == block.arrived && block.arrived > 0) open(block);
+    if (--block.expected == block.arrived && block.arrived > 0) open_block();
     swapcontext(&fibers[self].context, &scheduler);
 }
 
@@ -125,6 +136,7 @@ inline void launch(Dim3 grid, unsigned threads, size_t shared_bytes, const std::
             for (unsigned t = 0; t < threads; ++t) ++warps[t / 32].meeting.expected;
             block = Meeting();
             block.expected = threads;
+            votes[0] = votes[1] = 0;
             for (Fiber& fiber : fibers) {
                 fiber.done = false;
                 fiber.stack.resize(1 << 16);
@@ -164,7 +176,8 @@ T unpack(uint64_t word) {
 }  // namespace emulator
 
 // `threadIdx` is one variable for all fibers, set when a fiber is resumed: the scheduler sets it before each resumption.
-inline void __syncthreads() { emulator::meet_block(); }
+inline void __syncthreads() { emulator::meet_block(0); }
+inline int __syncthreads_or(int predicate) { return emulator::meet_block(predicate != 0); }
 inline void __syncwarp() { emulator::meet_warp(0); }
 
 template <typename T>
@@ -207,8 +220,9 @@ inline uint32_t __funnelshift_r(uint32_t low, uint32_t high, uint32_t shift) {
 inline uint32_t __funnelshift_l(uint32_t low, uint32_t high, uint32_t shift) {
     return (uint32_t)(((uint64_t)high << 32 | low) << (shift & 31) >> 32);
 }
-inline unsigned long long atomicAdd(unsigned long long* to, unsigned long long value) {
-    const unsigned long long before = *to;
+template <typename T>
+T atomicAdd(T* to, T value) {
+    const T before = *to;
     *to += value;
     return before;
 }

@@ -87,6 +87,8 @@ def matrix(case, folder):
     poni = folder / "geometry.poni"
     poni.write_text(case["poni"])
     ai = pyFAI.load(str(poni))
+    if case["chi_at_zero"]:
+        ai.setChiDiscAtZero()
     shape = tuple(case["shape"])
     frame = numpy.ones(shape, dtype=numpy.float32)
     if case["mask"] == "default":

@@ -5,7 +5,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::values::{Fault, Keys, Taken, number_or_word};
-use crate::cli::args::{IntegrateArgs, MotorRange};
+use crate::cli::args::{IntegrateArgs, MotorRange, SaturationFrom};
 
 /// Name of the object.
 pub(super) const SECTION: &str = "xrdct";
@@ -56,6 +56,11 @@ pub(super) fn take(keys: &mut Keys, args: &mut IntegrateArgs) -> Result<(), Faul
     args.bad_frames = keys.word("bad_frames")?;
     args.no_verify = keys.flag("no_verify")?;
     args.sums = keys.flag("sums")?;
+    let by_header = matches!(keys.peek("saturation"), Some(Value::String(_)));
+    args.saturation = match by_header {
+        true => keys.word("saturation")?.map(SaturationFrom::Header),
+        false => keys.number("saturation")?.map(SaturationFrom::Count),
+    };
     Ok(())
 }
 
@@ -118,6 +123,7 @@ pub(super) fn section(args: &IntegrateArgs, engine: &str, not_in_pyfai: &[String
         bad_frames,
         no_verify,
         sums,
+        saturation,
     } = args;
     let named = [
         ("engine", json!(engine)),
@@ -142,6 +148,7 @@ pub(super) fn section(args: &IntegrateArgs, engine: &str, not_in_pyfai: &[String
         ("bad_frames", json!(bad_frames)),
         ("no_verify", json!(no_verify)),
         ("sums", json!(sums)),
+        ("saturation", json!(saturation)),
     ];
     named
         .into_iter()

@@ -127,6 +127,7 @@ fn not_in_pyfai(plan: &Plan) -> Vec<String> {
         args.empty.map(|empty| {
             format!("empty: bins without pixels hold {empty}; pyFAI's programs write val_dummy or NaN")
         }),
+        args.saturation.is_some().then(|| "saturation: pyFAI leaves no saturated pixels out".to_owned()),
         both.then(|| {
             "azimuth_range: over 0 and over 180 degrees; pyFAI takes the part on one side".to_owned()
         }),

@@ -58,6 +58,9 @@ fn result(path: &Path) -> Result<Facts, Failure> {
     facts.add("intensity", format!("{} ({axes}){besides}", sizes(&info.shape)));
     facts.add_all("radial axis", ends(&info.axis));
     facts.add("rows", statuses(&info.statuses));
+    if let Some((frames, pixels)) = info.saturated.filter(|(frames, _)| *frames > 0) {
+        facts.add("saturated", format!("{} in {}", count(pixels as usize, "pixel"), count(frames, "frame")));
+    }
     messages(&mut facts, &info.bad_frames);
     inputs(&mut facts, &info.inputs);
     let file = path.display();

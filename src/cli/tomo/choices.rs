@@ -43,7 +43,7 @@ pub(super) fn bins(args: &TomoArgs, patterns: &Patterns) -> anyhow::Result<Range
     }
 }
 
-/// Sum of each row over the bins (NaN for bad ones), and the mean over good rows of every bin.
+/// Sum of each row over the bins (NaN for bad ones and those without a number), and the mean over good rows of every bin.
 pub(super) fn sums(
     patterns: &Patterns,
     whole: Option<&[f32]>,
@@ -52,6 +52,7 @@ pub(super) fn sums(
 ) -> anyhow::Result<(Vec<f32>, Vec<f32>)> {
     let (rows, npt) = (patterns.rows(), patterns.npt());
     let mut sums = vec![0.0_f64; rows];
+    let mut seen = vec![false; rows];
     // Some rows at a time on every core; how many decides the bits of the mean, and is always the same.
     let mut parts = vec![vec![0.0_f64; npt]; rows.div_ceil(TOGETHER)];
     let step = if whole.is_some() { npt } else { chunk };
@@ -59,14 +60,16 @@ pub(super) fn sums(
         let range = first..(first + step).min(npt);
         let read = if whole.is_none() { patterns.read(range.clone())? } else { vec![] };
         let rows = whole.unwrap_or(&read).par_chunks(TOGETHER * range.len());
-        let known = patterns.good.par_chunks(TOGETHER).zip(sums.par_chunks_mut(TOGETHER));
-        rows.zip(known).zip(&mut parts).for_each(|((rows, (good, sums)), part)| {
-            let rows = rows.chunks(range.len()).zip(sums);
-            for (row, sum) in rows.zip(good).filter(|(_, good)| **good).map(|(row, _)| row) {
+        let found = sums.par_chunks_mut(TOGETHER).zip(seen.par_chunks_mut(TOGETHER));
+        let known = patterns.good.par_chunks(TOGETHER).zip(found);
+        rows.zip(known).zip(&mut parts).for_each(|((rows, (good, (sums, seen))), part)| {
+            let rows = rows.chunks(range.len()).zip(sums.iter_mut().zip(seen));
+            for (row, (sum, seen)) in rows.zip(good).filter(|(_, good)| **good).map(|(row, _)| row) {
                 for (bin, value) in range.clone().zip(row).filter(|(_, v)| v.is_finite()) {
                     part[bin] += f64::from(*value);
                     if bins.contains(&bin) {
                         *sum += f64::from(*value);
+                        *seen = true;
                     }
                 }
             }
@@ -76,7 +79,11 @@ pub(super) fn sums(
     parts.iter().for_each(|part| mean.iter_mut().zip(part).for_each(|(all, one)| *all += one));
     let good = patterns.good.iter().filter(|good| **good).count();
     ensure!(good > 0, "there is not one good frame in the result");
-    for (sum, _) in sums.iter_mut().zip(&patterns.good).filter(|(_, good)| !**good) {
+    ensure!(
+        seen.contains(&true),
+        "there is not one number in the bins of the {good} good frames of the result"
+    );
+    for (sum, _) in sums.iter_mut().zip(&seen).filter(|(_, seen)| !**seen) {
         *sum = f64::NAN;
     }
     let mean = mean.into_iter().map(|v| (v / good as f64) as f32).collect();

@@ -81,6 +81,7 @@ pub fn is_addressable(engine: &CudaEngine, batch: usize) -> bool {
 /// Where a batch's results lie in the result buffer.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Layout {
+    pub(super) saturated: usize,
     pub(super) signal: usize,
     pub(super) variance: usize,
     pub(super) deficits: usize,
@@ -90,10 +91,11 @@ pub(super) struct Layout {
 impl Layout {
     pub(super) fn new(engine: &CudaEngine, frames: usize) -> Layout {
         let sums = frames * engine.npt() * size_of::<f64>();
-        let signal = (frames * size_of::<XrdctVerdict>()).next_multiple_of(ALIGNMENT);
+        let saturated = frames * size_of::<XrdctVerdict>();
+        let signal = (saturated + frames * size_of::<u32>()).next_multiple_of(ALIGNMENT);
         let variance = signal + sums;
         let deficits = variance + if engine.extent.form.variance { sums } else { 0 };
-        let len = deficits + if engine.recipe.has_dummy != 0 { DEFICITS * sums } else { 0 };
-        Layout { signal, variance, deficits, len: len.max(ALIGNMENT) }
+        let len = deficits + if engine.recipe.has_invalid != 0 { DEFICITS * sums } else { 0 };
+        Layout { saturated, signal, variance, deficits, len: len.max(ALIGNMENT) }
     }
 }

@@ -1,7 +1,8 @@
 //! From decoded pixels to what is summed: signal and variance, with invalid pixels found and left out.
 //!
 //! pyFAI's rules, in `f32` as pyFAI's own (`ext/preproc.pyx`, c4_preproc): signal = raw − dark; Poisson variance =
-//! max(1, raw) with raw taken before the dark is subtracted; a pixel whose raw value is the dummy contributes nothing.
+//! max(1, raw) with raw taken before the dark is subtracted; a pixel whose raw value is the dummy contributes nothing. A pixel
+//! at or above the frame's cutoff is saturated: counted, and left out too when that is asked for.
 //! Pixels that are invalid in every frame (masked, normalisation 0 or not finite, dark not finite) have no entries in the
 //! matrix; what a frame says about them does not matter, and they are not reported. Usually that leaves no invalid pixel
 //! in a frame, so pixels are asked in blocks.
@@ -28,6 +29,8 @@ pub(super) struct Prepare {
     /// Subtracted from every pixel; finite.
     dark: Option<Vec<f32>>,
     dummy: Option<Invalid>,
+    /// Whether saturated pixels are invalid.
+    masks_saturated: bool,
     poisson: bool,
 }
 
@@ -72,6 +75,8 @@ pub(super) struct Prepared<'a> {
     pub(super) variance: Option<&'a mut [f32]>,
     /// Gets the invalid pixels, after those of the pixels before.
     pub(super) invalid: &'a mut Vec<Run>,
+    /// Grows by the saturated pixels.
+    pub(super) saturated: &'a mut u32,
 }
 
 impl Prepare {
@@ -80,11 +85,12 @@ impl Prepare {
         used: Vec<u8>,
         mut dark: Option<Vec<f32>>,
         dummy: Option<Dummy>,
+        masks_saturated: bool,
         poisson: bool,
     ) -> Prepare {
         // Such a pixel has no entry; but a weight of 0 times an infinity would not be nothing.
         dark.iter_mut().flatten().filter(|dark| !dark.is_finite()).for_each(|dark| *dark = 0.0);
-        Prepare { used, dark, dummy: dummy.map(Invalid::from), poisson }
+        Prepare { used, dark, dummy: dummy.map(Invalid::from), masks_saturated, poisson }
     }
 
     /// Whether frames have a variance.
@@ -92,19 +98,19 @@ impl Prepare {
         self.poisson
     }
 
-    /// Prepares the pixels from `first` on.
+    /// Prepares the pixels from `first` on; those at or above `cutoff` are saturated.
     ///
     /// # Panics
     /// When the slices are of different lengths or reach beyond the image.
-    pub(super) fn run<T: Pixel>(&self, simd: Simd, first: usize, raw: &[T], to: Prepared<'_>) {
+    pub(super) fn run<T: Pixel>(&self, simd: Simd, first: usize, raw: &[T], cutoff: f32, to: Prepared<'_>) {
         match simd {
             #[cfg(target_arch = "x86_64")]
             // SAFETY: `Simd` values above Scalar exist only on CPUs that have them (`Engine` asks).
-            Simd::Avx512 => unsafe { self.run_avx512(first, raw, to) },
+            Simd::Avx512 => unsafe { self.run_avx512(first, raw, cutoff, to) },
             #[cfg(target_arch = "x86_64")]
             // SAFETY: as above.
-            Simd::Avx2 => unsafe { self.run_avx2(first, raw, to) },
-            _ => self.run_inline(first, raw, to),
+            Simd::Avx2 => unsafe { self.run_avx2(first, raw, cutoff, to) },
+            _ => self.run_inline(first, raw, cutoff, to),
         }
     }
 
@@ -112,36 +118,34 @@ impl Prepare {
     /// AVX-512 F, BW and VL.
     #[cfg(target_arch = "x86_64")]
     #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
-    unsafe fn run_avx512<T: Pixel>(&self, first: usize, raw: &[T], to: Prepared<'_>) {
-        self.run_inline(first, raw, to);
+    unsafe fn run_avx512<T: Pixel>(&self, first: usize, raw: &[T], cutoff: f32, to: Prepared<'_>) {
+        self.run_inline(first, raw, cutoff, to);
     }
 
     /// # Safety
     /// AVX2.
     #[cfg(target_arch = "x86_64")]
     #[target_feature(enable = "avx2")]
-    unsafe fn run_avx2<T: Pixel>(&self, first: usize, raw: &[T], to: Prepared<'_>) {
-        self.run_inline(first, raw, to);
+    unsafe fn run_avx2<T: Pixel>(&self, first: usize, raw: &[T], cutoff: f32, to: Prepared<'_>) {
+        self.run_inline(first, raw, cutoff, to);
     }
 
     /// One simple loop for each rule: a run of pixels is in the first-level cache.
     #[inline(always)]
-    fn run_inline<T: Pixel>(&self, first: usize, raw: &[T], to: Prepared<'_>) {
-        let Prepared { signal, variance, invalid } = to;
+    fn run_inline<T: Pixel>(&self, first: usize, raw: &[T], cutoff: f32, to: Prepared<'_>) {
+        let Prepared { signal, variance, invalid, saturated } = to;
         assert_eq!(raw.len(), signal.len());
         let range = first..first + raw.len();
         let known = invalid.len();
+        let find = Find { used: &self.used[range.clone()], first, cutoff, masks: self.masks_saturated };
+        // Copies, so that no loop has a branch inside and each is vectorised.
         match self.dummy {
-            None => convert(raw, signal),
-            // Two copies, so that neither loop has a branch inside and each is vectorised.
+            None if cutoff == f32::INFINITY => convert(raw, signal),
+            None => find.convert(raw, signal, |_| false, invalid, saturated),
             Some(dummy) if dummy.delta == 0.0 => {
-                let is_invalid = |raw| dummy.is(raw);
-                convert_and_find(raw, signal, &self.used[range.clone()], first, is_invalid, invalid);
+                find.convert(raw, signal, |raw| dummy.is(raw), invalid, saturated);
             }
-            Some(dummy) => {
-                let is_invalid = |raw| dummy.is_near(raw);
-                convert_and_find(raw, signal, &self.used[range.clone()], first, is_invalid, invalid);
-            }
+            Some(dummy) => find.convert(raw, signal, |raw| dummy.is_near(raw), invalid, saturated),
         }
         // The last of the runs that were known may have grown: it is looked at again.
         let found = invalid[known.saturating_sub(1)..].iter().filter(|run| run.end as usize > first);
@@ -168,43 +172,68 @@ fn convert<T: Pixel>(raw: &[T], signal: &mut [f32]) {
     }
 }
 
-/// [`convert`], and lists the used pixels that are invalid.
-#[inline(always)]
-fn convert_and_find<T: Pixel>(
-    raw: &[T],
-    signal: &mut [f32],
-    used: &[u8],
+/// What is looked for in a run of pixels.
+struct Find<'a> {
+    /// Of these pixels.
+    used: &'a [u8],
+    /// Number of the first one.
     first: usize,
-    is_invalid: impl Fn(f32) -> bool,
-    invalid: &mut Vec<Run>,
-) {
-    let mut any = 0;
-    for ((raw, signal), used) in raw.iter().zip(&mut *signal).zip(used) {
-        *signal = raw.to_f32();
-        any |= u32::from(is_invalid(*signal)) & u32::from(*used);
-    }
-    if any == 0 {
-        return;
-    }
-    // Most of a run is valid even when some of it is not. Blocks of fixed size keep their loops vectorised.
-    const BLOCK: usize = 64;
-    let (blocks, rest) = signal.as_chunks::<BLOCK>();
-    let (used_blocks, used_rest) = used.as_chunks::<BLOCK>();
-    let mut first = first as u32;
-    for (signal, used) in blocks.iter().zip(used_blocks) {
-        // 1 for each invalid pixel, in two steps that the compiler vectorises.
-        let mut flags = [0_u8; BLOCK];
-        for (flag, (signal, used)) in flags.iter_mut().zip(signal.iter().zip(used)) {
-            *flag = u8::from(is_invalid(*signal)) & *used;
+    cutoff: f32,
+    /// Whether saturated pixels are invalid.
+    masks: bool,
+}
+
+impl Find<'_> {
+    /// [`convert`]; lists the used pixels that are invalid and counts those that are saturated.
+    #[inline(always)]
+    fn convert<T: Pixel>(
+        self,
+        raw: &[T],
+        signal: &mut [f32],
+        is_dummy: impl Fn(f32) -> bool,
+        invalid: &mut Vec<Run>,
+        saturated: &mut u32,
+    ) {
+        let Find { used, first, cutoff, masks } = self;
+        let mut any = 0;
+        for ((raw, signal), used) in raw.iter().zip(&mut *signal).zip(used) {
+            *signal = raw.to_f32();
+            any |= u32::from(is_dummy(*signal) | (*signal >= cutoff)) & u32::from(*used);
         }
-        if flags != [0; BLOCK] {
-            push(bits(&flags), first, invalid);
+        if any == 0 {
+            return;
         }
-        first += BLOCK as u32;
-    }
-    for (signal, used) in rest.iter().zip(used_rest) {
-        push(u64::from(is_invalid(*signal) && *used != 0), first, invalid);
-        first += 1;
+        // Most of a run is valid even when some of it is not. Blocks of fixed size keep their loops vectorised.
+        const BLOCK: usize = 64;
+        let (blocks, rest) = signal.as_chunks::<BLOCK>();
+        let (used_blocks, used_rest) = used.as_chunks::<BLOCK>();
+        let mut first = first as u32;
+        let masks = u8::from(masks);
+        let flags_of = |signal: f32, used: u8| {
+            let dummy = u8::from(is_dummy(signal));
+            let high = u8::from(signal >= cutoff) & !dummy;
+            ((dummy | (high & masks)) & used, high & used)
+        };
+        for (signal, used) in blocks.iter().zip(used_blocks) {
+            // 1 for each invalid and each saturated pixel, in steps that the compiler vectorises.
+            let (mut flags, mut high) = ([0_u8; BLOCK], 0);
+            for (flag, (signal, used)) in flags.iter_mut().zip(signal.iter().zip(used)) {
+                let (is_invalid, is_high) = flags_of(*signal, *used);
+                *flag = is_invalid;
+                high += is_high;
+            }
+            if flags != [0; BLOCK] {
+                push(bits(&flags), first, invalid);
+            }
+            *saturated += u32::from(high);
+            first += BLOCK as u32;
+        }
+        for (signal, used) in rest.iter().zip(used_rest) {
+            let (is_invalid, is_high) = flags_of(*signal, *used);
+            push(u64::from(is_invalid), first, invalid);
+            *saturated += u32::from(is_high);
+            first += 1;
+        }
     }
 }
 

@@ -8,7 +8,7 @@
 //! opposite for orientations that flip one axis, and its corners are then brought to one side.
 
 use super::sort::{Bins, Shares};
-use super::{Limits, Request};
+use super::{Limits, Request, Sector};
 use crate::geometry::position::{Lattice, Points};
 use crate::geometry::units::Formula;
 use crate::integrate::axis::Axis;
@@ -61,7 +61,7 @@ impl Corners {
 pub(super) struct Polygons<'a> {
     pub(super) corners: &'a Corners,
     pub(super) request: &'a Request<'a>,
-    pub(super) azimuth: Option<(f64, f64)>,
+    pub(super) azimuth: Option<Sector>,
     pub(super) axis: &'a Axis,
 }
 
@@ -79,9 +79,9 @@ impl Polygons<'_> {
         if !(lower.is_finite() && upper.is_finite()) || upper < 0.0 || lower >= npt as f64 {
             return None;
         }
-        if let Some((from, to)) = self.azimuth {
+        if let Some(sector) = self.azimuth {
             let (least, most) = extent(&self.recentred(corners), 1);
-            if most < from || least > to {
+            if !sector.touches(least, most) {
                 return None;
             }
         }

@@ -6,7 +6,7 @@
 //! A block of rows is worked through row by row. A row of corners is computed once and serves the pixels above and
 //! below it; only the first row of a block is computed twice.
 
-use super::{Limits, Request, Split};
+use super::{Limits, Request, Sector, Split};
 use crate::geometry::position::{Lattice, Points};
 use crate::geometry::units::Formula;
 use rayon::prelude::*;
@@ -45,7 +45,7 @@ impl CornerRow {
 struct Rows<'a> {
     request: &'a Request<'a>,
     formula: Formula,
-    azimuth: Option<(f64, f64)>,
+    azimuth: Option<Sector>,
     centres: Lattice,
     /// `None` when pixels are not split.
     corners: Option<Lattice>,
@@ -53,7 +53,7 @@ struct Rows<'a> {
 
 impl Places {
     /// Finds all places, and the limits of those that are not masked.
-    pub(super) fn new(request: &Request, formula: Formula, azimuth: Option<(f64, f64)>) -> (Places, Limits) {
+    pub(super) fn new(request: &Request, formula: Formula, azimuth: Option<Sector>) -> (Places, Limits) {
         let Request { poni, shape, unit, .. } = *request;
         let corners =
             (request.split == Split::BBox).then(|| Lattice::new(poni, shape, Points::corners_for(unit)));
@@ -137,7 +137,7 @@ impl Rows<'_> {
             }
             limits.include(centre - half, centre + half);
             let outside =
-                self.azimuth.is_some_and(|range| outside(range, y.atan2(x), &above.chi, &below.chi, j));
+                self.azimuth.is_some_and(|sector| outside(sector, y.atan2(x), &above.chi, &below.chi, j));
             centres[j] = if outside { f64::NAN } else { centre };
         }
     }
@@ -149,8 +149,8 @@ fn around(above: &[f32], below: &[f32], j: usize) -> [f32; 4] {
     [above[j], below[j], below[j + 1], above[j + 1]]
 }
 
-/// Whether a pixel is wholly outside an azimuth range: its χ is its centre's ± the distance to the farthest corner.
-fn outside((lower, upper): (f64, f64), chi: f64, above: &[f32], below: &[f32], j: usize) -> bool {
+/// Whether a pixel is wholly outside a sector: its χ is its centre's ± the distance to the farthest corner.
+fn outside(sector: Sector, chi: f64, above: &[f32], below: &[f32], j: usize) -> bool {
     let mut half: f64 = 0.0;
     if !above.is_empty() {
         for corner in around(above, below, j) {
@@ -158,5 +158,5 @@ fn outside((lower, upper): (f64, f64), chi: f64, above: &[f32], below: &[f32], j
             half = half.max(distance.min(TAU - distance));
         }
     }
-    chi + half < lower || chi - half > upper
+    !sector.touches(chi - half, chi + half)
 }

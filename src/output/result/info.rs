@@ -64,6 +64,8 @@ pub struct ResultInfo {
     pub sums: bool,
     /// Number of rows of each status, only those that occur.
     pub statuses: Vec<(FrameStatus, usize)>,
+    /// Frames with saturated pixels, and how many those are; `None` when it was not known which are.
+    pub saturated: Option<(usize, u64)>,
     /// Messages of bad frames; written at the end of a run.
     pub bad_frames: Vec<String>,
     /// The input files.
@@ -108,6 +110,10 @@ impl ResultInfo {
             .and_then(|statuses| statuses.read_raw())
             .map_err(part("frame_status"))?;
         let count = |status: FrameStatus| statuses.iter().filter(|&&s| s == status as u8).count();
+        let saturated: Option<Vec<i64>> = match process.link_exists("saturated") {
+            true => Some(process.dataset("saturated").and_then(|s| s.read_raw()).map_err(part("saturated"))?),
+            false => None,
+        };
         let configuration = text(&process, "configuration/data")?;
         let (status, message) = (text(&process, "status")?, text(&process, "message")?);
 
@@ -125,6 +131,10 @@ impl ResultInfo {
             errors: data.link_exists("errors"),
             sums: process.link_exists("sums"),
             statuses: FrameStatus::ALL.into_iter().map(|s| (s, count(s))).filter(|(_, n)| *n > 0).collect(),
+            saturated: saturated.map(|counts| {
+                let some = counts.iter().filter(|count| **count > 0);
+                (some.clone().count(), some.map(|count| *count as u64).sum())
+            }),
             bad_frames: nexus::read_texts(&process, "bad_frames").unwrap_or_default(),
             inputs: nexus::read_texts(&process, "input/file_names").map_err(part("input/file_names"))?,
             configuration: serde_json::from_str(&configuration)

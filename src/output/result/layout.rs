@@ -92,6 +92,8 @@ pub struct Layout {
     pub errors: bool,
     /// Whether the float64 sums are kept, 3 to 5 times what the patterns take.
     pub sums: bool,
+    /// Whether it is known from which count on pixels are saturated, so that their numbers mean something.
+    pub saturated: bool,
     /// Header of the first frame: its numbers that are not NaN get a dataset each.
     pub header: FrameHeader,
     /// Names of the input files, in the order of the frames.
@@ -120,6 +122,7 @@ impl Layout {
             axis,
             errors: false,
             sums: false,
+            saturated: false,
             header: FrameHeader::default(),
             inputs: Vec::new(),
             configuration: Value::Null,

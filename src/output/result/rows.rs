@@ -99,6 +99,11 @@ impl RowWriter {
         if let Some(offset) = places.map {
             self.write_map(run, offset)?;
         }
+        if let Some(offset) = places.saturated {
+            let count = |row: &Row| row.pattern.as_ref().map_or(0, |pattern| pattern.saturated);
+            let counts: Vec<u8> = run.iter().flat_map(|row| count(row).to_ne_bytes()).collect();
+            self.file.write_all_at(&counts, offset + (run[0].row * size_of::<u32>()) as u64)?;
+        }
         let statuses: Vec<u8> = run.iter().map(|row| row.status as u8).collect();
         self.file.write_all_at(&statuses, places.frame_status + run[0].row as u64)
     }

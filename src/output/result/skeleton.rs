@@ -4,7 +4,7 @@
 //! /                      NXroot     default=entry_0000
 //!   entry_0000           NXentry    default=xrdct/result; title start_time end_time program_name
 //!     pyFAI -> xrdct                where today's viewers look
-//!     xrdct              NXprocess  program version date status message duration frame_status bad_frames
+//!     xrdct              NXprocess  program version date status message duration frame_status [saturated] bad_frames
 //!       configuration    NXnote     type data
 //!       input            NXcollection   file_names date exposure_time …   (one value a frame)
 //!       result           NXdata     intensity [errors] <radial axis> frame | map map_ptr slow fast
@@ -50,6 +50,8 @@ pub(super) struct Places {
     pub sums: Option<SumPlaces>,
     /// u8 (rows, stored or not)
     pub frame_status: u64,
+    /// u32 (rows)
+    pub saturated: Option<u64>,
     /// f64 (frames): place in the header's numbers, offset
     pub header: Vec<(usize, u64)>,
     /// text of `DATE_LEN` (frames)
@@ -158,6 +160,11 @@ fn describe(process: &Group, layout: &Layout, places: &mut Places) -> Result<()>
     nexus::attribute(&status, "legend", &nexus::status_legend())?;
     nexus::attribute(&status, "long_name", "What became of each frame")?;
     places.frame_status = place.offset;
+    if layout.saturated {
+        let (saturated, place) = nexus::reserve::<u32>(process, "saturated", leading(layout))?;
+        nexus::attribute(&saturated, "long_name", "Saturated pixels of each frame, of those that count")?;
+        places.saturated = Some(place.offset);
+    }
     let bad = process
         .new_dataset::<hdf5::types::VarLenUnicode>()
         .chunk(64)

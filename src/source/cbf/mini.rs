@@ -150,6 +150,10 @@ pub(super) fn frame_header(contents: &[u8]) -> FrameHeader {
         match line {
             Line::Date(date) => header.date = iso_date(date),
             Line::Sensor(_) => {}
+            Line::Key(key, value) if key.eq_ignore_ascii_case("Count_cutoff") => {
+                let cutoff = value.split(is_blank).next().and_then(|word| word.parse().ok());
+                header.count_cutoff = cutoff.filter(|cutoff: &f64| cutoff.is_finite() && *cutoff > 0.0);
+            }
             Line::Key(key, value) => {
                 let Some(place) = HEADER_NUMBERS.iter().position(|name| name.eq_ignore_ascii_case(key))
                 else {

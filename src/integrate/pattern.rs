@@ -1,0 +1,73 @@
+//! From sums to a pattern: the one formula that every route ends with, and whether what comes out can be believed.
+//!
+//! intensity = S / N and errors = √V / N in `f64`, rounded once to `f32`; a bin with N₂ = 0 has no pixel and gets the value
+//! for empty bins. Two things make a frame bad here, because a row of them would look like a measurement: not one valid pixel
+//! in any bin, and a bin that has pixels but no finite value. The GPU's copy of the formula, for patterns that stay there, is
+//! `cuda/integrate/patterns.cu`.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::frame::{BadFrame, FrameHeader, FrameId, FrameStatus, Norms, Outcome, Pattern};
+
+/// What is known of a frame beside its sums.
+#[derive(Debug)]
+pub struct FrameFacts<'a> {
+    /// Which frame.
+    pub id: FrameId,
+    /// Where it came from, for messages.
+    pub origin: &'a Path,
+    /// What its header said.
+    pub header: FrameHeader,
+    /// How many of its pixels are saturated.
+    pub saturated: u32,
+}
+
+/// The sums over a frame's valid pixels, one value a bin.
+#[derive(Debug)]
+pub struct Sums {
+    /// S = Σ c·(raw − dark)
+    pub signal: Vec<f64>,
+    /// V = Σ c²·var, when an error model was asked for.
+    pub variance: Option<Vec<f64>>,
+    /// N, N₂ and C.
+    pub norms: Arc<Norms>,
+}
+
+/// The pattern of a frame; `empty` is the value of bins without a pixel.
+///
+/// # Errors
+/// The frame as a bad one: [`FrameStatus::NoPixels`] when no bin has a valid pixel, [`FrameStatus::NotFinite`] when the
+/// intensity or error of a bin that has some is not a finite `f32`.
+pub fn pattern(of: FrameFacts<'_>, sums: Sums, empty: f32) -> Outcome {
+    let Sums { signal, variance, norms } = sums;
+    let FrameFacts { id, origin, header, saturated } = of;
+    let bad = |status, cause: String| {
+        Err(BadFrame { id, status, message: format!("{}: {cause}", origin.display()) })
+    };
+    let is_empty = |bin: usize| norms.normalization_squared[bin] <= 0.0;
+    if (0..signal.len()).all(is_empty) {
+        return bad(
+            FrameStatus::NoPixels,
+            "no valid pixel in any bin: every pixel that could count holds a dummy value or is saturated"
+                .into(),
+        );
+    }
+    let per_bin = |value: &dyn Fn(usize) -> f64| -> Vec<f32> {
+        (0..signal.len()).map(|bin| if is_empty(bin) { empty } else { value(bin) as f32 }).collect()
+    };
+    let intensity = per_bin(&|bin| signal[bin] / norms.normalization[bin]);
+    let errors =
+        variance.as_ref().map(|variance| per_bin(&|bin| variance[bin].sqrt() / norms.normalization[bin]));
+    for (what, values) in [("intensity", Some(&intensity)), ("error", errors.as_ref())] {
+        let wrong = |bin: &usize| !is_empty(*bin) && values.is_some_and(|values| !values[*bin].is_finite());
+        if let Some(bin) = (0..signal.len()).find(wrong) {
+            let cause = format!(
+                "the {what} of bin {bin} is not a finite number: it sums to {:e} and is divided by {:e}",
+                signal[bin], norms.normalization[bin]
+            );
+            return bad(FrameStatus::NotFinite, cause);
+        }
+    }
+    Ok(Pattern { id, header, intensity, errors, signal, variance, norms, saturated })
+}
