@@ -456,7 +456,7 @@ mod needs_oracle {
             "--no-solid-angle",
             "--radial-range",
             "1.1",
-            "31.7",
+            "12.7",
             "--dark",
             "scan/small_0000?.cbf",
             "--flat",
