@@ -39,6 +39,7 @@ test-gpu: setup ## the suites that need a GPU; fails without one
 lint: setup ## formatting and clippy, warnings as errors
 	@cargo fmt --check
 	$(ENV) cargo clippy $(PROFILE) --all-targets -- -D warnings
+	cargo clippy $(PROFILE) -p xrdct-fuzz --no-default-features -- -D warnings
 
 advisories: ## known holes in the crates that xrdct is built of: RustSec's of today, else the snapshot in .ci/
 	@scripts/advisories.py check

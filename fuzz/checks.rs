@@ -1,11 +1,89 @@
 //! What must hold for any bytes whatever. The fuzz targets call these functions with what the fuzzer invents;
 //! `cargo test` calls the same ones for a few seconds with seeded mutations.
 
+use std::fmt::Display;
+use std::fs;
+use std::path::Path;
+
+use xrdct::cli::args::IntegrateArgs;
+use xrdct::cli::configuration;
 use xrdct::codec::Pixel;
 use xrdct::codec::byte_offset::{DecodeError, Decoder, Simd, decode, decode_reference, encode};
 use xrdct::frame::PixelType;
 use xrdct::source::cbf::parse_header;
+use xrdct::source::image::read_image;
+use xrdct::source::listing;
 use xrdct::with_pixel;
+
+/// What a fuzzer invented stands in a file while it is looked at.
+fn in_a_file(bytes: &[u8], look: impl FnOnce(&Path)) {
+    let folder = tempfile::tempdir().expect("a scratch folder");
+    let path = folder.path().join("invented");
+    fs::write(&path, bytes).expect("room for a file");
+    look(&path);
+}
+
+/// A refusal that a person can use: it names the file and is one line.
+fn names_the_file(error: &impl Display, path: &Path) {
+    let message = error.to_string();
+    assert!(message.contains(&path.display().to_string()), "no file in: {message}");
+    assert!(!message.contains('\n'), "more than a line: {message}");
+}
+
+/// A configuration is followed, with warnings of a line each, or refused.
+pub fn configuration(file: &[u8]) {
+    in_a_file(file, |path| match configuration::read(path, &IntegrateArgs::default()) {
+        Ok(earlier) => {
+            for warning in &earlier.warnings {
+                names_the_file(warning, path);
+            }
+        }
+        Err(error) => names_the_file(&error, path),
+    });
+}
+
+/// A mask, dark or flat is an image of as many numbers as it says, or refused; whatever its format, and as an HDF5 file too.
+pub fn image(file: &[u8]) {
+    in_a_file(file, |path| {
+        let name = path.display().to_string();
+        for name in [name.clone(), format!("{name}::/data")] {
+            match read_image(&name) {
+                Ok(image) => assert_eq!(image.data.len(), image.shape.pixels()),
+                Err(error) => names_the_file(&error, path),
+            }
+        }
+    });
+}
+
+/// A list names files, or is refused. Its names are kept below a folder of three files, so that no glob walks the machine.
+pub fn list(file: &[u8]) {
+    let folder = tempfile::tempdir().expect("a scratch folder");
+    let inside = folder.path().display();
+    for name in ["a_1.cbf", "a_2.cbf", "other.txt"] {
+        fs::write(folder.path().join(name), name).expect("room for a file");
+    }
+    if file.windows(2).any(|two| two == b"..") {
+        return;
+    }
+    let stays = |line: &[u8]| line.trim_ascii().is_empty() || matches!(line.trim_ascii()[0], b'#' | b'@');
+    let mut text = Vec::new();
+    for line in file.split(|byte| *byte == b'\n') {
+        if !stays(line) {
+            text.extend(format!("{inside}/").bytes());
+        }
+        text.extend(line);
+        text.push(b'\n');
+    }
+    let path = folder.path().join("invented");
+    fs::write(&path, &text).expect("room for a file");
+    match listing::list(&[format!("@{}", path.display())]) {
+        Ok(found) => {
+            assert!(!found.files.is_empty());
+            assert!(found.files.iter().all(|file| file.starts_with(folder.path()) && file.exists()));
+        }
+        Err(error) => names_the_file(&error, &path),
+    }
+}
 
 /// The header parser never panics, and what it accepts fits the file.
 pub fn header(file: &[u8]) {

@@ -4,7 +4,6 @@ use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -18,7 +17,6 @@ use xrdct::source::cbf::{CbfHeader, CbfReader, HeaderError, parse_header, probe,
 use xrdct::source::{Reader, Ticket};
 use xrdct::with_pixel;
 
-use crate::codec::checks;
 use crate::support::{ask_oracle_code, data, real_frames};
 
 /// Size of the image, its type, and the MD5 of its pixels.
@@ -262,66 +260,6 @@ fn a_reader_gives_frames_or_bad_frames_and_loses_no_slot() {
     }
 }
 
-/// Runs `check` with seeded mutations of `seeds` for about two seconds: what the fuzz targets do at length.
-fn mutate(seeds: &[Vec<u8>], check: fn(&[u8])) {
-    let mut state = 0x2545_f491_4f6c_dd1d_u64;
-    let mut random = move |n: usize| {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        (state >> 16) as usize % n.max(1)
-    };
-    let words: [&[u8]; 9] = [
-        b"\x80",
-        b"\x80\x00\x80",
-        b"\x80\x00\x80\x00\x00\x00\x80",
-        b"\r\n",
-        b"\n;",
-        b"--CIF-BINARY-FORMAT-SECTION--",
-        b"\x0c\x1a\x04\xd5",
-        b"18446744073709551615",
-        b"X-Binary-Size: 1",
-    ];
-    let start = Instant::now();
-    let mut runs = 0;
-    while start.elapsed() < Duration::from_secs(2) {
-        let mut bytes = seeds[random(seeds.len())].clone();
-        for _ in 0..=random(6) {
-            let at = random(bytes.len() + 1);
-            let end = (at + random(40)).min(bytes.len());
-            match random(5) {
-                0 if at < bytes.len() => bytes[at] ^= 1 << random(8),
-                1 => drop(bytes.splice(at..at, words[random(words.len())].iter().copied())),
-                2 => drop(bytes.drain(at..end)),
-                3 => drop(bytes.splice(at..end, words[random(words.len())].iter().copied())),
-                _ if random(8) == 0 => bytes.truncate(at),
-                _ => {
-                    let copy = bytes[at..end].to_vec();
-                    let to = random(bytes.len() + 1);
-                    bytes.splice(to..to, copy);
-                }
-            }
-        }
-        check(&bytes);
-        runs += 1;
-    }
-    assert!(runs > 100, "only {runs} mutated inputs in two seconds");
-}
-
-#[test]
-fn mutated_headers_never_panic_the_parser() {
-    mutate(&[small()], checks::header);
-}
-
-#[test]
-fn mutated_streams_never_part_the_decoders() {
-    let noisy: Vec<i32> = (0..400).map(|i| (i * 7919) % 251 + if i % 29 == 0 { 70_000 } else { 0 }).collect();
-    let mut seeds: Vec<Vec<u8>> =
-        (0..8).map(|pixel| [&[pixel, 144, 1, 50], &encode(&noisy)[..]].concat()).collect();
-    seeds.push([&[4, 144, 1, 50], &encode(&[i64::MIN, 0, 1, -1, i64::MAX])[..]].concat());
-    mutate(&seeds, checks::decoders);
-}
-
 mod needs_data {
     use super::*;
 
@@ -409,17 +347,6 @@ mod needs_data {
             let error = probe(&data(name)).expect_err("not a frame").to_string();
             assert!(error.contains(words), "{error}");
         }
-    }
-
-    #[test]
-    fn mutated_real_headers_never_panic_the_parser() {
-        let names = ["cbf/omega_scan.cbf", "cbf/pilatus3_2M_fragmax.cbf", "refused/packed_mar345.cbf"];
-        let begin = |name| {
-            let mut file = fs::read(data(name)).expect("read");
-            file.truncate(10_000);
-            file
-        };
-        mutate(&names.map(begin), checks::header);
     }
 
     mod needs_oracle {

@@ -701,3 +701,23 @@ fn the_program_knows_no_folder_of_plug_ins() {
         "HDF5 was built without .cargo/hdf5.cmake, by an earlier version perhaps: cargo clean --release -p hdf5-metno-src"
     );
 }
+
+#[test]
+fn what_a_file_or_a_name_holds_does_not_command_the_terminal() {
+    let folder = tempfile::tempdir().expect("a scratch folder");
+    let at = folder.path();
+    write_small_scan(at, 1);
+    std::fs::write(at.join("loud.edf"), "{\nDataType = \x1b[2J\x07 ;\nDim_1 = 2 ;\nDim_2 = 2 ;\n}\nabcd")
+        .expect("writable");
+    let loud = "\x1b]0;gone\x07.cbf";
+    std::fs::write(at.join(loud), "no frame").expect("writable");
+    let common = ["integrate", "--poni", "small.poni", "-o", "o.h5", "--device", "cpu", "scan"];
+    for (more, said) in
+        [(&["--mask", "loud.edf"][..], "\\u{1b}[2J\\u{7}"), (&[loud], "\\u{1b}]0;gone\\u{7}.cbf")]
+    {
+        let done = xrdct(at, &[&common[..], more].concat());
+        assert_ne!(done.code, 0);
+        assert!(done.stderr.to_lowercase().contains(&said.to_lowercase()), "{:?}", done.stderr);
+        assert!(!done.stderr.contains(['\x1b', '\x07']), "{:?}", done.stderr);
+    }
+}

@@ -15,7 +15,9 @@ use xrdct::frame::{
     BadFrame, Codec, Encoding, Frame, FrameHeader, FrameId, FrameStatus, Outcome, Pattern, PixelType, Shape,
     Slot, SlotPool,
 };
-use xrdct::pipeline::{BadFrames, Corridor, PipelineError, Report, Sink, SinkError, Stop, Strategy, run};
+use xrdct::pipeline::{
+    BadFrames, Corridor, MOST_WAITING, PipelineError, Report, Sink, SinkError, Stop, Strategy, run,
+};
 use xrdct::reduce::{ReduceError, Reducer};
 use xrdct::source::{Reader, Ticket};
 
@@ -243,6 +245,7 @@ fn walk(setup: Setup, frames: usize, stopped: bool) -> Walked {
                 reducers: (0..setup.reducers).map(reducer).map(|r| r as Box<dyn Reducer>).collect(),
                 sink: &mut sink,
                 slots,
+                waiting: MOST_WAITING,
                 bad_frames: setup.bad_frames,
                 stop,
                 timeline: None,

@@ -22,6 +22,7 @@ mod lies;
 mod listing;
 mod manners;
 mod md5;
+mod mutated;
 mod output;
 mod picture;
 mod pipeline;

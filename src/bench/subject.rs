@@ -119,9 +119,8 @@ impl Subject {
         let poni = Poni::parse(SIMULATED_PONI, &path)?;
         let destination =
             Destination { folder: folder.to_path_buf(), prefix: "frame".into(), first: 0, overwrite: false };
-        let files = (0..frames).map(|number| destination.frame(number)).collect();
         let scene = Scene {
-            destination,
+            destination: destination.clone(),
             poni: poni.clone(),
             shape: None,
             sample: Sample::Powder {
@@ -142,6 +141,7 @@ impl Subject {
             seed: 1,
         };
         simulate(&scene, done)?;
+        let files: Vec<PathBuf> = (0..frames).map(|number| destination.frame(number)).collect();
         Ok((files, path, poni))
     }
 

@@ -60,6 +60,7 @@ pub fn walk(subject: &Subject, crew: Crew, errand: &Errand) -> Result<Walked, Be
             reducers: crew.reducers,
             sink: &mut sink,
             slots: crew.slots,
+            waiting: pipeline::MOST_WAITING,
             bad_frames: BadFrames::Stop,
             stop,
             timeline: errand.timeline.clone(),

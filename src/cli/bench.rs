@@ -14,12 +14,14 @@ use super::args::count;
 use super::configuration::LONGEST_SETTINGS;
 use super::exit::{Exit, Failure, OrExit};
 use super::integrate::write_trace;
+use super::plan::MOST_BINS;
 use super::say;
 use crate::bench::outcome::{Source, Table};
 use crate::bench::subject::{Engines, Subject};
 use crate::bench::table1::{self, Settings, Work};
 use crate::bench::walk::{Errand, walk};
 use crate::bench::{BenchError, cache, chart, peers, profile, text, tomo};
+use crate::budget;
 use crate::files;
 use crate::files::temporary::Temporary;
 use crate::geometry::poni::Poni;
@@ -346,6 +348,14 @@ fn tomo(args: &TomoArgs) -> Result<Exit, Failure> {
     if args.rotations < 2 || args.translations < 2 {
         return Err(anyhow!("--rotations and --translations must be at least 2")).or_exit(Exit::Usage);
     }
+    let (bins, rays) = (args.bins, [args.rotations, args.translations]);
+    let each = budget::bytes_of(&rays, 4).saturating_add(budget::bytes_of(&[args.translations; 2], 4));
+    budget::allow(
+        format_args!("{bins} sinograms of {} x {} and their slices", rays[0], rays[1]),
+        // Once more, as they are checked.
+        each.saturating_mul(2 * bins as u64),
+    )
+    .or_exit(Exit::Usage)?;
     let python = python(args.peers.as_deref())?;
     let scratch = Scratch::new(args.scratch.as_deref())?;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
@@ -453,9 +463,9 @@ fn check_time(option: &str, seconds: f64) -> anyhow::Result<()> {
 }
 
 fn check_input(args: &InputArgs) -> anyhow::Result<()> {
-    match args.count > 0 && args.npt > 0 {
+    match args.count > 0 && (1..=MOST_BINS).contains(&args.npt) {
         true => Ok(()),
-        false => Err(anyhow!("--count and --npt must be at least 1")),
+        false => Err(anyhow!("--count must be at least 1, --npt from 1 to {MOST_BINS}")),
     }
 }
 

@@ -12,10 +12,11 @@ use super::place::Place;
 use super::plan::first_usable;
 use super::progress::{Progress, Verbosity};
 use super::say;
+use crate::budget;
 use crate::codec::pixel::bytes_of;
 use crate::codec::{byte_offset, md5};
 use crate::cuda::decoder::{CudaDecoder, Decoded};
-use crate::frame::{BadFrame, Encoding, Frame, FrameId, FrameStatus, SlotPool};
+use crate::frame::{BadFrame, Encoding, Frame, FrameId, FrameStatus, Shape, SlotPool};
 use crate::output::draft::leftovers;
 use crate::output::stack::{StackLayout, StackWriter};
 use crate::source::cbf::CbfReader;
@@ -44,7 +45,14 @@ pub(super) fn run(args: &ConvertArgs) -> Result<Exit, Failure> {
     if verbosity > Verbosity::Quiet {
         super::warn_of_leftovers(leftovers(&args.output));
     }
-    let mut decoder = Decoder::new(args, encoding)?;
+    let batch = FRAMES_A_THREAD * rayon::current_num_threads();
+    let Shape { slow, fast } = encoding.shape;
+    budget::allow(
+        format_args!("{batch} frames of {slow} x {fast} pixels at a time"),
+        budget::bytes_of(&[batch, slow, fast], 3 * encoding.pixel.size()),
+    )
+    .or_exit(Exit::Input)?;
+    let mut decoder = Decoder::new(args, encoding, batch)?;
     let mut stack = StackWriter::create(&args.output, &layout, args.overwrite).or_exit(Exit::Output)?;
 
     let start = Instant::now();
@@ -101,8 +109,7 @@ struct Decoder {
 }
 
 impl Decoder {
-    fn new(args: &ConvertArgs, encoding: Encoding) -> Result<Decoder, Failure> {
-        let batch = FRAMES_A_THREAD * rayon::current_num_threads();
+    fn new(args: &ConvertArgs, encoding: Encoding, batch: usize) -> Result<Decoder, Failure> {
         let (cuda, slots) = match Place::choose(&args.device)? {
             Place::Cpu { .. } => (None, SlotPool::on_host(batch, 0)),
             Place::Cuda { ordinal, .. } => {

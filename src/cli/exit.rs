@@ -50,6 +50,9 @@ impl From<Exit> for ExitCode {
     }
 }
 
+/// Characters of a cause that are shown.
+const LONGEST: usize = 2000;
+
 /// An error on its way to the user, with the code that the process ends with.
 #[derive(Debug)]
 pub struct Failure {
@@ -63,7 +66,11 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Many errors name their cause already; it is said once.
         let mut said = String::new();
-        for cause in self.error.chain().map(ToString::to_string) {
+        for mut cause in self.error.chain().map(ToString::to_string) {
+            // Some quote what they cannot read, however long it is.
+            if let Some((end, _)) = cause.char_indices().nth(LONGEST) {
+                cause.replace_range(end.., " …");
+            }
             if !said.contains(&cause) {
                 let colon = if said.is_empty() { "" } else { ": " };
                 said.push_str(&format!("{colon}{cause}"));

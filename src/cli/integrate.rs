@@ -9,6 +9,7 @@ use anyhow::Context;
 use super::args::{IntegrateArgs, StrategyName};
 use super::configuration;
 use super::exit::{Exit, Failure, OrExit};
+use super::memory::{self, host_slots, pattern_bytes, slot_bytes};
 use super::place::Place;
 use super::plan::Plan;
 use super::plausible;
@@ -27,7 +28,7 @@ use crate::output::draft::{Draft, leftovers, write_whole};
 use crate::output::result::{Ending, Layout, RadialAxis, ResultFile};
 use crate::pipeline::{self, Corridor, PipelineError, Sink, SinkError, Strategy};
 use crate::reduce::Reducer;
-use crate::reduce::host::{BATCH, HostReducer};
+use crate::reduce::host::HostReducer;
 use crate::source::cbf::CbfReader;
 use crate::source::decoded::Decoding;
 use crate::source::{Reader, Ticket};
@@ -62,6 +63,7 @@ pub(super) fn run(args: &IntegrateArgs) -> Result<Exit, Failure> {
         let written = plan.args.output.iter().chain(&plan.args.trace);
         super::warn_of_leftovers(written.flat_map(|path| leftovers(path)).collect());
     }
+    memory::check(&plan).or_exit(Exit::Usage)?;
     // The same number of threads builds the matrix; a pool that exists already (in tests) is as good.
     let _ = rayon::ThreadPoolBuilder::new().num_threads(plan.crew.threads).build_global();
     let started = Instant::now();
@@ -101,6 +103,7 @@ pub(super) fn run(args: &IntegrateArgs) -> Result<Exit, Failure> {
             reducers,
             sink: &mut rows,
             slots,
+            waiting: pipeline::waiting(pattern_bytes(plan.npt)),
             bad_frames: plan.bad_frames,
             stop: asked.stop(),
             timeline: timeline.clone(),
@@ -260,12 +263,8 @@ fn reducers(
     }
     let engine = Arc::new(Engine::new(recipe).or_exit(Exit::Calibration)?);
     let reducer = |_| Box::new(HostReducer::new(Arc::clone(&engine))) as Box<dyn Reducer>;
-    // A batch in work and one waiting for each worker, and one slot in the hands of each reader.
-    let count = match plan.crew.strategy {
-        Strategy::Sequential => 1,
-        Strategy::Pool => 2 * BATCH * plan.crew.threads + plan.crew.readers,
-    };
-    Ok(((0..plan.crew.threads).map(reducer).collect(), SlotPool::on_host(count, slot_bytes(plan))))
+    let slots = SlotPool::on_host(host_slots(plan), slot_bytes(plan));
+    Ok(((0..plan.crew.threads).map(reducer).collect(), slots))
 }
 
 fn cuda_reducers(
@@ -304,15 +303,6 @@ fn cuda_reducers(
         kept.on_device = patterns;
     }
     Ok((vec![Box::new(reducer)], slots))
-}
-
-/// Bytes of a frame as readers leave it.
-fn slot_bytes(plan: &Plan) -> usize {
-    let encoding = plan.encoding();
-    match plan.crew.readers_decode {
-        true => (encoding.shape.pixels() + 1) * encoding.pixel.size(),
-        false => plan.first.payload.end,
-    }
 }
 
 /// Writes the file of `--save-config`.

@@ -16,6 +16,7 @@ mod convert;
 pub mod exit;
 mod info;
 mod integrate;
+mod memory;
 pub mod place;
 pub mod plan;
 mod plausible;

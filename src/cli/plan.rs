@@ -12,6 +12,7 @@ use super::args::{
 };
 use super::configuration::{self, ConfigError};
 use super::exit::{Exit, Failure, OrExit};
+use super::memory;
 use super::place::Place;
 use crate::cuda::Options;
 use crate::frame::{Encoding, Shape};
@@ -30,7 +31,7 @@ use crate::source::image::read_image_of;
 use crate::source::listing::{Listing, expand, list};
 
 /// More bins than any detector has pixels are a slip of the finger.
-const MOST_BINS: usize = 10_000_000;
+pub(super) const MOST_BINS: usize = 10_000_000;
 
 /// Bins when nobody says how many.
 const DEFAULT_NPT: usize = 1000;
@@ -109,6 +110,7 @@ impl Plan {
         let Frames { files, left_out, first } = frames(&args, &mut warnings)?;
         check_outputs(&args, &files).or_exit(Exit::Output)?;
         let encoding = first.encoding;
+        memory::check_frames(encoding.shape).or_exit(Exit::Input)?;
         let poni = geometry(&args, encoding.shape)?;
         warnings.extend(poni.notes.iter().map(|note| format!("{}: {note}", geometry_name(&args))));
         let unit: Unit = match &args.unit {

@@ -15,6 +15,10 @@ use anyhow::Context;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::exit::{Exit, Failure, OrExit};
+use crate::files;
+
+/// What is left of the control characters: names, and texts out of files, do not command the terminal.
+const KEPT: &[char] = &['\n', '\t'];
 
 /// Prints what the command was asked for. Text that is to end a line brings the end along.
 ///
@@ -22,7 +26,7 @@ use super::exit::{Exit, Failure, OrExit};
 /// [`Exit::Output`] when it cannot be written; not when the reader went away, which is nobody's error.
 pub(super) fn answer(text: &str) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
-    let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    let written = out.write_all(files::shown(text, KEPT).as_bytes()).and_then(|()| out.flush());
     readers_may_leave(written)
 }
 
@@ -42,13 +46,13 @@ pub(super) fn readers_may_leave(written: io::Result<()>) -> Result<(), Failure> 
 /// Prints a closing summary to standard output. What it is about is done whether anybody reads it or not.
 pub(super) fn summary(text: &str) {
     let mut out = io::stdout().lock();
-    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    let _ = out.write_all(files::shown(text, KEPT).as_bytes()).and_then(|()| out.flush());
 }
 
 /// Says a line on standard error: progress, what was decided, why something failed.
 pub(super) fn note(line: &str) {
     // In one piece, so that lines of several threads stay lines.
-    let _ = io::stderr().lock().write_all(format!("{line}\n").as_bytes());
+    let _ = io::stderr().lock().write_all(format!("{}\n", files::shown(line, KEPT)).as_bytes());
 }
 
 /// Says a line on standard error, or nothing: it waits neither for whoever prints at the moment nor for a pipe that nobody empties.
@@ -58,7 +62,7 @@ pub(super) fn at_once(line: &str) {
     let now = Timespec { tv_sec: 0, tv_nsec: 0 };
     // A pipe that is ready takes a page, and this is a line.
     if poll(&mut place, Some(&now)).is_ok() && place[0].revents().contains(PollFlags::OUT) {
-        let _ = rustix::io::write(stderr, format!("{line}\n").as_bytes());
+        let _ = rustix::io::write(stderr, format!("{}\n", files::shown(line, KEPT)).as_bytes());
     }
 }
 

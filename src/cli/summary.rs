@@ -193,5 +193,8 @@ fn kinds(bad: &[BadFrame]) -> String {
 /// How many of something were done in how many seconds.
 pub(super) fn pace(count: usize, what: &str, duration: f64) -> String {
     let rate = count as f64 / duration;
-    format!("{count} {what} in {}, {rate:.1} {what}/s", seconds(Duration::from_secs_f64(duration)))
+    format!(
+        "{count} {what} in {}, {rate:.1} {what}/s",
+        seconds(Duration::try_from_secs_f64(duration).unwrap_or(Duration::MAX))
+    )
 }

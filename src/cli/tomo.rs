@@ -31,6 +31,7 @@ use super::progress::{Progress, Verbosity};
 use super::say;
 use super::signals::{self, Asked};
 use super::words::with_unit;
+use crate::budget;
 use crate::cuda::driver::Context as GpuContext;
 use crate::cuda::tomo::Options;
 use crate::cuda::{CudaError, CudaReconstructor, DevicePatterns};
@@ -46,6 +47,11 @@ use crate::tomo::{HostReconstructor, Method, ReconstructError, Reconstruction, R
 
 /// Memory to work in when nobody says.
 const DEFAULT_MEMORY: u64 = 4 << 30;
+
+/// Bytes to work in: as many as were asked for, but no more than may be taken.
+fn working_memory(args: &TomoArgs) -> usize {
+    args.memory.unwrap_or(DEFAULT_MEMORY).min(budget::allowed().bytes) as usize
+}
 
 /// Runs the command.
 pub(super) fn run(args: &TomoArgs) -> Result<Exit, Failure> {
@@ -199,14 +205,15 @@ impl Scan {
     fn study(args: &TomoArgs, kept: Option<Kept>) -> Result<Scan, Failure> {
         let patterns = Patterns::open(&args.input).or_exit(Exit::Input)?;
         let bins = bins(args, &patterns).or_exit(Exit::Usage)?;
-        let memory = args.memory.unwrap_or(DEFAULT_MEMORY) as usize;
-        let all = patterns.rows() * patterns.npt() * size_of::<f32>();
-        let whole = match (kept, all <= memory / 2) {
+        let memory = working_memory(args);
+        let (rows, npt) = (patterns.rows(), patterns.npt());
+        let all = budget::bytes_of(&[rows, npt], size_of::<f32>());
+        let whole = match (kept, all <= memory as u64 / 2) {
             (Some(kept), _) => Some(kept.rows(&patterns)),
             (None, true) => Some(patterns.read(0..patterns.npt()).or_exit(Exit::Input)?),
             (None, false) => None,
         };
-        let chunk = (memory / 4 / (patterns.rows() * size_of::<f32>())).clamp(1, bins.len());
+        let chunk = (memory / 4 / (rows * size_of::<f32>())).clamp(1, bins.len());
         let (sums, mean) = sums(&patterns, whole.as_deref(), &bins, chunk).or_exit(Exit::Input)?;
         let points = points::find(args, &patterns, &sums).or_exit(Exit::Input)?;
         let mut notes = points.grid.notes.clone();

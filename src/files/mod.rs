@@ -9,6 +9,7 @@
 pub mod library;
 pub mod temporary;
 
+use std::borrow::Cow;
 use std::fs::{File, Metadata};
 use std::io::{self, Read};
 use std::os::fd::AsRawFd;
@@ -17,6 +18,22 @@ use std::path::Path;
 
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
+
+/// Text that may come from a file or a name, fit to be shown: control characters but those of `kept` are written out.
+pub fn shown<'a>(text: &'a str, kept: &[char]) -> Cow<'a, str> {
+    let is_loud = |c: char| c.is_control() && !kept.contains(&c);
+    if !text.contains(is_loud) {
+        return Cow::Borrowed(text);
+    }
+    let mut quiet = String::with_capacity(text.len() + 8);
+    for c in text.chars() {
+        match is_loud(c) {
+            true => quiet.extend(c.escape_default()),
+            false => quiet.push(c),
+        }
+    }
+    Cow::Owned(quiet)
+}
 
 /// Opens a file for reading, or says at once why there is none.
 ///

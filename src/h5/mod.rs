@@ -340,6 +340,7 @@ impl Dataset {
             format_args!("`{}`, {} values,", self.name, shown(&sizes)),
             budget::bytes_of(&sizes, size_of::<T>()),
         )?;
+        // No overflow: as many bytes are allowed.
         let mut values = vec![T::default(); sizes.iter().product()];
         let part = part.iter().map(|range| (range.start, range.end)).collect();
         let request = Request::Numbers { path: self.path.clone(), element: T::ELEMENT, part };

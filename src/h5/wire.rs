@@ -98,6 +98,13 @@ pub struct Facts {
     pub gzip: Option<u8>,
 }
 
+impl Facts {
+    /// Number of values, when a number can say it.
+    pub fn count(&self) -> Option<usize> {
+        self.shape.iter().try_fold(1_usize, |product, &size| product.checked_mul(size))
+    }
+}
+
 /// What the values of a dataset are.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Kind {

@@ -25,6 +25,7 @@ mod sort;
 
 use super::axis::Axis;
 use super::csr::Csr;
+use crate::budget::{self, OverBudget};
 use crate::frame::Shape;
 use crate::geometry::mask::Mask;
 use crate::geometry::poni::Poni;
@@ -149,6 +150,9 @@ pub enum SplitError {
     /// The azimuth range is not one.
     #[error("the azimuth range {0}° … {1}° is none: give two finite numbers, at most 360° apart")]
     AzimuthRange(f64, f64),
+    /// More memory than is allowed.
+    #[error("{0}; use fewer bins, or split \"no\"")]
+    OverBudget(OverBudget),
     /// More entries than 32-bit offsets can count.
     #[error(
         "the matrix would have {entries} entries; {} are the most: use fewer bins, or split \"no\"",
@@ -166,6 +170,11 @@ pub enum SplitError {
 /// [`SplitError`] when the request contradicts itself or the geometry.
 pub fn build(request: &Request) -> Result<(Axis, Csr), SplitError> {
     let formula = check(request)?;
+    allow(
+        format_args!("the places of {} pixels", request.shape),
+        &[request.shape.slow, request.shape.fast],
+        PLACE,
+    )?;
     let azimuth = request.azimuth_range.map(Sector::from_degrees).transpose()?.flatten();
     let pixels = request.shape.pixels();
     match request.split {
@@ -183,6 +192,13 @@ pub fn build(request: &Request) -> Result<(Axis, Csr), SplitError> {
             Ok((axis, csr))
         }
     }
+}
+
+/// Bytes of a pixel's place: centre and corner, or a corner with its angle, and the points between.
+const PLACE: usize = 16;
+
+fn allow(what: impl fmt::Display, sizes: &[usize], each: usize) -> Result<(), SplitError> {
+    budget::allow(what, budget::bytes_of(sizes, each)).map_err(SplitError::OverBudget)
 }
 
 /// Lowest and highest base value of all unmasked pixels.

@@ -7,12 +7,19 @@ pub fn ticks(low: f64, high: f64, wanted: usize) -> Vec<f64> {
         return if low.is_finite() && low == high { vec![low] } else { vec![] };
     }
     let rough = span / wanted.max(1) as f64;
+    if !rough.is_normal() {
+        // So near together that there are no numbers between them.
+        return vec![low];
+    }
     let power = 10_f64.powf(rough.log10().floor());
     let step = [1.0, 2.0, 5.0, 10.0]
         .into_iter()
         .map(|m| m * power)
         .find(|s| *s >= rough * 0.999)
         .unwrap_or(10.0 * power);
+    if !step.is_normal() {
+        return vec![low];
+    }
     let first = (low / step - 1e-9).ceil() as i64;
     let last = (high / step + 1e-9).floor() as i64;
     (first..=last).map(|i| i as f64 * step).collect()

@@ -10,6 +10,7 @@ use base64::prelude::BASE64_STANDARD;
 use resvg::{tiny_skia, usvg};
 
 use super::PictureError;
+use crate::budget;
 
 /// Font of all pictures.
 static FONT: &[u8] = include_bytes!("../../assets/DejaVuSans-subset.ttf");
@@ -190,6 +191,13 @@ impl Svg {
         let tree =
             usvg::Tree::from_str(&self.finish(), &options).map_err(|e| PictureError::Draw(e.to_string()))?;
         let (width, height) = ((self.width * scale).round() as u32, (self.height * scale).round() as u32);
+        let (columns, rows) = (width as usize, height as usize);
+        // Drawn, and once more as it is packed.
+        budget::allow(
+            format_args!("a picture of {columns} x {rows} pixels"),
+            budget::bytes_of(&[columns, rows], 8),
+        )
+        .map_err(|cause| PictureError::Draw(cause.to_string()))?;
         let mut pixels = tiny_skia::Pixmap::new(width, height)
             .ok_or_else(|| PictureError::Draw(format!("{width} x {height} pixels cannot be drawn")))?;
         let transform = tiny_skia::Transform::from_scale(scale as f32, scale as f32);

@@ -20,9 +20,6 @@ use crate::reduce::Reducer;
 use crate::source::{Reader, Ticket};
 use crate::trace;
 
-/// Outcomes that may wait for the sink: a few batches' worth, 48 kB each at 1000 bins.
-const WAITING_OUTCOMES: usize = 256;
-
 /// How long a reducer's thread waits for another frame before it asks whether a batch is done: a fraction of the 50 µs that
 /// the upload of a frame takes.
 const FEED: Duration = Duration::from_micros(20);
@@ -31,7 +28,8 @@ const FEED: Duration = Duration::from_micros(20);
 const PAUSE: Duration = Duration::from_millis(500);
 
 pub(super) fn run(corridor: Corridor<'_>) -> (Report, Result<(), PipelineError>) {
-    let Corridor { tickets, readers, reducers, sink, slots, bad_frames, stop, timeline, progress } = corridor;
+    let Corridor { tickets, readers, reducers, sink, slots, waiting, bad_frames, stop, timeline, progress } =
+        corridor;
     let mut report = Report::new(tickets.len());
     let start = Instant::now();
     let times = StageTimes::new(timeline);
@@ -40,7 +38,7 @@ pub(super) fn run(corridor: Corridor<'_>) -> (Report, Result<(), PipelineError>)
         thread::scope(|scope| {
             let (ticket_out, ticket_in) = unbounded::<Ticket>();
             let (frame_out, frame_in) = unbounded::<Frame>();
-            let (outcome_out, outcome_in) = bounded::<Outcome>(WAITING_OUTCOMES);
+            let (outcome_out, outcome_in) = bounded::<Outcome>(waiting);
             let mut threads = Vec::new();
             let mut started = Ok(());
 

@@ -82,6 +82,23 @@ pub const fn gpu_readers(cores: usize) -> usize {
     if cores > 1 { 3 * cores / 4 } else { 1 }
 }
 
+/// Most outcomes that wait for the sink: a few batches' worth.
+pub const MOST_WAITING: usize = 256;
+
+/// How many outcomes of so many bytes may wait for the sink: [`MOST_WAITING`], but of long ones (48 kB at 1000 bins) not more
+/// than 64 MiB.
+pub const fn waiting(bytes: usize) -> usize {
+    const BYTES: usize = 64 << 20;
+    let fit = if bytes == 0 { MOST_WAITING } else { BYTES / bytes };
+    if fit < 2 {
+        2
+    } else if fit > MOST_WAITING {
+        MOST_WAITING
+    } else {
+        fit
+    }
+}
+
 /// The fourth door: puts each outcome in the row of its id.
 pub trait Sink {
     /// Takes one outcome, in whatever order they come.
@@ -132,6 +149,8 @@ pub struct Corridor<'a> {
     pub sink: &'a mut dyn Sink,
     /// The buffers that frames travel in: all the back-pressure there is.
     pub slots: SlotPool,
+    /// How many outcomes may wait for the sink, see [`waiting`].
+    pub waiting: usize,
     /// What a bad frame does.
     pub bad_frames: BadFrames,
     /// Asks the run to end early.

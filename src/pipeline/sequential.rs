@@ -10,8 +10,18 @@ use crate::source::{Reader, Ticket};
 use crate::trace;
 
 pub(super) fn run(corridor: Corridor<'_>) -> (Report, Result<(), PipelineError>) {
-    let Corridor { tickets, mut readers, mut reducers, sink, slots, bad_frames, stop, timeline, progress } =
-        corridor;
+    let Corridor {
+        tickets,
+        mut readers,
+        mut reducers,
+        sink,
+        slots,
+        bad_frames,
+        stop,
+        timeline,
+        progress,
+        ..
+    } = corridor;
     let mut report = Report::new(tickets.len());
     let start = Instant::now();
     let reader = &mut readers[0];

@@ -249,6 +249,11 @@ impl Substance {
         }
     }
 
+    /// How many reflections [`Substance::lines`] looks at.
+    pub fn reflections(self, d_min: f64) -> f64 {
+        self.cell().limits(d_min).into_iter().map(|most| 2.0 * f64::from(most) + 1.0).product()
+    }
+
     /// All lines with a spacing of `d_min`, Å, or more, from the largest spacing down.
     ///
     /// Silver behenate is given as layers: its orders (0 0 l) fall off as 1/l², which leaves the first ten or

@@ -5,13 +5,14 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
+use crate::budget::{self, OverBudget};
 use crate::output::OutputError;
 
 impl SimulateError {
     /// Whether it is about files rather than about what was asked for.
     pub fn is_about_writing(&self) -> bool {
-        use SimulateError::{Exists, Folder, Output};
-        matches!(self, Folder { .. } | Exists { .. } | Output(_))
+        use SimulateError::{Exists, Folder, NoRoom, Output};
+        matches!(self, Folder { .. } | Exists { .. } | NoRoom { .. } | Output(_))
     }
 }
 
@@ -46,6 +47,24 @@ pub enum SimulateError {
         /// How many more there are.
         others: usize,
     },
+    /// The disk is too small for what was asked for.
+    #[error(
+        "{}: {frames} frames take {} or more, and {} are free there",
+        folder.display(), budget::size(*needed), budget::size(*free)
+    )]
+    NoRoom {
+        /// Where the frames were to go.
+        folder: PathBuf,
+        /// How many.
+        frames: usize,
+        /// Bytes that they take at least.
+        needed: u64,
+        /// Bytes that are free.
+        free: u64,
+    },
+    /// More memory than is allowed.
+    #[error(transparent)]
+    TooLarge(OverBudget),
     /// A file cannot be written.
     #[error(transparent)]
     Output(#[from] OutputError),

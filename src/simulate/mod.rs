@@ -14,6 +14,7 @@
 //! The same request gives the same bytes, on any number of threads.
 
 pub mod cbf;
+mod check;
 pub mod crystal;
 pub mod error;
 pub mod pattern;
@@ -233,7 +234,7 @@ pub struct Expectation {
 /// A setting out of range, a folder or file that cannot be written or exists already; see [`SimulateError`]. When a
 /// frame cannot be written (a full disk) the frames before it stay.
 pub fn simulate(request: &Request, done: &(dyn Fn() + Sync)) -> Result<Summary, SimulateError> {
-    check(request)?;
+    check::check(request)?;
     let destination = &request.destination;
     let expectation = expect(request)?;
     let Expectation { scene, shots, phases, .. } = &expectation;
@@ -280,12 +281,16 @@ pub fn expect(request: &Request) -> Result<Expectation, SimulateError> {
     let [nearest, furthest] = view.range();
     let pixel = request.poni.detector.pixel1.max(request.poni.detector.pixel2);
     let fwhm = request.fwhm.unwrap_or_else(|| (3.0 * pixel / request.poni.distance).atan());
+    check::width(fwhm)?;
     let shape = PeakShape { fwhm, eta: request.eta };
 
     let (substances, rings): (&[Substance], &[Ring]) = match &request.sample {
         Sample::Powder { substances, rings, .. } => (substances, rings),
         Sample::Phantom { substances, .. } => (substances, &[]),
     };
+    for substance in substances {
+        check::lines(*substance, wavelength, furthest)?;
+    }
     let mut powders: Vec<(String, Vec<Ring>)> = substances
         .iter()
         .map(|s| (s.name().to_owned(), pattern::rings_of(*s, wavelength, furthest)))
@@ -418,52 +423,6 @@ fn instrument(request: &Request, shape: Shape) -> Result<Instrument, SimulateErr
         angle_increment,
         position_increment,
     })
-}
-
-/// Settings that make no sense, before anything is computed or written.
-fn check(request: &Request) -> Result<(), SimulateError> {
-    let setting = |name, value: f64, good: bool, why| {
-        // NaN is never good.
-        if good { Ok(()) } else { Err(SimulateError::Setting { name, value, why }) }
-    };
-    let positive = "it must be above zero";
-    let not_negative = "it must not be below zero";
-    setting("distance", request.poni.distance, request.poni.distance > 0.0, positive)?;
-    if let Some(wavelength) = request.poni.wavelength {
-        setting("wavelength", wavelength, wavelength > 0.0, positive)?;
-    }
-    if let Some(fwhm) = request.fwhm {
-        setting(
-            "fwhm",
-            fwhm.to_degrees(),
-            (1e-5..0.5).contains(&fwhm),
-            "a peak is 0.001 to 28 degrees wide",
-        )?;
-    }
-    setting("eta", request.eta, (0.0..=1.0).contains(&request.eta), "it must lie between 0 and 1")?;
-    setting("peak", request.peak, request.peak >= 0.0, not_negative)?;
-    setting("background", request.background, request.background >= 0.0, not_negative)?;
-    let f = request.polarization;
-    setting("polarization", f, (-1.0..=1.0).contains(&f), "it must lie between -1 and 1")?;
-    setting("exposure", request.exposure, request.exposure > 0.0, positive)?;
-    if let Some(radius) = request.beamstop {
-        setting("beamstop", radius * 1e3, radius >= 0.0, not_negative)?;
-    }
-    match &request.sample {
-        Sample::Powder { frames, .. } => setting("frames", *frames as f64, *frames > 0, positive),
-        Sample::Phantom { substances, scan, .. } => {
-            let phases = substances.len();
-            let fits = (1..=phantom::MAX_PHASES).contains(&phases);
-            setting("number of phases", phases as f64, fits, "the phantom has room for one to three")?;
-            setting("rotations", scan.rotations as f64, scan.rotations > 0, positive)?;
-            let pixels = scan.translations;
-            setting("translations", pixels as f64, (1..=2048).contains(&pixels), "it must be 1 to 2048")?;
-            setting("diameter", scan.diameter, scan.diameter > 0.0, positive)?;
-            let fits = scan.field >= scan.diameter;
-            setting("field", scan.field, fits, "the scan must be at least as wide as the capillary")?;
-            setting("range", scan.range, scan.range > 0.0 && scan.range <= 360.0, "it must be 360 at most")
-        }
-    }
 }
 
 #[cfg(test)]

@@ -61,10 +61,15 @@ impl Ring {
     }
 }
 
+/// Smallest spacing, Å, that diffracts below the angle `two_theta_max`, rad, at `wavelength`, Å.
+pub fn least_spacing(wavelength: f64, two_theta_max: f64) -> f64 {
+    wavelength / (2.0 * (two_theta_max / 2.0).min(PI / 2.0).sin())
+}
+
 /// The rings of a substance below the angle `two_theta_max`, rad, at `wavelength`, Å; areas carry the Lorentz
 /// factor.
 pub fn rings_of(substance: Substance, wavelength: f64, two_theta_max: f64) -> Vec<Ring> {
-    let d_min = wavelength / (2.0 * (two_theta_max / 2.0).min(PI / 2.0).sin());
+    let d_min = least_spacing(wavelength, two_theta_max);
     let with_area = |line: super::crystal::Line| {
         let theta = (wavelength / (2.0 * line.d)).min(1.0).asin();
         let lorentz = 1.0 / (theta.sin() * (2.0 * theta).sin());

@@ -75,7 +75,7 @@ pub fn probe(path: &Path) -> Result<CbfHeader, CbfError> {
 /// As [`probe`].
 pub fn read(path: &Path) -> Result<(CbfHeader, Vec<u8>), CbfError> {
     let mut file = Vec::new();
-    let length = reader::load(path, &mut file, &mut Vec::new())?;
+    let length = reader::load(path, &mut file, &mut Vec::new(), reader::longest(None))?;
     file.truncate(length);
     let header = parse_header(&file).map_err(|source| CbfError::header(path, source))?;
     Ok((header, file))

@@ -125,7 +125,11 @@ impl Trouble {
     fn of(self, path: &Path, format: &'static str) -> ImageError {
         let path = path.to_path_buf();
         match self {
-            Trouble::Malformed(problem) => ImageError::Malformed { path, format, problem },
+            Trouble::Malformed(problem) => {
+                // It may quote what the file says of itself.
+                let problem = files::shown(&problem, &[]).into_owned();
+                ImageError::Malformed { path, format, problem }
+            }
             Trouble::Shape(shape) => ImageError::NotAnImage { path, shape },
             Trouble::Other { found, wanted } => ImageError::OtherShape { path, found, wanted },
             Trouble::TooLarge(problem) => ImageError::TooLarge { path, problem },

@@ -1,5 +1,7 @@
 //! What can be wrong with a scan, a region or a reconstruction, each with its place and a way out.
 
+use crate::budget::OverBudget;
+
 /// Why no sinogram or slice can be made.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum TomoError {
@@ -52,6 +54,9 @@ pub enum TomoError {
     /// A grid, an axis or a number of iterations that makes no image.
     #[error("{0}")]
     Impossible(String),
+    /// More memory than is allowed.
+    #[error(transparent)]
+    TooLarge(#[from] OverBudget),
     /// A value that was not measured reached a reconstruction.
     #[error(
         "sinogram {bin} has no value at rotation {rotation}, translation {translation}; fill missing points first"

@@ -7,9 +7,16 @@ use rayon::prelude::*;
 
 use super::filter::{Filter, RowFilter};
 use super::{Grid, Rays, ReconstructError, Reconstructor, TomoError, fbp, iterative};
+use crate::budget;
 
 /// Bins that are worked on side by side: one cache line of `f32`.
 pub const LANES: usize = 16;
+
+/// Bytes of one pixel, or of one ray, in a group of bins that is worked on: as it comes, between, and as it goes.
+const GROUP: usize = 3 * LANES * size_of::<f32>();
+
+/// A slice does not change any more long before so many.
+const MOST_ITERATIONS: usize = 100_000;
 
 /// How slices are made of sinograms.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,9 +82,18 @@ impl Reconstruction {
                 "the rotation axis at translation step {axis}, with {translations} translations"
             )));
         }
+        budget::allow(
+            format_args!("a slice of {rows} x {columns} pixels of {} x {translations} rays", angles.len()),
+            budget::bytes_of(&[rows, columns], GROUP)
+                .saturating_add(budget::bytes_of(&[angles.len(), *translations], GROUP)),
+        )?;
         match self.method {
-            Method::Sirt { iterations: 0, .. } | Method::Mlem { iterations: 0 } => {
-                Err(TomoError::Impossible("0 iterations".into()))
+            Method::Sirt { iterations, .. } | Method::Mlem { iterations }
+                if !(1..=MOST_ITERATIONS).contains(&iterations) =>
+            {
+                Err(TomoError::Impossible(format!(
+                    "{iterations} iterations: from 1 to {MOST_ITERATIONS} make sense"
+                )))
             }
             _ => Ok(()),
         }

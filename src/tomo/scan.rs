@@ -10,6 +10,7 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::{Rays, Sinograms, TomoError};
+use crate::budget;
 
 /// Positions that miss the even grid by more than this (in steps, 95 % of them) are interpolated instead of binned.
 const IRREGULAR: f64 = 0.15;
@@ -73,6 +74,7 @@ impl ScanGrid {
                 order.interleave
             )));
         }
+        allow(rotations, translations, frames)?;
         let visited: Vec<usize> =
             (0..order.interleave).flat_map(|first| (first..rotations).step_by(order.interleave)).collect();
         let point = |frame: usize| {
@@ -138,6 +140,7 @@ impl ScanGrid {
         let positions =
             even_positions(&lines).ok_or(TomoError::Unmoved { axis: "translation", frames: frames.len() })?;
         check_size(rows.len(), positions.len())?;
+        allow(rows.len(), positions.len(), 2 * frames.len())?;
 
         let step = positions[1] - positions[0];
         let angles: Vec<f64> = rows.iter().map(|(angle, _)| *angle).collect();
@@ -272,6 +275,17 @@ impl ScanGrid {
         });
         Sinograms { rays: self.rays(), bins: bins.len(), values }
     }
+}
+
+/// Memory for the points of a scan, and for what they are made of.
+fn allow(rotations: usize, translations: usize, shares: usize) -> Result<(), TomoError> {
+    /// A list of frames, its start, a value or two.
+    const POINT: usize = 64;
+    /// A frame and its weight, in its point's list, that of all, and a list that grows.
+    const SHARE: usize = 32;
+    let bytes = budget::bytes_of(&[rotations, translations], POINT)
+        .saturating_add(budget::bytes_of(&[shares], SHARE));
+    Ok(budget::allow(format_args!("a scan of {rotations} rotations x {translations} translations"), bytes)?)
 }
 
 fn check_size(rotations: usize, translations: usize) -> Result<(), TomoError> {

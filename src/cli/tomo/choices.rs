@@ -7,6 +7,7 @@ use rayon::prelude::*;
 
 use super::args::{Algorithm, FilterName, TomoArgs};
 use super::{Scan, points};
+use crate::budget;
 use crate::cli::exit::{Exit, Failure, OrExit};
 use crate::cli::words::ends;
 use crate::output::result::Patterns;
@@ -53,6 +54,10 @@ pub(super) fn sums(
     let (rows, npt) = (patterns.rows(), patterns.npt());
     let mut sums = vec![0.0_f64; rows];
     let mut seen = vec![false; rows];
+    budget::allow(
+        format_args!("sums over {rows} rows of {npt} bins"),
+        budget::bytes_of(&[rows.div_ceil(TOGETHER) + 2, npt], size_of::<f64>()),
+    )?;
     // Some rows at a time on every core; how many decides the bits of the mean, and is always the same.
     let mut parts = vec![vec![0.0_f64; npt]; rows.div_ceil(TOGETHER)];
     let step = if whole.is_some() { npt } else { chunk };
@@ -155,8 +160,9 @@ pub(super) fn axis(
     let slice = |rays: &Rays| -> Result<Vec<f32>, TomoError> {
         let method = Method::Fbp { filter: Filter::Ramp };
         let trial = Reconstruction { rays: rays.clone(), grid: square.clone(), method, circle: false };
+        let mut reconstructor = HostReconstructor::new(&trial)?;
         let mut image = vec![0.0; square.pixels()];
-        HostReconstructor::new(&trial)?
+        reconstructor
             .reconstruct(&total.values, &mut image)
             .map_err(|e| TomoError::Impossible(e.to_string()))?;
         Ok(image)

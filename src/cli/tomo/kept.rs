@@ -5,8 +5,9 @@ use std::sync::Arc;
 use anyhow::{Context, anyhow, ensure};
 use clap::Parser;
 
-use super::DEFAULT_MEMORY;
 use super::args::TomoArgs;
+use super::working_memory;
+use crate::budget;
 use crate::cli::args::IntegrateArgs;
 use crate::cuda::DevicePatterns;
 use crate::output::result::Patterns;
@@ -54,9 +55,8 @@ pub(in crate::cli) struct Kept {
 impl Kept {
     /// Room for all patterns; none when that is more than half of the memory to work in: they are read back then.
     pub(in crate::cli) fn new(args: &TomoArgs, frames: usize, npt: usize) -> Option<Kept> {
-        let values = frames * npt;
-        let fits = values * size_of::<f32>() <= args.memory.unwrap_or(DEFAULT_MEMORY) as usize / 2;
-        fits.then(|| Kept { npt, values: vec![f32::NAN; values], on_device: None })
+        let fits = budget::bytes_of(&[frames, npt], size_of::<f32>()) <= working_memory(args) as u64 / 2;
+        fits.then(|| Kept { npt, values: vec![f32::NAN; frames * npt], on_device: None })
     }
 
     /// Keeps a pattern.

@@ -92,7 +92,11 @@ fn positions(text: &str, option: &str, patterns: &Patterns) -> anyhow::Result<Po
         && let (Some(first), Some(last), Ok(count)) =
             (number(first), number(last), count.trim().parse::<usize>())
     {
-        ensure!(count >= 2, "{option} {text}: at least 2 positions are needed");
+        let rows = patterns.rows();
+        ensure!(
+            (2..=rows.max(2)).contains(&count),
+            "{option} {text}: {count} positions, one a line of the scan; from 2 to {rows} are possible, as many as there are frames"
+        );
         let step = (last - first) / (count - 1) as f64;
         return Ok(Positions::Lines((0..count).map(|i| first + i as f64 * step).collect()));
     }
@@ -160,7 +164,7 @@ fn column_of(file: &Path, column: Option<&str>) -> anyhow::Result<Vec<f64>> {
         let names = cells.iter().any(|cell| cell.parse::<f64>().is_err());
         if which.is_none() {
             which = Some(match column {
-                None => cells.len() - 1,
+                None => cells.len().saturating_sub(1),
                 Some(name) => match (cells.iter().position(|cell| *cell == name), name.parse::<usize>()) {
                     (Some(place), _) => place,
                     (None, Ok(place)) if place >= 1 => place - 1,
@@ -216,8 +220,13 @@ fn by_order(
              --rotation and --translation, or --rotations N --translations N with --rotation FIRST:LAST:COUNT"
         ),
     };
+    let points = rotations.checked_mul(translations).filter(|points| *points > 0);
     ensure!(
-        frames <= rotations * translations || frames.is_multiple_of(rotations * translations),
+        rotations <= frames && translations <= frames,
+        "{rotations} rotations x {translations} translations, but only {frames} frames"
+    );
+    ensure!(
+        points.is_some_and(|points| frames <= points || frames.is_multiple_of(points)),
         "{frames} frames are neither one scan of {rotations} rotations x {translations} translations nor several"
     );
     let values = |given: Option<Positions>, count: usize, option: &str| -> anyhow::Result<Option<Vec<f64>>> {

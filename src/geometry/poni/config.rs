@@ -13,6 +13,9 @@ use serde_json::{Map, Value, json};
 /// Upper bound of a size in pixels along one axis: far above any detector, far below what overflows.
 const LARGEST_SIZE: u64 = 1 << 20;
 
+/// Pixels of all: fifty times the largest detector, a gigabyte of mask.
+const MOST_PIXELS: usize = 1 << 30;
+
 /// Detector of a version 2 file.
 pub(super) fn detector(entries: &Entries, notes: &mut Vec<String>) -> Result<Detector, PoniError> {
     let name = &entries.get("detector").ok_or_else(|| entries.missing("Detector"))?.value;
@@ -73,6 +76,13 @@ fn configure(
     notes: &mut Vec<String>,
 ) -> Result<(), Problem> {
     if let Some(shape) = pair(config, "max_shape")? {
+        if shape.0 * shape.1 > MOST_PIXELS {
+            return Err(Problem::Config {
+                key: "max_shape",
+                value: format!("[{}, {}]", shape.0, shape.1),
+                expected: "no detector has more than a billion pixels",
+            });
+        }
         detector.max_shape = Some(Shape { slow: shape.0, fast: shape.1 });
         detector.shape = detector.max_shape;
     }

@@ -5,6 +5,9 @@
 use std::fmt;
 use std::path::PathBuf;
 
+/// Characters of a problem that are shown.
+const LONGEST: usize = 400;
+
 /// A PONI file that cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub struct PoniError {
@@ -23,7 +26,12 @@ impl fmt::Display for PoniError {
         if let Some(line) = self.line {
             write!(f, ", line {line}")?;
         }
-        write!(f, ": {}", self.problem)
+        // A value may be as long as the file.
+        let problem = self.problem.to_string();
+        match problem.char_indices().nth(LONGEST) {
+            None => write!(f, ": {problem}"),
+            Some((end, _)) => write!(f, ": {} …", &problem[..end]),
+        }
     }
 }
 

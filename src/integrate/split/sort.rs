@@ -5,7 +5,7 @@
 //! Blocks follow each other in a row in the order of their pixels, so rows come out the same for any number of
 //! blocks and threads.
 
-use super::SplitError;
+use super::{SplitError, allow};
 use crate::integrate::csr::Csr;
 use rayon::prelude::*;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -15,6 +15,12 @@ const BLOCKS_PER_THREAD: usize = 4;
 
 /// Counters of all blocks together: 16 Mi of them take 64 MiB.
 const MOST_COUNTERS: usize = 1 << 24;
+
+/// Bytes of a share: pixel and weight, and once more as the engine lays them out.
+const ENTRY: usize = 16;
+
+/// Bytes of a bin: its counters and where its row begins, in the matrix and in the engine.
+const COUNTER: usize = 32;
 
 /// Bins that a pixel has entries in, both included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,6 +45,7 @@ pub(super) trait Shares: Sync {
 
 /// Makes the matrix of `npt` bins × `pixels`.
 pub(super) fn sort<S: Shares>(pixels: usize, npt: usize, shares: &S) -> Result<Csr, SplitError> {
+    allow(format_args!("counting the shares of {npt} bins"), &[npt], COUNTER)?;
     let blocks = (rayon::current_num_threads() * BLOCKS_PER_THREAD).min(MOST_COUNTERS / npt).max(1);
     let block_pixels = pixels.div_ceil(blocks).max(1);
     let block = |i: usize| (i * block_pixels).min(pixels)..((i + 1) * block_pixels).min(pixels);
@@ -63,6 +70,7 @@ pub(super) fn sort<S: Shares>(pixels: usize, npt: usize, shares: &S) -> Result<C
 
     let indptr = begin_rows(&mut next, npt)?;
     let entries = indptr[npt] as usize;
+    allow(format_args!("a matrix of {npt} bins x {pixels} pixels with {entries} shares"), &[entries], ENTRY)?;
     // Every entry is written by exactly one block; atomics only make that legal, a relaxed store is a plain one.
     let indices: Vec<AtomicU32> = std::iter::repeat_with(AtomicU32::default).take(entries).collect();
     let weights: Vec<AtomicU32> = std::iter::repeat_with(AtomicU32::default).take(entries).collect();

@@ -7,9 +7,16 @@ use std::path::{Path, PathBuf};
 
 use super::info::{not_whole, opened, radial_axis};
 use super::layout::RadialAxis;
+use crate::budget;
 use crate::frame::{FrameStatus, HEADER_NUMBERS};
 use crate::h5::{self, Dataset, Group};
 use crate::output::OutputError;
+
+/// Rows are counted in 32 bits by those who work with them.
+const MOST_ROWS: usize = u32::MAX as usize;
+
+/// What is kept of each row beside its pattern: status, frame, sum, positions.
+const ROW_BYTES: usize = 64;
 
 /// The patterns of a result file, open for reading.
 #[derive(Debug)]
@@ -45,13 +52,25 @@ impl Patterns {
         let axis = radial_axis(path, &data)?;
         let shape = intensity.shape();
         let (rows, map) = match shape[..] {
-            [frames, _] => (frames, None),
-            [slow, fast, _] => (slow * fast, Some((slow, fast))),
+            [frames, _] => (Some(frames), None),
+            [slow, fast, _] => (slow.checked_mul(fast), Some((slow, fast))),
             _ => {
                 return Err(not(format!(
                     "intensity has the shape {shape:?}, not (frames, npt) or (slow, fast, npt)"
                 )));
             }
+        };
+        let rows = rows.filter(|rows| (1..=MOST_ROWS).contains(rows) && !axis.centres.is_empty());
+        let Some(rows) = rows else {
+            return Err(not(format!(
+                "intensity has the shape {shape:?}; at least 1 and at most {MOST_ROWS} rows of at least 1 bin are wanted"
+            )));
+        };
+        budget::allow(format_args!("what is known of {rows} rows"), budget::bytes_of(&[rows], ROW_BYTES))
+            .map_err(|cause| not(cause.to_string()))?;
+        let of_rows = |dataset: h5::Dataset| match dataset.facts().count() {
+            Some(length) if length == rows => Ok(dataset),
+            _ => Err(format!("it has the shape {:?}, there are {rows} rows", dataset.shape()).into()),
         };
         if shape[shape.len() - 1] != axis.centres.len() {
             return Err(not(format!(
@@ -61,7 +80,8 @@ impl Patterns {
         }
         let good = match process.dataset("frame_status") {
             Ok(statuses) => {
-                let statuses: Vec<u8> = statuses.read_raw().map_err(part("frame_status"))?;
+                let statuses: Vec<u8> =
+                    of_rows(statuses).and_then(|d| d.read_raw()).map_err(part("frame_status"))?;
                 statuses.iter().map(|&s| s == FrameStatus::Good as u8).collect()
             }
             Err(_) => vec![true; rows],
@@ -69,19 +89,14 @@ impl Patterns {
         let frames = match map {
             None => (0..rows).map(Some).collect(),
             Some(_) => {
+                let pointers = data.dataset("map_ptr").and_then(of_rows);
                 let pointers: Vec<i32> =
-                    data.dataset("map_ptr").and_then(|d| d.read_raw()).map_err(part("result/map_ptr"))?;
+                    pointers.and_then(|d| d.read_raw()).map_err(part("result/map_ptr"))?;
                 let offset = process.dataset("offset").and_then(|d| d.read_scalar::<i64>()).unwrap_or(0);
-                pointers.iter().map(|&p| usize::try_from(i64::from(p) - offset).ok()).collect::<Vec<_>>()
+                let frame = |&p: &i32| usize::try_from(i64::from(p).checked_sub(offset)?).ok();
+                pointers.iter().map(frame).collect::<Vec<_>>()
             }
         };
-        if good.len() != rows || frames.len() != rows {
-            return Err(not(format!(
-                "{rows} rows, but {} statuses and {} map points",
-                good.len(),
-                frames.len()
-            )));
-        }
         Ok(Patterns { path: path.into(), intensity, process, axis, map, good, frames })
     }
 

@@ -18,8 +18,21 @@ use crate::frame::{BadFrame, Encoding, Frame, FrameHeader, FrameId, Slot, SlotMe
 use crate::source::{Reader, Ticket};
 use crate::trace;
 
-/// The longest file that a gz or bz2 may unpack to: 16 million pixels (the largest detectors) of 15 bytes, and room to spare.
-const UNPACKED_LIMIT: usize = 1 << 30;
+/// The longest file that is read when nothing is known of the frames yet: 16 million pixels (the largest detectors) of 15 bytes,
+/// and room to spare.
+const LONGEST: usize = 1 << 30;
+
+/// The longest code of a pixel.
+const LONGEST_CODE: usize = 15;
+
+/// What a file may hold beside its pixels, or hold of a frame of another size, which is then named.
+const BESIDE: usize = 64 << 20;
+
+/// The longest file, unpacked, that is read for a frame of this kind: readers take no more memory, whatever comes.
+pub(super) fn longest(expected: Option<Encoding>) -> usize {
+    let pixels = expected.map(|encoding| encoding.shape.pixels());
+    pixels.map_or(LONGEST, |pixels| pixels.saturating_mul(LONGEST_CODE).saturating_add(BESIDE).min(LONGEST))
+}
 
 /// Reads CBF frames.
 #[derive(Debug, Clone, Default)]
@@ -44,7 +57,7 @@ impl CbfReader {
         path: &Path,
         memory: &mut dyn SlotMemory,
     ) -> Result<(Encoding, std::ops::Range<usize>, FrameHeader), CbfError> {
-        let length = load(path, memory, &mut self.unpacked)?;
+        let length = load(path, memory, &mut self.unpacked, longest(self.expected))?;
         let file = &memory.bytes()[..length];
         let range = trace::header(id);
         let header = |source| CbfError::header(path, source);
@@ -76,21 +89,22 @@ impl Reader for CbfReader {
     }
 }
 
-/// Reads a file into `memory`, unpacked when it is gz or bz2; returns its length.
+/// Reads a file into `memory`, unpacked when it is gz or bz2; returns its length, which is at most `most`.
 pub(super) fn load(
     path: &Path,
     memory: &mut dyn SlotMemory,
     unpacked: &mut Vec<u8>,
+    most: usize,
 ) -> Result<usize, CbfError> {
-    let length = read_file(path, memory)
+    let length = read_file(path, memory, most)
         .map_err(|source| CbfError::Unreadable { path: path.to_path_buf(), source })?;
     let file = &memory.bytes()[..length];
 
     unpacked.clear();
     let (format, unpack) = if file.starts_with(b"\x1f\x8b") {
-        ("gzip", unpack(MultiGzDecoder::new(file), unpacked))
+        ("gzip", unpack(MultiGzDecoder::new(file), unpacked, most))
     } else if file.starts_with(b"BZh") {
-        ("bzip2", unpack(MultiBzDecoder::new(file), unpacked))
+        ("bzip2", unpack(MultiBzDecoder::new(file), unpacked, most))
     } else {
         return Ok(length);
     };
@@ -105,12 +119,12 @@ pub(super) fn load(
 }
 
 /// Reads a file that is as long as the system says when it is opened, or shorter.
-fn read_file(path: &Path, memory: &mut dyn SlotMemory) -> io::Result<usize> {
+fn read_file(path: &Path, memory: &mut dyn SlotMemory, most: usize) -> io::Result<usize> {
     let mut file = files::open(path)?;
     let length = usize::try_from(file.metadata()?.len()).map_err(io::Error::other)?;
-    if length > UNPACKED_LIMIT {
+    if length > most {
         return Err(io::Error::other(format!(
-            "its {length} bytes are more than a frame has; is it an HDF5 file?"
+            "its {length} bytes are more than the {most} that are read of a frame; is it an HDF5 file?"
         )));
     }
     memory.grow(length)?;
@@ -127,10 +141,12 @@ fn read_file(path: &Path, memory: &mut dyn SlotMemory) -> io::Result<usize> {
     Ok(done)
 }
 
-fn unpack(reader: impl Read, unpacked: &mut Vec<u8>) -> io::Result<()> {
-    reader.take(UNPACKED_LIMIT as u64 + 1).read_to_end(unpacked)?;
-    if unpacked.len() > UNPACKED_LIMIT {
-        return Err(io::Error::other(format!("it unpacks to more than {UNPACKED_LIMIT} bytes")));
+fn unpack(reader: impl Read, unpacked: &mut Vec<u8>, most: usize) -> io::Result<()> {
+    reader.take(most as u64 + 1).read_to_end(unpacked)?;
+    if unpacked.len() > most {
+        return Err(io::Error::other(format!(
+            "it unpacks to more than the {most} bytes that are read of a frame"
+        )));
     }
     Ok(())
 }
