@@ -251,7 +251,7 @@ fn sectors_across_180_degrees_are_those_of_the_turned_geometry() {
             (0..50).map(|bin| csr.row(bin).1.iter().map(|w| f64::from(*w)).sum::<f64>()).collect::<Vec<f64>>()
         };
         let (found, expected) = (weights(&poni, (150.0, 215.0)), weights(&turned, (-30.0, 35.0)));
-        assert!(expected.iter().filter(|weight| **weight > 0.0).count() == 50, "{expected:?}");
+        assert!(expected.iter().filter(|weight| **weight > 0.0).count() > 15, "{expected:?}");
         for (bin, (found, expected)) in found.iter().zip(&expected).enumerate() {
             assert!((found - expected).abs() < 1e-3, "{split}, bin {bin}: {found}, turned {expected}");
         }
