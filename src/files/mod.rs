@@ -3,7 +3,7 @@
 //! A name may stand for anything: a FIFO that nobody writes to makes `open` wait for ever, a device answers as it likes, a
 //! folder gives an odd error much later. So everything that a user can name is opened by [`open`]: without waiting
 //! (`O_NONBLOCK`), and then what *was opened* is asked what it is. Asking the path first would leave a gap in which it can
-//! become something else. `tests/layering.rs` sees to it that nobody opens files another way.
+//! become something else. `tests/layering/homes.rs` sees to it that nobody opens files another way.
 //!
 //! [`library`] is how the HDF5 library is made to open the same files, and [`temporary`] has files and folders that must be gone when the program ends, however it ends.
 pub mod library;

@@ -1,0 +1,8 @@
+//! Who may call whom, what is called how, how long a file may be, and what stands beside what (ARCHITECTURE.md, "Floors"): a
+//! guard a file, each with a test that shows that it can fail.
+
+mod floors;
+mod homes;
+mod paths;
+mod text;
+mod tree;
