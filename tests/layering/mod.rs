@@ -1,6 +1,8 @@
 //! Who may call whom, what is called how, how long a file may be, and what stands beside what (ARCHITECTURE.md, "Floors"): a
 //! guard a file, each with a test that shows that it can fail.
 
+mod doors;
+mod exceptions;
 mod floors;
 mod homes;
 mod paths;

@@ -1,0 +1,240 @@
+//! What a door may import. Doors are where somebody asks for a corridor: the command line, benches, later a service and Python.
+//! They say what is wanted; engines, sources and slots are for those who open the corridor.
+
+use std::collections::BTreeMap;
+
+use super::exceptions::beyond;
+use super::paths::named;
+use super::tree::{self, File};
+
+/// What every door may name: modules whole, or some names of a module. `files` is how anybody opens what a user named. Doors only
+/// read what `output` made, but no name tells that yet.
+const OPEN: &[(&str, &[&str])] = &[
+    ("files", &[]),
+    ("output", &[]),
+    ("picture", &[]),
+    ("pipeline", &["run", "Stop", "Watch", "Report"]),
+    ("session", &[]),
+    ("simulate", &[]),
+    ("trace", &[]),
+];
+
+/// `frame` is the words that all share; the slots are not among them.
+const NOT_OF_FRAME: &str = "SlotPool";
+
+/// Doors by where their files are, and the doors that each may lead to.
+const DOORS: &[(&str, &[&str])] = &[
+    ("src/main.rs", &["cli"]),
+    ("src/cli/", &["cli", "bench", "service"]),
+    ("src/bench/", &["bench"]),
+    ("src/service/", &["service"]),
+    ("benches/", &["bench"]),
+];
+
+/// Who measures a part by itself, and so must name it.
+const OF_PARTS: &[&str] = &[
+    "src/bench/ceiling.rs",
+    "benches/decode.rs",
+    "benches/integrate.rs",
+    "benches/kernels.rs",
+    "benches/matrix.rs",
+    "benches/tomo.rs",
+];
+
+/// What files of doors still reach for, until sessions open the corridors.
+const EXCEPTIONS: &[(&str, &[&str])] = &[
+    ("benches/corridor.rs", &["geometry"]),
+    ("benches/gpu.rs", &["cuda"]),
+    ("benches/startup.rs", &["geometry", "integrate"]),
+    (
+        "src/bench/error.rs",
+        &["cuda", "geometry", "integrate", "pipeline::PipelineError", "source::cbf", "tomo"],
+    ),
+    ("src/bench/machine.rs", &["cuda"]),
+    (
+        "src/bench/plan.rs",
+        &[
+            "cuda",
+            "frame::SlotPool",
+            "pipeline::Strategy",
+            "pipeline::gpu_readers",
+            "pipeline::host_readers",
+            "pipeline::host_workers",
+            "reduce",
+            "source::Reader",
+            "source::cbf",
+            "source::decoded",
+        ],
+    ),
+    ("src/bench/profile.rs", &["pipeline::Stage", "pipeline::Strategy"]),
+    (
+        "src/bench/subject.rs",
+        &[
+            "cuda",
+            "frame::SlotPool",
+            "geometry",
+            "integrate",
+            "source::Reader",
+            "source::Ticket",
+            "source::cbf",
+        ],
+    ),
+    ("src/bench/table1.rs", &["pipeline::gpu_readers"]),
+    ("src/bench/tomo.rs", &["cuda", "tomo"]),
+    (
+        "src/bench/walk.rs",
+        &["pipeline", "pipeline::BadFrames", "pipeline::Corridor", "pipeline::Sink", "pipeline::SinkError"],
+    ),
+    ("src/cli/args.rs", &["geometry"]),
+    ("src/cli/bench.rs", &["budget", "geometry", "source::listing"]),
+    ("src/cli/configuration/diffmap.rs", &["source::listing"]),
+    ("src/cli/configuration/file.rs", &["h5"]),
+    ("src/cli/configuration/geometry.rs", &["geometry"]),
+    ("src/cli/configuration/merge.rs", &["geometry"]),
+    ("src/cli/configuration/mod.rs", &["geometry"]),
+    ("src/cli/configuration/names.rs", &["source::listing"]),
+    ("src/cli/configuration/worker.rs", &["geometry"]),
+    ("src/cli/configuration/write.rs", &["integrate"]),
+    (
+        "src/cli/convert.rs",
+        &[
+            "budget",
+            "codec",
+            "cuda",
+            "frame::SlotPool",
+            "source::Reader",
+            "source::Ticket",
+            "source::cbf",
+            "source::listing",
+            "with_pixel",
+        ],
+    ),
+    ("src/cli/info.rs", &["cuda", "geometry", "source::cbf"]),
+    ("src/cli/info/hdf5.rs", &["h5"]),
+    (
+        "src/cli/integrate.rs",
+        &[
+            "cuda",
+            "frame::SlotPool",
+            "integrate",
+            "pipeline",
+            "pipeline::Corridor",
+            "pipeline::PipelineError",
+            "pipeline::Sink",
+            "pipeline::SinkError",
+            "pipeline::Strategy",
+            "reduce",
+            "source::Reader",
+            "source::Ticket",
+            "source::cbf",
+            "source::decoded",
+        ],
+    ),
+    ("src/cli/memory.rs", &["budget", "pipeline::Strategy", "pipeline::waiting", "reduce"]),
+    ("src/cli/mod.rs", &["h5"]),
+    ("src/cli/place.rs", &["cuda"]),
+    (
+        "src/cli/plan.rs",
+        &[
+            "cuda",
+            "geometry",
+            "integrate",
+            "pipeline::BadFrames",
+            "pipeline::Strategy",
+            "pipeline::gpu_readers",
+            "pipeline::host_readers",
+            "pipeline::host_workers",
+            "source::cbf",
+            "source::image",
+            "source::listing",
+        ],
+    ),
+    ("src/cli/plausible.rs", &["geometry", "integrate"]),
+    ("src/cli/plot.rs", &["h5", "tomo"]),
+    ("src/cli/settings.rs", &["geometry"]),
+    ("src/cli/simulate.rs", &["geometry"]),
+    (
+        "src/cli/summary.rs",
+        &["geometry", "integrate", "pipeline::Saturated", "pipeline::Stage", "pipeline::Strategy"],
+    ),
+    ("src/cli/tomo.rs", &["budget", "cuda", "tomo"]),
+    ("src/cli/tomo/choices.rs", &["budget", "tomo"]),
+    ("src/cli/tomo/kept.rs", &["budget", "cuda"]),
+    ("src/cli/tomo/points.rs", &["h5", "tomo"]),
+];
+
+/// What a path reaches for that no door may name; modules of which some names are open are told name by name.
+fn closed(path: &[String], own: &[&str]) -> Option<String> {
+    let [home, module, rest @ ..] = path else { return (path == ["crate"]).then(|| "crate".into()) };
+    if home != "crate" || own.contains(&module.as_str()) {
+        return None;
+    }
+    let first = rest.first().map(String::as_str);
+    let whole = || first.map_or(module.clone(), |name| format!("{module}::{name}"));
+    match (module.as_str(), OPEN.iter().find(|(name, _)| name == module)) {
+        ("frame", _) => first.is_none_or(|name| [NOT_OF_FRAME, "*"].contains(&name)).then(whole),
+        ("source", _) => Some(whole()),
+        (_, Some((_, []))) => None,
+        (_, Some((_, names))) => (!first.is_some_and(|name| names.contains(&name))).then(whole),
+        (_, None) => Some(module.clone()),
+    }
+}
+
+fn offences(files: &[File]) -> BTreeMap<String, String> {
+    let mut found = BTreeMap::new();
+    for file in files.iter().filter(|file| !OF_PARTS.contains(&file.place.as_str())) {
+        let Some((_, own)) = DOORS.iter().find(|(place, _)| file.place.starts_with(place)) else { continue };
+        for named in named(&file.text, &tree::module(&file.place)).iter().filter(|named| !named.in_tests) {
+            if let Some(name) = closed(&named.path, own) {
+                let said = format!("{}:{}: no door may use {name}", file.place, named.line);
+                found.entry(format!("{}: {name}", file.place)).or_insert(said);
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn doors_ask_and_do_not_build() {
+    let files = [tree::files("src", ".rs"), tree::files("benches", ".rs")].concat();
+    let listed =
+        EXCEPTIONS.iter().flat_map(|(place, names)| names.iter().map(move |name| format!("{place}: {name}")));
+    let found = beyond(&offences(&files), listed);
+    assert!(found.is_empty(), "{}", found.join("\n"));
+}
+
+#[test]
+fn a_door_that_builds_is_found() {
+    let found = |place: &str, text: &str| {
+        offences(&[File { place: place.into(), text: text.into() }]).into_keys().collect::<Vec<_>>().join(" ")
+    };
+    for (place, text, expected) in [
+        (
+            "src/cli/x.rs",
+            "use crate::{\n    cuda::{self, Lane},\n    frame::{Frame, SlotPool},\n};",
+            "cuda frame::SlotPool",
+        ),
+        ("src/cli/x.rs", "use super::super::reduce::Reducer;", "reduce"),
+        ("src/cli/x.rs", "use crate::source::cbf::CbfReader;", "source::cbf"),
+        ("src/cli/x.rs", "use crate::pipeline::{Stop, Corridor};", "pipeline::Corridor"),
+        ("src/cli/x.rs", "use crate::{pipeline, frame};", "frame pipeline"),
+        ("src/bench/x.rs", "let x = crate::integrate::split::build();", "integrate"),
+        ("src/bench/x.rs", "use crate::cli::Cli;", "cli"),
+        ("src/main.rs", "use xrdct::{cli::start, cuda};", "cuda"),
+        (
+            "benches/x.rs",
+            "use xrdct::bench::measure;\nuse xrdct::frame::{Frame, SlotPool};",
+            "frame::SlotPool",
+        ),
+        ("benches/x.rs", "use xrdct as all;", "crate"),
+        ("benches/x.rs", "use xrdct::*;", "*"),
+        ("benches/x.rs", "use super::options::Options;", ""),
+        ("src/cli/x.rs", "use crate::{frame::Frame, pipeline::{run, Stop}, session::Plan, bench::plan};", ""),
+        ("src/cli/x.rs", "#[cfg(test)] mod tests { use crate::integrate::Recipe; }", ""),
+        ("src/reduce/x.rs", "use crate::frame::SlotPool;", ""),
+        ("benches/kernels.rs", "use xrdct::cuda::Lane;", ""),
+    ] {
+        let expected: Vec<_> = expected.split_whitespace().map(|name| format!("{place}: {name}")).collect();
+        assert_eq!(found(place, text), expected.join(" "), "{text}");
+    }
+}
