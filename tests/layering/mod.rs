@@ -6,6 +6,7 @@ mod doors;
 mod exceptions;
 mod floors;
 mod homes;
+mod lengths;
 mod names;
 mod paths;
 mod text;
