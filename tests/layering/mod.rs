@@ -7,6 +7,7 @@ mod exceptions;
 mod floors;
 mod homes;
 mod lengths;
+mod mirror;
 mod names;
 mod paths;
 mod text;
