@@ -10,7 +10,7 @@ SHELL := /bin/bash
 ENV := . .tools/env &&
 PROFILE := --release --locked
 
-.PHONY: help advisories setup oracle build demo test test-gpu lint doc bench bench-peers bench-gpu dist dist-peers clean
+.PHONY: help advisories setup oracle build demo test test-gpu lint format doc bench bench-peers bench-gpu dist dist-peers clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -36,8 +36,19 @@ test: $(if $(filter needs_oracle,$(WITHOUT)),setup,oracle) ## the whole test sui
 test-gpu: setup ## the suites that need a GPU; fails without one
 	@$(ENV) WITHOUT="$(WITHOUT)" scripts/test.sh $(PROFILE) --test tests -- --ignored gpu
 
+# What clang-format lays out.
+C_FILES = find cuda tests/gpu \( -name '*.cu' -o -name '*.cuh' -o -name '*.h' -o -name '*.cpp' -o -name '*.c' \) -exec
+CLANG_FORMAT = .tools/format/bin/clang-format
+
+format: ## lay out all sources
+	@scripts/setup.sh format
+	cargo fmt
+	$(C_FILES) $(CLANG_FORMAT) -i {} +
+
 lint: setup ## formatting and clippy, warnings as errors
-	@cargo fmt --check
+	@scripts/setup.sh format
+	cargo fmt --check
+	$(C_FILES) $(CLANG_FORMAT) --dry-run --Werror {} +
 	$(ENV) cargo clippy $(PROFILE) --all-targets -- -D warnings
 	cargo clippy $(PROFILE) -p xrdct-fuzz --no-default-features -- -D warnings
 

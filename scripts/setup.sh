@@ -2,6 +2,7 @@
 # Brings the build tools that this machine lacks into .tools/ (ignored by git), as PyPI wheels.
 #
 #   scripts/setup.sh          cmake >= 3.26 (HDF5), libclang (bindgen), nvcc 13.0 (kernels)
+#   scripts/setup.sh format   clang-format 20.1.8, as .tools/format/bin/clang-format: others lay out differently
 #   scripts/setup.sh oracle   pyFAI 2026.9.0, FabIO, silx, h5py, scikit-image, ASTRA, PoCL: what the tests compare with
 #
 # What the machine already has is used and left alone. The result is .tools/env, a file of
@@ -39,6 +40,24 @@ if [ "${1:-}" = oracle ]; then
         say "oracles for the tests: pyFAI 2026.9.0, FabIO, silx, h5py, scikit-image, ASTRA, PoCL (one time)"
         make_venv "$tools/oracle" pyFAI==2026.9.0 fabio==2026.6.0 silx==3.1.3 h5py hdf5plugin scikit-image==0.26.0 astra-toolbox==2.5.0 pyopencl==2026.1.4 mako==1.4.3 pocl-binary-distribution==3.0
         touch "$stamp"
+    fi
+    exit 0
+fi
+
+if [ "${1:-}" = format ]; then
+    version=20.1.8
+    tool=$tools/format/bin/clang-format
+    is_that() { [ "$("$1" --version 2>/dev/null | sed -n 's/.*version \([0-9.]*\).*/\1/p')" = "$version" ]; }
+    if ! is_that "$tool"; then
+        if is_that clang-format; then
+            say "clang-format: the machine's $(command -v clang-format)"
+            mkdir -p "$tools/format/bin"
+            ln -sf "$(command -v clang-format)" "$tool"
+        else
+            say "bringing into .tools: clang-format $version"
+            [ ! -L "$tool" ] || rm "$tool"
+            make_venv "$tools/format" "clang-format==$version"
+        fi
     fi
     exit 0
 fi
