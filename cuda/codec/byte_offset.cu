@@ -32,7 +32,8 @@ static __device__ __forceinline__ bool find_place(const XrdctBatch& batch, Place
 }
 
 extern "C" __global__ void __launch_bounds__(XRDCT_THREADS)
-xrdct_byte_offset_exits(const uint8_t* __restrict__ arena, u64* __restrict__ exits, const __grid_constant__ XrdctBatch batch) {
+    xrdct_byte_offset_exits(const uint8_t* __restrict__ arena, u64* __restrict__ exits,
+                            const __grid_constant__ XrdctBatch batch) {
     Place place;
     if (!find_place(batch, &place)) return;
     // Lane e holds the exit of all that has been read so far for entry e: at first nothing has.
@@ -68,7 +69,8 @@ static __device__ __forceinline__ uint32_t tile_entry(const u64* exits, const Pl
 
 template <typename Value>
 static __device__ __forceinline__ void count_codes(const uint8_t* arena, const u64* exits, uint8_t* entries, uint16_t* step_codes,
-                                   Value* step_value, uint32_t* tile_codes, Value* tile_sum, const XrdctBatch& batch) {
+                                                   Value* step_value, uint32_t* tile_codes, Value* tile_sum,
+                                                   const XrdctBatch& batch) {
     Place place;
     if (!find_place(batch, &place)) return;
     uint32_t carry = tile_entry(exits, place);
@@ -107,23 +109,24 @@ static __device__ __forceinline__ void count_codes(const uint8_t* arena, const u
 }
 
 extern "C" __global__ void __launch_bounds__(XRDCT_THREADS)
-xrdct_byte_offset_count_32(const uint8_t* __restrict__ arena, const u64* __restrict__ exits, uint8_t* __restrict__ entries,
-                           uint16_t* __restrict__ step_codes, uint32_t* __restrict__ step_value,
-                           uint32_t* __restrict__ tile_codes, uint32_t* __restrict__ tile_sum, const __grid_constant__ XrdctBatch batch) {
+    xrdct_byte_offset_count_32(const uint8_t* __restrict__ arena, const u64* __restrict__ exits, uint8_t* __restrict__ entries,
+                               uint16_t* __restrict__ step_codes, uint32_t* __restrict__ step_value,
+                               uint32_t* __restrict__ tile_codes, uint32_t* __restrict__ tile_sum,
+                               const __grid_constant__ XrdctBatch batch) {
     count_codes<uint32_t>(arena, exits, entries, step_codes, step_value, tile_codes, tile_sum, batch);
 }
 
 extern "C" __global__ void __launch_bounds__(XRDCT_THREADS)
-xrdct_byte_offset_count_64(const uint8_t* __restrict__ arena, const u64* __restrict__ exits, uint8_t* __restrict__ entries,
-                           uint16_t* __restrict__ step_codes, u64* __restrict__ step_value,
-                           uint32_t* __restrict__ tile_codes, u64* __restrict__ tile_sum, const __grid_constant__ XrdctBatch batch) {
+    xrdct_byte_offset_count_64(const uint8_t* __restrict__ arena, const u64* __restrict__ exits, uint8_t* __restrict__ entries,
+                               uint16_t* __restrict__ step_codes, u64* __restrict__ step_value, uint32_t* __restrict__ tile_codes,
+                               u64* __restrict__ tile_sum, const __grid_constant__ XrdctBatch batch) {
     count_codes<u64>(arena, exits, entries, step_codes, step_value, tile_codes, tile_sum, batch);
 }
 
 // Turns counts and sums into first pixels and running values, in place; one block a frame.
 template <typename Value>
-static __device__ __forceinline__ void prefix_tiles(uint32_t* tile_codes, Value* tile_sum, uint32_t* subtile_tile, XrdctVerdict* verdicts,
-                                    const XrdctBatch& batch) {
+static __device__ __forceinline__ void prefix_tiles(uint32_t* tile_codes, Value* tile_sum, uint32_t* subtile_tile,
+                                                    XrdctVerdict* verdicts, const XrdctBatch& batch) {
     __shared__ uint32_t warp_codes[WARP];
     __shared__ Value warp_sums[WARP];
     __shared__ uint32_t any_broken;
@@ -177,14 +180,16 @@ static __device__ __forceinline__ void prefix_tiles(uint32_t* tile_codes, Value*
 }
 
 extern "C" __global__ void __launch_bounds__(XRDCT_FRAME_THREADS)
-xrdct_byte_offset_prefix_32(uint32_t* __restrict__ tile_codes, uint32_t* __restrict__ tile_sum,
-                            uint32_t* __restrict__ subtile_tile, XrdctVerdict* __restrict__ verdicts, const __grid_constant__ XrdctBatch batch) {
+    xrdct_byte_offset_prefix_32(uint32_t* __restrict__ tile_codes, uint32_t* __restrict__ tile_sum,
+                                uint32_t* __restrict__ subtile_tile, XrdctVerdict* __restrict__ verdicts,
+                                const __grid_constant__ XrdctBatch batch) {
     prefix_tiles<uint32_t>(tile_codes, tile_sum, subtile_tile, verdicts, batch);
 }
 
 extern "C" __global__ void __launch_bounds__(XRDCT_FRAME_THREADS)
-xrdct_byte_offset_prefix_64(uint32_t* __restrict__ tile_codes, u64* __restrict__ tile_sum,
-                            uint32_t* __restrict__ subtile_tile, XrdctVerdict* __restrict__ verdicts, const __grid_constant__ XrdctBatch batch) {
+    xrdct_byte_offset_prefix_64(uint32_t* __restrict__ tile_codes, u64* __restrict__ tile_sum,
+                                uint32_t* __restrict__ subtile_tile, XrdctVerdict* __restrict__ verdicts,
+                                const __grid_constant__ XrdctBatch batch) {
     prefix_tiles<u64>(tile_codes, tile_sum, subtile_tile, verdicts, batch);
 }
 
@@ -193,7 +198,7 @@ static __device__ __forceinline__ uint32_t padded(uint32_t n) { return n + n / C
 
 template <typename Value, typename Pixel>
 static __device__ __forceinline__ void write_pixels(const uint8_t* arena, const Index<Value>& index, const XrdctVerdict* verdicts,
-                                    Pixel* pixels, const XrdctBatch& batch) {
+                                                    Pixel* pixels, const XrdctBatch& batch) {
     __shared__ Pixel waiting[XRDCT_THREADS / WARP][STEP + STEP / CHUNK];
     Place place;
     if (!find_place(batch, &place) || verdicts[blockIdx.y].status != XRDCT_GOOD) return;
@@ -207,10 +212,9 @@ static __device__ __forceinline__ void write_pixels(const uint8_t* arena, const 
         const OpenStep<Value> now = open;
         if (step + 1 < last_step) open = open_step(arena, index, step + 1, place.span.end);
         __syncwarp();
-        const uint32_t after = decode_step(now, step * STEP, place.span.end,
-                                           [&](uint32_t bit, uint32_t pixel, Value value) {
-                                               row.store_if(bit, padded(pixel - now.pixel), (Pixel)value);
-                                           });
+        const uint32_t after = decode_step(now, step * STEP, place.span.end, [&](uint32_t bit, uint32_t pixel, Value value) {
+            row.store_if(bit, padded(pixel - now.pixel), (Pixel)value);
+        });
         __syncwarp();
         for (uint32_t pixel = now.pixel + lane_id(); pixel < after; pixel += WARP)
             if (pixel < batch.pixels) out[pixel] = mine[padded(pixel - now.pixel)];

@@ -170,9 +170,7 @@ __device__ __forceinline__ uint32_t resolve_entries(uint64_t map, uint32_t carry
 }
 
 // 0xFF in each byte whose bit is set in the low nibble of `bits`.
-__device__ __forceinline__ uint32_t bytes_of(uint32_t bits) {
-    return ((bits & 0xFu) * 0x00204081u & 0x01010101u) * 0xFFu;
-}
+__device__ __forceinline__ uint32_t bytes_of(uint32_t bits) { return ((bits & 0xFu) * 0x00204081u & 0x01010101u) * 0xFFu; }
 
 // The codes that start in a lane's chunk.
 template <typename Value>
@@ -232,7 +230,8 @@ __device__ __forceinline__ unsigned long long add_bytes(uint32_t word, int ones,
 // the chunk. Unrolled over the 16 bytes, so that nothing is indexed at run time: a prefix of a word's bytes is one dp4a, and
 // escapes are looked at only in words where some lane has one.
 template <typename Value, typename Emit>
-__device__ __forceinline__ void walk_codes(const Chunk& chunk, const Codes<Value>& codes, uint32_t pixel, Value value, Emit emit) {
+__device__ __forceinline__ void walk_codes(const Chunk& chunk, const Codes<Value>& codes, uint32_t pixel, Value value,
+                                           Emit emit) {
     constexpr uint32_t ONES = 0x01010101u;
     const uint32_t anywhere = warp_or(codes.escapes);
 #pragma unroll
@@ -279,7 +278,8 @@ struct OpenStep {
 
 // `step` is an index into the arena's steps. The caller has made sure that it holds bytes of the frame.
 template <typename Value>
-__device__ __forceinline__ OpenStep<Value> open_step(const uint8_t* arena, const Index<Value>& index, uint32_t step, uint32_t end) {
+__device__ __forceinline__ OpenStep<Value> open_step(const uint8_t* arena, const Index<Value>& index, uint32_t step,
+                                                     uint32_t end) {
     OpenStep<Value> open;
     open.bytes = load_step(arena, step * STEP, end);
     open.entry = index.entry[step * WARP + lane_id()];

@@ -138,7 +138,7 @@ __device__ __noinline__ void add_tail(State* state, const uint8_t* bytes, uint32
 }  // namespace
 
 extern "C" __global__ void __launch_bounds__(XRDCT_DIGEST_THREADS)
-xrdct_md5(XrdctDigest* __restrict__ digests, const __grid_constant__ XrdctSlice slice) {
+    xrdct_md5(XrdctDigest* __restrict__ digests, const __grid_constant__ XrdctSlice slice) {
     const uint32_t frame = blockIdx.x * blockDim.x + threadIdx.x;
     XrdctDigest* mine = digests + (size_t)slice.entry[blockIdx.y] * XRDCT_MAX_BATCH + frame;
     XrdctDigest digest = *mine;

@@ -15,9 +15,10 @@ static __device__ __forceinline__ double norm(double all_valid, long long sum, l
 }
 
 extern "C" __global__ void __launch_bounds__(XRDCT_THREADS)
-xrdct_patterns(const double* __restrict__ signal, const long long* __restrict__ deficits, const XrdctVerdict* __restrict__ verdicts,
-               const double* __restrict__ norms, const long long* __restrict__ fixed, float* __restrict__ patterns,
-               const __grid_constant__ XrdctRecipe recipe, const __grid_constant__ XrdctRows rows) {
+    xrdct_patterns(const double* __restrict__ signal, const long long* __restrict__ deficits,
+                   const XrdctVerdict* __restrict__ verdicts, const double* __restrict__ norms,
+                   const long long* __restrict__ fixed, float* __restrict__ patterns, const __grid_constant__ XrdctRecipe recipe,
+                   const __grid_constant__ XrdctRows rows) {
     const uint32_t bin = blockIdx.x * blockDim.x + threadIdx.x, frame = blockIdx.y, bins = recipe.bins;
     if (bin >= bins || verdicts[frame].status != XRDCT_GOOD) return;
     double n = norms[bin], n2 = norms[bins + bin];

@@ -72,9 +72,10 @@ struct Packed {
 };
 
 template <int GROUP, bool VARIANCE, typename Sum>
-static __device__ __forceinline__ void integrate_packed(const uint8_t* arena, const Index<uint32_t>& index, const uint32_t* subtile_tile,
-                                        const XrdctVerdict* verdicts, const Matrix& matrix, const Terms& terms,
-                                        const XrdctBatch& batch, const XrdctRecipe& recipe) {
+static __device__ __forceinline__ void integrate_packed(const uint8_t* arena, const Index<uint32_t>& index,
+                                                        const uint32_t* subtile_tile, const XrdctVerdict* verdicts,
+                                                        const Matrix& matrix, const Terms& terms, const XrdctBatch& batch,
+                                                        const XrdctRecipe& recipe) {
     XRDCT_DYNAMIC_SHARED(shared);
     Packed<GROUP> source = {arena, index, subtile_tile, verdicts, batch, recipe, 0, 0, 0, false, {}};
     integrate_item<GROUP, VARIANCE, Sum>(source, shared, matrix, terms, verdicts, batch, recipe);
@@ -129,7 +130,7 @@ struct Plain {
 
 template <int GROUP, bool VARIANCE, typename Sum>
 static __device__ __forceinline__ void integrate_plain(const uint8_t* pixels, const XrdctVerdict* verdicts, const Matrix& matrix,
-                                       const Terms& terms, const XrdctBatch& batch, const XrdctRecipe& recipe) {
+                                                       const Terms& terms, const XrdctBatch& batch, const XrdctRecipe& recipe) {
     XRDCT_DYNAMIC_SHARED(shared);
     Plain<GROUP> source = {pixels, verdicts, batch, recipe, 0};
     integrate_item<GROUP, VARIANCE, Sum>(source, shared, matrix, terms, verdicts, batch, recipe);
@@ -171,7 +172,8 @@ XRDCT_INTEGRATE(dark, XRDCT_GROUP_NARROW, false, double)
 XRDCT_INTEGRATE(dark_variance, XRDCT_GROUP_NARROW, true, double)
 
 // blockIdx.y = frame; a thread takes a bin and adds its partial sums, four at a time, always in the same order.
-static __device__ __forceinline__ double add_partials(const double* partials, const uint32_t* position, uint32_t from, uint32_t to) {
+static __device__ __forceinline__ double add_partials(const double* partials, const uint32_t* position, uint32_t from,
+                                                      uint32_t to) {
     double sum[4] = {0.0, 0.0, 0.0, 0.0};
     uint32_t i = from;
     for (; i + 4 <= to; i += 4)
@@ -181,8 +183,8 @@ static __device__ __forceinline__ double add_partials(const double* partials, co
 }
 
 extern "C" __global__ void __launch_bounds__(XRDCT_THREADS)
-xrdct_bins(const double* __restrict__ partials, const uint32_t* __restrict__ bin_first, const uint32_t* __restrict__ position,
-           const XrdctVerdict* __restrict__ verdicts, double* __restrict__ sums, const __grid_constant__ XrdctRecipe recipe) {
+    xrdct_bins(const double* __restrict__ partials, const uint32_t* __restrict__ bin_first, const uint32_t* __restrict__ position,
+               const XrdctVerdict* __restrict__ verdicts, double* __restrict__ sums, const __grid_constant__ XrdctRecipe recipe) {
     const uint32_t bin = blockIdx.x * blockDim.x + threadIdx.x;
     if (bin >= recipe.bins) return;
     double sum = 0.0;

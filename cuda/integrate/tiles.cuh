@@ -229,8 +229,7 @@ __device__ __forceinline__ uint32_t first_step_of(const Index<uint32_t>& index, 
 // fill says whether this thread put one there that is at or above the cutoff, in this sub-tile or the next.
 template <int GROUP, bool VARIANCE, typename Sum, typename Source>
 __device__ __forceinline__ void integrate_item(Source& source, unsigned char* shared, const Matrix& matrix, const Terms& terms,
-                                               const XrdctVerdict* verdicts, const XrdctBatch& batch,
-                                               const XrdctRecipe& recipe) {
+                                               const XrdctVerdict* verdicts, const XrdctBatch& batch, const XrdctRecipe& recipe) {
     const XrdctItem item = matrix.items[blockIdx.y];
     const uint32_t first_frame = blockIdx.x * GROUP;
     const Board<GROUP, VARIANCE> board(shared, item.slots);

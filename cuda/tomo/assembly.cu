@@ -38,9 +38,9 @@ static __device__ __forceinline__ float between(float left, float right, float s
 }
 
 extern "C" __global__ void __launch_bounds__(XRDCT_THREADS)
-xrdct_tomo_gather(const float* __restrict__ patterns, const XrdctShare* __restrict__ shares, const uint32_t* __restrict__ starts,
-                  const XrdctSource* __restrict__ sources, float* __restrict__ sinograms, uint32_t* __restrict__ empty,
-                  const __grid_constant__ XrdctAssembly a) {
+    xrdct_tomo_gather(const float* __restrict__ patterns, const XrdctShare* __restrict__ shares,
+                      const uint32_t* __restrict__ starts, const XrdctSource* __restrict__ sources, float* __restrict__ sinograms,
+                      uint32_t* __restrict__ empty, const __grid_constant__ XrdctAssembly a) {
     // One column more than is used: neither the rows nor the columns of it meet in a bank.
     __shared__ float tile[SIDE][SIDE + 1];
     const size_t rays = rays_of(a), first_ray = (size_t)blockIdx.x * SIDE;
@@ -65,7 +65,7 @@ xrdct_tomo_gather(const float* __restrict__ patterns, const XrdctShare* __restri
 }
 
 extern "C" __global__ void __launch_bounds__(XRDCT_THREADS)
-xrdct_tomo_air(float* __restrict__ sinograms, const __grid_constant__ XrdctAssembly a) {
+    xrdct_tomo_air(float* __restrict__ sinograms, const __grid_constant__ XrdctAssembly a) {
     const size_t index = (size_t)blockIdx.x * blockDim.x + threadIdx.x;
     if (index >= (size_t)a.bins * a.rotations) return;
     const uint32_t n = a.translations;
@@ -82,14 +82,14 @@ xrdct_tomo_air(float* __restrict__ sinograms, const __grid_constant__ XrdctAssem
 }
 
 extern "C" __global__ void __launch_bounds__(XRDCT_THREADS)
-xrdct_tomo_scale(float* __restrict__ sinograms, const float* __restrict__ factors, const __grid_constant__ XrdctAssembly a) {
+    xrdct_tomo_scale(float* __restrict__ sinograms, const float* __restrict__ factors, const __grid_constant__ XrdctAssembly a) {
     const size_t index = (size_t)blockIdx.x * blockDim.x + threadIdx.x;
     if (index < a.bins * rays_of(a)) sinograms[index] *= factors[index / a.translations % a.rotations];
 }
 
 extern "C" __global__ void __launch_bounds__(XRDCT_THREADS)
-xrdct_tomo_shift(const float* __restrict__ sinograms, const float* __restrict__ shifts, float* __restrict__ shifted,
-                 const __grid_constant__ XrdctAssembly a) {
+    xrdct_tomo_shift(const float* __restrict__ sinograms, const float* __restrict__ shifts, float* __restrict__ shifted,
+                     const __grid_constant__ XrdctAssembly a) {
     const size_t index = (size_t)blockIdx.x * blockDim.x + threadIdx.x;
     if (index >= a.bins * rays_of(a)) return;
     const uint32_t n = a.translations, t = index % n;
@@ -100,7 +100,8 @@ xrdct_tomo_shift(const float* __restrict__ sinograms, const float* __restrict__ 
 }
 
 extern "C" __global__ void __launch_bounds__(XRDCT_THREADS)
-xrdct_tomo_column_means(const float* __restrict__ sinograms, double* __restrict__ means, const __grid_constant__ XrdctAssembly a) {
+    xrdct_tomo_column_means(const float* __restrict__ sinograms, double* __restrict__ means,
+                            const __grid_constant__ XrdctAssembly a) {
     const size_t index = (size_t)blockIdx.x * blockDim.x + threadIdx.x;
     const uint32_t n = a.translations;
     if (index >= (size_t)a.bins * n) return;
@@ -111,7 +112,7 @@ xrdct_tomo_column_means(const float* __restrict__ sinograms, double* __restrict_
 }
 
 extern "C" __global__ void __launch_bounds__(XRDCT_THREADS)
-xrdct_tomo_stripes(float* __restrict__ sinograms, const double* __restrict__ means, const __grid_constant__ XrdctAssembly a) {
+    xrdct_tomo_stripes(float* __restrict__ sinograms, const double* __restrict__ means, const __grid_constant__ XrdctAssembly a) {
     const size_t index = (size_t)blockIdx.x * blockDim.x + threadIdx.x;
     if (index >= a.bins * rays_of(a)) return;
     const uint32_t n = a.translations, t = index % n;

@@ -17,8 +17,8 @@
 using namespace xrdct;
 
 extern "C" __global__ void __launch_bounds__(XRDCT_THREADS)
-xrdct_tomo_side_by_side(const float* __restrict__ bins, const uint32_t* __restrict__ empty, float4* __restrict__ planes,
-                        const __grid_constant__ XrdctTomo tomo) {
+    xrdct_tomo_side_by_side(const float* __restrict__ bins, const uint32_t* __restrict__ empty, float4* __restrict__ planes,
+                            const __grid_constant__ XrdctTomo tomo) {
     const size_t rays = rays_of(tomo), ray = (size_t)blockIdx.x * blockDim.x + threadIdx.x;
     if (ray >= rays) return;
     float value[4];
@@ -31,8 +31,8 @@ xrdct_tomo_side_by_side(const float* __restrict__ bins, const uint32_t* __restri
 }
 
 extern "C" __global__ void __launch_bounds__(XRDCT_THREADS)
-xrdct_tomo_apart(const float4* __restrict__ planes, const uint8_t* __restrict__ kept, float* __restrict__ slices,
-                 const __grid_constant__ XrdctTomo tomo) {
+    xrdct_tomo_apart(const float4* __restrict__ planes, const uint8_t* __restrict__ kept, float* __restrict__ slices,
+                     const __grid_constant__ XrdctTomo tomo) {
     const size_t pixels = pixels_of(tomo), pixel = (size_t)blockIdx.x * blockDim.x + threadIdx.x;
     if (pixel >= pixels) return;
     const float4 of = kept[pixel] ? planes[blockIdx.y * pixels + pixel] : make_float4(0.0f, 0.0f, 0.0f, 0.0f);
@@ -45,8 +45,8 @@ xrdct_tomo_apart(const float4* __restrict__ planes, const uint8_t* __restrict__ 
 }
 
 extern "C" __global__ void __launch_bounds__(XRDCT_TOMO_RUN / 2)
-xrdct_tomo_filter(const float4* __restrict__ rows, const float* __restrict__ taps, float4* __restrict__ filtered,
-                  const __grid_constant__ XrdctTomo tomo) {
+    xrdct_tomo_filter(const float4* __restrict__ rows, const float* __restrict__ taps, float4* __restrict__ filtered,
+                      const __grid_constant__ XrdctTomo tomo) {
     // A thread makes the values at `place` and half a run further, of two planes: each value and each tap that it reads from
     // shared memory serves several multiply-adds.
     constexpr uint32_t RUN = XRDCT_TOMO_RUN, HALF = RUN / 2, TOGETHER = 2;
@@ -96,8 +96,8 @@ xrdct_tomo_filter(const float4* __restrict__ rows, const float* __restrict__ tap
 }
 
 extern "C" __global__ void __launch_bounds__(XRDCT_TOMO_TILE_THREADS)
-xrdct_tomo_back_project(const float4* __restrict__ rows, const XrdctTurn* __restrict__ turns, float4* __restrict__ image,
-                        const __grid_constant__ XrdctTomo tomo) {
+    xrdct_tomo_back_project(const float4* __restrict__ rows, const XrdctTurn* __restrict__ turns, float4* __restrict__ image,
+                            const __grid_constant__ XrdctTomo tomo) {
     __shared__ XrdctTurn staged[TURNS];
     const Pixel pixel(tomo);
     const size_t rays = rays_of(tomo), pixels = pixels_of(tomo);
@@ -115,8 +115,7 @@ xrdct_tomo_back_project(const float4* __restrict__ rows, const XrdctTurn* __rest
         __syncthreads();
         for (uint32_t i = 0; i < count; ++i, row += n) {
             const XrdctTurn turn = staged[i];
-            const float start =
-                __fadd_rn(tomo.axis, __fsub_rn(__fmul_rn(x, turn.cosine), __fmul_rn(y, turn.sine)));
+            const float start = __fadd_rn(tomo.axis, __fsub_rn(__fmul_rn(x, turn.cosine), __fmul_rn(y, turn.sine)));
             const float u = __fadd_rn(start, __fmul_rn(along, turn.step));
             if (!(u >= 0.0f && u <= last)) continue;
             const uint32_t left = (uint32_t)u;

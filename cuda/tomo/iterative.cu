@@ -27,7 +27,7 @@ static __device__ __forceinline__ float weight_of(const XrdctView& view, float d
 }
 
 extern "C" __global__ void __launch_bounds__(XRDCT_THREADS)
-xrdct_tomo_start(const uint8_t* __restrict__ kept, float4* __restrict__ image, const __grid_constant__ XrdctTomo tomo) {
+    xrdct_tomo_start(const uint8_t* __restrict__ kept, float4* __restrict__ image, const __grid_constant__ XrdctTomo tomo) {
     const size_t pixels = pixels_of(tomo), pixel = (size_t)blockIdx.x * blockDim.x + threadIdx.x;
     if (pixel >= pixels) return;
     const float value = kept[pixel] ? 1.0f : 0.0f;
@@ -65,8 +65,9 @@ static __device__ __forceinline__ bool project(const float4* __restrict__ image,
 }
 
 extern "C" __global__ void __launch_bounds__(XRDCT_THREADS)
-xrdct_tomo_forward_sirt(const float4* __restrict__ image, const float4* __restrict__ measured, const XrdctView* __restrict__ views,
-                        const float* __restrict__ scales, float4* __restrict__ rest, const __grid_constant__ XrdctTomo tomo) {
+    xrdct_tomo_forward_sirt(const float4* __restrict__ image, const float4* __restrict__ measured,
+                            const XrdctView* __restrict__ views, const float* __restrict__ scales, float4* __restrict__ rest,
+                            const __grid_constant__ XrdctTomo tomo) {
     size_t ray;
     Side sums = {};
     if (!project(image, views, tomo, &ray, &sums)) return;
@@ -79,8 +80,9 @@ xrdct_tomo_forward_sirt(const float4* __restrict__ image, const float4* __restri
 }
 
 extern "C" __global__ void __launch_bounds__(XRDCT_THREADS)
-xrdct_tomo_forward_mlem(const float4* __restrict__ image, const float4* __restrict__ measured, const XrdctView* __restrict__ views,
-                        const float* __restrict__ scales, float4* __restrict__ ratio, const __grid_constant__ XrdctTomo tomo) {
+    xrdct_tomo_forward_mlem(const float4* __restrict__ image, const float4* __restrict__ measured,
+                            const XrdctView* __restrict__ views, const float* __restrict__ scales, float4* __restrict__ ratio,
+                            const __grid_constant__ XrdctTomo tomo) {
     size_t ray;
     Side sums = {};
     if (!project(image, views, tomo, &ray, &sums)) return;
@@ -88,9 +90,8 @@ xrdct_tomo_forward_mlem(const float4* __restrict__ image, const float4* __restri
 #pragma unroll
     for (uint32_t k = 0; k < PLANES; ++k) {
         const size_t at = ((size_t)blockIdx.y * PLANES + k) * rays_of(tomo) + ray;
-        ratio[at] = each(measured[at], sums.plane[k], [&](float seen, float sum) {
-            return counts && sum > FLT_MIN ? fmaxf(seen, 0.0f) / sum : 0.0f;
-        });
+        ratio[at] = each(measured[at], sums.plane[k],
+                         [&](float seen, float sum) { return counts && sum > FLT_MIN ? fmaxf(seen, 0.0f) / sum : 0.0f; });
     }
 }
 
@@ -109,8 +110,7 @@ static __device__ __forceinline__ void project_back(const float4* __restrict__ r
         __syncthreads();
         for (uint32_t i = 0; i < count; ++i, from += n) {
             const XrdctView view = staged[i];
-            const float u =
-                __fadd_rn(__fadd_rn(view.origin, __fmul_rn(row, view.along_y)), __fmul_rn(column, view.along_x));
+            const float u = __fadd_rn(__fadd_rn(view.origin, __fmul_rn(row, view.along_y)), __fmul_rn(column, view.along_x));
             const float reach = 1.0f / view.slope;
             const float end = fminf(floorf(u + reach), (float)(n - 1));
             for (float t = fmaxf(ceilf(u - reach), 0.0f); t <= end; t += 1.0f) {
@@ -121,8 +121,9 @@ static __device__ __forceinline__ void project_back(const float4* __restrict__ r
 }
 
 extern "C" __global__ void __launch_bounds__(XRDCT_TOMO_TILE_THREADS)
-xrdct_tomo_backward_sirt(const float4* __restrict__ rest, const XrdctView* __restrict__ views, const float* __restrict__ scales,
-                         const uint8_t* __restrict__ kept, float4* __restrict__ image, const __grid_constant__ XrdctTomo tomo) {
+    xrdct_tomo_backward_sirt(const float4* __restrict__ rest, const XrdctView* __restrict__ views,
+                             const float* __restrict__ scales, const uint8_t* __restrict__ kept, float4* __restrict__ image,
+                             const __grid_constant__ XrdctTomo tomo) {
     const Pixel pixel(tomo);
     Side sums = {};
     project_back(rest, views, tomo, pixel, &sums);
@@ -131,14 +132,15 @@ xrdct_tomo_backward_sirt(const float4* __restrict__ rest, const XrdctView* __res
 #pragma unroll
     for (uint32_t k = 0; k < PLANES; ++k) {
         const size_t at = ((size_t)blockIdx.y * PLANES + k) * pixels_of(tomo) + pixel.index(tomo);
-        image[at] = each(image[at], sums.plane[k],
-                         [&](float value, float step) { return fmaxf(value + step * scale, tomo.least); });
+        image[at] =
+            each(image[at], sums.plane[k], [&](float value, float step) { return fmaxf(value + step * scale, tomo.least); });
     }
 }
 
 extern "C" __global__ void __launch_bounds__(XRDCT_TOMO_TILE_THREADS)
-xrdct_tomo_backward_mlem(const float4* __restrict__ ratio, const XrdctView* __restrict__ views, const float* __restrict__ scales,
-                         const uint8_t* __restrict__ kept, float4* __restrict__ image, const __grid_constant__ XrdctTomo tomo) {
+    xrdct_tomo_backward_mlem(const float4* __restrict__ ratio, const XrdctView* __restrict__ views,
+                             const float* __restrict__ scales, const uint8_t* __restrict__ kept, float4* __restrict__ image,
+                             const __grid_constant__ XrdctTomo tomo) {
     const Pixel pixel(tomo);
     Side sums = {};
     project_back(ratio, views, tomo, pixel, &sums);

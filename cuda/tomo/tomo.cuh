@@ -45,12 +45,8 @@ struct Pixel {
     }
 
     __device__ __forceinline__ uint32_t column() const { return first_column + in_tile; }
-    __device__ __forceinline__ bool is_inside(const XrdctTomo& tomo) const {
-        return row < tomo.rows && column() < tomo.columns;
-    }
-    __device__ __forceinline__ size_t index(const XrdctTomo& tomo) const {
-        return (size_t)row * tomo.columns + column();
-    }
+    __device__ __forceinline__ bool is_inside(const XrdctTomo& tomo) const { return row < tomo.rows && column() < tomo.columns; }
+    __device__ __forceinline__ size_t index(const XrdctTomo& tomo) const { return (size_t)row * tomo.columns + column(); }
 };
 
 }  // namespace xrdct

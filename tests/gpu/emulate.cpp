@@ -87,11 +87,10 @@ static void index_frames(const Input& in, Tables<Value>& t, Count count, Prefix 
     for (uint32_t f = 0; f < in.batch.frames; ++f)
         tiles = std::max(tiles, (in.batch.span[f].end + TILE - 1) / TILE - in.batch.span[f].first / TILE);
     const Dim3 grid = {(tiles + 7) / 8, in.batch.frames, 1};
-    emulator::launch(grid, XRDCT_THREADS, 0,
-                     [&] { xrdct_byte_offset_exits(in.arena.data(), t.exits.data(), in.batch); });
+    emulator::launch(grid, XRDCT_THREADS, 0, [&] { xrdct_byte_offset_exits(in.arena.data(), t.exits.data(), in.batch); });
     emulator::launch(grid, XRDCT_THREADS, 0, [&] {
-        count(in.arena.data(), t.exits.data(), t.entries.data(), t.step_codes.data(), t.step_value.data(),
-              t.tile_pixel.data(), t.tile_value.data(), in.batch);
+        count(in.arena.data(), t.exits.data(), t.entries.data(), t.step_codes.data(), t.step_value.data(), t.tile_pixel.data(),
+              t.tile_value.data(), in.batch);
     });
     emulator::launch({in.batch.frames, 1, 1}, XRDCT_FRAME_THREADS, 0, [&] {
         prefix(t.tile_pixel.data(), t.tile_value.data(), t.subtile_tile.data(), t.verdicts.data(), in.batch);
@@ -143,13 +142,11 @@ static Sums integrate(const Input& in, const std::vector<XrdctVerdict>& verdicts
     Sums sums(in);
     const size_t shared = (size_t)group * (XRDCT_RING_PIXELS * 4 + in.max_slots * 8 * (in.with_variance ? 2 : 1)) +
                           (in.dark.empty() ? 0 : XRDCT_SUBTILE_PIXELS * 4);
-    emulator::launch({(in.batch.frames + group - 1) / group, (unsigned)in.items.size(), 1}, XRDCT_INTEGRATE_THREADS, shared,
-                     [&] {
-                         kernel(in.items.data(), in.parts.data(), in.passes.data(), in.row_slot.data(), in.entry_pixel.data(),
-                                in.entry_weight.data(), or_null(in.dark), in.normalization.data(), in.slot_bin.data(),
-                                sums.deficits.data(), sums.partial_signal.data(), sums.partial_variance.data(), in.used.data(),
-                                sums.saturated.data());
-                     });
+    emulator::launch({(in.batch.frames + group - 1) / group, (unsigned)in.items.size(), 1}, XRDCT_INTEGRATE_THREADS, shared, [&] {
+        kernel(in.items.data(), in.parts.data(), in.passes.data(), in.row_slot.data(), in.entry_pixel.data(),
+               in.entry_weight.data(), or_null(in.dark), in.normalization.data(), in.slot_bin.data(), sums.deficits.data(),
+               sums.partial_signal.data(), sums.partial_variance.data(), in.used.data(), sums.saturated.data());
+    });
     add_bins(in, verdicts, sums.partial_signal, sums.signal);
     if (in.with_variance) add_bins(in, verdicts, sums.partial_variance, sums.variance);
     return sums;
@@ -195,9 +192,12 @@ int main(int count, char** arguments) {
     const std::vector<XrdctVerdict>& verdicts = in.batch.wide ? wide.verdicts : narrow.verdicts;
     Bytes pixels;
     switch (in.batch.pixel) {
-        case XRDCT_I8: case XRDCT_U8: pixels = decode<uint32_t, uint8_t>(in, narrow, xrdct_byte_offset_pixels_8); break;
-        case XRDCT_I16: case XRDCT_U16: pixels = decode<uint32_t, uint16_t>(in, narrow, xrdct_byte_offset_pixels_16); break;
-        case XRDCT_I32: case XRDCT_U32: pixels = decode<uint32_t, uint32_t>(in, narrow, xrdct_byte_offset_pixels_32); break;
+        case XRDCT_I8:
+        case XRDCT_U8: pixels = decode<uint32_t, uint8_t>(in, narrow, xrdct_byte_offset_pixels_8); break;
+        case XRDCT_I16:
+        case XRDCT_U16: pixels = decode<uint32_t, uint16_t>(in, narrow, xrdct_byte_offset_pixels_16); break;
+        case XRDCT_I32:
+        case XRDCT_U32: pixels = decode<uint32_t, uint32_t>(in, narrow, xrdct_byte_offset_pixels_32); break;
         default: pixels = decode<unsigned long long, uint64_t>(in, wide, xrdct_byte_offset_pixels_64);
     }
     write_array(out, verdicts);

@@ -42,17 +42,14 @@ int main(int, char** arguments) {
                          [&] { xrdct_tomo_back_project(work.data(), turns.data(), image.data(), tomo); });
     }
     if (method == 2)
-        emulator::launch(flat(pixels, planes), XRDCT_THREADS, 0,
-                         [&] { xrdct_tomo_start(kept.data(), image.data(), tomo); });
+        emulator::launch(flat(pixels, planes), XRDCT_THREADS, 0, [&] { xrdct_tomo_start(kept.data(), image.data(), tomo); });
     for (uint32_t i = 0; i < iterations; ++i) {
         const auto forward = method == 1 ? xrdct_tomo_forward_sirt : xrdct_tomo_forward_mlem;
         const auto backward = method == 1 ? xrdct_tomo_backward_sirt : xrdct_tomo_backward_mlem;
-        emulator::launch(flat(rays, groups), XRDCT_THREADS, 0, [&] {
-            forward(image.data(), rows.data(), views.data(), row_scales.data(), work.data(), tomo);
-        });
-        emulator::launch(tiles, XRDCT_TOMO_TILE_THREADS, 0, [&] {
-            backward(work.data(), views.data(), column_scales.data(), kept.data(), image.data(), tomo);
-        });
+        emulator::launch(flat(rays, groups), XRDCT_THREADS, 0,
+                         [&] { forward(image.data(), rows.data(), views.data(), row_scales.data(), work.data(), tomo); });
+        emulator::launch(tiles, XRDCT_TOMO_TILE_THREADS, 0,
+                         [&] { backward(work.data(), views.data(), column_scales.data(), kept.data(), image.data(), tomo); });
     }
     emulator::launch(flat(pixels, planes), XRDCT_THREADS, 0,
                      [&] { xrdct_tomo_apart(image.data(), kept.data(), slices.data(), tomo); });

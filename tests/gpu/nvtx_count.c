@@ -6,8 +6,8 @@
 #include <string.h>
 
 /* The few declarations of nvtx3/nvToolsExt.h and nvtxDetail/nvtxTypes.h that are needed here. */
-typedef int (*GetModuleFunctionTable)(int module, void ****table, unsigned int *size);
-typedef const void *(*GetExportTable)(uint32_t id);
+typedef int (*GetModuleFunctionTable)(int module, void**** table, unsigned int* size);
+typedef const void* (*GetExportTable)(uint32_t id);
 typedef struct {
     size_t size;
     GetModuleFunctionTable get;
@@ -20,7 +20,7 @@ typedef struct {
     int32_t payload_type, reserved;
     uint64_t payload;
     int32_t message_type;
-    const char *message;
+    const char* message;
 } Attributes;
 enum { CALLBACKS = 1, CORE_MODULE = 1, PUSH_EX = 8, POP = 11 };
 
@@ -31,7 +31,7 @@ static struct {
 } ranges[32];
 static int open_ranges, closed_ranges;
 
-static int push(const Attributes *attributes) {
+static int push(const Attributes* attributes) {
     for (int i = 0; i < 32; ++i) {
         if (ranges[i].count == 0) snprintf(ranges[i].name, sizeof ranges[i].name, "%s", attributes->message);
         if (strcmp(ranges[i].name, attributes->message) == 0) {
@@ -46,8 +46,8 @@ static int push(const Attributes *attributes) {
 static int pop(void) { return ++closed_ranges; }
 
 static void report(void) {
-    const char *path = getenv("XRDCT_NVTX_REPORT");
-    FILE *file = path ? fopen(path, "w") : NULL;
+    const char* path = getenv("XRDCT_NVTX_REPORT");
+    FILE* file = path ? fopen(path, "w") : NULL;
     if (!file) return;
     for (int i = 0; i < 32 && ranges[i].count; ++i)
         fprintf(file, "%s %d %llu\n", ranges[i].name, ranges[i].count, (unsigned long long)ranges[i].payload);
@@ -56,12 +56,12 @@ static void report(void) {
 }
 
 int InitializeInjectionNvtx2(GetExportTable get_export_table) {
-    const Callbacks *callbacks = get_export_table(CALLBACKS);
-    void ***table = NULL;
+    const Callbacks* callbacks = get_export_table(CALLBACKS);
+    void*** table = NULL;
     unsigned int size = 0;
     if (!callbacks || !callbacks->get(CORE_MODULE, &table, &size) || size <= POP) return 0;
-    *table[PUSH_EX] = (void *)push;
-    *table[POP] = (void *)pop;
+    *table[PUSH_EX] = (void*)push;
+    *table[POP] = (void*)pop;
     atexit(report);
     return 1;
 }
