@@ -393,7 +393,7 @@ mod needs_oracle {
         let done = xrdct(folder.path(), &[&small[..], &more, &[&peers]].concat());
         assert_eq!(done.code, 0, "{}", done.stderr);
         let text = fs::read_to_string(folder.path().join("tomo.json")).expect("written");
-        let table: xrdct::bench::tomo::Table = serde_json::from_str(&text).expect("reads back");
+        let table: xrdct::bench::tomo::SliceTable = serde_json::from_str(&text).expect("reads back");
         let row = |key: &str| table.rows.iter().find(|row| row.key == key).expect(key);
         for key in ["cpu", "cpu-1"] {
             let (floor, _) = row(key).floor.clone().expect("a floor");

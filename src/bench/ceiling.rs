@@ -12,7 +12,7 @@ use super::BenchError;
 use super::plan::Crew;
 use super::subject::{Engines, Subject};
 use crate::cuda::driver::{Context, DeviceBuffer, Event, Stream};
-use crate::cuda::{CudaError, Options, pinned};
+use crate::cuda::{CudaError, LaneSizes, pinned};
 use crate::frame::{Frame, FrameHeader, FrameId, Norms, Outcome, Pattern, SlotPool};
 use crate::pipeline::Strategy;
 use crate::reduce::host::BATCH;
@@ -66,7 +66,7 @@ impl Ceiling {
     /// When it needs a GPU and there is none, or it refuses.
     pub fn crew(self, subject: &Subject, engines: &Engines) -> Result<Crew, BenchError> {
         // As many slots as the plans have that are compared with it.
-        let Options { lanes, batch } = Options::default();
+        let LaneSizes { lanes, batch } = LaneSizes::default();
         let (readers, reducer, slots): (_, Box<dyn Reducer>, _) = match self {
             Ceiling::Read { readers } => {
                 let slots = SlotPool::on_host(2 * BATCH * readers + readers, subject.slot_bytes);

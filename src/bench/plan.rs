@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use super::BenchError;
 use super::subject::{Engines, Subject};
-use crate::cuda::{CudaReducer, Options, pinned};
+use crate::cuda::{CudaReducer, LaneSizes, pinned};
 use crate::frame::SlotPool;
 use crate::pipeline::{Strategy, gpu_readers, host_readers, host_workers};
 use crate::reduce::Reducer;
@@ -40,7 +40,7 @@ pub enum Reducers {
     /// So many threads of this machine.
     Host(usize),
     /// The first GPU.
-    Gpu(Options),
+    Gpu(LaneSizes),
 }
 
 /// A strategy of the corridor.
@@ -57,7 +57,7 @@ pub struct Plan {
 }
 
 /// A GPU that takes one frame at a time, as the paper's did.
-const GPU: Reducers = Reducers::Gpu(Options { lanes: 1, batch: 1 });
+const GPU: Reducers = Reducers::Gpu(LaneSizes { lanes: 1, batch: 1 });
 
 impl Plan {
     /// Everything on one thread.
@@ -87,7 +87,7 @@ impl Plan {
     /// The product's GPU strategy: three quarters of the threads read, batches overlap.
     pub fn overlapped(threads: usize) -> Plan {
         let readers = Some(gpu_readers(threads));
-        Plan { readers, reducers: Reducers::Gpu(Options::default()), ..Plan::SEQUENTIAL }
+        Plan { readers, reducers: Reducers::Gpu(LaneSizes::default()), ..Plan::SEQUENTIAL }
     }
 
     /// The same, with every frame's digest checked.
@@ -120,8 +120,8 @@ impl Plan {
         let reducers = match self.reducers {
             Reducers::Host(1) => "1 worker".to_owned(),
             Reducers::Host(n) => format!("{n} workers"),
-            Reducers::Gpu(Options { lanes: 1, batch: 1 }) => "1 frame at a time".to_owned(),
-            Reducers::Gpu(Options { lanes, batch }) => format!("{lanes} lanes of {batch}"),
+            Reducers::Gpu(LaneSizes { lanes: 1, batch: 1 }) => "1 frame at a time".to_owned(),
+            Reducers::Gpu(LaneSizes { lanes, batch }) => format!("{lanes} lanes of {batch}"),
         };
         let verified = if self.verify { ", verified" } else { "" };
         format!("{readers}, {decode}, {reducers}{verified}")
@@ -171,7 +171,7 @@ impl Plan {
                 if let Some(timeline) = timeline {
                     reducer.record(timeline.clone())?;
                 }
-                let Options { lanes, batch } = reducer.options();
+                let LaneSizes { lanes, batch } = reducer.options();
                 let slots = if self.readers.is_none() { 1 } else { (lanes + 1) * batch + count };
                 let slots = pinned::slots(engine.context(), slots, slot_bytes)?;
                 (vec![Box::new(reducer) as Box<dyn Reducer>], slots)

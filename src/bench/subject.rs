@@ -14,11 +14,11 @@ use crate::geometry::correction::{normalization, solid_angle};
 use crate::geometry::poni::Poni;
 use crate::geometry::units::Unit;
 use crate::integrate::engine::{Engine, ErrorModel, Recipe, Saturation, Scratch};
-use crate::integrate::split::{Request, Split, build};
+use crate::integrate::split::{MatrixRequest, Split, build};
 use crate::output::result::{Layout, RadialAxis};
 use crate::simulate::crystal::Substance;
 use crate::simulate::series::Destination;
-use crate::simulate::{Request as Scene, Sample, simulate};
+use crate::simulate::{Sample, Simulation as Scene, simulate};
 use crate::source::cbf::{CbfReader, probe};
 use crate::source::{Reader, Ticket};
 
@@ -64,7 +64,7 @@ impl Subject {
         }
         let unit = if poni.wavelength.is_some() { Unit::QNm } else { Unit::TwoThetaDeg };
         let mask = poni.detector.mask();
-        let (axis, csr) = build(&Request {
+        let (axis, csr) = build(&MatrixRequest {
             poni,
             shape,
             npt,

@@ -8,7 +8,7 @@ use super::BenchError;
 use super::cache::{self, Cold};
 use super::ceiling::{self, Ceiling};
 use super::machine::{Machine, file_system};
-use super::outcome::{Cell, Frames, Group, Rate, Row, Source, Table};
+use super::outcome::{Cell, Frames, Rate, Row, RowGroup, Source, Table};
 use super::paper::published;
 use super::plan::Plan;
 use super::subject::{Engines, Subject};
@@ -79,7 +79,7 @@ pub fn rows(threads: usize) -> Vec<Wanted> {
         let (published, key, name) = (published(key), key.to_owned(), name.to_owned());
         Wanted { work, row: Row { key, name, group, words, ceiling, published, cells: BTreeMap::new() } }
     };
-    let paper = |key: &str, name: &str, plan| row(key, name, Group::Paper, Work::Corridor(plan));
+    let paper = |key: &str, name: &str, plan| row(key, name, RowGroup::Paper, Work::Corridor(plan));
     let mut rows = vec![
         paper("sequential-cpu", "sequential CPU/CPU", Plan::SEQUENTIAL),
         paper("sequential-gpu", "sequential CPU/GPU", Plan::SEQUENTIAL_GPU),
@@ -90,10 +90,10 @@ pub fn rows(threads: usize) -> Vec<Wanted> {
         paper(&format!("pool-{readers}"), &name, Plan::decoding_pool(readers))
     }));
     rows.push(paper("gpu-gpu", "GPU/GPU", Plan::gpu(gpu_readers)));
-    let ours = |key: &str, name: &str, plan| row(key, name, Group::Ours, Work::Corridor(plan));
+    let ours = |key: &str, name: &str, plan| row(key, name, RowGroup::Ours, Work::Corridor(plan));
     rows.push(ours("cpu-pool", "CPU pool", Plan::host_pool(threads)));
     rows.push(ours("gpu-overlapped", "GPU, overlapped", Plan::overlapped(threads)));
-    let limit = |key: &str, name: &str, ceiling| row(key, name, Group::Ceiling, Work::Ceiling(ceiling));
+    let limit = |key: &str, name: &str, ceiling| row(key, name, RowGroup::Ceiling, Work::Ceiling(ceiling));
     rows.push(limit("read", "read only", Ceiling::Read { readers: threads }));
     rows.push(limit("read-pinned", "read only, pinned", Ceiling::ReadPinned { readers: gpu_readers }));
     rows.push(limit("read-upload", "read + upload only", Ceiling::ReadUpload { readers: gpu_readers }));

@@ -13,7 +13,7 @@ use crate::geometry::poni::Poni;
 /// Which pixels share their counts with which bins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Method {
+pub enum Splitting {
     /// A pixel goes to the bin of its centre
     No,
     /// A pixel is shared by the bins that its bounding box covers
@@ -163,7 +163,7 @@ pub struct IntegrateArgs {
 
     /// Pixel splitting [default: bbox]
     #[arg(long, value_name = "SPLIT", help_heading = "Bins")]
-    pub method: Option<Method>,
+    pub method: Option<Splitting>,
 
     /// Lower and upper end of the radial axis, in its unit [default: all pixels]
     #[arg(long, num_args = 2, value_names = ["A", "B"], allow_negative_numbers = true, help_heading = "Bins")]

@@ -359,7 +359,7 @@ fn tomo(args: &TomoArgs) -> Result<Exit, Failure> {
     let python = python(args.peers.as_deref())?;
     let scratch = Scratch::new(args.scratch.as_deref())?;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let settings = tomo::Settings {
+    let settings = tomo::SliceBench {
         bins: args.bins,
         rotations: args.rotations,
         translations: args.translations,

@@ -8,9 +8,9 @@ use rayon::prelude::*;
 use super::args::ConvertArgs;
 use super::exit::{Exit, Failure, OrExit};
 use super::integrate::seconds;
-use super::place::Place;
+use super::place::Device;
 use super::plan::first_usable;
-use super::progress::{Progress, Verbosity};
+use super::progress::{ProgressLine, Verbosity};
 use super::say;
 use crate::budget;
 use crate::codec::pixel::bytes_of;
@@ -56,7 +56,7 @@ pub(super) fn run(args: &ConvertArgs) -> Result<Exit, Failure> {
     let mut stack = StackWriter::create(&args.output, &layout, args.overwrite).or_exit(Exit::Output)?;
 
     let start = Instant::now();
-    let mut progress = Progress::new(files.len(), verbosity);
+    let mut progress = ProgressLine::new(files.len(), verbosity);
     let (mut done, mut bad_frames) = (0, Vec::new());
     for (number, some) in files.chunks(decoder.batch).enumerate() {
         let first = number * decoder.batch;
@@ -110,9 +110,9 @@ struct Decoder {
 
 impl Decoder {
     fn new(args: &ConvertArgs, encoding: Encoding, batch: usize) -> Result<Decoder, Failure> {
-        let (cuda, slots) = match Place::choose(&args.device)? {
-            Place::Cpu { .. } => (None, SlotPool::on_host(batch, 0)),
-            Place::Cuda { ordinal, .. } => {
+        let (cuda, slots) = match Device::choose(&args.device)? {
+            Device::Cpu { .. } => (None, SlotPool::on_host(batch, 0)),
+            Device::Cuda { ordinal, .. } => {
                 let decoder = CudaDecoder::new(ordinal, encoding, batch).or_exit(Exit::Device)?;
                 // Grown to the frames' size when they are read.
                 let slots = decoder.slots(batch, encoding.shape.pixels()).or_exit(Exit::Device)?;

@@ -10,19 +10,19 @@ use super::args::{IntegrateArgs, StrategyName};
 use super::configuration;
 use super::exit::{Exit, Failure, OrExit};
 use super::memory::{self, host_slots, pattern_bytes, slot_bytes};
-use super::place::Place;
+use super::place::Device;
 use super::plan::Plan;
 use super::plausible;
-use super::progress::{Progress, Verbosity};
+use super::progress::{ProgressLine, Verbosity};
 use super::signals::{self, Asked};
-use super::tomo::{self, Kept};
+use super::tomo::{self, PatternStore};
 use super::{say, summary};
-use crate::cuda::{CudaEngine, CudaError, CudaReducer, DevicePatterns, Options, pinned};
+use crate::cuda::{CudaEngine, CudaError, CudaReducer, DevicePatterns, LaneSizes, pinned};
 use crate::frame::{FrameId, Outcome, SlotPool};
 use crate::integrate::axis::Axis;
 use crate::integrate::corrections::Corrections;
 use crate::integrate::engine::{Engine, Recipe};
-use crate::integrate::split::{self, Request};
+use crate::integrate::split::{self, MatrixRequest};
 use crate::output::OutputError;
 use crate::output::draft::{Draft, leftovers, write_whole};
 use crate::output::result::{Ending, Layout, RadialAxis, ResultFile};
@@ -37,7 +37,7 @@ use crate::trace::Timeline;
 /// The result file, and the patterns themselves when a tomogram is to follow.
 struct Rows {
     file: ResultFile,
-    kept: Option<Kept>,
+    kept: Option<PatternStore>,
 }
 
 impl Sink for Rows {
@@ -84,7 +84,7 @@ pub(super) fn run(args: &IntegrateArgs) -> Result<Exit, Failure> {
         say::warn(&line);
     }
     let timeline = plan.args.trace.is_some().then(Timeline::default);
-    let mut kept = tomo.as_ref().and_then(|tomo| Kept::new(tomo, plan.files.len(), plan.npt));
+    let mut kept = tomo.as_ref().and_then(|tomo| PatternStore::new(tomo, plan.files.len(), plan.npt));
     let (reducers, slots) = reducers(&mut plan, recipe, timeline.as_ref(), kept.as_mut())?;
     let matrix_time = started.elapsed();
     save_configuration(&plan)?;
@@ -95,7 +95,7 @@ pub(super) fn run(args: &IntegrateArgs) -> Result<Exit, Failure> {
     let file =
         ResultFile::create(&output, &layout(&plan, &axis), plan.args.overwrite).or_exit(Exit::Output)?;
     let mut rows = Rows { file, kept };
-    let mut progress = Progress::new(plan.files.len(), verbosity);
+    let mut progress = ProgressLine::new(plan.files.len(), verbosity);
     let (report, ended) = pipeline::run(
         Corridor {
             tickets: tickets(&plan),
@@ -168,7 +168,7 @@ fn failed(error: PipelineError, output: &std::path::Path) -> Failure {
 /// Axis, matrix and all that belongs to them.
 fn prepare(plan: &Plan, normalization: Vec<f32>) -> Result<(Axis, Recipe), Failure> {
     let encoding = plan.encoding();
-    let (axis, csr) = split::build(&Request {
+    let (axis, csr) = split::build(&MatrixRequest {
         poni: &plan.poni,
         shape: encoding.shape,
         npt: plan.npt,
@@ -246,9 +246,9 @@ fn reducers(
     plan: &mut Plan,
     recipe: Recipe,
     timeline: Option<&Timeline>,
-    kept: Option<&mut Kept>,
+    kept: Option<&mut PatternStore>,
 ) -> Result<(Vec<Box<dyn Reducer>>, SlotPool), Failure> {
-    if let Place::Cuda { ordinal, asked, .. } = plan.crew.place {
+    if let Device::Cuda { ordinal, asked, .. } = plan.crew.place {
         match cuda_reducers(plan, ordinal, &recipe, timeline, kept) {
             Ok(ready) => return Ok(ready),
             Err(reason) if asked || plan.args.strategy == Some(StrategyName::Gpu) => {
@@ -256,7 +256,7 @@ fn reducers(
             }
             Err(reason) => {
                 say::warn(&format!("the GPU cannot be used: {reason}; computing on the CPU"));
-                plan.crew.place = Place::Cpu { why: format!("the GPU cannot be used: {reason}") };
+                plan.crew.place = Device::Cpu { why: format!("the GPU cannot be used: {reason}") };
                 plan.crew.readers_decode = false;
             }
         }
@@ -272,7 +272,7 @@ fn cuda_reducers(
     ordinal: usize,
     recipe: &Recipe,
     timeline: Option<&Timeline>,
-    kept: Option<&mut Kept>,
+    kept: Option<&mut PatternStore>,
 ) -> Result<(Vec<Box<dyn Reducer>>, SlotPool), CudaError> {
     let engine = Arc::new(CudaEngine::new(ordinal, recipe)?);
     // Where the GPU has no room for all patterns, the host's copy is brought back block by block.
@@ -291,7 +291,7 @@ fn cuda_reducers(
     if let Some(timeline) = timeline {
         reducer.record(timeline.clone())?;
     }
-    let Options { lanes, batch } = reducer.options();
+    let LaneSizes { lanes, batch } = reducer.options();
     let count = match plan.crew.strategy {
         Strategy::Sequential => 1,
         Strategy::Pool => (lanes + 1) * batch + plan.crew.readers,

@@ -3,7 +3,7 @@
 //! The matrix is not in it: how many shares it has is known when pixels were placed, and it is asked for then
 //! (`integrate/split`). Neither are patterns that are kept for a tomogram: without room for them they are read back.
 
-use super::place::Place;
+use super::place::Device;
 use super::plan::Plan;
 use crate::budget::{self, OverBudget};
 use crate::frame::Shape;
@@ -57,8 +57,8 @@ pub(super) fn check_frames(Shape { slow, fast }: Shape) -> Result<(), OverBudget
 pub(super) fn check(plan: &Plan) -> Result<(), OverBudget> {
     let Shape { slow, fast } = plan.encoding().shape;
     let (slots, in_hand) = match &plan.crew.place {
-        Place::Cpu { .. } => (host_slots(plan), BATCH * plan.crew.threads),
-        Place::Cuda { .. } => {
+        Device::Cpu { .. } => (host_slots(plan), BATCH * plan.crew.threads),
+        Device::Cuda { .. } => {
             let cuda = plan.crew.cuda;
             ((cuda.lanes + 1) * cuda.batch + plan.crew.readers, cuda.lanes * cuda.batch)
         }

@@ -8,13 +8,13 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, anyhow, bail};
 
 use super::args::{
-    BadFramesName, ErrorModelName, IntegrateArgs, MOST_COUNT, Method, SaturationFrom, StrategyName,
+    BadFramesName, ErrorModelName, IntegrateArgs, MOST_COUNT, SaturationFrom, Splitting, StrategyName,
 };
 use super::configuration::{self, ConfigError};
 use super::exit::{Exit, Failure, OrExit};
 use super::memory;
-use super::place::Place;
-use crate::cuda::Options;
+use super::place::Device;
+use crate::cuda::LaneSizes;
 use crate::frame::{Encoding, Shape};
 use crate::geometry::correction;
 use crate::geometry::detector::Dummy;
@@ -24,7 +24,7 @@ use crate::geometry::units::Unit;
 use crate::integrate::corrections::{Corrections, Given};
 use crate::integrate::engine::{ErrorModel, Saturation};
 use crate::integrate::split::Split;
-use crate::output::result::Scan;
+use crate::output::result::Raster;
 use crate::pipeline::{BadFrames, Strategy, gpu_readers, host_readers, host_workers};
 use crate::source::cbf::{CbfHeader, probe};
 use crate::source::image::read_image_of;
@@ -67,7 +67,7 @@ pub struct Plan {
     /// Uncertainties.
     pub error_model: ErrorModel,
     /// Map that the frames are points of.
-    pub scan: Option<Scan>,
+    pub scan: Option<Raster>,
     /// Who runs where.
     pub crew: Crew,
     /// What a bad frame does.
@@ -80,11 +80,11 @@ pub struct Plan {
 #[derive(Debug, Clone)]
 pub struct Crew {
     /// Where frames are reduced.
-    pub place: Place,
+    pub place: Device,
     /// Whether readers decode, so that plain pixels go to the reducers.
     pub readers_decode: bool,
     /// Sizes of the GPU's batches.
-    pub cuda: Options,
+    pub cuda: LaneSizes,
     /// How the doors are manned.
     pub strategy: Strategy,
     /// Threads that read.
@@ -137,10 +137,10 @@ impl Plan {
         let crew = crew(&args, files.len())?;
         Ok(Plan {
             npt: args.npt.unwrap_or(DEFAULT_NPT),
-            split: match args.method.unwrap_or(Method::Bbox) {
-                Method::No => Split::No,
-                Method::Bbox => Split::BBox,
-                Method::Full => Split::Full,
+            split: match args.method.unwrap_or(Splitting::Bbox) {
+                Splitting::No => Split::No,
+                Splitting::Bbox => Split::BBox,
+                Splitting::Full => Split::Full,
             },
             error_model: match args.error_model {
                 Some(ErrorModelName::Poisson) => ErrorModel::Poisson,
@@ -491,7 +491,7 @@ fn check_values(args: &IntegrateArgs, named: fn(&str) -> String) -> anyhow::Resu
     Ok(())
 }
 
-/// Options that need each other; one may come from a configuration.
+/// LaneSizes that need each other; one may come from a configuration.
 fn check_pairs(args: &IntegrateArgs) -> anyhow::Result<()> {
     let pairs = [
         ("--combine-mask", args.combine_mask == Some(true), "--mask", args.mask.is_some()),
@@ -508,14 +508,14 @@ fn check_pairs(args: &IntegrateArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn scan(args: &IntegrateArgs, frames: usize) -> anyhow::Result<Option<Scan>> {
+fn scan(args: &IntegrateArgs, frames: usize) -> anyhow::Result<Option<Raster>> {
     let (Some(slow), Some(fast)) = (args.slow, args.fast) else { return Ok(None) };
     let points = slow.checked_mul(fast).filter(|n| *n > 0);
     let Some(points) = points else { bail!("--slow {slow} --fast {fast}: a map needs at least one point") };
     if frames > points {
         bail!("--slow {slow} --fast {fast}: {frames} frames do not fit a map of {points} points");
     }
-    let mut scan = Scan::new(slow, fast, args.zigzag == Some(true));
+    let mut scan = Raster::new(slow, fast, args.zigzag == Some(true));
     for (motor, said) in [(&mut scan.slow, &args.slow_motor), (&mut scan.fast, &args.fast_motor)] {
         let Some(said) = said else { continue };
         if !said.name.is_empty() {
@@ -527,8 +527,8 @@ fn scan(args: &IntegrateArgs, frames: usize) -> anyhow::Result<Option<Scan>> {
 }
 
 fn crew(args: &IntegrateArgs, frames: usize) -> Result<Crew, Failure> {
-    let place = Place::choose(args.device.as_deref().unwrap_or("auto"))?;
-    let on_gpu = matches!(place, Place::Cuda { .. });
+    let place = Device::choose(args.device.as_deref().unwrap_or("auto"))?;
+    let on_gpu = matches!(place, Device::Cuda { .. });
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let threads = args.threads.unwrap_or(if on_gpu { cores } else { host_workers(cores) });
     let asked = args.strategy.unwrap_or(StrategyName::Auto);
@@ -542,10 +542,10 @@ fn crew(args: &IntegrateArgs, frames: usize) -> Result<Crew, Failure> {
         StrategyName::Auto | StrategyName::Pool | StrategyName::Gpu => Strategy::Pool,
     };
     let default_readers = if on_gpu { gpu_readers(threads) } else { host_readers(threads) };
-    let default = Options::default();
+    let default = LaneSizes::default();
     Ok(Crew {
         readers_decode: on_gpu && matches!(asked, StrategyName::Sequential | StrategyName::Pool),
-        cuda: Options {
+        cuda: LaneSizes {
             lanes: args.lanes.unwrap_or(default.lanes),
             batch: args.batch.unwrap_or(default.batch),
         },

@@ -12,7 +12,7 @@ use crate::frame::{BadFrame, FrameStatus};
 use crate::geometry::units::Unit;
 use crate::integrate::axis::Axis;
 use crate::integrate::csr::Csr;
-use crate::integrate::split::{self, Request};
+use crate::integrate::split::{self, MatrixRequest};
 use crate::pipeline::Report;
 
 /// Units that a range may have been meant in, tried after those that differ from the run's by their scale only.
@@ -70,7 +70,7 @@ fn beside_the_axis(plan: &Plan) -> Option<String> {
 
 /// From where to where the pixels reach that are not masked, in a unit.
 fn axis_of(plan: &Plan, unit: Unit) -> Option<(f64, f64)> {
-    let all = Request {
+    let all = MatrixRequest {
         poni: &plan.poni,
         shape: plan.encoding().shape,
         npt: 1,

@@ -20,7 +20,7 @@ const NAMED_BAD_FRAMES: usize = 20;
 pub enum Verbosity {
     /// Errors only.
     Quiet,
-    /// Progress, warnings and the closing summary.
+    /// ProgressLine, warnings and the closing summary.
     Normal,
     /// Also what was decided and why.
     Verbose,
@@ -37,8 +37,8 @@ impl Verbosity {
     }
 }
 
-/// Progress of one run.
-pub struct Progress {
+/// ProgressLine of one run.
+pub struct ProgressLine {
     verbosity: Verbosity,
     /// What is counted.
     what: &'static str,
@@ -49,14 +49,14 @@ pub struct Progress {
     bad: usize,
 }
 
-impl Progress {
-    /// Progress towards `total` frames.
-    pub fn new(total: usize, verbosity: Verbosity) -> Progress {
-        Progress::counting(total, "frames", verbosity)
+impl ProgressLine {
+    /// ProgressLine towards `total` frames.
+    pub fn new(total: usize, verbosity: Verbosity) -> ProgressLine {
+        ProgressLine::counting(total, "frames", verbosity)
     }
 
-    /// Progress towards `total` of something else.
-    pub fn counting(total: usize, what: &'static str, verbosity: Verbosity) -> Progress {
+    /// ProgressLine towards `total` of something else.
+    pub fn counting(total: usize, what: &'static str, verbosity: Verbosity) -> ProgressLine {
         let on_terminal = say::to_terminal() && verbosity > Verbosity::Quiet;
         let bar = on_terminal.then(|| {
             let bar =
@@ -71,7 +71,7 @@ impl Progress {
             bar
         });
         let now = Instant::now();
-        Progress { verbosity, what, bar, total, start: now, last_line: now, bad: 0 }
+        ProgressLine { verbosity, what, bar, total, start: now, last_line: now, bad: 0 }
     }
 
     /// One more frame is done.

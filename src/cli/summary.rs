@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::exit::Failure;
 use super::integrate::seconds;
-use super::place::Place;
+use super::place::Device;
 use super::plan::{Crew, Plan};
 use super::say;
 use super::words::count;
@@ -97,15 +97,15 @@ fn strategy(crew: &Crew) -> String {
     let Crew { threads, cuda, .. } = crew;
     let readers = count(crew.readers, "reader");
     match (crew.strategy, &crew.place, crew.readers_decode) {
-        (Strategy::Sequential, Place::Cpu { .. }, _) => "sequential".to_owned(),
-        (Strategy::Pool, Place::Cpu { .. }, _) => {
+        (Strategy::Sequential, Device::Cpu { .. }, _) => "sequential".to_owned(),
+        (Strategy::Pool, Device::Cpu { .. }, _) => {
             format!("pool of {readers} and {}", count(*threads, "worker"))
         }
-        (Strategy::Sequential, Place::Cuda { .. }, _) => "sequential, the GPU integrates".to_owned(),
-        (Strategy::Pool, Place::Cuda { .. }, true) => {
+        (Strategy::Sequential, Device::Cuda { .. }, _) => "sequential, the GPU integrates".to_owned(),
+        (Strategy::Pool, Device::Cuda { .. }, true) => {
             format!("pool of {readers} decoding, the GPU integrates")
         }
-        (Strategy::Pool, Place::Cuda { .. }, false) => format!(
+        (Strategy::Pool, Device::Cuda { .. }, false) => format!(
             "{readers}, the GPU decodes and integrates; {} of up to {}",
             count(cuda.lanes, "lane"),
             count(cuda.batch, "frame")

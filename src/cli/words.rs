@@ -8,9 +8,9 @@ const NAMES: usize = 17;
 
 /// Names and values, a line each.
 #[derive(Debug, Default)]
-pub(super) struct Facts(Vec<(String, String)>);
+pub(super) struct Sentences(Vec<(String, String)>);
 
-impl Facts {
+impl Sentences {
     /// Adds a line.
     pub(super) fn add(&mut self, name: impl Into<String>, value: impl std::fmt::Display) {
         self.0.push((name.into(), value.to_string()));

@@ -10,7 +10,7 @@ use rand::{Rng, SeedableRng};
 use xrdct::codec::Pixel;
 use xrdct::codec::byte_offset::{decode_reference, encode};
 use xrdct::cuda::lane::{Lane, MAX_BATCH};
-use xrdct::cuda::{CudaEngine, CudaReducer, DevicePatterns, Options, pinned};
+use xrdct::cuda::{CudaEngine, CudaReducer, DevicePatterns, LaneSizes, pinned};
 use xrdct::frame::{
     Codec, Digest, Encoding, Frame, FrameHeader, FrameId, FrameStatus, Outcome, Pattern, PixelType, Shape,
     SlotPool,
@@ -21,7 +21,7 @@ use xrdct::geometry::poni::Poni;
 use xrdct::geometry::units::Unit;
 use xrdct::integrate::csr::Csr;
 use xrdct::integrate::engine::{Engine, ErrorModel, Recipe, Saturation, Scratch};
-use xrdct::integrate::split::{Request, Split, build};
+use xrdct::integrate::split::{MatrixRequest, Split, build};
 use xrdct::reduce::Reducer;
 
 use super::streams::{self, Case};
@@ -146,8 +146,16 @@ fn recipe(shape: Shape, split: Split, npt: usize) -> Recipe {
     );
     let poni = Poni::parse(&text, "test.poni").unwrap();
     let unit: Unit = "q_nm^-1".parse().unwrap();
-    let request =
-        Request { poni: &poni, shape, npt, unit, split, mask: None, radial_range: None, azimuth_range: None };
+    let request = MatrixRequest {
+        poni: &poni,
+        shape,
+        npt,
+        unit,
+        split,
+        mask: None,
+        radial_range: None,
+        azimuth_range: None,
+    };
     let (_, csr) = build(&request).unwrap();
     let solid = solid_angle(&poni, shape);
     Recipe {
@@ -186,7 +194,7 @@ fn reduce(
     engine: &Arc<CudaEngine>,
     recipe: &Recipe,
     frames: &[(Codec, Vec<u8>)],
-    options: Options,
+    options: LaneSizes,
 ) -> Vec<Outcome> {
     let reducer = CudaReducer::new(Arc::clone(engine), options).unwrap();
     drive(reducer, engine, recipe, frames, &|_| None)
@@ -323,7 +331,7 @@ fn patterns_agree_with_the_host() {
                 let name = format!("{split:?} {npt} {error_model:?} dark {}", dark.is_some());
                 let recipe = Recipe { error_model, dark, ..recipe(shape, split, npt) };
                 let engine = Arc::new(CudaEngine::new(0, &recipe).unwrap());
-                let found = reduce(&engine, &recipe, &frames, Options { lanes: 2, batch: 8 });
+                let found = reduce(&engine, &recipe, &frames, LaneSizes { lanes: 2, batch: 8 });
                 assert_agree(&name, &found, &on_the_host(&recipe, &frames));
             }
         }
@@ -343,7 +351,7 @@ fn patterns_are_clean_under_the_sanitizer() {
                 let dark = dark.clone();
                 let recipe = Recipe { error_model, dark, saturation, ..recipe(shape, Split::BBox, 60) };
                 let engine = Arc::new(CudaEngine::new(0, &recipe).unwrap());
-                let found = reduce(&engine, &recipe, &frames, Options { lanes: 2, batch: 3 });
+                let found = reduce(&engine, &recipe, &frames, LaneSizes { lanes: 2, batch: 3 });
                 assert_agree("small", &found, &on_the_host(&recipe, &frames));
             }
         }
@@ -368,7 +376,7 @@ fn saturated_pixels_agree_with_the_host() {
                         recipe.dummy = None;
                     }
                     let engine = Arc::new(CudaEngine::new(0, &recipe).unwrap());
-                    let found = reduce(&engine, &recipe, &frames, Options { lanes: 2, batch: 8 });
+                    let found = reduce(&engine, &recipe, &frames, LaneSizes { lanes: 2, batch: 8 });
                     assert!(found.iter().flatten().any(|pattern| pattern.saturated > 0), "{name}: none");
                     assert_agree(&name, &found, &on_the_host(&recipe, &frames));
                 }
@@ -396,7 +404,7 @@ fn frames_of_nothing_leave_no_pattern() {
     for (recipe, bad, status) in [(good, 3, FrameStatus::NoPixels), (beyond, 9, FrameStatus::NotFinite)] {
         let engine = Arc::new(CudaEngine::new(0, &recipe).unwrap());
         // `reduce` looks at what is left on the device, too.
-        let found = reduce(&engine, &recipe, &frames, Options { lanes: 2, batch: 4 });
+        let found = reduce(&engine, &recipe, &frames, LaneSizes { lanes: 2, batch: 4 });
         let bad_ones = found.iter().filter_map(|outcome| outcome.as_ref().err());
         assert_eq!(bad_ones.clone().count(), bad);
         assert!(bad_ones.clone().any(|bad| bad.status == status));
@@ -416,7 +424,7 @@ fn patterns_of_64_bit_pixels_agree_with_the_host() {
         })
         .collect();
     let engine = Arc::new(CudaEngine::new(0, &recipe).unwrap());
-    let found = reduce(&engine, &recipe, &frames, Options::default());
+    let found = reduce(&engine, &recipe, &frames, LaneSizes::default());
     assert_agree("int64", &found, &on_the_host(&recipe, &frames));
 }
 
@@ -441,11 +449,11 @@ fn patterns_have_the_same_bits_always() {
     let recipe = Recipe { error_model: ErrorModel::Poisson, ..recipe(shape, Split::BBox, 1000) };
     let engine = Arc::new(CudaEngine::new(0, &recipe).unwrap());
     let frames = mixed_frames(shape, 40);
-    let first = reduce(&engine, &recipe, &frames, Options { lanes: 1, batch: 1 });
+    let first = reduce(&engine, &recipe, &frames, LaneSizes { lanes: 1, batch: 1 });
     let mut runs: Vec<_> = [(1, 3), (1, 32), (2, 1), (2, 3), (2, 32), (4, 1), (4, 3), (4, 32)]
-        .map(|(lanes, batch)| Options { lanes, batch })
+        .map(|(lanes, batch)| LaneSizes { lanes, batch })
         .to_vec();
-    runs.extend([Options::default(); 10]);
+    runs.extend([LaneSizes::default(); 10]);
     for options in runs {
         for (found, first) in side_by_side(&reduce(&engine, &recipe, &frames, options), &first) {
             assert!(bits(found) == bits(first), "{options:?} gives other bits");
@@ -459,7 +467,7 @@ fn digests_decide(shape: Shape, count: usize, batch: usize) {
     let recipe = recipe(shape, Split::BBox, 100);
     let engine = Arc::new(CudaEngine::new(0, &recipe).unwrap());
     let frames = mixed_frames(shape, count);
-    let options = Options { lanes: 2, batch };
+    let options = LaneSizes { lanes: 2, batch };
     let plain = reduce(&engine, &recipe, &frames, options);
     let written = |n: usize| -> Option<Digest> {
         let mut digest = xrdct::codec::md5::digest(&frames[n].1);
@@ -511,7 +519,7 @@ fn digests_are_clean_under_the_sanitizer() {
 fn a_small_card_gets_smaller_batches() {
     let recipe = recipe(Shape { slow: 1679, fast: 1475 }, Split::BBox, 1000);
     let engine = Arc::new(CudaEngine::new(0, &recipe).unwrap());
-    let wanted = Options { lanes: 4, batch: 64 };
+    let wanted = LaneSizes { lanes: 4, batch: 64 };
     // What a card of 2 GB has left, a very small one, and too little for one frame.
     let small = CudaReducer::with_memory(Arc::clone(&engine), wanted, 1_000_000_000).unwrap().options();
     assert!(small.lanes == 4 && (8..64).contains(&small.batch), "{small:?}");
@@ -591,7 +599,7 @@ mod needs_data {
             let recipe = recipe(encoding.shape, Split::BBox, 1000);
             let engine = Arc::new(CudaEngine::new(0, &recipe).unwrap());
             let frames = [(Codec::ByteOffset, bytes)];
-            let found = reduce(&engine, &recipe, &frames, Options { lanes: 1, batch: 1 });
+            let found = reduce(&engine, &recipe, &frames, LaneSizes { lanes: 1, batch: 1 });
             assert_agree(&path.display().to_string(), &found, &on_the_host(&recipe, &frames));
         }
     }

@@ -18,7 +18,7 @@ use serde_json::Value;
 
 use super::values::{Fault, Keys, Taken};
 use super::{ConfigError, Reading, geometry, method, own, url};
-use crate::cli::args::{ErrorModelName, IntegrateArgs, Method};
+use crate::cli::args::{ErrorModelName, IntegrateArgs, Splitting};
 use crate::geometry::poni::Poni;
 use crate::geometry::units::Unit;
 
@@ -159,11 +159,11 @@ fn settings(
         keys.offer("method", "splitbbox".into());
     }
     let unit = unit(keys)?.or_else(|| is_pyfais.then(|| Unit::TwoThetaDeg.name().to_owned()));
-    let method = method::take(keys, version, warnings)?.or_else(|| is_pyfais.then_some(Method::Full));
+    let method = method::take(keys, version, warnings)?.or_else(|| is_pyfais.then_some(Splitting::Full));
     let azimuth_range = sector(keys)?;
     if keys.flag("chi_discontinuity_at_0")? == Some(true)
         && !azimuth_range.is_empty()
-        && method != Some(Method::No)
+        && method != Some(Splitting::No)
     {
         warnings.push(format!(
             "{} is true: a sector has the pixels that reach into it; pyFAI adds some of those that lie on the jump of χ",

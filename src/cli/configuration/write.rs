@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use serde_json::{Value, json};
 
 use super::{own, worker};
-use crate::cli::place::Place;
+use crate::cli::place::Device;
 use crate::cli::plan::Plan;
 use crate::integrate::engine::ErrorModel;
 use crate::output::result::Motor;
@@ -97,8 +97,8 @@ fn some(names: &[String]) -> Value {
 /// What computes.
 fn engine(plan: &Plan) -> String {
     let place = match plan.crew.place {
-        Place::Cpu { .. } => "cpu".to_owned(),
-        Place::Cuda { ordinal, .. } => format!("cuda:{ordinal}"),
+        Device::Cpu { .. } => "cpu".to_owned(),
+        Device::Cuda { ordinal, .. } => format!("cuda:{ordinal}"),
     };
     format!("xrdct {} csr {place}", env!("CARGO_PKG_VERSION"))
 }

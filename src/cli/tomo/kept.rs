@@ -45,18 +45,18 @@ pub(in crate::cli) fn after_integration(args: &IntegrateArgs) -> anyhow::Result<
 }
 
 /// Patterns as they come out of the corridor, for a tomogram in the same run: frame by frame, NaN where none came.
-pub(in crate::cli) struct Kept {
+pub(in crate::cli) struct PatternStore {
     npt: usize,
     values: Vec<f32>,
     /// The same patterns on the GPU that made them.
     pub(in crate::cli) on_device: Option<Arc<DevicePatterns>>,
 }
 
-impl Kept {
+impl PatternStore {
     /// Room for all patterns; none when that is more than half of the memory to work in: they are read back then.
-    pub(in crate::cli) fn new(args: &TomoArgs, frames: usize, npt: usize) -> Option<Kept> {
+    pub(in crate::cli) fn new(args: &TomoArgs, frames: usize, npt: usize) -> Option<PatternStore> {
         let fits = budget::bytes_of(&[frames, npt], size_of::<f32>()) <= working_memory(args) as u64 / 2;
-        fits.then(|| Kept { npt, values: vec![f32::NAN; frames * npt], on_device: None })
+        fits.then(|| PatternStore { npt, values: vec![f32::NAN; frames * npt], on_device: None })
     }
 
     /// Keeps a pattern.
