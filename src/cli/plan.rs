@@ -491,7 +491,7 @@ fn check_values(args: &IntegrateArgs, named: fn(&str) -> String) -> anyhow::Resu
     Ok(())
 }
 
-/// LaneSizes that need each other; one may come from a configuration.
+/// Options that need each other; one may come from a configuration.
 fn check_pairs(args: &IntegrateArgs) -> anyhow::Result<()> {
     let pairs = [
         ("--combine-mask", args.combine_mask == Some(true), "--mask", args.mask.is_some()),

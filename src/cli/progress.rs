@@ -20,7 +20,7 @@ const NAMED_BAD_FRAMES: usize = 20;
 pub enum Verbosity {
     /// Errors only.
     Quiet,
-    /// ProgressLine, warnings and the closing summary.
+    /// Progress, warnings and the closing summary.
     Normal,
     /// Also what was decided and why.
     Verbose,
@@ -37,7 +37,7 @@ impl Verbosity {
     }
 }
 
-/// ProgressLine of one run.
+/// Progress of one run.
 pub struct ProgressLine {
     verbosity: Verbosity,
     /// What is counted.
@@ -50,12 +50,12 @@ pub struct ProgressLine {
 }
 
 impl ProgressLine {
-    /// ProgressLine towards `total` frames.
+    /// Progress towards `total` frames.
     pub fn new(total: usize, verbosity: Verbosity) -> ProgressLine {
         ProgressLine::counting(total, "frames", verbosity)
     }
 
-    /// ProgressLine towards `total` of something else.
+    /// Progress towards `total` of something else.
     pub fn counting(total: usize, what: &'static str, verbosity: Verbosity) -> ProgressLine {
         let on_terminal = say::to_terminal() && verbosity > Verbosity::Quiet;
         let bar = on_terminal.then(|| {

@@ -175,7 +175,7 @@ pub struct SimulateArgs {
     #[arg(long, value_name = "MM", help_heading = "Counting")]
     pub beamstop: Option<f64>,
 
-    /// Trajectory a capillary with one to three phases instead; its true maps are saved as truth.h5
+    /// Scan a capillary with one to three phases instead; its true maps are saved as truth.h5
     #[arg(long, help_heading = "Phantom")]
     pub phantom: bool,
 

@@ -148,7 +148,7 @@ fn line(name: &str, value: &str) -> String {
     format!("{name:<14}{value}\n")
 }
 
-/// SliceSizes of an earlier run, and those given now on top.
+/// Options of an earlier run, and those given now on top.
 fn merged(args: &TomoArgs, path: &Path) -> anyhow::Result<TomoArgs> {
     let at = || format!("--config {}", path.display());
     let mut settings =

@@ -12,8 +12,8 @@
 //!
 //! All warps of a block wait for the slowest, so rows are cut into pieces of at most [`Limits::row`] entries: where a
 //! ring runs along the rows of the detector a bin has a hundred pixels in one sub-tile, elsewhere five. Each piece has a
-//! slot of its own. CsrRows are sorted by length, the long ones first, and padded to the longest of their pass, repeating
-//! the last pixel with weight 0. CsrRows of the same length stay in the order of their bins: neighbours then read
+//! slot of its own. Rows are sorted by length, the long ones first, and padded to the longest of their pass, repeating
+//! the last pixel with weight 0. Rows of the same length stay in the order of their bins: neighbours then read
 //! neighbouring pixels.
 //!
 //! Each item leaves one partial sum a slot; `bin_first` and `position` say which of them belong to a bin. Items that
@@ -56,7 +56,7 @@ pub struct Limits {
 /// The matrix on its way to the device, and how to put the items' sums together again.
 #[derive(Debug, Clone, Default)]
 pub struct SubTiles {
-    /// CsrRows of the matrix.
+    /// Rows of the matrix.
     pub bins: usize,
     /// Sub-tiles of an image.
     pub subtiles: usize,

@@ -5,7 +5,7 @@
 //! direction: angles count counter-clockwise. Maps are `map[row, column]` with `x[column]` and `y[row]` both
 //! ascending: row 0 is the **lowest** row.
 //!
-//! **Trajectory.** The sample is rotated by ω counter-clockwise and the beam runs along laboratory y, at the
+//! **Scan.** The sample is rotated by ω counter-clockwise and the beam runs along laboratory y, at the
 //! position t along laboratory x. A ray collects what lies on x·cos ω − y·sin ω = t − c, where c is the
 //! position of the rotation axis (0 unless set). The sinogram is the length of phase on that ray, averaged
 //! over the width of the beam, which is one translation step: strips tile the sample, and for every ω the sum

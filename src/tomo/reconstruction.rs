@@ -1,6 +1,6 @@
 //! What is to be reconstructed and how, checked once; and the host's reconstructor, all cores.
 //!
-//! Bins are taken in groups of [`GROUP`], laid side by side, so that one interpolation weight serves them all; groups and
+//! Bins are taken [`GROUP`] at a time, laid side by side, so that one interpolation weight serves them all; groups and
 //! image rows are shared out to the cores. A slice's bits depend on its sinogram alone, not on its neighbours or the threads.
 
 use rayon::prelude::*;

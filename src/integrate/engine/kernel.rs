@@ -22,7 +22,7 @@ pub(super) const GROUP: usize = 8;
 #[repr(C, align(32))]
 pub(super) struct Counts(pub(super) [f32; GROUP]);
 
-/// BinSums of one bin for each frame.
+/// Sums of one bin for each frame.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 #[repr(C, align(64))]
 pub(super) struct BinSums(pub(super) [f64; GROUP]);

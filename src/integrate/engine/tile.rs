@@ -84,7 +84,7 @@ pub(super) struct FusedMatrix {
     tile_pixels: usize,
     bins: usize,
     count: usize,
-    /// FusedMatrix in each part but the last: parts are made in parallel and stay where they were made.
+    /// Tiles in each part but the last: parts are made in parallel and stay where they were made.
     in_part: usize,
     parts: Vec<Part>,
 }

@@ -12,7 +12,7 @@ use crate::geometry::units::Formula;
 use rayon::prelude::*;
 use std::f64::consts::TAU;
 
-/// RowCentres in a block: the first row of corners of each block is computed twice, so 1/32 of corners.
+/// Rows in a block: the first row of corners of each block is computed twice, so 1/32 of corners.
 const BLOCK_ROWS: usize = 32;
 
 /// Centres and farthest corners, one value a pixel, base values.
