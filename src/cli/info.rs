@@ -7,13 +7,13 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, anyhow};
 use clap::Args;
 
-use super::configuration::HDF5_MAGIC;
 use super::exit::{Exit, Failure, OrExit};
 use super::say;
 use super::words::Sentences;
 use crate::cuda::device;
 use crate::files;
 use crate::geometry::poni::Poni;
+use crate::session::configuration::HDF5_MAGIC;
 use crate::source::cbf::probe;
 
 /// What xrdct can do on this machine, or what a file holds: a CBF, a PONI, a result, tomogram or stack of xrdct

@@ -8,7 +8,8 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::args::Saying;
 use super::say;
-use crate::frame::BadFrame;
+use crate::frame::{BadFrame, Outcome};
+use crate::pipeline::Watch;
 
 /// In a log: one line this often, so that a night's run does not fill a screen.
 const LINE_EVERY: Duration = Duration::from_secs(5);
@@ -112,5 +113,11 @@ impl ProgressLine {
         if let Some(bar) = self.bar {
             bar.finish_and_clear();
         }
+    }
+}
+
+impl Watch for ProgressLine {
+    fn see(&mut self, done: usize, outcome: &Outcome) {
+        self.step(done, outcome.as_ref().err());
     }
 }

@@ -4,10 +4,10 @@
 //! blocks of bins are gathered, mended alike, reconstructed and written, as many at a time as `--memory` allows. The result does
 //! not depend on the size of the blocks.
 
+mod after;
 pub mod args;
 mod choices;
 mod hollow;
-mod kept;
 mod points;
 
 use std::ops::Range;
@@ -15,22 +15,20 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+pub(super) use after::{after_integration, store};
 use anyhow::{Context, anyhow};
 use args::TomoArgs;
 use choices::{axis, bins, monitor, outside, reconstruction, regions, sums};
 use hollow::Hollow;
-pub(super) use kept::{PatternStore, after_integration};
 use rayon::prelude::*;
 
-use super::args::MOST_COUNT;
-use super::configuration;
 use super::exit::{Exit, Failure, OrExit};
-use super::integrate::seconds;
-use super::place::Device;
+use crate::session::options::MOST_COUNT;
+
 use super::progress::{ProgressLine, Verbosity};
 use super::say;
 use super::signals::{self, Asked};
-use super::words::with_unit;
+use super::words::{seconds, with_unit};
 use crate::budget;
 use crate::cuda::driver::Context as GpuContext;
 use crate::cuda::tomo::SliceSizes;
@@ -39,6 +37,7 @@ use crate::output::draft::leftovers;
 use crate::output::result::{Ending, Patterns, RadialAxis};
 use crate::output::tomogram::{RegionEntry, TomogramFile, TomogramLayout};
 use crate::pipeline::Stop;
+use crate::session::{Device, PatternStore, configuration, on_threads};
 use crate::tomo::GROUP;
 use crate::tomo::assembly::{Assembled, Assembly};
 use crate::tomo::region::{Background, Region};
@@ -73,29 +72,38 @@ pub(super) fn reconstruct(args: &TomoArgs, kept: Option<PatternStore>) -> Result
         return Err(anyhow!("--output {}: that is the result that is read", output.display()))
             .or_exit(Exit::Output);
     }
+    let threads = args.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
+    on_threads(threads, || slices(&args, &output, kept, verbosity))?
+}
+
+/// Studies, makes and writes.
+fn slices(
+    args: &TomoArgs,
+    output: &Path,
+    kept: Option<PatternStore>,
+    verbosity: Verbosity,
+) -> Result<Exit, Failure> {
     let mut place = Device::choose(args.device.as_deref().unwrap_or("auto"))?;
     let on_device = kept.as_ref().and_then(|kept| kept.on_device.clone());
-    let threads = args.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
-    let _ = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global();
 
     let started = Instant::now();
-    let scan = Study::study(&args, kept)?;
+    let scan = Study::study(args, kept)?;
     let studied = started.elapsed();
     if verbosity > Verbosity::Quiet {
         scan.warnings.iter().for_each(|line| say::warn(line));
-        super::warn_of_leftovers(leftovers(&output));
+        super::warn_of_leftovers(leftovers(output));
     }
     if args.dry_run {
         say::answer(&(scan.describe(&place.name()) + "nothing done (--dry-run)\n"))?;
         return Ok(Exit::Success);
     }
-    let layout = scan.layout(&args).or_exit(Exit::Failure)?;
+    let layout = scan.layout(args).or_exit(Exit::Failure)?;
     let mut maker = scan.maker(&mut place, on_device)?;
     let asked = Asked::first();
     let stop = asked.stop();
     let mut file = match args.resume {
-        true => TomogramFile::resume(&output, layout),
-        false => TomogramFile::create(&output, layout, args.overwrite),
+        true => TomogramFile::resume(output, layout),
+        false => TomogramFile::create(output, layout, args.overwrite),
     }
     .or_exit(Exit::Output)?;
     let making = Instant::now();

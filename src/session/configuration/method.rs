@@ -8,7 +8,7 @@
 use serde_json::Value;
 
 use super::values::{Fault, Keys};
-use crate::cli::args::Splitting;
+use crate::session::options::Splitting;
 
 /// Spellings of "any".
 const ANY: [&str; 4] = ["", "*", "any", "all"];

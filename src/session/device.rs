@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use anyhow::anyhow;
-
-use super::exit::{Exit, Failure, OrExit};
+use super::error::{About, OrAbout, SessionError, refuse};
 use crate::cuda::device;
 use crate::cuda::driver::Context;
 
@@ -35,7 +33,7 @@ impl Device {
     ///
     /// # Errors
     /// An unknown word, or the reason why the GPU cannot be used.
-    pub fn choose(word: &str) -> Result<Device, Failure> {
+    pub fn choose(word: &str) -> Result<Device, SessionError> {
         let asked = || "asked for with --device".to_owned();
         match word {
             "cpu" => Ok(Device::Cpu { why: asked() }),
@@ -43,14 +41,13 @@ impl Device {
             "cuda" => Device::cuda(0, asked()),
             _ => match word.strip_prefix("cuda:").and_then(|number| number.parse().ok()) {
                 Some(ordinal) => Device::cuda(ordinal, asked()),
-                None => Err(anyhow!("--device {word}: unknown; choose auto, cpu, cuda or cuda:N"))
-                    .or_exit(Exit::Usage),
+                None => refuse!(Usage, "--device {word}: unknown; choose auto, cpu, cuda or cuda:N"),
             },
         }
     }
 
-    fn cuda(ordinal: usize, why: String) -> Result<Device, Failure> {
-        let context = device::open(ordinal).or_exit(Exit::Device)?;
+    fn cuda(ordinal: usize, why: String) -> Result<Device, SessionError> {
+        let context = device::open(ordinal).or_about(About::Device)?;
         Ok(Device::Cuda { ordinal, context, why, asked: true })
     }
 
@@ -63,7 +60,7 @@ impl Device {
         }
     }
 
-    /// How the place is named to people.
+    /// How the device is named to people.
     pub fn name(&self) -> String {
         match self {
             Device::Cpu { why } => format!("CPU ({why})"),
