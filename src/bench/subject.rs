@@ -13,7 +13,7 @@ use crate::geometry::poni::Poni;
 use crate::geometry::units::Unit;
 use crate::integrate::engine::{Engine, ErrorModel, Recipe, Scratch};
 use crate::output::result::{Layout, RadialAxis};
-use crate::session::{Load, Options, Plan};
+use crate::session::{Options, Plan, Traffic};
 use crate::simulate::crystal::Substance;
 use crate::simulate::series::Destination;
 use crate::simulate::{Sample, Simulation as Scene, simulate};
@@ -130,8 +130,8 @@ impl Subject {
     }
 
     /// A run over so many of its frames.
-    pub fn load(&self, frames: usize) -> Load {
-        Load { encoding: self.encoding, slot_bytes: self.slot_bytes, frames }
+    pub fn load(&self, frames: usize) -> Traffic {
+        Traffic { encoding: self.encoding, slot_bytes: self.slot_bytes, frames }
     }
 
     /// Bytes of a frame on the way: the mean file.

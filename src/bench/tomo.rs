@@ -21,6 +21,7 @@ use super::peers;
 use crate::cuda::driver::{Context, DeviceBuffer, PinnedBuffer, Stream};
 use crate::cuda::tomo::SliceSizes;
 use crate::cuda::{CudaError, CudaReconstructor, device};
+use crate::session::on_threads;
 use crate::simulate::phantom::{Trajectory, truth};
 use crate::tomo::GROUP;
 use crate::tomo::centre::correlation;
@@ -291,12 +292,8 @@ fn on_host(settings: &SliceBench, subject: &SliceSubject) -> Result<Vec<SliceRow
     let mut rows = vec![];
     let pools: &[usize] = if settings.threads > 1 { &[settings.threads, 1] } else { &[1] };
     for &threads in pools {
-        let pool = rayon::ThreadPoolBuilder::new()
-            .num_threads(threads)
-            .build()
-            .map_err(|e| BenchError::Tomo(e.to_string()))?;
         let bins = (2 * GROUP * threads).min(settings.bins.next_multiple_of(GROUP));
-        let (seconds, floor) = pool.install(|| -> Result<_, BenchError> {
+        let (seconds, floor) = on_threads(threads, || -> Result<_, BenchError> {
             let mut maker = HostReconstructor::new(&subject.wanted)?;
             let sinograms = subject.sinograms(bins);
             let mut slices = vec![0.0; bins * subject.wanted.grid.pixels()];
@@ -306,7 +303,7 @@ fn on_host(settings: &SliceBench, subject: &SliceSubject) -> Result<Vec<SliceRow
                 Ok(start.elapsed().as_secs_f64())
             })?;
             Ok((seconds / bins as f64, host_floor(subject, settings.runs)))
-        })?;
+        })??;
         let name = if threads == 1 { "CPU, 1 thread".to_owned() } else { format!("CPU, {threads} threads") };
         let key = if threads == 1 { "cpu-1" } else { "cpu" };
         let words = format!("FBP, ramp, {GROUP} bins side by side");

@@ -11,7 +11,7 @@ use crate::frame::{FrameId, FrameStatus};
 use crate::output::draft::leftovers;
 use crate::output::stack::{StackLayout, StackWriter};
 use crate::session::Device;
-use crate::session::decode::Decoder;
+use crate::session::decode::StackDecoder;
 use crate::session::plan::first_usable;
 use crate::source::listing::{Listing, list};
 
@@ -33,7 +33,7 @@ pub(super) fn run(args: &ConvertArgs) -> Result<Exit, Failure> {
     if verbosity > Verbosity::Quiet {
         super::warn_of_leftovers(leftovers(&args.output));
     }
-    let mut decoder = Decoder::new(&Device::choose(&args.device)?, encoding, !args.no_verify)?;
+    let mut decoder = StackDecoder::new(&Device::choose(&args.device)?, encoding, !args.no_verify)?;
     let mut stack = StackWriter::create(&args.output, &layout, args.overwrite).or_exit(Exit::Output)?;
 
     let start = Instant::now();

@@ -14,6 +14,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use crate::frame::Shape;
 use crate::geometry::detector::Detector;
 use crate::geometry::poni::Poni;
+use crate::session::on_threads;
 use crate::simulate::crystal::Substance;
 use crate::simulate::pattern::Ring;
 use crate::simulate::phantom::Trajectory;
@@ -262,11 +263,7 @@ pub fn run(args: &SimulateArgs) -> anyhow::Result<Summary> {
     let work = || simulate(&request, &|| bar.inc(1));
     let summary = match args.threads {
         None => work(),
-        Some(threads) => rayon::ThreadPoolBuilder::new()
-            .num_threads(threads.into())
-            .build()
-            .map_err(|error| SimulateError::Threads { threads: threads.into(), cause: error.to_string() })?
-            .install(work),
+        Some(threads) => on_threads(threads.into(), work)?,
     };
     bar.finish_and_clear();
     Ok(summary?)

@@ -3,8 +3,7 @@
 //! The matrix is not in it: how many shares it has is known when pixels were placed, and it is asked for then
 //! (`integrate/split`). Neither are patterns that are kept for a tomogram: without room for them they are read back.
 
-use super::crew::{Crew, Reducers};
-use super::plan::Plan;
+use super::crew::{Crew, Reducers, Traffic};
 use crate::budget::{self, OverBudget};
 use crate::cuda::LaneSizes;
 use crate::frame::Shape;
@@ -57,27 +56,21 @@ pub(super) fn check_frames(Shape { slow, fast }: Shape) -> Result<(), OverBudget
 ///
 /// # Errors
 /// [`OverBudget`], which says what the run is.
-pub(super) fn check(plan: &Plan) -> Result<(), OverBudget> {
-    let Shape { slow, fast } = plan.encoding().shape;
-    let slots = slots(&plan.crew);
-    let rows = plan.scan.as_ref().map_or(plan.files.len(), |scan| scan.points());
-    let patterns = in_work(&plan.crew)
-        + match plan.crew.readers {
-            None => 0,
-            Some(_) => waiting_outcomes(plan.npt),
-        };
+pub(super) fn check(crew: &Crew, traffic: &Traffic, npt: usize, rows: usize) -> Result<(), OverBudget> {
+    let Shape { slow, fast } = traffic.encoding.shape;
+    let slots = slots(crew);
+    let patterns = in_work(crew) + crew.readers.map_or(0, |_| waiting_outcomes(npt));
     let bytes = [
         budget::bytes_of(&[slow, fast], PIXEL),
-        budget::bytes_of(&[slots], plan.load().bytes(&plan.crew)),
-        budget::bytes_of(&[patterns, plan.npt], BIN),
+        budget::bytes_of(&[slots], traffic.bytes(crew)),
+        budget::bytes_of(&[patterns, npt], BIN),
         budget::bytes_of(&[rows], ROW),
     ];
-    let frames = plan.files.len();
     budget::allow(
         format_args!(
-            "a run of {frames} frames of {slow} x {fast} pixels to {rows} rows of {} bins ({slots} frames and {patterns} \
+            "a run of {} frames of {slow} x {fast} pixels to {rows} rows of {npt} bins ({slots} frames and {patterns} \
              patterns on their way)",
-            plan.npt
+            traffic.frames
         ),
         bytes.into_iter().fold(0, u64::saturating_add),
     )

@@ -13,6 +13,7 @@ use super::device::Device;
 use super::error::{SessionError, refuse};
 use super::options::{Options, StrategyName};
 use crate::cuda::LaneSizes;
+use crate::frame::Encoding;
 use crate::pipeline::Strategy;
 
 /// Where frames are decoded.
@@ -44,6 +45,27 @@ pub struct Crew {
     pub reducers: Reducers,
     /// Whether the digest that a frame carries is compared with that of its bytes.
     pub verify: bool,
+}
+
+/// What a crew is to handle.
+#[derive(Debug, Clone, Copy)]
+pub struct Traffic {
+    /// What every frame is.
+    pub encoding: Encoding,
+    /// Bytes that hold any of them as it is read.
+    pub slot_bytes: usize,
+    /// How many there are.
+    pub frames: usize,
+}
+
+impl Traffic {
+    /// Bytes of a frame as a crew's readers leave it.
+    pub(super) fn bytes(&self, crew: &Crew) -> usize {
+        match crew.decode {
+            Decode::Reader => (self.encoding.shape.pixels() + 1) * self.encoding.pixel.size(),
+            Decode::Reducer => self.slot_bytes,
+        }
+    }
 }
 
 /// A GPU that takes one frame at a time, as the paper's did.

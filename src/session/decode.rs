@@ -19,7 +19,7 @@ use crate::with_pixel;
 const FRAMES_A_THREAD: usize = 4;
 
 /// Verifies and decodes files a batch at a time.
-pub struct Decoder {
+pub struct StackDecoder {
     encoding: Encoding,
     verify: bool,
     /// Frames whose bytes had the digest of their header.
@@ -29,12 +29,12 @@ pub struct Decoder {
     cuda: Option<CudaDecoder>,
 }
 
-impl Decoder {
+impl StackDecoder {
     /// A decoder of such frames, where the device is.
     ///
     /// # Errors
     /// When there is no memory for a batch, or the device refuses.
-    pub fn new(device: &Device, encoding: Encoding, verify: bool) -> Result<Decoder, SessionError> {
+    pub fn new(device: &Device, encoding: Encoding, verify: bool) -> Result<StackDecoder, SessionError> {
         let batch = FRAMES_A_THREAD * rayon::current_num_threads();
         let Shape { slow, fast } = encoding.shape;
         budget::allow(
@@ -51,7 +51,7 @@ impl Decoder {
                 (Some(decoder), slots)
             }
         };
-        Ok(Decoder { encoding, verify, verified: 0, batch, slots, cuda })
+        Ok(StackDecoder { encoding, verify, verified: 0, batch, slots, cuda })
     }
 
     /// Files of a batch.

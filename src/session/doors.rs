@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use super::budget;
-use super::crew::{Crew, Decode, Reducers};
+use super::crew::{Crew, Decode, Reducers, Traffic};
 use super::engines::Engines;
 use super::error::{About, OrAbout, SessionError};
 use super::store::PatternStore;
 use crate::cuda::{CudaError, CudaReducer, DevicePatterns, pinned};
-use crate::frame::{Encoding, SlotPool};
+use crate::frame::SlotPool;
 use crate::pipeline::Strategy;
 use crate::reduce::Reducer;
 use crate::reduce::host::{BATCH, HostReducer};
@@ -16,27 +16,6 @@ use crate::source::Reader;
 use crate::source::cbf::CbfReader;
 use crate::source::decoded::Decoding;
 use crate::trace::Timeline;
-
-/// What is to walk through them.
-#[derive(Debug, Clone, Copy)]
-pub struct Load {
-    /// What every frame is.
-    pub encoding: Encoding,
-    /// Bytes that hold any of them as it is read.
-    pub slot_bytes: usize,
-    /// How many there are.
-    pub frames: usize,
-}
-
-impl Load {
-    /// Bytes of a frame as a crew's readers leave it.
-    pub(super) fn bytes(&self, crew: &Crew) -> usize {
-        match crew.decode {
-            Decode::Reader => (self.encoding.shape.pixels() + 1) * self.encoding.pixel.size(),
-            Decode::Reducer => self.slot_bytes,
-        }
-    }
-}
 
 /// Doors, open, and who stands behind them.
 pub struct Doors {
@@ -58,7 +37,7 @@ impl Doors {
     pub fn open(
         crew: &Crew,
         engines: &Engines,
-        load: Load,
+        load: Traffic,
         timeline: Option<&Timeline>,
         kept: Option<&mut PatternStore>,
     ) -> Result<Doors, SessionError> {
@@ -85,7 +64,7 @@ impl Doors {
 }
 
 /// The second doors.
-pub fn readers(crew: &Crew, load: Load) -> Vec<Box<dyn Reader>> {
+pub fn readers(crew: &Crew, load: Traffic) -> Vec<Box<dyn Reader>> {
     let reader = |_| {
         let reader = CbfReader::new(Some(load.encoding), crew.verify);
         match crew.decode {
@@ -99,7 +78,7 @@ pub fn readers(crew: &Crew, load: Load) -> Vec<Box<dyn Reader>> {
 fn cuda_reducer(
     crew: &Crew,
     engines: &Engines,
-    load: Load,
+    load: Traffic,
     timeline: Option<&Timeline>,
     kept: Option<&mut PatternStore>,
 ) -> Result<CudaReducer, SessionError> {

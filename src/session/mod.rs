@@ -47,14 +47,14 @@ mod store;
 
 use std::path::Path;
 
-pub use crew::{Crew, Decode, Reducers};
+pub use crew::{Crew, Decode, Reducers, Traffic};
 pub use device::Device;
-pub use doors::{Doors, Load};
+pub use doors::Doors;
 pub use engines::Engines;
 pub use error::{About, SessionError};
 pub use options::Options;
 pub use plan::Plan;
-pub use prepare::Prepared;
+pub use prepare::Preparation;
 pub use store::PatternStore;
 
 use crate::frame::FrameId;
@@ -98,7 +98,7 @@ impl Session {
     /// What the corrections, the ranges or the device do not allow.
     pub fn open(mut plan: Plan) -> Result<Session, SessionError> {
         on_threads(plan.threads, || {
-            let Prepared { lost, axis, recipe } = plan.prepare()?;
+            let Preparation { lost, axis, recipe } = plan.prepare()?;
             plan.notes.extend(plausible::mostly_empty(&plan, &axis.centres, &recipe.csr));
             let engines = engines(&mut plan, recipe)?;
             Ok(Session { plan, lost, axis, engines })

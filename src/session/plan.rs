@@ -8,9 +8,8 @@ use std::path::{Path, PathBuf};
 use super::budget;
 use super::calibration;
 use super::configuration::{self, ConfigError};
-use super::crew::{self, Crew};
+use super::crew::{self, Crew, Traffic};
 use super::device::Device;
-use super::doors::Load;
 use super::error::{About, OrAbout, SessionError, refuse};
 use super::options::{BadFramesName, ErrorModelName, Options, Splitting, check_pairs, check_values, key_of};
 use crate::frame::Encoding;
@@ -129,7 +128,8 @@ impl Plan {
             device,
             notes,
         };
-        budget::check(&plan).or_about(About::Usage)?;
+        let rows = plan.scan.as_ref().map_or(plan.files.len(), Raster::points);
+        budget::check(&plan.crew, &plan.load(), plan.npt, rows).or_about(About::Usage)?;
         Ok(plan)
     }
 
@@ -149,8 +149,8 @@ impl Plan {
     }
 
     /// What is to walk through the corridor.
-    pub(super) fn load(&self) -> Load {
-        Load {
+    pub(super) fn load(&self) -> Traffic {
+        Traffic {
             encoding: self.encoding(),
             // Frames of a scan differ a little in size; a slot that is too small grows, which is slow when pinned.
             slot_bytes: self.first.payload.end

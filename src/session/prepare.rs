@@ -10,7 +10,7 @@ use crate::integrate::split::{self, MatrixRequest};
 use crate::output::result::RadialAxis;
 
 /// What a plan's frames are integrated with.
-pub struct Prepared {
+pub struct Preparation {
     /// Pixels that the corrections leave out.
     pub lost: Lost,
     /// The radial axis of every pattern.
@@ -45,7 +45,7 @@ impl Plan {
     ///
     /// # Errors
     /// When corrections or ranges leave nothing, or there is no memory for the matrix.
-    pub fn prepare(&self) -> Result<Prepared, SessionError> {
+    pub fn prepare(&self) -> Result<Preparation, SessionError> {
         let Corrections { normalization, lost } = self.corrections()?;
         let encoding = self.encoding();
         let (axis, csr) = split::build(&MatrixRequest {
@@ -80,6 +80,6 @@ impl Plan {
             long_name: self.unit.label().to_owned(),
             centres: axis.centres,
         };
-        Ok(Prepared { lost, axis, recipe })
+        Ok(Preparation { lost, axis, recipe })
     }
 }

@@ -80,7 +80,8 @@ pub fn back_project(rays: &Rays, grid: &Grid, rows: &[[f32; GROUP]]) -> Vec<[f32
     let mut image = vec![[0.0; GROUP]; grid.pixels()];
     image.par_chunks_mut(TILE * grid.columns).enumerate().for_each(|(strip, pixels)| {
         let tile = |first: usize, pixels: &mut [[f32; GROUP]]| {
-            let work = Tile { rays, grid, turns: &turns, rows, first_row: strip * TILE, first_column: first };
+            let work =
+                Patch { rays, grid, turns: &turns, rows, first_row: strip * TILE, first_column: first };
             work.run(pixels);
         };
         (0..grid.columns).step_by(TILE).for_each(|first| tile(first, pixels));
@@ -89,7 +90,7 @@ pub fn back_project(rays: &Rays, grid: &Grid, rows: &[[f32; GROUP]]) -> Vec<[f32
 }
 
 /// The pixels of a tile: what they share.
-struct Tile<'a> {
+struct Patch<'a> {
     rays: &'a Rays,
     grid: &'a Grid,
     turns: &'a [[f32; 3]],
@@ -98,7 +99,7 @@ struct Tile<'a> {
     first_column: usize,
 }
 
-impl Tile<'_> {
+impl Patch<'_> {
     /// Adds every rotation to the tile's pixels in `strip`, whole rows of the image.
     fn run(&self, strip: &mut [[f32; GROUP]]) {
         #[cfg(target_arch = "x86_64")]
