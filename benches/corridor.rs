@@ -15,10 +15,11 @@ use anyhow::Result;
 use xrdct::bench::cache::warm;
 use xrdct::bench::ceiling::Ceiling;
 use xrdct::bench::measure::{Amount, Measure, digest};
-use xrdct::bench::plan::{Crew, Plan};
-use xrdct::bench::subject::{Engines, Subject};
-use xrdct::bench::walk::{Errand, agree, walk};
+use xrdct::bench::subject::Subject;
+use xrdct::bench::walk::{Pass, agree, walk};
 use xrdct::geometry::poni::Poni;
+use xrdct::session::Engines;
+use xrdct::session::{Crew, Doors};
 
 use super::options::{Options, told};
 
@@ -47,14 +48,14 @@ enum Beside {
     /// What it cannot beat.
     Ceiling(&'static str, Ceiling),
     /// The same without something.
-    Plan(&'static str, Plan),
+    Crew(&'static str, Crew),
 }
 
 /// A row: what is done, how, with how many frames, beside what.
 struct Row {
     name: String,
     task: Task,
-    plan: Plan,
+    plan: Crew,
     frames: usize,
     beside: Beside,
 }
@@ -64,19 +65,19 @@ pub fn on_cpu(options: &Options) -> Result<Vec<Measure>> {
     let alone = Row {
         name: "corridor, CPU sequential".to_owned(),
         task: PLAIN,
-        plan: Plan::SEQUENTIAL,
+        plan: Crew::SEQUENTIAL,
         frames: options.frames.min(SEQUENTIAL_FRAMES),
         beside: Beside::Ceiling("read only, 1 thread", Ceiling::Read { readers: 1 }),
     };
     let ceiling = || Beside::Ceiling("read only", Ceiling::Read { readers: options.threads });
     let mut rows = vec![alone];
-    rows.extend(every_task(options, "corridor, CPU pool", Plan::host_pool(options.threads), 1, ceiling));
+    rows.extend(every_task(options, "corridor, CPU pool", Crew::host_pool(options.threads), 1, ceiling));
     measure(options, false, rows)
 }
 
 /// The overlapped GPU.
 pub fn on_gpu(options: &Options) -> Result<Vec<Measure>> {
-    let plan = Plan::overlapped(options.threads);
+    let plan = Crew::overlapped(options.threads);
     let readers = plan.readers.unwrap_or(1);
     let ceiling = || Beside::Ceiling("read + upload only", Ceiling::ReadUpload { readers });
     let name = format!("corridor, GPU overlapped, {readers} readers");
@@ -87,7 +88,7 @@ pub fn on_gpu(options: &Options) -> Result<Vec<Measure>> {
 fn every_task(
     options: &Options,
     name: &str,
-    plan: Plan,
+    plan: Crew,
     scans: usize,
     ceiling: impl Fn() -> Beside,
 ) -> Vec<Row> {
@@ -100,7 +101,7 @@ fn every_task(
     };
     let bins = |bins: usize| row(&format!("{bins} bins"), Task { bins, ..PLAIN });
     let verified = |what: &str, scans: usize| {
-        let beside = Beside::Plan("unverified", plan);
+        let beside = Beside::Crew("unverified", plan);
         Row { plan: plan.verified(), beside, frames: scans * options.frames, ..row(what, PLAIN) }
     };
     let mut rows = vec![
@@ -175,21 +176,24 @@ impl Bench<'_> {
         if task.dark_and_variance {
             subject.add_dark_and_variance();
         }
-        let engines = Engines::new(&subject.recipe, gpu)?;
-        let expected = subject.expected(&engines.host)?;
+        let engines = match gpu {
+            true => Engines::both(&subject.recipe)?,
+            false => Engines::on_host(subject.recipe.clone(), "this bench is the host's")?,
+        };
+        let expected = subject.expected(engines.host()?)?;
         warm(&subject.files)?;
         Ok(Bench { folder: &scan.folder, subject, engines, expected })
     }
 
     /// Seconds a frame of one run, and its pattern of frame 0.
-    fn walk(&self, crew: Crew, frames: usize, output: Option<PathBuf>) -> Result<(f64, Vec<f32>)> {
-        let walked = walk(&self.subject, crew, &Errand { frames, output, ..Errand::default() })?;
+    fn walk(&self, crew: Doors, frames: usize, output: Option<PathBuf>) -> Result<(f64, Vec<f32>)> {
+        let walked = walk(&self.subject, crew, &Pass { frames, output, ..Pass::default() })?;
         Ok((1.0 / walked.report.frames_per_second(), walked.first))
     }
 
     /// The same of a plan, its patterns written; they are right, or it fails.
-    fn run(&self, name: &str, plan: Plan, frames: usize) -> Result<(f64, Vec<f32>)> {
-        let crew = plan.crew(&self.subject, &self.engines, frames, None)?;
+    fn run(&self, name: &str, plan: Crew, frames: usize) -> Result<(f64, Vec<f32>)> {
+        let crew = Doors::open(&plan, &self.engines, self.subject.load(frames), None, None)?;
         let (seconds, first) = self.walk(crew, frames, Some(self.folder.join("corridor.h5")))?;
         agree(name, &first, &self.expected)?;
         Ok((seconds, first))
@@ -198,9 +202,9 @@ impl Bench<'_> {
     fn beside(&self, beside: &Beside, frames: usize) -> Result<f64> {
         match beside {
             Beside::Ceiling(_, ceiling) => {
-                Ok(self.walk(ceiling.crew(&self.subject, &self.engines)?, frames, None)?.0)
+                Ok(self.walk(ceiling.doors(&self.subject, &self.engines)?, frames, None)?.0)
             }
-            Beside::Plan(words, plan) => Ok(self.run(words, *plan, frames)?.0),
+            Beside::Crew(words, plan) => Ok(self.run(words, *plan, frames)?.0),
         }
     }
 
@@ -223,7 +227,7 @@ impl Bench<'_> {
             bytes: self.subject.frame_bytes() as usize,
             pixels: self.subject.encoding.shape.pixels(),
         };
-        let (Beside::Ceiling(words, _) | Beside::Plan(words, _)) = &row.beside;
+        let (Beside::Ceiling(words, _) | Beside::Crew(words, _)) = &row.beside;
         Ok(Measure::new(&row.name, amount, truth, own, (words, limit)))
     }
 }

@@ -21,7 +21,7 @@ use xrdct::geometry::poni::Poni;
 use xrdct::geometry::units::Unit;
 use xrdct::integrate::csr::Csr;
 use xrdct::integrate::engine::{Engine, ErrorModel, GROUP, Recipe, Saturation, Scratch};
-use xrdct::integrate::split::{Request, Split, build};
+use xrdct::integrate::split::{MatrixRequest, Split, build};
 
 use super::options::{Options, told};
 
@@ -87,7 +87,7 @@ fn sums(engine: &Engine, frames: &[Frame], scratch: &mut Scratch) -> Result<Vec<
 pub fn measure(options: &Options) -> Result<Vec<Measure>> {
     let poni = Poni::parse(PONI, Path::new("bench.poni"))?;
     let mask = poni.detector.mask().context("a Pilatus has gaps")?;
-    let request = Request {
+    let request = MatrixRequest {
         poni: &poni,
         shape: SHAPE,
         npt: 1000,
@@ -98,7 +98,7 @@ pub fn measure(options: &Options) -> Result<Vec<Measure>> {
         azimuth_range: None,
     };
     let (_, csr) = build(&request)?;
-    let (_, unmasked) = build(&Request { mask: None, ..request })?;
+    let (_, unmasked) = build(&MatrixRequest { mask: None, ..request })?;
     let masked: Vec<bool> = mask.masked.iter().map(|masked| *masked as u8 != 0).collect();
     let frames: Vec<Frame> = (0..GROUP).map(|id| frame(id, &counts(id as u64, &masked))).collect();
     let recipe = Recipe {

@@ -13,16 +13,16 @@ use rand::{Rng, SeedableRng};
 use xrdct::bench::measure::{Amount, Measure, digest};
 use xrdct::codec::byte_offset::encode;
 use xrdct::cuda::driver::{DeviceBuffer, Event, Stream};
-use xrdct::cuda::engine::Tuning;
+use xrdct::cuda::engine::CudaTuning;
 use xrdct::cuda::lane::Lane;
-use xrdct::cuda::{CudaEngine, CudaReducer, Options, pinned};
+use xrdct::cuda::{CudaEngine, CudaReducer, LaneSizes, pinned};
 use xrdct::frame::{Codec, Encoding, Frame, FrameHeader, FrameId, Outcome, PixelType, Shape, SlotPool};
 use xrdct::geometry::correction::{normalization, solid_angle};
 use xrdct::geometry::detector::{Detector, Dummy};
 use xrdct::geometry::poni::Poni;
 use xrdct::geometry::units::Unit;
 use xrdct::integrate::engine::{Engine, ErrorModel, Recipe, Saturation, Scratch};
-use xrdct::integrate::split::{Request, Split, build};
+use xrdct::integrate::split::{MatrixRequest, Split, build};
 use xrdct::reduce::Reducer;
 use xrdct::trace::Timeline;
 
@@ -151,7 +151,7 @@ fn recipe() -> Result<Recipe> {
     let poni = Poni::parse(text, "bench.poni")?;
     let mask = Detector::by_name("PilatusCdTe2M").and_then(|detector| detector.mask());
     let unit: Unit = "q_nm^-1".parse().ok().context("unit")?;
-    let request = Request {
+    let request = MatrixRequest {
         poni: &poni,
         shape: SHAPE,
         npt: BINS,
@@ -362,7 +362,7 @@ fn on_device(
 fn sweep(recipe: &Recipe, slots: &SlotPool, repeats: usize) -> Result<()> {
     for row in [4, 6, 8, 12] {
         for (subtiles, narrow) in [(8, false), (16, false), (24, false)] {
-            let tuning = Tuning { subtiles, row, narrow, ..Tuning::default() };
+            let tuning = CudaTuning { subtiles, row, narrow, ..CudaTuning::default() };
             let engine = Arc::new(CudaEngine::with_tuning(0, recipe, tuning)?);
             let mut lanes = (0..LANES).map(|_| Ok(Lane::new(&engine, BATCH)?)).collect::<Result<Vec<_>>>()?;
             for lane in &mut lanes {
@@ -412,7 +412,7 @@ fn expected(recipe: &Recipe, packed: &[Vec<u8>]) -> Result<Vec<Outcome>> {
 
 /// Every pattern is the host's within 1e-6; the digest of their sums, in the order of the distinct frames.
 fn check(engine: &Arc<CudaEngine>, slots: &SlotPool, expected: &[Outcome]) -> Result<String> {
-    let mut reducer = CudaReducer::new(Arc::clone(engine), Options { lanes: 1, batch: BATCH })?;
+    let mut reducer = CudaReducer::new(Arc::clone(engine), LaneSizes { lanes: 1, batch: BATCH })?;
     let mut which = Vec::new();
     for id in 0..BATCH {
         let (frame, number) = next_frame(slots, id);
@@ -477,7 +477,7 @@ fn from_memory(
         1e6 / ceiling
     );
     for &(lanes, batch) in options {
-        let mut reducer = CudaReducer::new(Arc::clone(engine), Options { lanes, batch })?;
+        let mut reducer = CudaReducer::new(Arc::clone(engine), LaneSizes { lanes, batch })?;
         let start = Instant::now();
         let (mut next, mut flying, mut done) = (0, 0, 0);
         while done < count {
@@ -504,7 +504,7 @@ fn one_frame(figures: &mut Figures, engine: &Arc<CudaEngine>, slots: &SlotPool) 
         times.sort_by(f64::total_cmp);
         times[times.len() / 2]
     };
-    let mut reducer = CudaReducer::new(Arc::clone(engine), Options::default())?;
+    let mut reducer = CudaReducer::new(Arc::clone(engine), LaneSizes::default())?;
     let stream = Stream::new(engine.context())?;
     let longest = (figures.amount.bytes + figures.amount.bytes / 4).next_multiple_of(4096);
     let target = DeviceBuffer::take(engine.context(), longest, "an upload")?;
@@ -530,7 +530,7 @@ fn one_frame(figures: &mut Figures, engine: &Arc<CudaEngine>, slots: &SlotPool) 
 /// The timeline of a few batches, in Chrome's trace format.
 fn trace(engine: &Arc<CudaEngine>, slots: &SlotPool, path: &Path) -> Result<()> {
     let timeline = Timeline::default();
-    let mut reducer = CudaReducer::new(Arc::clone(engine), Options::default())?;
+    let mut reducer = CudaReducer::new(Arc::clone(engine), LaneSizes::default())?;
     reducer.record(timeline.clone())?;
     let (mut next, mut done) = (0, 0);
     while done < 12 * BATCH {

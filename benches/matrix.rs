@@ -13,7 +13,7 @@ use xrdct::frame::Shape;
 use xrdct::geometry::poni::Poni;
 use xrdct::geometry::position::radial;
 use xrdct::geometry::units::Unit;
-use xrdct::integrate::split::{Request, Split, build};
+use xrdct::integrate::split::{MatrixRequest, Split, build};
 
 use super::options::{Options, told};
 
@@ -30,7 +30,7 @@ pub fn measure(options: &Options) -> Result<Vec<Measure>> {
         if !options.wants(&name) {
             continue;
         }
-        let request = Request {
+        let request = MatrixRequest {
             poni: &poni,
             shape: SHAPE,
             npt: 1000,

@@ -16,7 +16,7 @@ use anyhow::{Context, Result, bail, ensure};
 use xrdct::bench::machine::Machine;
 use xrdct::bench::measure::Measure;
 use xrdct::bench::record::Record;
-use xrdct::bench::verdict::{Intent, Run, conclude, keep_better, suspects};
+use xrdct::bench::verdict::{BenchRun, Intent, conclude, keep_better, suspects};
 
 /// How often a part that seems slower is measured again.
 const AGAIN: usize = 2;
@@ -149,7 +149,7 @@ impl Options {
             ensure!(is_one, "no bench's name begins with {chosen:?}; --list tells them");
         }
         let whole = self.names.is_empty();
-        let run = |measures: &[Measure]| Run::new(class, machine.clone(), measures.to_vec(), whole);
+        let run = |measures: &[Measure]| BenchRun::new(class, machine.clone(), measures.to_vec(), whole);
         for _ in 0..AGAIN {
             let again = suspects(&self.records, &run(&measures))?;
             if again.is_empty() {

@@ -17,7 +17,7 @@ use xrdct::bench::measure::{Amount, Measure, digest};
 use xrdct::bench::subject::Subject;
 use xrdct::frame::FrameStatus;
 use xrdct::geometry::units::Unit;
-use xrdct::integrate::split::{Request, Split, build};
+use xrdct::integrate::split::{MatrixRequest, Split, build};
 
 use super::options::{Options, told};
 
@@ -71,7 +71,7 @@ fn in_folder(
     let subject = Subject::new(&files, &path, &poni, BINS)?;
     let mask = poni.detector.mask();
     let shape = subject.encoding.shape;
-    let request = Request {
+    let request = MatrixRequest {
         poni: &poni,
         shape,
         npt: BINS,

@@ -8,22 +8,22 @@ use std::time::Instant;
 
 use anyhow::{Result, anyhow, ensure};
 use xrdct::bench::measure::{Amount, Measure, digest};
-use xrdct::bench::tomo::{Subject, cache_floor, host_floor, link_floor};
-use xrdct::cuda::tomo::Options as CudaOptions;
+use xrdct::bench::tomo::{SliceSubject, cache_floor, host_floor, link_floor};
+use xrdct::cuda::tomo::SliceSizes;
 use xrdct::cuda::{CudaReconstructor, device};
-use xrdct::tomo::reconstruction::LANES;
+use xrdct::tomo::GROUP;
 use xrdct::tomo::{HostReconstructor, Reconstructor};
 
 use super::options::{Options, told};
 
 const SIDE: usize = 150;
 
-fn amount(subject: &Subject, bins: usize) -> Amount {
+fn amount(subject: &SliceSubject, bins: usize) -> Amount {
     let bytes = bins * subject.wanted.rays.len() * size_of::<f32>();
     Amount { bytes, pixels: bins * subject.wanted.grid.pixels() }
 }
 
-fn slices(maker: &mut dyn Reconstructor, subject: &Subject, bins: usize) -> Result<Vec<f32>> {
+fn slices(maker: &mut dyn Reconstructor, subject: &SliceSubject, bins: usize) -> Result<Vec<f32>> {
     let mut slices = vec![0.0; bins * subject.wanted.grid.pixels()];
     maker.reconstruct(&subject.sinograms(bins), &mut slices).map_err(|e| anyhow!(e))?;
     Ok(slices)
@@ -39,8 +39,8 @@ pub fn measure(options: &Options) -> Result<Vec<Measure>> {
     if !options.wants(NAME) {
         return Ok(vec![]);
     }
-    let subject = Subject::new(SIDE, SIDE);
-    let bins = 4 * LANES;
+    let subject = SliceSubject::new(SIDE, SIDE);
+    let bins = 4 * GROUP;
     let mut maker = HostReconstructor::new(&subject.wanted)?;
     let truth = bits(&slices(&mut maker, &subject, bins)?);
     let sinograms = subject.sinograms(bins);
@@ -70,13 +70,13 @@ pub fn on_gpu(options: &Options) -> Result<Vec<Measure>> {
     if wanted == [false, false] {
         return Ok(vec![]);
     }
-    let subject = Subject::new(SIDE, SIDE);
+    let subject = SliceSubject::new(SIDE, SIDE);
     let context = device::open(0)?;
     let expected = slices(&mut HostReconstructor::new(&subject.wanted)?, &subject, subject.distinct())?;
     let largest = expected.iter().fold(0.0_f32, |all, v| all.max(v.abs()));
     let sinograms = subject.sinograms(BINS);
     let mut target = vec![0.0; BINS * subject.wanted.grid.pixels()];
-    let mut fastest = |options: CudaOptions, kernels: bool| -> Result<(f64, String)> {
+    let mut fastest = |options: SliceSizes, kernels: bool| -> Result<(f64, String)> {
         let mut maker = CudaReconstructor::new(&context, &subject.wanted, options).map_err(|e| anyhow!(e))?;
         let mut seconds = f64::INFINITY;
         for _ in 0..RUNS {
@@ -90,8 +90,8 @@ pub fn on_gpu(options: &Options) -> Result<Vec<Measure>> {
         ensure!(off <= 5e-6 * largest, "the GPU's slices are not the host's: {off}");
         Ok((seconds, bits(&target)))
     };
-    let (kernels, truth) = fastest(CudaOptions { lanes: 1, bins: BINS }, true)?;
-    let (whole, again) = fastest(CudaOptions::default(), false)?;
+    let (kernels, truth) = fastest(SliceSizes { lanes: 1, bins: BINS }, true)?;
+    let (whole, again) = fastest(SliceSizes::default(), false)?;
     ensure!(truth == again, "blocks changed the bits of slices");
     let amount = amount(&subject, BINS);
     let caches = cache_floor(&subject, &context)? * BINS as f64;
@@ -111,7 +111,7 @@ pub fn on_gpu(options: &Options) -> Result<Vec<Measure>> {
 /// Lanes and bins of a block, 1000 slices of 300 x 300: seconds from memory to memory.
 fn sweep() -> Result<()> {
     const BINS: usize = 1000;
-    let subject = Subject::new(300, 300);
+    let subject = SliceSubject::new(300, 300);
     let context = device::open(0)?;
     let sinograms = subject.sinograms(BINS);
     let mut target = vec![0.0; BINS * subject.wanted.grid.pixels()];
@@ -121,7 +121,7 @@ fn sweep() -> Result<()> {
     for bins in [16, 32, 64, 128, 256] {
         for lanes in [1, 2, 3, 4] {
             let start = Instant::now();
-            let options = CudaOptions { lanes, bins };
+            let options = SliceSizes { lanes, bins };
             let mut maker =
                 CudaReconstructor::new(&context, &subject.wanted, options).map_err(|e| anyhow!(e))?;
             let made = start.elapsed().as_secs_f64() * 1e3;

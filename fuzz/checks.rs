@@ -5,11 +5,11 @@ use std::fmt::Display;
 use std::fs;
 use std::path::Path;
 
-use xrdct::cli::args::IntegrateArgs;
-use xrdct::cli::configuration;
 use xrdct::codec::Pixel;
 use xrdct::codec::byte_offset::{DecodeError, Decoder, Simd, decode, decode_reference, encode};
 use xrdct::frame::PixelType;
+use xrdct::session::Options;
+use xrdct::session::configuration;
 use xrdct::source::cbf::parse_header;
 use xrdct::source::image::read_image;
 use xrdct::source::listing;
@@ -32,7 +32,7 @@ fn names_the_file(error: &impl Display, path: &Path) {
 
 /// A configuration is followed, with warnings of a line each, or refused.
 pub fn configuration(file: &[u8]) {
-    in_a_file(file, |path| match configuration::read(path, &IntegrateArgs::default()) {
+    in_a_file(file, |path| match configuration::read(path, &Options::default()) {
         Ok(earlier) => {
             for warning in &earlier.warnings {
                 names_the_file(warning, path);

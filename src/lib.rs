@@ -15,6 +15,7 @@ pub mod output;
 pub mod picture;
 pub mod pipeline;
 pub mod reduce;
+pub mod session;
 pub mod simulate;
 pub mod source;
 pub mod tomo;

@@ -9,15 +9,16 @@ use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
 use serde_json::Value;
 use xrdct::bench::cache::{Cold, chill, warm};
 use xrdct::bench::outcome::{Rate, Table};
-use xrdct::bench::plan::{Crew, Plan};
 use xrdct::bench::profile::{self, Part, Profile, Who};
-use xrdct::bench::subject::{Engines, Subject};
-use xrdct::bench::walk::{Errand, agree};
+use xrdct::bench::subject::Subject;
+use xrdct::bench::walk::{Pass, agree};
 use xrdct::bench::{BenchError, table1};
 use xrdct::frame::{BadFrame, Frame, Outcome, Slot};
 use xrdct::geometry::poni::Poni;
 use xrdct::pipeline::Stage;
 use xrdct::reduce::{ReduceError, Reducer};
+use xrdct::session::Engines;
+use xrdct::session::{Crew, Doors};
 use xrdct::source::{Reader, Ticket};
 use xrdct::trace::Timeline;
 
@@ -241,35 +242,35 @@ impl Reducer for Slow {
 }
 
 /// Profile of a host pool whose crew `change` has changed, and its timeline.
-fn profile_of(plan: Plan, change: impl Fn(Crew) -> Crew) -> (Profile, Timeline) {
+fn profile_of(plan: Crew, change: impl Fn(Doors) -> Doors) -> (Profile, Timeline) {
     let folder = tempfile::tempdir().unwrap();
     write_small_scan(folder.path(), 20);
     let subject = subject(folder.path());
-    let engines = Engines::new(&subject.recipe, false).unwrap();
-    let crew = change(plan.crew(&subject, &engines, subject.files.len(), None).unwrap());
+    let engines = Engines::on_host(subject.recipe.clone(), "left out").unwrap();
+    let crew = change(Doors::open(&plan, &engines, subject.load(subject.files.len()), None, None).unwrap());
     let timeline = Timeline::default();
-    let errand = Errand {
+    let pass = Pass {
         frames: 100,
         output: Some(folder.path().join("out.h5")),
         timeline: Some(timeline.clone()),
-        ..Errand::default()
+        ..Pass::default()
     };
-    (profile::run(&subject, &plan, "test", crew, &errand).unwrap(), timeline)
+    (profile::run(&subject, &plan, "test", crew, &pass).unwrap(), timeline)
 }
 
 #[test]
 fn the_bottleneck_is_the_stage_that_is_slow() {
-    let plan = Plan::host_pool(2);
+    let plan = Crew::host_pool(2);
     let throttled = |reader| Box::new(Throttled(reader)) as Box<dyn Reader>;
     let slow = |reducer| Box::new(Slow(reducer)) as Box<dyn Reducer>;
     let (readers, _) =
-        profile_of(plan, |crew| Crew { readers: crew.readers.into_iter().map(throttled).collect(), ..crew });
+        profile_of(plan, |crew| Doors { readers: crew.readers.into_iter().map(throttled).collect(), ..crew });
     assert_eq!(readers.who, Some(Who::Readers), "{readers:?}");
     assert!(readers.bottleneck.starts_with("the readers: 1 thread is busy"), "{}", readers.bottleneck);
     let (workers, _) =
-        profile_of(plan, |crew| Crew { reducers: crew.reducers.into_iter().map(slow).collect(), ..crew });
+        profile_of(plan, |crew| Doors { reducers: crew.reducers.into_iter().map(slow).collect(), ..crew });
     assert_eq!(workers.who, Some(Who::Workers), "{workers:?}");
-    let (alone, _) = profile_of(Plan::SEQUENTIAL, |crew| Crew {
+    let (alone, _) = profile_of(Crew::SEQUENTIAL, |crew| Doors {
         readers: crew.readers.into_iter().map(throttled).collect(),
         ..crew
     });
@@ -278,7 +279,7 @@ fn the_bottleneck_is_the_stage_that_is_slow() {
 
 #[test]
 fn a_profile_is_its_timeline_added_up() {
-    for plan in [Plan::host_pool(2), Plan::SEQUENTIAL] {
+    for plan in [Crew::host_pool(2), Crew::SEQUENTIAL] {
         let (profile, timeline) = profile_of(plan, |crew| crew);
         assert_eq!(profile.frames, 100);
         let seconds =
@@ -393,7 +394,7 @@ mod needs_oracle {
         let done = xrdct(folder.path(), &[&small[..], &more, &[&peers]].concat());
         assert_eq!(done.code, 0, "{}", done.stderr);
         let text = fs::read_to_string(folder.path().join("tomo.json")).expect("written");
-        let table: xrdct::bench::tomo::Table = serde_json::from_str(&text).expect("reads back");
+        let table: xrdct::bench::tomo::SliceTable = serde_json::from_str(&text).expect("reads back");
         let row = |key: &str| table.rows.iter().find(|row| row.key == key).expect(key);
         for key in ["cpu", "cpu-1"] {
             let (floor, _) = row(key).floor.clone().expect("a floor");

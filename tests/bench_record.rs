@@ -8,7 +8,7 @@ use xrdct::bench::BenchError;
 use xrdct::bench::machine::Machine;
 use xrdct::bench::measure::{Amount, Measure, digest};
 use xrdct::bench::record::Record;
-use xrdct::bench::verdict::{Finding, Intent, Run, Verdict, compare, conclude, keep_better, suspects};
+use xrdct::bench::verdict::{BenchRun, Finding, Intent, Verdict, compare, conclude, keep_better, suspects};
 use xrdct::codec::byte_offset;
 
 use crate::support::{names, small_pixels};
@@ -24,8 +24,8 @@ fn measure(name: &str, ratio: f64) -> Measure {
 }
 
 /// A run of all benches.
-fn run(measures: &[Measure]) -> Run {
-    Run { date: "2026-02-02".into(), ..Run::new(CLASS, machine("Linux"), measures.to_vec(), true) }
+fn run(measures: &[Measure]) -> BenchRun {
+    BenchRun { date: "2026-02-02".into(), ..BenchRun::new(CLASS, machine("Linux"), measures.to_vec(), true) }
 }
 
 fn save() -> Intent {
@@ -137,7 +137,7 @@ fn a_bench_that_is_gone_is_missed() {
     let root = recorded(&[measure("x", 0.9), measure("old name", 0.5)]);
     bad(&root, &[measure("x", 0.9)], &save(), "MISSING  old name");
     // A run of some benches misses nothing.
-    let some = Run { whole: false, ..run(&[measure("x", 0.9)]) };
+    let some = BenchRun { whole: false, ..run(&[measure("x", 0.9)]) };
     assert!(conclude(root.path(), &some, &Intent::default()).unwrap().is_good);
     good(&root, &[measure("x", 0.9)], &retire("old name", "it is part of x now"));
     assert_eq!(best(&root, "old name"), None);
@@ -198,7 +198,7 @@ fn intentions_that_mean_nothing_are_refused() {
 #[test]
 fn figures_remember_their_machine_and_their_day() {
     let root = recorded(&[measure("x", 0.5), measure("y", 0.5)]);
-    let later = Run {
+    let later = BenchRun {
         date: "2026-03-03".into(),
         machine: machine("another"),
         ..run(&[measure("x", 0.6), measure("y", 0.4)])
@@ -211,14 +211,14 @@ fn figures_remember_their_machine_and_their_day() {
     };
     assert_eq!((of("x"), of("y")), (("2026-03-03", "another"), ("2026-02-02", "Linux")));
     // The same machine is told once.
-    conclude(root.path(), &Run { measures: vec![measure("x", 0.7)], ..later }, &save()).unwrap();
+    conclude(root.path(), &BenchRun { measures: vec![measure("x", 0.7)], ..later }, &save()).unwrap();
     assert_eq!(read(&root).machines.len(), 2);
 }
 
 #[test]
 fn another_class_of_machine_has_its_own_record() {
     let root = recorded(&[measure("x", 0.9)]);
-    let elsewhere = Run { class: "other".into(), ..run(&[measure("x", 0.1)]) };
+    let elsewhere = BenchRun { class: "other".into(), ..run(&[measure("x", 0.1)]) };
     assert_eq!(
         compare(&elsewhere, &Record::read(root.path(), "other").unwrap()),
         [("x".into(), Finding::NotRecorded)]

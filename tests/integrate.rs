@@ -12,7 +12,7 @@ use xrdct::geometry::units::Unit;
 use xrdct::geometry::{correction, position};
 use xrdct::integrate::axis::Axis;
 use xrdct::integrate::csr::Csr;
-use xrdct::integrate::split::{Request, Split, SplitError, build};
+use xrdct::integrate::split::{MatrixRequest, Split, SplitError, build};
 
 use crate::geometry::ask_geometry;
 use crate::support::{data, side_by_side};
@@ -76,7 +76,7 @@ impl Case {
         let poni = Poni::parse(&self.poni, "test.poni").expect("a PONI");
         let mask = self.mask(&poni);
         let began = Instant::now();
-        let request = Request {
+        let request = MatrixRequest {
             poni: &poni,
             shape: self.shape,
             npt: self.npt,
@@ -203,8 +203,8 @@ fn of_pixels(csr: &Csr, has: impl Fn(u32) -> bool) -> Csr {
 }
 
 /// A sector across 180° is what its parts on both sides are, whole pixels on the cut included.
-fn sector_is_its_parts(request: Request, from: f64, to: f64) {
-    let sector = |range| build(&Request { azimuth_range: Some(range), ..request }).expect("a matrix").1;
+fn sector_is_its_parts(request: MatrixRequest, from: f64, to: f64) {
+    let sector = |range| build(&MatrixRequest { azimuth_range: Some(range), ..request }).expect("a matrix").1;
     let parts = [sector((from, 180.0)), sector((-180.0, to - 360.0))];
     let mut has = vec![false; request.shape.pixels()];
     parts.iter().flat_map(|part| &part.indices).for_each(|pixel| has[*pixel as usize] = true);
@@ -226,7 +226,8 @@ fn sectors_across_180_degrees_are_their_two_parts() {
             {
                 sector_is_its_parts(request, from, to);
             }
-            let turn = |range| build(&Request { azimuth_range: Some(range), ..request }).expect("a matrix");
+            let turn =
+                |range| build(&MatrixRequest { azimuth_range: Some(range), ..request }).expect("a matrix");
             let whole = build(&request).expect("a matrix");
             for from in [-180.0, 0.0, 17.5] {
                 assert!(turn((from, from + 360.0)) == whole, "{split}: a turn from {from} leaves pixels out");
@@ -241,7 +242,7 @@ fn sectors_across_180_degrees_are_those_of_the_turned_geometry() {
         let poni = Poni::parse(&detector_of(90, 70, 3), "a.poni").expect("a PONI");
         let turned = Poni { rot3: poni.rot3 + std::f64::consts::PI, ..poni.clone() };
         let weights = |poni: &Poni, range| {
-            let axis = Request {
+            let axis = MatrixRequest {
                 azimuth_range: Some(range),
                 // The pixel that holds the beam has no azimuth of its own; the sector ends at 11.3 nm⁻¹.
                 radial_range: Some((2.0, 11.0)),
@@ -267,9 +268,9 @@ fn detector_of(slow: usize, fast: usize, orientation: u8) -> String {
     )
 }
 
-fn request<'a>(poni: &'a Poni, npt: usize, unit: Unit, split: Split) -> Request<'a> {
+fn request<'a>(poni: &'a Poni, npt: usize, unit: Unit, split: Split) -> MatrixRequest<'a> {
     let shape = poni.detector.shape.expect("a size");
-    Request { poni, shape, npt, unit, split, mask: None, radial_range: None, azimuth_range: None }
+    MatrixRequest { poni, shape, npt, unit, split, mask: None, radial_range: None, azimuth_range: None }
 }
 
 #[derive(Debug, Clone)]
@@ -406,32 +407,32 @@ fn upper_limit_is_a_float32_step_above_what_was_asked() {
 fn impossible_requests_are_refused_with_the_reason() {
     let poni = Poni::parse(&detector_of(20, 30, 3), "bad.poni").expect("a PONI");
     let good = request(&poni, 10, Unit::QNm, Split::BBox);
-    let refused = |request: Request| build(&request).expect_err("refused");
+    let refused = |request: MatrixRequest| build(&request).expect_err("refused");
     let shape = Shape { slow: 30, fast: 20 };
     let all = Mask { shape: good.shape, masked: vec![true; 600] };
     let without = Poni { wavelength: None, ..poni.clone() };
 
-    assert_eq!(refused(Request { npt: 0, ..good }), SplitError::NoBins);
-    assert!(matches!(refused(Request { shape, ..good }), SplitError::Shape { .. }));
+    assert_eq!(refused(MatrixRequest { npt: 0, ..good }), SplitError::NoBins);
+    assert!(matches!(refused(MatrixRequest { shape, ..good }), SplitError::Shape { .. }));
     let other = Mask::empty(shape);
-    assert!(matches!(refused(Request { mask: Some(&other), ..good }), SplitError::MaskShape { .. }));
-    assert_eq!(refused(Request { mask: Some(&all), ..good }), SplitError::AllMasked(600));
-    assert!(matches!(refused(Request { poni: &without, ..good }), SplitError::Wavelength(_)));
+    assert!(matches!(refused(MatrixRequest { mask: Some(&other), ..good }), SplitError::MaskShape { .. }));
+    assert_eq!(refused(MatrixRequest { mask: Some(&all), ..good }), SplitError::AllMasked(600));
+    assert!(matches!(refused(MatrixRequest { poni: &without, ..good }), SplitError::Wavelength(_)));
     for range in [(1.0, 1.0), (f64::NAN, 1.0), (0.0, f64::INFINITY)] {
-        let error = refused(Request { radial_range: Some(range), ..good });
+        let error = refused(MatrixRequest { radial_range: Some(range), ..good });
         assert!(matches!(error, SplitError::RadialRange(..)), "{error}");
     }
     for range in [(0.0, 361.0), (f64::NAN, 1.0), (0.0, f64::INFINITY)] {
-        let error = refused(Request { azimuth_range: Some(range), ..good });
+        let error = refused(MatrixRequest { azimuth_range: Some(range), ..good });
         assert!(matches!(error, SplitError::AzimuthRange(..)), "{error}");
     }
     // A corner exactly on the beam: infinitely far in log(q), unless a range says where to begin.
     let (poni1, poni2) = (f64::from(0.001_f32 * 10.0), f64::from(0.0013_f32 * 10.0));
     let on_beam = Poni { poni1, poni2, rot1: 0.0, rot2: 0.0, rot3: 0.0, ..poni.clone() };
-    let log = Request { poni: &on_beam, unit: Unit::LogQNm, ..good };
+    let log = MatrixRequest { poni: &on_beam, unit: Unit::LogQNm, ..good };
     assert!(matches!(refused(log), SplitError::Limits { .. }));
-    build(&Request { radial_range: Some((0.0, 3.0)), ..log }).expect("a range helps");
-    let message = refused(Request { shape, ..good }).to_string();
+    build(&MatrixRequest { radial_range: Some((0.0, 3.0)), ..log }).expect("a range helps");
+    let message = refused(MatrixRequest { shape, ..good }).to_string();
     assert_eq!(
         message,
         "the frames have 30 x 20 pixels, but the PONI's detector Detector has 20 x 30: use the PONI of this detector, or \

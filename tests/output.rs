@@ -10,7 +10,7 @@ use xrdct::frame::{
     BadFrame, FrameHeader, FrameId, FrameStatus, HEADER_NUMBERS, Norms, Outcome, Pattern, PixelType, Shape,
 };
 use xrdct::output::OutputError;
-use xrdct::output::result::{Ending, Layout, Progress, RadialAxis, ResultFile, ResultInfo, Scan};
+use xrdct::output::result::{Ending, Layout, Progress, RadialAxis, Raster, ResultFile, ResultInfo};
 use xrdct::output::stack::{StackLayout, StackWriter};
 
 use crate::support::{ask_oracle, one_test_passed};
@@ -108,7 +108,7 @@ fn info_reads_back_what_was_written() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("result.h5");
     let mut layout = layout(6, 5);
-    layout.scan = Some(Scan::new(2, 3, true));
+    layout.scan = Some(Raster::new(2, 3, true));
     let mut file = ResultFile::create(&path, &layout, false).unwrap();
     assert_eq!(ResultInfo::open(&path).unwrap().progress, Progress::Running);
     file.put(pattern(4, 5, false)).unwrap();
@@ -142,7 +142,7 @@ fn what_does_not_fit_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("r.h5");
     let mut too_small = layout(7, 5);
-    too_small.scan = Some(Scan::new(2, 3, false));
+    too_small.scan = Some(Raster::new(2, 3, false));
     let refused = ResultFile::create(&path, &too_small, false).err().unwrap();
     assert!(refused.to_string().contains("7 frames do not fit into a map of 2 x 3"), "{refused}");
     assert!(ResultFile::create(&path, &layout(0, 5), false).is_err());
@@ -214,7 +214,7 @@ fn a_file_is_as_large_as_what_was_measured() {
     for (errors, sums, bytes_of_bin) in [(false, false, 8), (true, false, 12), (true, true, 28)] {
         let path = folder.path().join("map.h5");
         let mut layout = layout(frames, npt);
-        layout.scan = Some(Scan::new(180, 200, true));
+        layout.scan = Some(Raster::new(180, 200, true));
         (layout.errors, layout.sums) = (errors, sums);
         let Ok(template) = pattern(0, npt, errors) else { unreachable!() };
         let mut file = ResultFile::create(&path, &layout, true).unwrap();
@@ -245,7 +245,7 @@ fn child_that_writes() {
     let mut layout = layout(KILLED_FRAMES, KILLED_NPT);
     let name = path.file_name().unwrap().to_string_lossy().into_owned();
     layout.scan =
-        name.contains("map").then(|| Scan::new(if name.contains("long") { 50 } else { 20 }, 20, true));
+        name.contains("map").then(|| Raster::new(if name.contains("long") { 50 } else { 20 }, 20, true));
     layout.sums = name.contains("sums");
     loop {
         let mut file = ResultFile::create(&path, &layout, true).unwrap();
@@ -358,7 +358,7 @@ fn writing_rate() {
     ] {
         let frames = 20_000;
         let mut layout = layout(frames, 1000);
-        layout.scan = scan.then(|| Scan::new(100, 200, false));
+        layout.scan = scan.then(|| Raster::new(100, 200, false));
         (layout.errors, layout.sums) = (errors, sums);
         let start = Instant::now();
         let mut file = ResultFile::create(&folder.path().join("r.h5"), &layout, true).unwrap();
@@ -453,7 +453,7 @@ mod needs_oracle {
         ] {
             let path = folder.path().join(format!("map_{}.h5", checks.len()));
             let mut layout = layout(frames, 13);
-            layout.scan = Some(Scan::new(5, 7, zigzag));
+            layout.scan = Some(Raster::new(5, 7, zigzag));
             (layout.errors, layout.sums) = (errors, sums);
             layout.offset = offset;
             let mut file = ResultFile::create(&path, &layout, true).unwrap();
@@ -483,7 +483,7 @@ mod needs_oracle {
         for (errors, slow) in [(false, 3), (true, 3), (false, 30), (true, 30)] {
             let path = folder.path().join("map.h5");
             let mut layout = layout(12, 13);
-            layout.scan = Some(Scan::new(slow, 4, false));
+            layout.scan = Some(Raster::new(slow, 4, false));
             layout.errors = errors;
             layout.configuration = json!({
                 "application": "worker", "version": 5, "unit": "q_nm^-1", "nbpt_rad": 13, "shape": [195, 487],

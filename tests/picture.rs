@@ -3,7 +3,7 @@
 use xrdct::picture::axis::{label, number, ticks};
 use xrdct::picture::colour::{ColourMap, NOTHING};
 use xrdct::picture::heatmap::{Heatmap, limits};
-use xrdct::picture::report::{Part, page};
+use xrdct::picture::report::{Section, page};
 use xrdct::picture::svg::{Anchor, Style, Svg};
 
 fn pixels(png: &[u8]) -> (u32, u32, Vec<u8>) {
@@ -75,7 +75,11 @@ fn hostile_names_stay_text() {
     assert_eq!((width, height), (200, 100));
     let html = page(
         name,
-        &[Part::Text(name.into()), Part::Table(vec![(name.into(), name.into())]), Part::Code(name.into())],
+        &[
+            Section::Text(name.into()),
+            Section::Table(vec![(name.into(), name.into())]),
+            Section::Code(name.into()),
+        ],
     );
     assert!(!html.contains("<script") && !svg.finish().contains("<script"));
 }

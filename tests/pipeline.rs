@@ -15,9 +15,8 @@ use xrdct::frame::{
     BadFrame, Codec, Encoding, Frame, FrameHeader, FrameId, FrameStatus, Outcome, Pattern, PixelType, Shape,
     Slot, SlotPool,
 };
-use xrdct::pipeline::{
-    BadFrames, Corridor, MOST_WAITING, PipelineError, Report, Sink, SinkError, Stop, Strategy, run,
-};
+use xrdct::output::sink::{Sink, SinkError};
+use xrdct::pipeline::{BadFrames, Corridor, MOST_WAITING, PipelineError, Report, Stop, Strategy, Watch, run};
 use xrdct::reduce::{ReduceError, Reducer};
 use xrdct::source::{Reader, Ticket};
 
@@ -207,12 +206,22 @@ struct Setup {
     strategy: Strategy,
 }
 
+/// A watcher that counts, and sees that the run counts as it does.
+struct Count(usize);
+
+impl Watch for Count {
+    fn see(&mut self, done: usize, _: &Outcome) {
+        self.0 += 1;
+        assert_eq!(done, self.0);
+    }
+}
+
 /// What became of a run.
 struct Walked {
     report: Report,
     ending: Result<(), PipelineError>,
     rows: Vec<Option<f32>>,
-    /// Calls of `progress`.
+    /// Outcomes that each watcher saw.
     calls: usize,
     reads: usize,
     late: usize,
@@ -230,7 +239,7 @@ fn walk(setup: Setup, frames: usize, stopped: bool) -> Walked {
             stop.raise();
         }
         let mut sink = FakeSink { event: setup.event, stop: stop.clone(), rows: vec![None; frames] };
-        let (calls, reads) = (AtomicUsize::new(0), Arc::<Reads>::default());
+        let (mut calls, mut others, reads) = (Count(0), Count(0), Arc::<Reads>::default());
         let reader =
             |_| Box::new(FakeReader { event: setup.event, stop: stop.clone(), reads: Arc::clone(&reads) });
         let reducer = |_| {
@@ -249,13 +258,12 @@ fn walk(setup: Setup, frames: usize, stopped: bool) -> Walked {
                 bad_frames: setup.bad_frames,
                 stop,
                 timeline: None,
-                progress: &mut |_, _| {
-                    calls.fetch_add(1, Ordering::Relaxed);
-                },
+                watchers: vec![&mut calls, &mut others],
             },
             setup.strategy,
         );
-        let calls = calls.into_inner();
+        assert_eq!(calls.0, others.0);
+        let calls = calls.0;
         let [reads, late] = [&reads.all, &reads.late].map(|count| count.load(Ordering::Relaxed));
         Walked { report, ending, rows: sink.rows, calls, reads, late }
     });

@@ -10,18 +10,20 @@ use xrdct::frame::{Codec, Encoding, HEADER_NUMBERS, PixelType, Shape};
 use xrdct::geometry::detector::Detector;
 use xrdct::geometry::poni::Poni;
 use xrdct::simulate::crystal::Substance;
-use xrdct::simulate::phantom::Scan;
-use xrdct::simulate::poisson::{Level, Sampler, Stream};
+use xrdct::simulate::phantom::Trajectory;
+use xrdct::simulate::poisson::{Draws, Level, Sampler};
 use xrdct::simulate::series::Destination;
-use xrdct::simulate::{Order, PONI_NAME, Request, Sample, SimulateError, TRUTH_NAME, expect, simulate};
+use xrdct::simulate::{
+    FrameOrder, PONI_NAME, Sample, SimulateError, Simulation, TRUTH_NAME, expect, simulate,
+};
 use xrdct::source::cbf;
 
 use crate::support::ask_oracle_code;
 
 /// A Pilatus 100k near a powder, small enough for tests.
-fn request(folder: &Path) -> Request {
+fn request(folder: &Path) -> Simulation {
     let detector = Detector::by_name("Pilatus100k").unwrap();
-    Request {
+    Simulation {
         destination: Destination {
             folder: folder.to_path_buf(),
             prefix: "test".to_owned(),
@@ -56,14 +58,14 @@ fn request(folder: &Path) -> Request {
     }
 }
 
-fn scan() -> Scan {
-    Scan { rotations: 4, translations: 9, range: 180.0, field: 1.2, diameter: 1.0, axis_offset: 0.0 }
+fn scan() -> Trajectory {
+    Trajectory { rotations: 4, translations: 9, range: 180.0, field: 1.2, diameter: 1.0, axis_offset: 0.0 }
 }
 
-fn phantom(folder: &Path) -> Request {
+fn phantom(folder: &Path) -> Simulation {
     let substances = vec![Substance::LaB6, Substance::CeO2, Substance::Al2O3];
-    Request {
-        sample: Sample::Phantom { substances, scan: scan(), order: Order::default() },
+    Simulation {
+        sample: Sample::Phantom { substances, scan: scan(), order: FrameOrder::default() },
         ..request(folder)
     }
 }
@@ -106,7 +108,7 @@ fn files_do_not_depend_on_the_number_of_threads() {
 fn another_seed_gives_other_counts_around_the_same_image() {
     let folders = [1, 2].map(|seed| {
         let folder = tempfile::tempdir().unwrap();
-        let request = Request { seed, bad_pixels: 0, hot_pixels: 0, ..request(folder.path()) };
+        let request = Simulation { seed, bad_pixels: 0, hot_pixels: 0, ..request(folder.path()) };
         simulate(&request, &|| {}).unwrap();
         contents(folder.path())
     });
@@ -131,7 +133,7 @@ fn frames_scatter_around_their_expectation_as_counts_do() {
     let (mut sum, mut squares) = (vec![0.0_f64; pixels], vec![0.0_f64; pixels]);
     let mut frame = vec![0_i32; pixels];
     for number in 0..frames {
-        scene.draw(&levels, &sampler, &mut Stream::new(9, number), &mut frame);
+        scene.draw(&levels, &sampler, &mut Draws::new(9, number), &mut frame);
         for ((sum, square), &value) in sum.iter_mut().zip(&mut squares).zip(&frame) {
             *sum += f64::from(value);
             *square += f64::from(value).powi(2);
@@ -157,7 +159,7 @@ fn gaps_and_bad_and_hot_pixels_are_where_they_belong() {
     let mask = detector.mask().unwrap();
     let base = request(Path::new("unused"));
     let poni = Poni { detector, ..base.poni.clone() };
-    let request = Request { poni, ..base };
+    let request = Simulation { poni, ..base };
     let expectation = expect(&request).unwrap();
     let scene = &expectation.scene;
     let mut levels = vec![Level::default(); scene.shape.pixels()];
@@ -175,7 +177,8 @@ fn gaps_and_bad_and_hot_pixels_are_where_they_belong() {
 fn a_beamstop_throws_a_round_shadow() {
     let base = request(Path::new("unused"));
     let poni = Poni { rot1: 0.0, rot2: 0.0, ..base.poni.clone() };
-    let request = Request { beamstop: Some(2e-3), hot_pixels: 0, bad_pixels: 0, noise: false, poni, ..base };
+    let request =
+        Simulation { beamstop: Some(2e-3), hot_pixels: 0, bad_pixels: 0, noise: false, poni, ..base };
     let expectation = expect(&request).unwrap();
     let scene = &expectation.scene;
     let mut levels = vec![Level::default(); scene.shape.pixels()];
@@ -219,7 +222,7 @@ fn existing_files_are_kept_unless_told_otherwise() {
 fn errors_say_where_and_why() {
     let folder = tempfile::tempdir().unwrap();
     let base = request(folder.path());
-    let message = |request: &Request| simulate(request, &|| {}).unwrap_err().to_string();
+    let message = |request: &Simulation| simulate(request, &|| {}).unwrap_err().to_string();
 
     let file = folder.path().join("a_file");
     std::fs::write(&file, "").unwrap();
@@ -241,15 +244,15 @@ fn errors_say_where_and_why() {
     slashed.destination.prefix = "a/b".to_owned();
     assert!(message(&slashed).contains("without slashes"));
 
-    let polarized = Request { polarization: 2.0, ..base.clone() };
+    let polarized = Simulation { polarization: 2.0, ..base.clone() };
     assert_eq!(message(&polarized), "polarization = 2 cannot be used: it must lie between -1 and 1");
-    assert!(message(&Request { peak: f64::NAN, ..base.clone() }).contains("peak = NaN"));
+    assert!(message(&Simulation { peak: f64::NAN, ..base.clone() }).contains("peak = NaN"));
 
     let mut far = base.clone();
     far.poni.distance = 50.0;
     assert!(message(&far).contains("none of the rings falls on the detector"), "{}", message(&far));
 
-    let crowded = Request { bad_pixels: 90_000, ..base };
+    let crowded = Simulation { bad_pixels: 90_000, ..base };
     assert!(message(&crowded).contains("at most half"));
     assert_eq!(contents(folder.path()).len(), 1, "nothing was written");
 }
@@ -379,7 +382,7 @@ for folder in sorted(pathlib.Path(sys.argv[1]).iterdir()):
         let folder = tempfile::tempdir().unwrap();
         for (substance, name) in calibrants {
             let sample = Sample::Powder { substances: vec![substance], rings: Vec::new(), frames: 1 };
-            let request = Request { sample, hot_pixels: 0, ..request(&folder.path().join(name)) };
+            let request = Simulation { sample, hot_pixels: 0, ..request(&folder.path().join(name)) };
             simulate(&request, &|| {}).unwrap();
         }
         let printed = ask_oracle_code(script, &[folder.path()]);

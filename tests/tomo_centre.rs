@@ -3,7 +3,7 @@
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use rand_distr::{Distribution, Poisson};
-use xrdct::simulate::phantom::{Scan, truth};
+use xrdct::simulate::phantom::{Trajectory, truth};
 use xrdct::tomo::centre::{self, CentreMethod};
 use xrdct::tomo::filter::Filter;
 use xrdct::tomo::{
@@ -17,8 +17,14 @@ const OFFSETS: [f64; 7] = [0.0, 3.0, -4.0, 0.37, -2.61, 13.6, -13.6];
 
 /// The phantom's total with its axis off the middle; with `counts`, as counts with that many at the brightest point.
 fn total(rotations: usize, range: f64, offset: f64, counts: Option<f64>) -> Sinograms {
-    let scan =
-        Scan { rotations, translations: TRANSLATIONS, range, field: 1.2, diameter: 0.8, axis_offset: offset };
+    let scan = Trajectory {
+        rotations,
+        translations: TRANSLATIONS,
+        range,
+        field: 1.2,
+        diameter: 0.8,
+        axis_offset: offset,
+    };
     let mut values = vec![0.0_f32; rotations * TRANSLATIONS];
     for phase in truth(&scan, 3) {
         values.iter_mut().zip(&phase.sinogram).for_each(|(sum, value)| *sum += value);
@@ -86,7 +92,7 @@ fn noise_does_not_move_the_axis() {
 fn a_sample_that_is_cut_off_is_found_by_sharpness() {
     // The field is narrower than the sample: centres of mass lie.
     let offset = 1.3;
-    let scan = Scan {
+    let scan = Trajectory {
         rotations: 120,
         translations: TRANSLATIONS,
         range: 180.0,

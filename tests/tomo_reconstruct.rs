@@ -3,9 +3,9 @@
 use std::path::Path;
 
 use tempfile::tempdir;
-use xrdct::simulate::phantom::{Scan, truth};
+use xrdct::simulate::phantom::{Trajectory, truth};
+use xrdct::tomo::GROUP;
 use xrdct::tomo::filter::Filter;
-use xrdct::tomo::reconstruction::LANES;
 use xrdct::tomo::{
     Grid, HostReconstructor, Method, Rays, Reconstruction, Reconstructor, TomoError, fbp, project,
 };
@@ -77,8 +77,12 @@ fn at_an_end(pixel: usize) -> bool {
 }
 
 /// A scan whose maps are known, and its sinograms, one phase after another.
-fn phantom(rotations: usize, translations: usize, axis_offset: f64) -> (Scan, Rays, Vec<Vec<f32>>, Vec<f32>) {
-    let scan = Scan { rotations, translations, range: 180.0, field: 1.2, diameter: 0.9, axis_offset };
+fn phantom(
+    rotations: usize,
+    translations: usize,
+    axis_offset: f64,
+) -> (Trajectory, Rays, Vec<Vec<f32>>, Vec<f32>) {
+    let scan = Trajectory { rotations, translations, range: 180.0, field: 1.2, diameter: 0.9, axis_offset };
     let truths = truth(&scan, 3);
     assert_eq!(truths.len(), 4, "three phases and glass");
     let middle = (translations as f64 - 1.0) / 2.0;
@@ -141,11 +145,11 @@ fn projection_and_back_projection_are_transposes() {
     for pixel in [1.0, 0.6, 1.7] {
         let grid = Grid { rows: 13, columns: 15, x0: -7.2, y0: -5.9, pixel };
         let views = project::views(&rays, &grid);
-        let some = |count: usize, seed: usize| -> Vec<[f32; LANES]> {
-            (0..count).map(|i| [((i * 37 + seed) % 101) as f32 / 101.0; LANES]).collect()
+        let some = |count: usize, seed: usize| -> Vec<[f32; GROUP]> {
+            (0..count).map(|i| [((i * 37 + seed) % 101) as f32 / 101.0; GROUP]).collect()
         };
         let (image, rows) = (some(grid.pixels(), 3), some(rays.len(), 5));
-        let dot = |a: &[[f32; LANES]], b: &[[f32; LANES]]| -> f64 {
+        let dot = |a: &[[f32; GROUP]], b: &[[f32; GROUP]]| -> f64 {
             side_by_side(a, b).map(|(a, b)| f64::from(a[0]) * f64::from(b[0])).sum()
         };
         let forward = dot(&project::forward(&rays, &grid, &views, &image), &rows);
@@ -161,7 +165,7 @@ fn the_fast_back_projection_is_the_plain_one() {
     let grid = Grid { rows: 18, columns: 37, x0: -12.3, y0: -8.1, pixel: 0.7 };
     let row: Vec<f32> = (0..rays.len()).map(|i| ((i * 29) % 53) as f32 - 20.0).collect();
     let plain = fbp::back_project_reference(&rays, &grid, &row);
-    let lanes: Vec<[f32; LANES]> = row.iter().map(|v| [*v; LANES]).collect();
+    let lanes: Vec<[f32; GROUP]> = row.iter().map(|v| [*v; GROUP]).collect();
     let top = plain.iter().fold(0.0_f64, |a, v| a.max(v.abs()));
     let fast = fbp::back_project(&rays, &grid, &lanes);
     for (pixel, (fast, plain)) in side_by_side(&fast, &plain).enumerate() {

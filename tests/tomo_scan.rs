@@ -3,7 +3,7 @@
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};
-use xrdct::simulate::phantom::{Scan, truth};
+use xrdct::simulate::phantom::{Trajectory, truth};
 use xrdct::tomo::region::Region;
 use xrdct::tomo::repair::{self, Holes, ZigZag};
 use xrdct::tomo::scan::{FastAxis, Order, ScanGrid};
@@ -196,8 +196,14 @@ fn scans_that_are_none_are_refused_with_the_reason() {
 
 /// The phantom's total over half a turn.
 fn phantom() -> Sinograms {
-    let scan =
-        Scan { rotations: 60, translations: 61, range: 180.0, field: 1.2, diameter: 0.9, axis_offset: 0.0 };
+    let scan = Trajectory {
+        rotations: 60,
+        translations: 61,
+        range: 180.0,
+        field: 1.2,
+        diameter: 0.9,
+        axis_offset: 0.0,
+    };
     let values = truth(&scan, 3).iter().fold(vec![0.0_f32; 60 * 61], |sum, phase| {
         sum.iter().zip(&phase.sinogram).map(|(a, b)| a + b).collect()
     });

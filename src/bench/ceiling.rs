@@ -9,14 +9,15 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::BenchError;
-use super::plan::Crew;
-use super::subject::{Engines, Subject};
+use super::subject::Subject;
 use crate::cuda::driver::{Context, DeviceBuffer, Event, Stream};
-use crate::cuda::{CudaError, Options, pinned};
+use crate::cuda::{CudaError, LaneSizes, pinned};
 use crate::frame::{Frame, FrameHeader, FrameId, Norms, Outcome, Pattern, SlotPool};
 use crate::pipeline::Strategy;
 use crate::reduce::host::BATCH;
 use crate::reduce::{ReduceError, Reducer};
+use crate::session::Doors;
+use crate::session::Engines;
 use crate::source::Reader;
 use crate::source::cbf::CbfReader;
 
@@ -64,9 +65,9 @@ impl Ceiling {
     ///
     /// # Errors
     /// When it needs a GPU and there is none, or it refuses.
-    pub fn crew(self, subject: &Subject, engines: &Engines) -> Result<Crew, BenchError> {
+    pub fn doors(self, subject: &Subject, engines: &Engines) -> Result<Doors, BenchError> {
         // As many slots as the plans have that are compared with it.
-        let Options { lanes, batch } = Options::default();
+        let LaneSizes { lanes, batch } = LaneSizes::default();
         let (readers, reducer, slots): (_, Box<dyn Reducer>, _) = match self {
             Ceiling::Read { readers } => {
                 let slots = SlotPool::on_host(2 * BATCH * readers + readers, subject.slot_bytes);
@@ -85,7 +86,7 @@ impl Ceiling {
             Ceiling::Upload => return Err(BenchError::NoFrames),
         };
         let reader = |_| Box::new(CbfReader::new(Some(subject.encoding), false)) as Box<dyn Reader>;
-        Ok(Crew {
+        Ok(Doors {
             readers: (0..readers).map(reader).collect(),
             reducers: vec![reducer],
             slots,

@@ -1,13 +1,13 @@
 //! The table as a chart: a bar a row on a logarithmic axis, the paper's figures and its real-time line among them.
 
-use super::outcome::{Group, Row, Source, Table};
-use crate::picture::bars::{Bar, Bars, Group as Colour};
+use super::outcome::{Row, RowGroup, Source, Table};
+use crate::picture::bars::{Bar, BarGroup, Bars};
 
 /// What the paper set out to reach: its beamline's detector in real time.
 pub const REAL_TIME: f64 = 250.0;
 
 /// Names and colours, in the order of [`Group::ALL`], and the paper's own figures last.
-const COLOURS: [Colour; 5] = [
+const COLOURS: [BarGroup; 5] = [
     ("the paper's strategies, run by xrdct", "#5b8ff9"),
     ("xrdct", "#1d4ed8"),
     ("ceilings", "#9ca3af"),
@@ -18,7 +18,7 @@ const COLOURS: [Colour; 5] = [
 /// The rows of one source that have a figure.
 pub fn chart(table: &Table, source: Source) -> Bars {
     let mut bars = Vec::new();
-    for (group, kind) in Group::ALL.into_iter().enumerate() {
+    for (group, kind) in RowGroup::ALL.into_iter().enumerate() {
         for row in table.rows.iter().filter(|row| row.group == kind) {
             let rate = row.cells.get(&source).and_then(|cell| cell.rate());
             let label = row.name.clone();
@@ -45,5 +45,5 @@ pub fn chart(table: &Table, source: Source) -> Bars {
 fn published(row: &Row, source: Source) -> Option<Bar> {
     let figure = row.published.get(&source)?;
     let label = format!("{}, 2018", row.name);
-    Some(Bar { label, value: figure.median, error: figure.mad, group: Group::ALL.len() })
+    Some(Bar { label, value: figure.median, error: figure.mad, group: RowGroup::ALL.len() })
 }

@@ -5,12 +5,10 @@ use std::path::PathBuf;
 
 use crate::cuda::CudaError;
 use crate::geometry::poni::PoniError;
-use crate::integrate::engine::RecipeError;
-use crate::integrate::split::SplitError;
 use crate::output::OutputError;
 use crate::pipeline::PipelineError;
+use crate::session::SessionError;
 use crate::simulate::SimulateError;
-use crate::source::cbf::CbfError;
 
 /// Why a measurement could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -18,28 +16,12 @@ pub enum BenchError {
     /// There is nothing to measure with.
     #[error("no frames to measure with: name some with --frames")]
     NoFrames,
-    /// The first frame cannot be used.
-    #[error(transparent)]
-    Frame(#[from] CbfError),
     /// The geometry cannot be read.
     #[error(transparent)]
     Poni(#[from] PoniError),
-    /// The geometry is for another detector.
-    #[error("{poni}: this geometry is for {geometry} pixels, the frames have {frames}; is it theirs?")]
-    OtherDetector {
-        /// The geometry's file.
-        poni: PathBuf,
-        /// What it describes.
-        geometry: String,
-        /// What the frames are.
-        frames: String,
-    },
-    /// The matrix cannot be made.
+    /// The frames cannot be integrated so.
     #[error(transparent)]
-    Matrix(#[from] SplitError),
-    /// The integrator refuses the recipe.
-    #[error(transparent)]
-    Recipe(#[from] RecipeError),
+    Session(#[from] SessionError),
     /// A frame that was read for a check is bad.
     #[error("{0}: a bench needs good frames")]
     BadFrame(String),

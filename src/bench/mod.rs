@@ -26,7 +26,6 @@ pub mod measure;
 pub mod outcome;
 pub mod paper;
 pub mod peers;
-pub mod plan;
 pub mod profile;
 pub mod record;
 pub mod subject;

@@ -30,7 +30,7 @@ impl Source {
 /// Whose row it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Group {
+pub enum RowGroup {
     /// A strategy of the paper, run by this program.
     Paper,
     /// This program's own.
@@ -41,27 +41,27 @@ pub enum Group {
     Peer,
 }
 
-impl Group {
+impl RowGroup {
     /// Every group, in the order of the table.
-    pub const ALL: [Group; 4] = [Group::Paper, Group::Ours, Group::Ceiling, Group::Peer];
+    pub const ALL: [RowGroup; 4] = [RowGroup::Paper, RowGroup::Ours, RowGroup::Ceiling, RowGroup::Peer];
 
     /// The word for it.
     pub const fn word(self) -> &'static str {
         match self {
-            Group::Paper => "paper",
-            Group::Ours => "ours",
-            Group::Ceiling => "ceiling",
-            Group::Peer => "peer",
+            RowGroup::Paper => "paper",
+            RowGroup::Ours => "ours",
+            RowGroup::Ceiling => "ceiling",
+            RowGroup::Peer => "peer",
         }
     }
 
     /// The heading over its rows.
     pub const fn heading(self) -> &'static str {
         match self {
-            Group::Paper => "strategies of the paper, run by xrdct",
-            Group::Ours => "beyond the paper",
-            Group::Ceiling => "ceilings",
-            Group::Peer => "today's peers, same frames",
+            RowGroup::Paper => "strategies of the paper, run by xrdct",
+            RowGroup::Ours => "beyond the paper",
+            RowGroup::Ceiling => "ceilings",
+            RowGroup::Peer => "today's peers, same frames",
         }
     }
 }
@@ -135,7 +135,7 @@ pub struct Row {
     /// Name for people.
     pub name: String,
     /// Whose it is.
-    pub group: Group,
+    pub group: RowGroup,
     /// What it does, in words; for a peer its versions.
     pub words: String,
     /// The row that it cannot beat.
@@ -249,9 +249,9 @@ impl Table {
                     ratios.push(Ratio { name: format!("{what} ({})", source.name()), value });
                 }
             };
-            let own = |row: &Row| matches!(row.group, Group::Paper | Group::Ours);
+            let own = |row: &Row| matches!(row.group, RowGroup::Paper | RowGroup::Ours);
             let gpu = self.best(source, |row| own(row) && row.ceiling.as_deref() == Some("read-upload"));
-            let peer = self.best(source, |row| row.group == Group::Peer);
+            let peer = self.best(source, |row| row.group == RowGroup::Peer);
             let any = self.best(source, own);
             if let Some((row, rate)) = gpu {
                 let what = format!("{} / read + upload only", row.name);

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::BenchError;
 use super::error::at;
-use super::outcome::{Cell, Group, Rate, Row, Source, Table};
+use super::outcome::{Cell, Rate, Row, RowGroup, Source, Table};
 use super::subject::Subject;
 use super::table1::Settings;
 
@@ -178,7 +178,7 @@ impl PeerRow {
             cells: cells.collect(),
             key: self.key,
             name: self.name,
-            group: Group::Peer,
+            group: RowGroup::Peer,
             words: self.words,
             ceiling: None,
             published: BTreeMap::new(),

@@ -17,10 +17,10 @@
 use serde::{Deserialize, Serialize};
 
 use super::BenchError;
-use super::plan::{Crew, Plan, Reducers};
 use super::subject::Subject;
-use super::walk::{Errand, walk};
+use super::walk::{Pass, walk};
 use crate::pipeline::{Stage, Strategy};
+use crate::session::{Crew, Doors, Reducers};
 use crate::trace::{Span, Timeline};
 
 /// Who is called the bottleneck must be busy at least this part of the time.
@@ -196,20 +196,20 @@ pub struct Profile {
     pub who: Option<Who>,
 }
 
-/// Runs a plan's crew and says where its time went; the bars are in the errand's timeline, or in one of its own.
+/// Runs a plan's crew and says where its time went; the bars are in the pass's timeline, or in one of its own.
 ///
 /// # Errors
 /// As [`walk`].
 pub fn run(
     subject: &Subject,
-    plan: &Plan,
+    plan: &Crew,
     name: &str,
-    crew: Crew,
-    errand: &Errand,
+    crew: Doors,
+    pass: &Pass,
 ) -> Result<Profile, BenchError> {
-    let errand = Errand { timeline: Some(errand.timeline.clone().unwrap_or_default()), ..errand.clone() };
-    let walked = walk(subject, crew, &errand)?;
-    let spans = errand.timeline.as_ref().map(Timeline::spans).unwrap_or_default();
+    let pass = Pass { timeline: Some(pass.timeline.clone().unwrap_or_default()), ..pass.clone() };
+    let walked = walk(subject, crew, &pass)?;
+    let spans = pass.timeline.as_ref().map(Timeline::spans).unwrap_or_default();
     let report = &walked.report;
     let wall = report.wall.as_secs_f64().max(1e-9);
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
@@ -301,7 +301,7 @@ impl<'a> Bars<'a> {
         Part::ALL.into_iter().map(time).filter(|time| time.tracks > 0).collect()
     }
 
-    fn loads(&self, plan: &Plan, wall: f64, (cores, on_cores): (usize, f64)) -> Vec<Load> {
+    fn loads(&self, plan: &Crew, wall: f64, (cores, on_cores): (usize, f64)) -> Vec<Load> {
         let threads = |who, count: usize, parts: &[Part], on_track: &dyn Fn(&str) -> bool| {
             let bars = self.0.iter().filter(|bar| parts.contains(&bar.part) && on_track(bar.track));
             let bars: Vec<&Own> = bars.collect();

@@ -8,18 +8,16 @@ use std::sync::Arc;
 
 use super::BenchError;
 use super::error::at;
-use crate::cuda::CudaEngine;
 use crate::frame::{Encoding, FrameId, SlotPool};
-use crate::geometry::correction::{normalization, solid_angle};
 use crate::geometry::poni::Poni;
 use crate::geometry::units::Unit;
-use crate::integrate::engine::{Engine, ErrorModel, Recipe, Saturation, Scratch};
-use crate::integrate::split::{Request, Split, build};
+use crate::integrate::engine::{Engine, ErrorModel, Recipe, Scratch};
 use crate::output::result::{Layout, RadialAxis};
+use crate::session::{Options, Plan, Traffic};
 use crate::simulate::crystal::Substance;
 use crate::simulate::series::Destination;
-use crate::simulate::{Request as Scene, Sample, simulate};
-use crate::source::cbf::{CbfReader, probe};
+use crate::simulate::{Sample, Simulation as Scene, simulate};
+use crate::source::cbf::CbfReader;
 use crate::source::{Reader, Ticket};
 
 /// A Pilatus CdTe 2M, half a metre behind the sample, at 70 keV: close to the paper's beamline.
@@ -56,50 +54,28 @@ impl Subject {
     /// # Errors
     /// When there is no frame, the first is not usable, or the geometry is not theirs.
     pub fn new(files: &[PathBuf], path: &Path, poni: &Poni, npt: usize) -> Result<Subject, BenchError> {
-        let first = probe(files.first().ok_or(BenchError::NoFrames)?)?;
-        let shape = first.encoding.shape;
-        if let Some(geometry) = poni.detector.shape.filter(|geometry| *geometry != shape) {
-            let (geometry, frames) = (geometry.to_string(), shape.to_string());
-            return Err(BenchError::OtherDetector { poni: path.to_path_buf(), geometry, frames });
-        }
         let unit = if poni.wavelength.is_some() { Unit::QNm } else { Unit::TwoThetaDeg };
-        let mask = poni.detector.mask();
-        let (axis, csr) = build(&Request {
-            poni,
-            shape,
-            npt,
-            unit,
-            split: Split::BBox,
-            mask: mask.as_ref(),
-            radial_range: None,
-            azimuth_range: None,
+        let plan = Plan::new(Options {
+            inputs: files.iter().map(|file| file.display().to_string()).collect(),
+            poni: Some(path.to_path_buf()),
+            geometry: Some(poni.clone()),
+            npt: Some(npt),
+            unit: Some(unit.name().to_owned()),
+            // Rows say where they run; engines are made for all of them.
+            device: Some("cpu".to_owned()),
+            ..Options::default()
         })?;
-        let recipe = Recipe {
-            csr,
-            normalization: normalization(shape.pixels(), 1.0, None, None, Some(&solid_angle(poni, shape))),
-            dark: None,
-            dummy: poni.detector.dummy(first.encoding.pixel),
-            saturation: Saturation::default(),
-            error_model: ErrorModel::None,
-            empty: 0.0,
-            shape,
-            pixel: first.encoding.pixel,
-        };
+        let prepared = plan.prepare()?;
         let sizes = files.iter().map(|file| at(file, file.metadata()).map(|m| m.len()));
         let sizes = sizes.collect::<Result<Vec<u64>, BenchError>>()?;
-        let largest = sizes.iter().max().map_or(0, |len| *len as usize).max(first.payload.end);
+        let largest = sizes.iter().max().map_or(0, |len| *len as usize).max(plan.first.payload.end);
         Ok(Subject {
             files: files.iter().map(|file| Arc::from(file.as_path())).collect(),
-            encoding: first.encoding,
+            encoding: plan.encoding(),
             bytes: sizes.iter().sum(),
             slot_bytes: (largest + SPARE).next_multiple_of(SPARE),
-            recipe,
-            axis: RadialAxis {
-                name: unit.short_name().to_owned(),
-                unit: unit.unit_symbol().to_owned(),
-                long_name: unit.label().to_owned(),
-                centres: axis.centres,
-            },
+            recipe: prepared.recipe,
+            axis: prepared.axis,
             unit: unit.name().to_owned(),
             poni: path.to_path_buf(),
         })
@@ -153,6 +129,11 @@ impl Subject {
         self.recipe.error_model = ErrorModel::Poisson;
     }
 
+    /// A run over so many of its frames.
+    pub fn load(&self, frames: usize) -> Traffic {
+        Traffic { encoding: self.encoding, slot_bytes: self.slot_bytes, frames }
+    }
+
     /// Bytes of a frame on the way: the mean file.
     pub fn frame_bytes(&self) -> f64 {
         self.bytes as f64 / self.files.len() as f64
@@ -179,35 +160,5 @@ impl Subject {
         let frame = CbfReader::new(Some(self.encoding), false).read(&self.ticket(0), slot).map_err(bad)?;
         let outcome = engine.integrate(&[frame], &mut Scratch::default()).pop();
         Ok(outcome.ok_or(BenchError::NoFrames)?.map_err(bad)?.intensity)
-    }
-}
-
-/// The integrators that plans use, made once.
-pub struct Engines {
-    /// The host's.
-    pub host: Arc<Engine>,
-    /// The first GPU's, or why there is none.
-    pub cuda: Result<Arc<CudaEngine>, String>,
-}
-
-impl Engines {
-    /// Makes both. `gpu` may be false: then nothing touches a device.
-    ///
-    /// # Errors
-    /// When the recipe does not fit together.
-    pub fn new(recipe: &Recipe, gpu: bool) -> Result<Engines, BenchError> {
-        let cuda = match gpu {
-            true => CudaEngine::new(0, recipe).map(Arc::new).map_err(|reason| reason.to_string()),
-            false => Err("the GPU was left out (--device cpu)".to_owned()),
-        };
-        Ok(Engines { host: Arc::new(Engine::new(recipe.clone())?), cuda })
-    }
-
-    /// The GPU's engine.
-    ///
-    /// # Errors
-    /// [`BenchError::NoGpu`] with the reason why there is none.
-    pub fn gpu(&self) -> Result<&Arc<CudaEngine>, BenchError> {
-        self.cuda.as_ref().map_err(|reason| BenchError::NoGpu(reason.clone()))
     }
 }

@@ -8,12 +8,13 @@ use super::BenchError;
 use super::cache::{self, Cold};
 use super::ceiling::{self, Ceiling};
 use super::machine::{Machine, file_system};
-use super::outcome::{Cell, Frames, Group, Rate, Row, Source, Table};
+use super::outcome::{Cell, Frames, Rate, Row, RowGroup, Source, Table};
 use super::paper::published;
-use super::plan::Plan;
-use super::subject::{Engines, Subject};
-use super::walk::{Errand, Walked, agree, walk};
-use crate::pipeline::{Stop, gpu_readers};
+use super::subject::Subject;
+use super::walk::{Pass, Passed, agree, walk};
+use crate::pipeline::Stop;
+use crate::session::Engines;
+use crate::session::{Crew, Doors};
 
 /// Readers of the paper's pools.
 pub const POOLS: [usize; 7] = [1, 2, 3, 4, 6, 12, 24];
@@ -52,7 +53,7 @@ pub struct Settings {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Work {
     /// Files to HDF5.
-    Corridor(Plan),
+    Corridor(Crew),
     /// A part of it.
     Ceiling(Ceiling),
 }
@@ -68,7 +69,7 @@ pub struct Wanted {
 
 /// Every row of this program for a number of threads, in the order of the table.
 pub fn rows(threads: usize) -> Vec<Wanted> {
-    let gpu_readers = gpu_readers(threads);
+    let gpu_readers = Crew::overlapped(threads).reading();
     let row = |key: &str, name: &str, group, work: Work| {
         let (words, ceiling) = match work {
             Work::Corridor(plan) => {
@@ -79,21 +80,21 @@ pub fn rows(threads: usize) -> Vec<Wanted> {
         let (published, key, name) = (published(key), key.to_owned(), name.to_owned());
         Wanted { work, row: Row { key, name, group, words, ceiling, published, cells: BTreeMap::new() } }
     };
-    let paper = |key: &str, name: &str, plan| row(key, name, Group::Paper, Work::Corridor(plan));
+    let paper = |key: &str, name: &str, plan| row(key, name, RowGroup::Paper, Work::Corridor(plan));
     let mut rows = vec![
-        paper("sequential-cpu", "sequential CPU/CPU", Plan::SEQUENTIAL),
-        paper("sequential-gpu", "sequential CPU/GPU", Plan::SEQUENTIAL_GPU),
+        paper("sequential-cpu", "sequential CPU/CPU", Crew::SEQUENTIAL),
+        paper("sequential-gpu", "sequential CPU/GPU", Crew::SEQUENTIAL_GPU),
     ];
     rows.extend(POOLS.map(|readers| {
         let plural = if readers == 1 { "" } else { "s" };
         let name = format!("pool of {readers} reader{plural} + GPU");
-        paper(&format!("pool-{readers}"), &name, Plan::decoding_pool(readers))
+        paper(&format!("pool-{readers}"), &name, Crew::decoding_pool(readers))
     }));
-    rows.push(paper("gpu-gpu", "GPU/GPU", Plan::gpu(gpu_readers)));
-    let ours = |key: &str, name: &str, plan| row(key, name, Group::Ours, Work::Corridor(plan));
-    rows.push(ours("cpu-pool", "CPU pool", Plan::host_pool(threads)));
-    rows.push(ours("gpu-overlapped", "GPU, overlapped", Plan::overlapped(threads)));
-    let limit = |key: &str, name: &str, ceiling| row(key, name, Group::Ceiling, Work::Ceiling(ceiling));
+    rows.push(paper("gpu-gpu", "GPU/GPU", Crew::gpu(gpu_readers)));
+    let ours = |key: &str, name: &str, plan| row(key, name, RowGroup::Ours, Work::Corridor(plan));
+    rows.push(ours("cpu-pool", "CPU pool", Crew::host_pool(threads)));
+    rows.push(ours("gpu-overlapped", "GPU, overlapped", Crew::overlapped(threads)));
+    let limit = |key: &str, name: &str, ceiling| row(key, name, RowGroup::Ceiling, Work::Ceiling(ceiling));
     rows.push(limit("read", "read only", Ceiling::Read { readers: threads }));
     rows.push(limit("read-pinned", "read only, pinned", Ceiling::ReadPinned { readers: gpu_readers }));
     rows.push(limit("read-upload", "read + upload only", Ceiling::ReadUpload { readers: gpu_readers }));
@@ -266,15 +267,19 @@ impl Bench<'_> {
                 return ceiling::upload(self.engines.gpu()?.context(), len, time.min(WARM_UP));
             }
             Work::Ceiling(ceiling) => {
-                let errand = self.errand(frames, time, None);
-                let walked = walk(self.subject, ceiling.crew(self.subject, self.engines)?, &errand)?;
+                let pass = self.pass(frames, time, None);
+                let walked = walk(self.subject, ceiling.doors(self.subject, self.engines)?, &pass)?;
                 return Ok(self.rate(&walked));
             }
             Work::Corridor(plan) => plan,
         };
         let output = self.settings.results.join(format!("{}.h5", wanted.row.key));
-        let errand = self.errand(frames, time, Some(output.clone()));
-        let walked = walk(self.subject, plan.crew(self.subject, self.engines, frames, None)?, &errand)?;
+        let pass = self.pass(frames, time, Some(output.clone()));
+        let walked = walk(
+            self.subject,
+            Doors::open(&plan, self.engines, self.subject.load(frames), None, None)?,
+            &pass,
+        )?;
         // Only figures are kept of a run.
         let _ = std::fs::remove_file(output);
         agree(&wanted.row.name, &walked.first, self.expected)?;
@@ -285,12 +290,12 @@ impl Bench<'_> {
         Ok(self.rate(&walked))
     }
 
-    fn rate(&self, walked: &Walked) -> (f64, usize) {
+    fn rate(&self, walked: &Passed) -> (f64, usize) {
         (walked.report.frames_per_second(), walked.report.done)
     }
 
-    fn errand(&self, frames: usize, time: Duration, output: Option<PathBuf>) -> Errand {
-        Errand { frames, time: Some(time), output, timeline: None, stop: self.settings.stop.clone() }
+    fn pass(&self, frames: usize, time: Duration, output: Option<PathBuf>) -> Pass {
+        Pass { frames, time: Some(time), output, timeline: None, stop: self.settings.stop.clone() }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::outcome::{Cell, Group, Row, Source, Table};
+use super::outcome::{Cell, Row, RowGroup, Source, Table};
 use super::paper::CITED;
 use super::profile::{Load, PartTime, Profile};
 
@@ -170,8 +170,8 @@ fn heading(table: &Table) -> String {
     )
 }
 
-fn groups(table: &Table) -> impl Iterator<Item = (Group, Vec<&Row>)> {
-    Group::ALL.into_iter().filter_map(|group| {
+fn groups(table: &Table) -> impl Iterator<Item = (RowGroup, Vec<&Row>)> {
+    RowGroup::ALL.into_iter().filter_map(|group| {
         let rows: Vec<&Row> = table.rows.iter().filter(|row| row.group == group).collect();
         (!rows.is_empty()).then_some((group, rows))
     })

@@ -16,15 +16,16 @@ use serde::{Deserialize, Serialize};
 use super::BenchError;
 use super::error::at;
 use super::machine::Machine;
-use super::outcome::Group;
+use super::outcome::RowGroup;
 use super::peers;
 use crate::cuda::driver::{Context, DeviceBuffer, PinnedBuffer, Stream};
-use crate::cuda::tomo::Options;
+use crate::cuda::tomo::SliceSizes;
 use crate::cuda::{CudaError, CudaReconstructor, device};
-use crate::simulate::phantom::{Scan, truth};
+use crate::session::on_threads;
+use crate::simulate::phantom::{Trajectory, truth};
+use crate::tomo::GROUP;
 use crate::tomo::centre::correlation;
 use crate::tomo::filter::Filter;
-use crate::tomo::reconstruction::LANES;
 use crate::tomo::{Grid, HostReconstructor, Method, Rays, Reconstruction, Reconstructor};
 
 /// The script, as it was when this program was built.
@@ -39,7 +40,7 @@ const AGREE_PEER: f64 = 0.99;
 
 /// What is reconstructed, and how it is measured.
 #[derive(Debug, Clone)]
-pub struct Settings {
+pub struct SliceBench {
     /// Bins.
     pub bins: usize,
     /// Rotations over 180°.
@@ -60,7 +61,7 @@ pub struct Settings {
 
 /// A way to make slices.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Row {
+pub struct SliceRow {
     /// What it is called in files.
     pub key: String,
     /// What it is called for people.
@@ -68,7 +69,7 @@ pub struct Row {
     /// What runs where.
     pub words: String,
     /// Whose it is.
-    pub group: Group,
+    pub group: RowGroup,
     /// Seconds a slice, median of the runs.
     pub seconds: Option<f64>,
     /// What it cannot be faster than, seconds a slice, and what that is.
@@ -79,7 +80,7 @@ pub struct Row {
 
 /// All rows.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Table {
+pub struct SliceTable {
     /// Version of this program.
     pub version: String,
     /// When.
@@ -91,24 +92,24 @@ pub struct Table {
     /// Cores.
     pub threads: usize,
     /// The rows.
-    pub rows: Vec<Row>,
+    pub rows: Vec<SliceRow>,
     /// Versions of the peers.
     pub versions: BTreeMap<String, String>,
 }
 
 /// Sinograms and their reconstruction.
 #[derive(Debug)]
-pub struct Subject {
+pub struct SliceSubject {
     /// What is wanted of each bin.
     pub wanted: Reconstruction,
     /// Sinograms of a few bins, each of another phase; a row takes them over and over.
     pub phases: Vec<f32>,
 }
 
-impl Subject {
+impl SliceSubject {
     /// The phantom, seen from all sides. Slices have the middle where scikit-image has it: at translation n ÷ 2.
-    pub fn new(rotations: usize, translations: usize) -> Subject {
-        let scan = Scan {
+    pub fn new(rotations: usize, translations: usize) -> SliceSubject {
+        let scan = Trajectory {
             rotations,
             translations,
             range: 180.0,
@@ -123,7 +124,10 @@ impl Subject {
             method: Method::Fbp { filter: Filter::Ramp },
             circle: true,
         };
-        Subject { wanted, phases: truth(&scan, 3).into_iter().flat_map(|phase| phase.sinogram).collect() }
+        SliceSubject {
+            wanted,
+            phases: truth(&scan, 3).into_iter().flat_map(|phase| phase.sinogram).collect(),
+        }
     }
 
     /// Sinograms of so many bins.
@@ -156,25 +160,25 @@ fn timed(work: impl FnOnce()) -> f64 {
 }
 
 /// Seconds that the multiply-adds of one slice take on all cores when values lie where they are wanted: no geometry, no filter.
-pub fn host_floor(subject: &Subject, runs: usize) -> f64 {
+pub fn host_floor(subject: &SliceSubject, runs: usize) -> f64 {
     let Reconstruction { rays, grid, .. } = &subject.wanted;
-    let row = vec![[1.0_f32; LANES]; rays.translations];
-    // One line of pixels, its sums in the first-level cache; as many lines and rotations as LANES slices have.
-    let line = |sums: &mut Vec<[f32; LANES]>| {
+    let row = vec![[1.0_f32; GROUP]; rays.translations];
+    // One line of pixels, its sums in the first-level cache; as many lines and rotations as GROUP slices have.
+    let line = |sums: &mut Vec<[f32; GROUP]>| {
         for (sums, pair) in sums.iter_mut().zip(black_box(&row).windows(2).cycle()) {
-            for lane in 0..LANES {
+            for lane in 0..GROUP {
                 sums[lane] += pair[0][lane] * 0.25 + pair[1][lane] * 0.75;
             }
         }
     };
     #[cfg(target_arch = "x86_64")]
     #[target_feature(enable = "avx2")]
-    fn with_avx2(sums: &mut Vec<[f32; LANES]>, line: impl Fn(&mut Vec<[f32; LANES]>)) {
+    fn with_avx2(sums: &mut Vec<[f32; GROUP]>, line: impl Fn(&mut Vec<[f32; GROUP]>)) {
         line(sums);
     }
     let work = || {
         (0..grid.rows).into_par_iter().for_each(|_| {
-            let mut sums = vec![[0.0_f32; LANES]; grid.columns];
+            let mut sums = vec![[0.0_f32; GROUP]; grid.columns];
             for _ in 0..rays.angles.len() {
                 #[cfg(target_arch = "x86_64")]
                 if std::arch::is_x86_feature_detected!("avx2") {
@@ -188,14 +192,14 @@ pub fn host_floor(subject: &Subject, runs: usize) -> f64 {
         });
     };
     let fastest = (0..runs.max(1)).map(|_| timed(work)).fold(f64::INFINITY, f64::min);
-    fastest / LANES as f64
+    fastest / GROUP as f64
 }
 
 /// Seconds that one slice's values take through all first-level caches of a GPU, at its highest clock.
 ///
 /// # Errors
 /// What the driver refuses.
-pub fn cache_floor(subject: &Subject, context: &Context) -> Result<f64, CudaError> {
+pub fn cache_floor(subject: &SliceSubject, context: &Context) -> Result<f64, CudaError> {
     Ok(subject.values() * size_of::<f32>() as f64 / context.cache_bandwidth()?)
 }
 
@@ -203,7 +207,7 @@ pub fn cache_floor(subject: &Subject, context: &Context) -> Result<f64, CudaErro
 ///
 /// # Errors
 /// What the driver refuses.
-pub fn link_floor(subject: &Subject, context: &std::sync::Arc<Context>) -> Result<f64, CudaError> {
+pub fn link_floor(subject: &SliceSubject, context: &std::sync::Arc<Context>) -> Result<f64, CudaError> {
     let Reconstruction { rays, grid, .. } = &subject.wanted;
     const BINS: usize = 128;
     let bytes = |values: usize| BINS * values * size_of::<f32>();
@@ -232,11 +236,11 @@ pub fn link_floor(subject: &Subject, context: &std::sync::Arc<Context>) -> Resul
 /// # Errors
 /// When a row fails, or computes something else than the first.
 pub fn run(
-    settings: &Settings,
+    settings: &SliceBench,
     python: Option<&Path>,
     say: &mut dyn FnMut(&str),
-) -> Result<Table, BenchError> {
-    let subject = Subject::new(settings.rotations, settings.translations);
+) -> Result<SliceTable, BenchError> {
+    let subject = SliceSubject::new(settings.rotations, settings.translations);
     let expected = slices_of(&mut HostReconstructor::new(&subject.wanted)?, &subject, subject.distinct())?;
     let mut rows = vec![];
     say("CPU");
@@ -250,7 +254,7 @@ pub fn run(
         rows.extend(theirs);
         versions = who;
     }
-    Ok(Table {
+    Ok(SliceTable {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         date: jiff::Zoned::now().strftime("%Y-%m-%d %H:%M").to_string(),
         machine: Machine::here(),
@@ -261,18 +265,22 @@ pub fn run(
     })
 }
 
-fn slices_of(maker: &mut dyn Reconstructor, subject: &Subject, bins: usize) -> Result<Vec<f32>, BenchError> {
+fn slices_of(
+    maker: &mut dyn Reconstructor,
+    subject: &SliceSubject,
+    bins: usize,
+) -> Result<Vec<f32>, BenchError> {
     let mut slices = vec![0.0; bins * subject.wanted.grid.pixels()];
     maker.reconstruct(&subject.sinograms(bins), &mut slices).map_err(|e| BenchError::Tomo(e.to_string()))?;
     Ok(slices)
 }
 
-fn row(key: &str, name: &str, words: String, seconds: f64, floor: Option<(f64, &str)>) -> Row {
-    Row {
+fn row(key: &str, name: &str, words: String, seconds: f64, floor: Option<(f64, &str)>) -> SliceRow {
+    SliceRow {
         key: key.to_owned(),
         name: name.to_owned(),
         words,
-        group: Group::Ours,
+        group: RowGroup::Ours,
         seconds: Some(seconds),
         floor: floor.map(|(seconds, what)| (seconds, what.to_owned())),
         missing: None,
@@ -280,16 +288,12 @@ fn row(key: &str, name: &str, words: String, seconds: f64, floor: Option<(f64, &
 }
 
 /// All cores, and one.
-fn on_host(settings: &Settings, subject: &Subject) -> Result<Vec<Row>, BenchError> {
+fn on_host(settings: &SliceBench, subject: &SliceSubject) -> Result<Vec<SliceRow>, BenchError> {
     let mut rows = vec![];
     let pools: &[usize] = if settings.threads > 1 { &[settings.threads, 1] } else { &[1] };
     for &threads in pools {
-        let pool = rayon::ThreadPoolBuilder::new()
-            .num_threads(threads)
-            .build()
-            .map_err(|e| BenchError::Tomo(e.to_string()))?;
-        let bins = (2 * LANES * threads).min(settings.bins.next_multiple_of(LANES));
-        let (seconds, floor) = pool.install(|| -> Result<_, BenchError> {
+        let bins = (2 * GROUP * threads).min(settings.bins.next_multiple_of(GROUP));
+        let (seconds, floor) = on_threads(threads, || -> Result<_, BenchError> {
             let mut maker = HostReconstructor::new(&subject.wanted)?;
             let sinograms = subject.sinograms(bins);
             let mut slices = vec![0.0; bins * subject.wanted.grid.pixels()];
@@ -299,23 +303,27 @@ fn on_host(settings: &Settings, subject: &Subject) -> Result<Vec<Row>, BenchErro
                 Ok(start.elapsed().as_secs_f64())
             })?;
             Ok((seconds / bins as f64, host_floor(subject, settings.runs)))
-        })?;
+        })??;
         let name = if threads == 1 { "CPU, 1 thread".to_owned() } else { format!("CPU, {threads} threads") };
         let key = if threads == 1 { "cpu-1" } else { "cpu" };
-        let words = format!("FBP, ramp, {LANES} bins side by side");
+        let words = format!("FBP, ramp, {GROUP} bins side by side");
         rows.push(row(key, &name, words, seconds, Some((floor, "the multiply-adds alone"))));
     }
     Ok(rows)
 }
 
 /// The kernels alone, and from memory to memory.
-fn on_gpu(settings: &Settings, subject: &Subject, expected: &[f32]) -> Result<Vec<Row>, BenchError> {
+fn on_gpu(
+    settings: &SliceBench,
+    subject: &SliceSubject,
+    expected: &[f32],
+) -> Result<Vec<SliceRow>, BenchError> {
     let missing = |reason: String| {
-        let row = |key: &str, name: &str| Row {
+        let row = |key: &str, name: &str| SliceRow {
             key: key.to_owned(),
             name: name.to_owned(),
             words: String::new(),
-            group: Group::Ours,
+            group: RowGroup::Ours,
             seconds: None,
             floor: None,
             missing: Some(reason.clone()),
@@ -333,7 +341,7 @@ fn on_gpu(settings: &Settings, subject: &Subject, expected: &[f32]) -> Result<Ve
     let pixels = subject.wanted.grid.pixels();
     let sinograms = subject.sinograms(settings.bins);
     let mut slices = vec![0.0; settings.bins * pixels];
-    let mut measure = |options: Options, kernels: bool| -> Result<(f64, Options), BenchError> {
+    let mut measure = |options: SliceSizes, kernels: bool| -> Result<(f64, SliceSizes), BenchError> {
         let mut maker = CudaReconstructor::new(&context, &subject.wanted, options).map_err(failed)?;
         maker.reconstruct(&sinograms, &mut slices).map_err(failed)?;
         for (bin, slice) in slices.chunks(pixels).enumerate() {
@@ -348,8 +356,8 @@ fn on_gpu(settings: &Settings, subject: &Subject, expected: &[f32]) -> Result<Ve
         Ok((seconds / settings.bins as f64, maker.options()))
     };
     let block = settings.bins.min(KERNEL_BLOCK);
-    let (kernels, _) = measure(Options { lanes: 1, bins: block }, true)?;
-    let (whole, options) = measure(Options::default(), false)?;
+    let (kernels, _) = measure(SliceSizes { lanes: 1, bins: block }, true)?;
+    let (whole, options) = measure(SliceSizes::default(), false)?;
     let caches = cache_floor(subject, &context)?;
     let link = link_floor(subject, &context)?;
     Ok(vec![
@@ -415,11 +423,11 @@ struct PeerRow {
 }
 
 fn of_peers(
-    settings: &Settings,
+    settings: &SliceBench,
     python: &Path,
-    subject: &Subject,
+    subject: &SliceSubject,
     expected: &[f32],
-) -> Result<(Vec<Row>, BTreeMap<String, String>), BenchError> {
+) -> Result<(Vec<SliceRow>, BTreeMap<String, String>), BenchError> {
     let path = settings.scratch.join("sinograms.f32");
     let bytes: Vec<u8> = subject.phases.iter().flat_map(|v| v.to_le_bytes()).collect();
     at(&path, std::fs::write(&path, bytes))?;
@@ -442,12 +450,12 @@ fn of_peers(
             (close < AGREE_PEER).then(|| format!("its slice correlates with ours at {close:.3} only"))
         });
         let missing = peer.missing.or(disagreement);
-        Row {
+        SliceRow {
             seconds: peer.seconds.filter(|_| missing.is_none()),
             key: peer.key,
             name: peer.name,
             words: peer.words,
-            group: Group::Peer,
+            group: RowGroup::Peer,
             floor: None,
             missing,
         }
@@ -455,7 +463,7 @@ fn of_peers(
     Ok((answer.rows.into_iter().map(row).collect(), answer.versions))
 }
 
-impl Table {
+impl SliceTable {
     /// Rows of ours over rows of theirs that they are to be compared with, as sentences.
     pub fn ratios(&self) -> Vec<String> {
         let seconds = |key: &str| self.rows.iter().find(|r| r.key == key).and_then(|r| Some((r, r.seconds?)));
@@ -537,7 +545,7 @@ impl Table {
 }
 
 /// Milliseconds a slice, slices a second, share of the floor.
-fn figures(row: &Row) -> [String; 3] {
+fn figures(row: &SliceRow) -> [String; 3] {
     let Some(seconds) = row.seconds else { return ["missing".into(), String::new(), String::new()] };
     let share = row.floor.as_ref().map_or_else(String::new, |(floor, _)| format!("{:.2}", floor / seconds));
     [format!("{:.4}", seconds * 1e3), format!("{:.0}", 1.0 / seconds), share]

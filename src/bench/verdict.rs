@@ -16,7 +16,7 @@ pub const LOSS: f64 = 0.10;
 
 /// All figures of one run of the benches.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Run {
+pub struct BenchRun {
     /// Class of machine.
     pub class: String,
     /// The machine itself.
@@ -29,11 +29,11 @@ pub struct Run {
     pub whole: bool,
 }
 
-impl Run {
+impl BenchRun {
     /// A run of today.
-    pub fn new(class: &str, machine: Machine, measures: Vec<Measure>, whole: bool) -> Run {
+    pub fn new(class: &str, machine: Machine, measures: Vec<Measure>, whole: bool) -> BenchRun {
         let date = jiff::Zoned::now().strftime("%Y-%m-%d").to_string();
-        Run { class: class.to_owned(), machine, date, measures, whole }
+        BenchRun { class: class.to_owned(), machine, date, measures, whole }
     }
 }
 
@@ -146,7 +146,7 @@ impl Finding {
 }
 
 /// What there is to say of each bench beside the record.
-pub fn compare(run: &Run, record: &Record) -> Vec<(String, Finding)> {
+pub fn compare(run: &BenchRun, record: &Record) -> Vec<(String, Finding)> {
     let mut findings = Vec::new();
     for now in &run.measures {
         let mut found = |finding| findings.push((now.name.clone(), finding));
@@ -185,7 +185,7 @@ pub fn compare(run: &Run, record: &Record) -> Vec<(String, Finding)> {
 ///
 /// # Errors
 /// When the record cannot be read.
-pub fn suspects(root: &Path, run: &Run) -> Result<Vec<String>, BenchError> {
+pub fn suspects(root: &Path, run: &BenchRun) -> Result<Vec<String>, BenchError> {
     let found = compare(run, &Record::read(root, &run.class)?).into_iter();
     Ok(found.filter(|(_, finding)| matches!(finding, Finding::Slower { .. })).map(|(name, _)| name).collect())
 }
@@ -214,7 +214,7 @@ pub struct Verdict {
 ///
 /// # Errors
 /// When an intention means nothing ([`BenchError::Intent`]), or the record cannot be read or written.
-pub fn conclude(root: &Path, run: &Run, intent: &Intent) -> Result<Verdict, BenchError> {
+pub fn conclude(root: &Path, run: &BenchRun, intent: &Intent) -> Result<Verdict, BenchError> {
     let mut record = Record::read(root, &run.class)?;
     let before = record.clone();
     intent.check(&record)?;
@@ -280,7 +280,7 @@ pub fn conclude(root: &Path, run: &Run, intent: &Intent) -> Result<Verdict, Benc
 }
 
 /// Whether what is intended can be done with what was measured.
-fn fits(intent: &Intent, run: &Run) -> Result<(), BenchError> {
+fn fits(intent: &Intent, run: &BenchRun) -> Result<(), BenchError> {
     let measured = |name: &String| run.measures.iter().find(|measure| measure.name == *name);
     let refused = |problem: String| Err(BenchError::Intent(problem));
     for name in &intent.replace {

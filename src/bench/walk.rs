@@ -4,16 +4,17 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use super::BenchError;
-use super::plan::Crew;
 use super::subject::Subject;
 use crate::frame::{FrameId, Outcome};
 use crate::output::result::{Ending, ResultFile};
-use crate::pipeline::{self, BadFrames, Corridor, Report, Sink, SinkError, Stop};
+use crate::output::sink::{Sink, SinkError};
+use crate::pipeline::{self, BadFrames, Corridor, Report, Stop, Watch};
+use crate::session::Doors;
 use crate::trace::Timeline;
 
 /// What a run is to do.
 #[derive(Debug, Clone, Default)]
-pub struct Errand {
+pub struct Pass {
     /// Frames to walk through; more than the subject has begin again at its first.
     pub frames: usize,
     /// No new frame is begun after so long.
@@ -28,7 +29,7 @@ pub struct Errand {
 
 /// What a run did.
 #[derive(Debug)]
-pub struct Walked {
+pub struct Passed {
     /// Time by stage, frames done.
     pub report: Report,
     /// Pattern of frame 0, when patterns are computed.
@@ -43,34 +44,30 @@ pub struct Walked {
 ///
 /// # Errors
 /// When the corridor or the file fails, or a frame is bad.
-pub fn walk(subject: &Subject, crew: Crew, errand: &Errand) -> Result<Walked, BenchError> {
+pub fn walk(subject: &Subject, doors: Doors, pass: &Pass) -> Result<Passed, BenchError> {
     let opening = Instant::now();
-    let file = match &errand.output {
-        Some(path) => Some(ResultFile::create(path, &subject.layout(errand.frames), true)?),
+    let file = match &pass.output {
+        Some(path) => Some(ResultFile::create(path, &subject.layout(pass.frames), true)?),
         None => None,
     };
     let mut besides = opening.elapsed();
     let mut sink = Keep { file, first: Vec::new() };
     let stop = Stop::default();
-    let (start, enough) = (Instant::now(), stop.clone());
+    let mut enough = Enough { pass, start: Instant::now(), stop: stop.clone() };
     let (report, ended) = pipeline::run(
         Corridor {
-            tickets: (0..errand.frames).map(|number| subject.ticket(number)).collect(),
-            readers: crew.readers,
-            reducers: crew.reducers,
+            tickets: (0..pass.frames).map(|number| subject.ticket(number)).collect(),
+            readers: doors.readers,
+            reducers: doors.reducers,
             sink: &mut sink,
-            slots: crew.slots,
+            slots: doors.slots,
             waiting: pipeline::MOST_WAITING,
             bad_frames: BadFrames::Stop,
             stop,
-            timeline: errand.timeline.clone(),
-            progress: &mut |_, _| {
-                if errand.stop.is_raised() || errand.time.is_some_and(|time| start.elapsed() >= time) {
-                    enough.raise();
-                }
-            },
+            timeline: pass.timeline.clone(),
+            watchers: vec![&mut enough],
         },
-        crew.strategy,
+        doors.strategy,
     );
     ended?;
     let closing = Instant::now();
@@ -81,7 +78,23 @@ pub fn walk(subject: &Subject, crew: Crew, errand: &Errand) -> Result<Walked, Be
         None => 0,
     };
     besides += closing.elapsed();
-    Ok(Walked { report, first: sink.first, good, besides })
+    Ok(Passed { report, first: sink.first, good, besides })
+}
+
+/// Ends a pass that has had its time, or that somebody else stops.
+struct Enough<'a> {
+    pass: &'a Pass,
+    start: Instant,
+    stop: Stop,
+}
+
+impl Watch for Enough<'_> {
+    fn see(&mut self, _: usize, _: &Outcome) {
+        let time_is_up = self.pass.time.is_some_and(|time| self.start.elapsed() >= time);
+        if self.pass.stop.is_raised() || time_is_up {
+            self.stop.raise();
+        }
+    }
 }
 
 /// Keeps frame 0's pattern, and writes all when there is a file.

@@ -1,88 +1,15 @@
 //! What was typed: the options of `xrdct integrate` and `xrdct convert`, before anything is opened.
 //!
-//! [`configuration`](super::configuration) makes the same structure of a file, so that `--config RESULT.h5` repeats a run:
-//! options on the command line win over the file's. Names are pyFAI's where it has one.
+//! What a run is told goes on as the session's [`Options`]; what is left is the command's own: where things go, what is said.
 
 use std::path::PathBuf;
 
+use clap::builder::PossibleValue;
 use clap::{ArgAction, Args, ValueEnum};
-use serde::{Deserialize, Serialize};
 
-use crate::geometry::poni::Poni;
-
-/// Which pixels share their counts with which bins.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Method {
-    /// A pixel goes to the bin of its centre
-    No,
-    /// A pixel is shared by the bins that its bounding box covers
-    Bbox,
-    /// A pixel is shared by area: its corners' polygon cut at the bin edges
-    Full,
-}
-
-/// How uncertainties are estimated.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum ErrorModelName {
-    /// Variance of a pixel = its counts (at least 1)
-    Poisson,
-    /// No uncertainties
-    None,
-}
-
-/// From which count on pixels are saturated and left out.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(untagged)]
-pub enum SaturationFrom {
-    /// From this one.
-    Count(f64),
-    /// From the `Count_cutoff` of each frame's header.
-    Header(HeaderWord),
-}
-
-/// The word for it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum HeaderWord {
-    /// `header`
-    Header,
-}
-
-fn saturation(text: &str) -> Result<SaturationFrom, String> {
-    match text {
-        "header" => Ok(SaturationFrom::Header(HeaderWord::Header)),
-        _ => text
-            .parse()
-            .map(SaturationFrom::Count)
-            .map_err(|_| "must be `header` or a number of counts".into()),
-    }
-}
-
-/// How the corridor is manned.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum StrategyName {
-    /// Gpu where there is one; else pool, unless there is only one frame
-    Auto,
-    /// Read, decode, integrate, write, one frame after the other
-    Sequential,
-    /// Readers and workers side by side; with a GPU, readers decode and the GPU integrates
-    Pool,
-    /// Compressed frames go to the GPU, which decodes and integrates
-    Gpu,
-}
-
-/// What a bad frame does to the run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum BadFramesName {
-    /// A NaN row and a status; the run goes on and ends with exit code 10
-    Keep,
-    /// The run ends at the first one
-    Stop,
-}
+use crate::session::options::{
+    BadFramesName, ErrorModelName, MOST_COUNT, Options, SaturationFrom, Splitting, StrategyName,
+};
 
 /// How much is said while running.
 #[derive(Debug, Clone, Copy, Default, Args)]
@@ -142,7 +69,7 @@ pub struct IntegrateArgs {
 
     /// Leave out saturated pixels: those with this many counts or more, or `header` for the Count_cutoff of each frame's header
     /// [default: pixels at the header's Count_cutoff are counted, and count]
-    #[arg(long, value_name = "COUNTS", value_parser = saturation, help_heading = "Geometry and corrections")]
+    #[arg(long, value_name = "COUNTS", value_parser = str::parse::<SaturationFrom>, help_heading = "Geometry and corrections")]
     pub saturation: Option<SaturationFrom>,
 
     /// Divide all intensities by this number (a monitor, say)
@@ -163,7 +90,7 @@ pub struct IntegrateArgs {
 
     /// Pixel splitting [default: bbox]
     #[arg(long, value_name = "SPLIT", help_heading = "Bins")]
-    pub method: Option<Method>,
+    pub method: Option<Splitting>,
 
     /// Lower and upper end of the radial axis, in its unit [default: all pixels]
     #[arg(long, num_args = 2, value_names = ["A", "B"], allow_negative_numbers = true, help_heading = "Bins")]
@@ -270,32 +197,131 @@ pub struct IntegrateArgs {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub saying: Saying,
-
-    /// Geometry that a configuration holds; wins over `poni`, which then only says where it came from.
-    #[arg(skip)]
-    pub geometry: Option<Poni>,
-
-    /// Slow motor of a map, as a configuration names it.
-    #[arg(skip)]
-    pub slow_motor: Option<MotorRange>,
-
-    /// Fast motor of a map, as a configuration names it.
-    #[arg(skip)]
-    pub fast_motor: Option<MotorRange>,
-
-    /// What a configuration calls the experiment.
-    #[arg(skip)]
-    pub experiment_title: Option<String>,
 }
 
-/// A motor of a map, without its number of points.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct MotorRange {
-    /// Its name; empty when nobody said.
-    pub name: String,
-    /// Position at the first and at the last point; counted from 0 when nobody said.
-    pub range: Option<(f64, f64)>,
+impl IntegrateArgs {
+    /// What the session is told.
+    pub fn options(&self) -> Options {
+        // Without `..`, so that a new option cannot be forgotten.
+        let IntegrateArgs {
+            inputs,
+            poni,
+            mask,
+            combine_mask,
+            dark,
+            flat,
+            polarization,
+            no_solid_angle,
+            dummy,
+            delta_dummy,
+            saturation,
+            normalization,
+            error_model,
+            npt,
+            unit,
+            method,
+            radial_range,
+            azimuth_range,
+            empty,
+            slow,
+            fast,
+            zigzag,
+            offset,
+            sums,
+            output,
+            overwrite: _,
+            tomo: _,
+            tomo_options: _,
+            config,
+            save_config: _,
+            dry_run: _,
+            trace: _,
+            device,
+            strategy,
+            lanes,
+            batch,
+            readers,
+            threads,
+            bad_frames,
+            no_verify,
+            saying: _,
+        } = self.clone();
+        Options {
+            inputs,
+            poni,
+            mask,
+            combine_mask,
+            dark,
+            flat,
+            polarization,
+            no_solid_angle,
+            dummy,
+            delta_dummy,
+            saturation,
+            normalization,
+            error_model,
+            npt,
+            unit,
+            method,
+            radial_range,
+            azimuth_range,
+            empty,
+            slow,
+            fast,
+            zigzag,
+            offset,
+            sums,
+            output,
+            config,
+            device,
+            strategy,
+            lanes,
+            batch,
+            readers,
+            threads,
+            bad_frames,
+            no_verify,
+            // Only a configuration says these.
+            geometry: None,
+            slow_motor: None,
+            fast_motor: None,
+            experiment_title: None,
+        }
+    }
 }
+
+/// The words of an option's values, with what `--help` says of each.
+macro_rules! words {
+    ($type:ident: $($variant:ident = $word:literal $help:literal),+) => {
+        impl ValueEnum for $type {
+            fn value_variants<'a>() -> &'a [Self] {
+                &[$($type::$variant),+]
+            }
+
+            fn to_possible_value(&self) -> Option<PossibleValue> {
+                Some(match self {
+                    $($type::$variant => PossibleValue::new($word).help($help)),+
+                })
+            }
+        }
+    };
+}
+
+words!(Splitting:
+    No = "no" "A pixel goes to the bin of its centre",
+    Bbox = "bbox" "A pixel is shared by the bins that its bounding box covers",
+    Full = "full" "A pixel is shared by area: its corners' polygon cut at the bin edges");
+words!(ErrorModelName:
+    Poisson = "poisson" "Variance of a pixel = its counts (at least 1)",
+    None = "none" "No uncertainties");
+words!(StrategyName:
+    Auto = "auto" "Gpu where there is one; else pool, unless there is only one frame",
+    Sequential = "sequential" "Read, decode, integrate, write, one frame after the other",
+    Pool = "pool" "Readers and workers side by side; with a GPU, readers decode and the GPU integrates",
+    Gpu = "gpu" "Compressed frames go to the GPU, which decodes and integrates");
+words!(BadFramesName:
+    Keep = "keep" "A NaN row and a status; the run goes on and ends with exit code 10",
+    Stop = "stop" "The run ends at the first one");
 
 /// Decode frames into an HDF5 stack, /entry_0000/data/data
 #[derive(Debug, Clone, Args)]
@@ -329,9 +355,6 @@ pub struct ConvertArgs {
     #[allow(missing_docs)]
     pub saying: Saying,
 }
-
-/// More threads than any machine has cores are a slip of the finger, and would only fight each other.
-pub(super) const MOST_COUNT: usize = 1024;
 
 pub(super) fn count(text: &str) -> Result<usize, String> {
     match text.parse() {

@@ -11,15 +11,13 @@ use clap::{Args, Subcommand, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::args::count;
-use super::configuration::LONGEST_SETTINGS;
 use super::exit::{Exit, Failure, OrExit};
 use super::integrate::write_trace;
-use super::plan::MOST_BINS;
 use super::say;
 use crate::bench::outcome::{Source, Table};
-use crate::bench::subject::{Engines, Subject};
+use crate::bench::subject::Subject;
 use crate::bench::table1::{self, Settings, Work};
-use crate::bench::walk::{Errand, walk};
+use crate::bench::walk::{Pass, walk};
 use crate::bench::{BenchError, cache, chart, peers, profile, text, tomo};
 use crate::budget;
 use crate::files;
@@ -27,6 +25,9 @@ use crate::files::temporary::Temporary;
 use crate::geometry::poni::Poni;
 use crate::output::draft::{Draft, leftovers, write_whole};
 use crate::pipeline::Stop;
+use crate::session::configuration::LONGEST_SETTINGS;
+use crate::session::options::MOST_BINS;
+use crate::session::{Doors, Engines, on_threads};
 use crate::source::listing::expand;
 use crate::trace::Timeline;
 
@@ -271,10 +272,9 @@ pub(super) fn run(args: &BenchArgs) -> Result<Exit, Failure> {
 impl From<BenchError> for Failure {
     fn from(error: BenchError) -> Failure {
         let exit = match &error {
-            BenchError::NoFrames | BenchError::Frame(_) | BenchError::BadFrame(_) => Exit::Input,
-            BenchError::Poni(_) | BenchError::OtherDetector { .. } | BenchError::Matrix(_) => {
-                Exit::Calibration
-            }
+            BenchError::NoFrames | BenchError::BadFrame(_) => Exit::Input,
+            BenchError::Poni(_) => Exit::Calibration,
+            BenchError::Session(error) => error.about.into(),
             BenchError::UnknownRow { .. } | BenchError::Peers { .. } => Exit::Usage,
             BenchError::File { .. } | BenchError::Output(_) | BenchError::Simulate(_) => Exit::Output,
             BenchError::NoGpu(_) | BenchError::Cuda(_) => Exit::Device,
@@ -327,7 +327,7 @@ fn table1(args: &Table1Args) -> Result<Exit, Failure> {
             say::note(line);
         }
     };
-    let expected = subject.expected(&engines.host)?;
+    let expected = subject.expected(engines.host()?)?;
     let mut table = table1::run(&subject, &engines, &settings, &expected, &mut say)?;
     if let Some(python) = python {
         peers::run(&python, &subject, &settings, &expected, &mut table, args.input.quiet)?;
@@ -359,7 +359,7 @@ fn tomo(args: &TomoArgs) -> Result<Exit, Failure> {
     let python = python(args.peers.as_deref())?;
     let scratch = Scratch::new(args.scratch.as_deref())?;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let settings = tomo::Settings {
+    let settings = tomo::SliceBench {
         bins: args.bins,
         rotations: args.rotations,
         translations: args.translations,
@@ -427,7 +427,7 @@ fn profile(args: &ProfileArgs) -> Result<Exit, Failure> {
             continue;
         }
         let timeline = Timeline::default();
-        let mut errand = Errand {
+        let mut pass = Pass {
             frames: subject.files.len(),
             time: Some(Duration::from_secs(1)),
             output: Some(results.as_ref().unwrap_or(&scratch).path().join("profile.h5")),
@@ -435,12 +435,12 @@ fn profile(args: &ProfileArgs) -> Result<Exit, Failure> {
             stop: Stop::default(),
         };
         // A run that is not measured comes first.
-        walk(&subject, plan.crew(&subject, &engines, errand.frames, None)?, &errand)?;
-        errand.frames *= args.passes;
-        errand.time = Some(Duration::from_secs_f64(args.time));
-        errand.timeline = Some(timeline.clone());
-        let crew = plan.crew(&subject, &engines, errand.frames, Some(&timeline))?;
-        let profile = profile::run(&subject, &plan, &row.row.name, crew, &errand)?;
+        walk(&subject, Doors::open(&plan, &engines, subject.load(pass.frames), None, None)?, &pass)?;
+        pass.frames *= args.passes;
+        pass.time = Some(Duration::from_secs_f64(args.time));
+        pass.timeline = Some(timeline.clone());
+        let crew = Doors::open(&plan, &engines, subject.load(pass.frames), Some(&timeline), None)?;
+        let profile = profile::run(&subject, &plan, &row.row.name, crew, &pass)?;
         say::answer(&(text::profile(&profile) + "\n"))?;
         profiles.push(profile);
         if let Some(path) = &args.trace {
@@ -473,7 +473,11 @@ fn check_input(args: &InputArgs) -> anyhow::Result<()> {
 fn prepare(args: &InputArgs, scratch: &Scratch) -> Result<(Subject, Engines, usize), Failure> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let threads = args.threads.unwrap_or(cores);
-    let _ = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global();
+    on_threads(threads, || subject_and_engines(args, scratch))?
+        .map(|(subject, engines)| (subject, engines, threads))
+}
+
+fn subject_and_engines(args: &InputArgs, scratch: &Scratch) -> Result<(Subject, Engines), Failure> {
     let (files, path, poni) = match args.frames.is_empty() {
         true => simulated(args, scratch)?,
         false => {
@@ -487,8 +491,11 @@ fn prepare(args: &InputArgs, scratch: &Scratch) -> Result<(Subject, Engines, usi
         }
     };
     let subject = Subject::new(&files, &path, &poni, args.npt)?;
-    let engines = Engines::new(&subject.recipe, args.device != "cpu")?;
-    Ok((subject, engines, threads))
+    let engines = match args.device == "cpu" {
+        true => Engines::on_host(subject.recipe.clone(), "the GPU was left out (--device cpu)")?,
+        false => Engines::both(&subject.recipe)?,
+    };
+    Ok((subject, engines))
 }
 
 fn simulated(args: &InputArgs, scratch: &Scratch) -> Result<(Vec<PathBuf>, PathBuf, Poni), Failure> {

@@ -5,6 +5,8 @@ use std::process::ExitCode;
 
 use signal_hook::consts::{SIGHUP, SIGTERM};
 
+use crate::session::{About, SessionError};
+
 /// How a command ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
@@ -47,6 +49,24 @@ impl Exit {
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> ExitCode {
         ExitCode::from(exit as u8)
+    }
+}
+
+impl From<About> for Exit {
+    fn from(about: About) -> Exit {
+        match about {
+            About::Usage => Exit::Usage,
+            About::Input => Exit::Input,
+            About::Calibration => Exit::Calibration,
+            About::Output => Exit::Output,
+            About::Device => Exit::Device,
+        }
+    }
+}
+
+impl From<SessionError> for Failure {
+    fn from(error: SessionError) -> Failure {
+        Failure { exit: error.about.into(), error: error.into() }
     }
 }
 

@@ -7,13 +7,13 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, anyhow};
 use clap::Args;
 
-use super::configuration::HDF5_MAGIC;
 use super::exit::{Exit, Failure, OrExit};
 use super::say;
-use super::words::Facts;
+use super::words::Sentences;
 use crate::cuda::device;
 use crate::files;
 use crate::geometry::poni::Poni;
+use crate::session::configuration::HDF5_MAGIC;
 use crate::source::cbf::probe;
 
 /// What xrdct can do on this machine, or what a file holds: a CBF, a PONI, a result, tomogram or stack of xrdct
@@ -39,8 +39,8 @@ pub(super) fn run(args: &InfoArgs) -> Result<Exit, Failure> {
 }
 
 /// Version, processor, HDF5, kernels, GPUs.
-fn this_machine() -> Facts {
-    let mut facts = Facts::default();
+fn this_machine() -> Sentences {
+    let mut facts = Sentences::default();
     facts.add("xrdct", env!("CARGO_PKG_VERSION"));
     facts.add("processor", format!("{} threads; {}", threads(), processor_features().join(" ")));
     let (major, minor, patch) = ::hdf5::library_version();
@@ -50,7 +50,7 @@ fn this_machine() -> Facts {
 }
 
 /// Kernels, driver, GPUs, or the reason why there is none.
-fn gpus(facts: &mut Facts) {
+fn gpus(facts: &mut Sentences) {
     let survey = device::survey();
     let names: Vec<String> = survey.architectures.iter().map(|arch| format!("sm_{arch}")).collect();
     let kernels = match names.is_empty() {
@@ -99,7 +99,7 @@ fn processor_features() -> Vec<&'static str> {
 }
 
 /// Tells a file's kind by its first bytes and says what it holds.
-fn explain(path: &Path) -> Result<Facts, Failure> {
+fn explain(path: &Path) -> Result<Sentences, Failure> {
     let start = files::start(path, 4096)
         .with_context(|| format!("{}: cannot be read", path.display()))
         .or_exit(Exit::Input)?;
@@ -122,9 +122,9 @@ fn explain(path: &Path) -> Result<Facts, Failure> {
         .or_exit(Exit::Input)
 }
 
-fn cbf(path: &Path) -> Result<Facts, Failure> {
+fn cbf(path: &Path) -> Result<Sentences, Failure> {
     let header = probe(path).or_exit(Exit::Input)?;
-    let mut facts = Facts::default();
+    let mut facts = Sentences::default();
     let encoding = header.encoding;
     let packed = header.payload.len();
     let raw = encoding.shape.pixels() * encoding.pixel.size();
@@ -139,9 +139,9 @@ fn cbf(path: &Path) -> Result<Facts, Failure> {
     Ok(facts)
 }
 
-fn poni(path: &Path) -> Result<Facts, Failure> {
+fn poni(path: &Path) -> Result<Sentences, Failure> {
     let poni = Poni::read(path).or_exit(Exit::Calibration)?;
-    let mut facts = Facts::default();
+    let mut facts = Sentences::default();
     facts.add("kind", format!("PONI file, version {}", poni.version));
     let detector = &poni.detector;
     facts.add("detector", &detector.name);

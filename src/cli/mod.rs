@@ -11,15 +11,10 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 pub mod args;
 mod bench;
-pub mod configuration;
 mod convert;
 pub mod exit;
 mod info;
 mod integrate;
-mod memory;
-pub mod place;
-pub mod plan;
-mod plausible;
 mod plot;
 mod progress;
 mod report;

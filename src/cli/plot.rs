@@ -14,7 +14,7 @@ use crate::output::result::{Patterns, RadialAxis};
 use crate::output::tomogram::Tomogram;
 use crate::picture::colour::ColourMap;
 use crate::picture::curve::Mark;
-use crate::picture::sheet::{self, Look, Map, Pattern, RegionMaps};
+use crate::picture::sheet::{self, Curve, Look, Map, RegionMaps};
 use crate::picture::svg::Svg;
 use crate::tomo::centre::correlation;
 
@@ -285,11 +285,11 @@ fn slice_map(tomo: &Tomogram, name: &str, values: Vec<f32>) -> Map {
     }
 }
 
-fn mean_of(tomo: &Tomogram) -> Pattern {
+fn mean_of(tomo: &Tomogram) -> Curve {
     let layout = &tomo.layout;
     let mark =
         |r: &crate::output::tomogram::RegionEntry| Mark { from: r.from, to: r.to, name: r.name.clone() };
-    Pattern {
+    Curve {
         title: "Mean pattern".into(),
         x: layout.axis.centres.clone(),
         y: layout.mean.clone(),
@@ -381,7 +381,7 @@ fn of_result(args: &PlotArgs, what: What, look: Look, size: [f64; 2]) -> Result<
 /// All patterns of a result, and their mean.
 pub(super) struct Sheet {
     values: Vec<f32>,
-    pub pattern: Pattern,
+    pub pattern: Curve,
 }
 
 impl Sheet {
@@ -398,7 +398,7 @@ impl Sheet {
         let mean =
             sums.into_iter().map(|(sum, n)| if n == 0 { f32::NAN } else { (sum / f64::from(n)) as f32 });
         let good = patterns.good.iter().filter(|good| **good).count();
-        let pattern = Pattern {
+        let pattern = Curve {
             title: format!("Mean of {good} patterns"),
             x: patterns.axis.centres.clone(),
             y: mean.collect(),
@@ -408,13 +408,13 @@ impl Sheet {
         Ok(Sheet { values, pattern })
     }
 
-    fn frame(&self, patterns: &Patterns, frame: usize) -> anyhow::Result<Pattern> {
+    fn frame(&self, patterns: &Patterns, frame: usize) -> anyhow::Result<Curve> {
         let row = patterns.frames.iter().position(|f| *f == Some(frame));
         let row = row.ok_or_else(|| anyhow!("--frame {frame}: the result has no such frame"))?;
         ensure!(patterns.good[row], "--frame {frame}: this frame is bad, see `xrdct info`");
         let npt = patterns.npt();
         let y = self.values[row * npt..(row + 1) * npt].to_vec();
-        Ok(Pattern { title: format!("Frame {frame}"), y, ..self.pattern.clone() })
+        Ok(Curve { title: format!("Frame {frame}"), y, ..self.pattern.clone() })
     }
 
     /// The mean above all patterns, as far as there are any: the last lines of a map may have none.

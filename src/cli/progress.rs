@@ -8,7 +8,8 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::args::Saying;
 use super::say;
-use crate::frame::BadFrame;
+use crate::frame::{BadFrame, Outcome};
+use crate::pipeline::Watch;
 
 /// In a log: one line this often, so that a night's run does not fill a screen.
 const LINE_EVERY: Duration = Duration::from_secs(5);
@@ -38,7 +39,7 @@ impl Verbosity {
 }
 
 /// Progress of one run.
-pub struct Progress {
+pub struct ProgressLine {
     verbosity: Verbosity,
     /// What is counted.
     what: &'static str,
@@ -49,14 +50,14 @@ pub struct Progress {
     bad: usize,
 }
 
-impl Progress {
+impl ProgressLine {
     /// Progress towards `total` frames.
-    pub fn new(total: usize, verbosity: Verbosity) -> Progress {
-        Progress::counting(total, "frames", verbosity)
+    pub fn new(total: usize, verbosity: Verbosity) -> ProgressLine {
+        ProgressLine::counting(total, "frames", verbosity)
     }
 
     /// Progress towards `total` of something else.
-    pub fn counting(total: usize, what: &'static str, verbosity: Verbosity) -> Progress {
+    pub fn counting(total: usize, what: &'static str, verbosity: Verbosity) -> ProgressLine {
         let on_terminal = say::to_terminal() && verbosity > Verbosity::Quiet;
         let bar = on_terminal.then(|| {
             let bar =
@@ -71,7 +72,7 @@ impl Progress {
             bar
         });
         let now = Instant::now();
-        Progress { verbosity, what, bar, total, start: now, last_line: now, bad: 0 }
+        ProgressLine { verbosity, what, bar, total, start: now, last_line: now, bad: 0 }
     }
 
     /// One more frame is done.
@@ -112,5 +113,11 @@ impl Progress {
         if let Some(bar) = self.bar {
             bar.finish_and_clear();
         }
+    }
+}
+
+impl Watch for ProgressLine {
+    fn see(&mut self, done: usize, outcome: &Outcome) {
+        self.step(done, outcome.as_ref().err());
     }
 }

@@ -12,7 +12,7 @@ use super::{say, settings};
 use crate::output::draft::{leftovers, write_whole};
 use crate::output::result::{Patterns, Progress, ResultInfo};
 use crate::output::tomogram::Tomogram;
-use crate::picture::report::{Part, page};
+use crate::picture::report::{Section, page};
 use crate::picture::sheet::Look;
 
 /// One self-contained HTML page: pictures, settings, speeds, bad frames, what was repaired
@@ -49,43 +49,43 @@ pub(super) fn run(args: &ReportArgs) -> Result<Exit, Failure> {
     let info = ResultInfo::open(&args.input).or_exit(Exit::Input)?;
     let patterns = Patterns::open(&args.input).or_exit(Exit::Input)?;
     let name = args.input.file_name().map_or_else(String::new, |n| n.to_string_lossy().into_owned());
-    let mut parts = vec![Part::Table(facts(&info))];
+    let mut parts = vec![Section::Table(facts(&info))];
     parts.extend(inputs(&info.inputs));
     let sheet = Sheet::of(&patterns).or_exit(Exit::Input)?;
-    parts.push(Part::Heading("Patterns".into()));
+    parts.push(Section::Heading("Patterns".into()));
     let picture = sheet.patterns(&patterns, Look::default(), [1160.0, 720.0])?;
-    parts.push(Part::Picture(
+    parts.push(Section::Picture(
         picture,
         format!("Mean pattern, and all {} patterns, one a row", patterns.good.iter().filter(|g| **g).count()),
     ));
     if let Some(path) = &args.tomo {
         let tomo = Tomogram::open(path).or_exit(Exit::Input)?;
-        parts.push(Part::Heading("Tomogram".into()));
-        parts.push(Part::Picture(
+        parts.push(Section::Heading("Tomogram".into()));
+        parts.push(Section::Picture(
             overview(&tomo, args.truth.as_deref(), Look::default())?,
             format!("{}: mean pattern with regions of interest, their sinograms and slices", path.display()),
         ));
         if let Some(duration) = tomo.duration {
             let slices = tomo.done.iter().filter(|done| **done).count();
-            parts.push(Part::Text(format!("Made and written: {}.", pace(slices, "slices", duration))));
+            parts.push(Section::Text(format!("Made and written: {}.", pace(slices, "slices", duration))));
         }
-        parts.push(Part::Heading("What was found and repaired".into()));
+        parts.push(Section::Heading("What was found and repaired".into()));
         parts.push(sentences(&tomo.layout.repairs, "Nothing.", "findings"));
-        parts.push(Part::Heading("Settings of the tomogram".into()));
-        parts.push(Part::Table(settings::tomogram(&tomo.layout.configuration)));
+        parts.push(Section::Heading("Settings of the tomogram".into()));
+        parts.push(Section::Table(settings::tomogram(&tomo.layout.configuration)));
     }
-    parts.push(Part::Heading("Bad frames".into()));
+    parts.push(Section::Heading("Bad frames".into()));
     parts.push(sentences(&info.bad_frames, "None.", "bad frames"));
-    parts.push(Part::Heading("Settings of the integration".into()));
-    parts.push(Part::Table(settings::integration(&info.configuration)));
-    parts.push(Part::Heading("Open it".into()));
-    parts.push(Part::Code(format!(
+    parts.push(Section::Heading("Settings of the integration".into()));
+    parts.push(Section::Table(settings::integration(&info.configuration)));
+    parts.push(Section::Heading("Open it".into()));
+    parts.push(Section::Code(format!(
         "import h5py\nwith h5py.File({name:?}) as h5:\n    result = h5[\"/entry_0000/xrdct/result\"]\n    \
          {0}, intensity = result[\"{0}\"][()], result[\"intensity\"][()]",
         info.axis.name
     )));
-    parts.push(Part::Text("The same run again:".into()));
-    parts.push(Part::Code(format!("xrdct integrate --config {name} -o again.h5")));
+    parts.push(Section::Text("The same run again:".into()));
+    parts.push(Section::Code(format!("xrdct integrate --config {name} -o again.h5")));
     write_whole(&args.output, page(&format!("{name}: {}", info.title), &parts).as_bytes(), args.overwrite)
         .or_exit(Exit::Output)?;
     say::summary(&format!("{}\n", args.output.display()));
@@ -127,20 +127,20 @@ fn facts(info: &ResultInfo) -> Vec<(String, String)> {
 }
 
 /// The names of the frames, folded: there may be thousands.
-fn inputs(names: &[String]) -> Option<Part> {
+fn inputs(names: &[String]) -> Option<Section> {
     let (first, last) = (names.first()?, names.last()?);
     let line = match names.len() {
         1 => format!("Input: {first}"),
         n => format!("Input: {n} files, {first} … {last}"),
     };
-    Some(Part::Folded(line, vec![Part::List(names.to_vec())]))
+    Some(Section::Folded(line, vec![Section::List(names.to_vec())]))
 }
 
 /// Sentences, folded when there are many of them.
-fn sentences(sentences: &[String], none: &str, what: &str) -> Part {
+fn sentences(sentences: &[String], none: &str, what: &str) -> Section {
     match sentences.len() {
-        0 => Part::Text(none.into()),
-        n if n > LONG => Part::Folded(format!("{n} {what}"), vec![Part::List(sentences.to_vec())]),
-        _ => Part::List(sentences.to_vec()),
+        0 => Section::Text(none.into()),
+        n if n > LONG => Section::Folded(format!("{n} {what}"), vec![Section::List(sentences.to_vec())]),
+        _ => Section::List(sentences.to_vec()),
     }
 }

@@ -9,7 +9,7 @@ use super::words::{count, with_unit};
 use crate::geometry::units::Unit;
 
 /// Name and value.
-pub(super) type Row = (String, String);
+pub(super) type Setting = (String, String);
 
 /// hc in keV·Å, as pyFAI has it.
 const KEV_ANGSTROM: f64 = 12.398_419_843_320_026;
@@ -108,9 +108,9 @@ fn is_said(value: &Value) -> bool {
 }
 
 /// The settings of an integration.
-pub(super) fn integration(configuration: &Value) -> Vec<Row> {
+pub(super) fn integration(configuration: &Value) -> Vec<Setting> {
     let keys = Keys::of(configuration);
-    let mut rows: Vec<Row> = Vec::new();
+    let mut rows: Vec<Setting> = Vec::new();
     let mut say = |name: &str, value: Option<String>| {
         rows.extend(value.map(|value| (name.to_owned(), value)));
     };
@@ -209,7 +209,7 @@ pub(super) fn integration(configuration: &Value) -> Vec<Row> {
 }
 
 /// The settings of a tomogram: how it was made, and what was asked for besides.
-pub(super) fn tomogram(configuration: &Value) -> Vec<Row> {
+pub(super) fn tomogram(configuration: &Value) -> Vec<Setting> {
     let mut rows = vec![("algorithm".to_owned(), algorithm(configuration))];
     rows.extend(others(&Keys::of(configuration), &["algorithm", "filter", "iterations"]));
     rows
@@ -268,7 +268,7 @@ fn files(names: &[&str]) -> Option<String> {
 }
 
 /// Keys that were set and are said by nobody else.
-fn others(keys: &Keys, said: &[&str]) -> Vec<Row> {
+fn others(keys: &Keys, said: &[&str]) -> Vec<Setting> {
     let is_new = |name: &str| !said.contains(&name) && !SILENT.contains(&name);
     let rest = keys.0.iter().filter(|(name, _)| is_new(name));
     let label = |key: &str| NAMES.iter().find(|(known, _)| *known == key).map(|(_, name)| (*name).to_owned());

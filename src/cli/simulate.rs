@@ -14,11 +14,12 @@ use indicatif::{ProgressBar, ProgressStyle};
 use crate::frame::Shape;
 use crate::geometry::detector::Detector;
 use crate::geometry::poni::Poni;
+use crate::session::on_threads;
 use crate::simulate::crystal::Substance;
 use crate::simulate::pattern::Ring;
-use crate::simulate::phantom::Scan;
+use crate::simulate::phantom::Trajectory;
 use crate::simulate::series::Destination;
-use crate::simulate::{HC_KEV_ANGSTROM, Order, Request, Sample, SimulateError, Summary, simulate};
+use crate::simulate::{FrameOrder, HC_KEV_ANGSTROM, Sample, SimulateError, Simulation, Summary, simulate};
 
 /// Photon energy when neither PONI nor option gives one, keV.
 const ENERGY: f64 = 70.0;
@@ -262,11 +263,7 @@ pub fn run(args: &SimulateArgs) -> anyhow::Result<Summary> {
     let work = || simulate(&request, &|| bar.inc(1));
     let summary = match args.threads {
         None => work(),
-        Some(threads) => rayon::ThreadPoolBuilder::new()
-            .num_threads(threads.into())
-            .build()
-            .map_err(|error| SimulateError::Threads { threads: threads.into(), cause: error.to_string() })?
-            .install(work),
+        Some(threads) => on_threads(threads.into(), work)?,
     };
     bar.finish_and_clear();
     Ok(summary?)
@@ -276,12 +273,12 @@ pub fn run(args: &SimulateArgs) -> anyhow::Result<Summary> {
 ///
 /// # Errors
 /// As [`run`], less what has to do with writing.
-pub fn request(args: &SimulateArgs) -> anyhow::Result<Request> {
+pub fn request(args: &SimulateArgs) -> anyhow::Result<Simulation> {
     let poni = geometry(args)?;
     let shape = args.shape.as_deref().map(|s| Shape { slow: s[0], fast: s[1] });
     let pixels = poni.detector.shape.or(shape).map_or(0, Shape::pixels);
     let wavelength = poni.wavelength.unwrap_or(0.0) * 1e10;
-    Ok(Request {
+    Ok(Simulation {
         destination: Destination {
             folder: args.output.clone(),
             prefix: args.prefix.clone(),
@@ -319,7 +316,7 @@ fn sample(args: &SimulateArgs, wavelength: f64) -> anyhow::Result<Sample> {
     if !args.phantom {
         return Ok(Sample::Powder { substances, rings, frames: args.frames.unwrap_or(10) });
     }
-    let scan = Scan {
+    let scan = Trajectory {
         rotations: args.rotations,
         translations: args.translations,
         range: args.range,
@@ -327,7 +324,7 @@ fn sample(args: &SimulateArgs, wavelength: f64) -> anyhow::Result<Sample> {
         diameter: args.diameter,
         axis_offset: args.axis_offset,
     };
-    let order = Order { rotation_fast: args.slow_axis == SlowAxis::Translation, zigzag: args.zigzag };
+    let order = FrameOrder { rotation_fast: args.slow_axis == SlowAxis::Translation, zigzag: args.zigzag };
     Ok(Sample::Phantom { substances, scan, order })
 }
 
@@ -413,7 +410,7 @@ mod tests {
         args: SimulateArgs,
     }
 
-    fn typed(line: &str) -> anyhow::Result<Request> {
+    fn typed(line: &str) -> anyhow::Result<Simulation> {
         let words = ["simulate", "-o", "out"].into_iter().chain(line.split_whitespace());
         request(&Typed::try_parse_from(words)?.args)
     }
@@ -435,7 +432,7 @@ mod tests {
         let Sample::Phantom { substances, scan, order } = request.sample else { panic!("no phantom") };
         assert_eq!(substances.len(), 3);
         assert_eq!((scan.rotations, scan.translations, scan.axis_offset), (30, 31, -1.5));
-        assert_eq!(order, Order { rotation_fast: true, zigzag: true });
+        assert_eq!(order, FrameOrder { rotation_fast: true, zigzag: true });
     }
 
     #[test]

@@ -2,18 +2,17 @@
 
 use std::time::Duration;
 
+use super::args::IntegrateArgs;
 use super::exit::Failure;
-use super::integrate::seconds;
-use super::place::Place;
-use super::plan::{Crew, Plan};
 use super::say;
-use super::words::count;
+use super::words::{count, seconds};
 use crate::frame::{BadFrame, FrameStatus};
 use crate::geometry::mask::Mask;
 use crate::integrate::corrections::Lost;
 use crate::integrate::engine::Saturation;
 use crate::output::result::Written;
-use crate::pipeline::{Report, Saturated, Stage, Strategy};
+use crate::pipeline::{Report, Saturated, Stage};
+use crate::session::{Crew, Decode, Plan, Reducers, Session};
 
 /// Bad frames that the summary names; all are in the output.
 const NAMED_BAD_FRAMES: usize = 5;
@@ -22,10 +21,10 @@ const NAMED_BAD_FRAMES: usize = 5;
 ///
 /// # Errors
 /// As [`say::answer`].
-pub(super) fn print_plan(plan: &Plan, lost: &Lost) -> Result<(), Failure> {
+pub(super) fn print_plan(args: &IntegrateArgs, plan: &Plan, lost: &Lost) -> Result<(), Failure> {
     let mut text = String::new();
-    describe(plan, lost, &mut text);
-    text.push_str(match plan.args.save_config {
+    describe(args, plan, lost, &mut text);
+    text.push_str(match args.save_config {
         None => "nothing done (--dry-run)\n",
         Some(_) => "nothing else done (--dry-run)\n",
     });
@@ -33,13 +32,13 @@ pub(super) fn print_plan(plan: &Plan, lost: &Lost) -> Result<(), Failure> {
 }
 
 /// The same, to stderr, before a verbose run.
-pub(super) fn explain_plan(plan: &Plan, lost: &Lost) {
+pub(super) fn explain_plan(args: &IntegrateArgs, plan: &Plan, lost: &Lost) {
     let mut text = String::new();
-    describe(plan, lost, &mut text);
+    describe(args, plan, lost, &mut text);
     say::note(text.trim_end());
 }
 
-fn describe(plan: &Plan, lost: &Lost, text: &mut String) {
+fn describe(args: &IntegrateArgs, plan: &Plan, lost: &Lost, text: &mut String) {
     let encoding = plan.encoding();
     let mut line = |name: &str, value: String| text.push_str(&format!("{name:<14}{value}\n"));
     let first = plan.files.first().map_or_else(String::new, |f| f.display().to_string());
@@ -50,7 +49,7 @@ fn describe(plan: &Plan, lost: &Lost, text: &mut String) {
     let poni = plan.geometry_name();
     line("geometry", format!("{poni}: {}, {:.4} m", plan.poni.detector.name, plan.poni.distance));
     let masked = plan.mask.as_ref().map_or(0, Mask::count);
-    let origin = plan.args.mask.as_deref().unwrap_or("the detector's own");
+    let origin = plan.options.mask.as_deref().unwrap_or("the detector's own");
     line("mask", format!("{masked} of {} pixels ({origin})", encoding.shape.pixels()));
     let dummy = plan.dummy.as_ref().map_or("none".to_owned(), |d| format!("{} +- {}", d.value, d.delta));
     line("dummy", dummy);
@@ -64,9 +63,9 @@ fn describe(plan: &Plan, lost: &Lost, text: &mut String) {
     let corrections: Vec<String> = [
         plan.dark.is_some().then(|| "dark".to_owned()),
         plan.flat.is_some().then(|| "flat".to_owned()),
-        plan.args.polarization.map(|f| format!("polarisation {f}")),
-        (plan.args.no_solid_angle != Some(true)).then(|| "solid angle".to_owned()),
-        plan.args.normalization.map(|v| format!("normalisation {v}")),
+        plan.options.polarization.map(|f| format!("polarisation {f}")),
+        (plan.options.no_solid_angle != Some(true)).then(|| "solid angle".to_owned()),
+        plan.options.normalization.map(|v| format!("normalisation {v}")),
     ]
     .into_iter()
     .flatten()
@@ -81,41 +80,40 @@ fn describe(plan: &Plan, lost: &Lost, text: &mut String) {
         let zigzag = if scan.zigzag { ", zigzag" } else { "" };
         line("map", format!("{} slow x {} fast{zigzag}", scan.slow.points, scan.fast.points));
     }
-    line("device", plan.crew.place.name());
+    line("device", plan.device.name());
     line("strategy", strategy(&plan.crew));
-    line("output", plan.args.output.as_ref().map_or("none named".to_owned(), |o| o.display().to_string()));
-    if let Some(path) = &plan.args.save_config {
+    line("output", plan.options.output.as_ref().map_or("none named".to_owned(), |o| o.display().to_string()));
+    if let Some(path) = &args.save_config {
         line("settings", path.display().to_string());
     }
-    if let Some(tomo) = &plan.args.tomo {
+    if let Some(tomo) = &args.tomo {
         line("tomogram", tomo.display().to_string());
     }
 }
 
 /// Who does what, in words.
 fn strategy(crew: &Crew) -> String {
-    let Crew { threads, cuda, .. } = crew;
-    let readers = count(crew.readers, "reader");
-    match (crew.strategy, &crew.place, crew.readers_decode) {
-        (Strategy::Sequential, Place::Cpu { .. }, _) => "sequential".to_owned(),
-        (Strategy::Pool, Place::Cpu { .. }, _) => {
-            format!("pool of {readers} and {}", count(*threads, "worker"))
+    let readers = crew.readers.map(|readers| count(readers, "reader"));
+    match (readers, crew.reducers, crew.decode) {
+        (None, Reducers::Host(_), _) => "sequential".to_owned(),
+        (Some(readers), Reducers::Host(workers), _) => {
+            format!("pool of {readers} and {}", count(workers, "worker"))
         }
-        (Strategy::Sequential, Place::Cuda { .. }, _) => "sequential, the GPU integrates".to_owned(),
-        (Strategy::Pool, Place::Cuda { .. }, true) => {
+        (None, Reducers::Gpu(_), _) => "sequential, the GPU integrates".to_owned(),
+        (Some(readers), Reducers::Gpu(_), Decode::Reader) => {
             format!("pool of {readers} decoding, the GPU integrates")
         }
-        (Strategy::Pool, Place::Cuda { .. }, false) => format!(
+        (Some(readers), Reducers::Gpu(sizes), Decode::Reducer) => format!(
             "{readers}, the GPU decodes and integrates; {} of up to {}",
-            count(cuda.lanes, "lane"),
-            count(cuda.batch, "frame")
+            count(sizes.lanes, "lane"),
+            count(sizes.batch, "frame")
         ),
     }
 }
 
 /// How many frames are known to be as they were written.
 fn digests(plan: &Plan, report: &Report) -> String {
-    if plan.args.no_verify == Some(true) {
+    if plan.options.no_verify == Some(true) {
         return "not compared (--no-verify)".to_owned();
     }
     let unverified = report.done - report.bad.len() - report.verified;
@@ -125,12 +123,12 @@ fn digests(plan: &Plan, report: &Report) -> String {
 
 /// The closing summary, to stdout.
 pub(super) fn print_run(
-    plan: &Plan,
-    lost: &Lost,
+    session: &Session,
     report: &Report,
     written: &Written,
     (matrix, closing): (Duration, Duration),
 ) {
+    let (plan, lost) = (session.plan(), session.lost());
     let mut text = String::new();
     let mut line = |name: &str, value: String| text.push_str(&format!("{name:<14}{value}\n"));
     let interrupted = if report.interrupted { "; interrupted" } else { "" };
@@ -149,7 +147,7 @@ pub(super) fn print_run(
     for note in lost.notes() {
         line("left out", note);
     }
-    line("device", plan.crew.place.name());
+    line("device", plan.device.name());
     let rate = format!("{:.1} frames/s, {} in all", report.frames_per_second(), seconds(report.wall));
     line("speed", rate);
     let busy: f64 = Stage::ALL.iter().map(|s| report.times.of(*s).as_secs_f64()).sum();

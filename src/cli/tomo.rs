@@ -1,13 +1,13 @@
 //! `xrdct tomo`: a result becomes sinograms, mended sinograms, slices, a file, and a closing summary.
 //!
-//! One way through: what the scan is and what is wrong with it is found once, on the sum over bins ([`Scan::study`]); then
+//! One way through: what the scan is and what is wrong with it is found once, on the sum over bins ([`Study::study`]); then
 //! blocks of bins are gathered, mended alike, reconstructed and written, as many at a time as `--memory` allows. The result does
 //! not depend on the size of the blocks.
 
+mod after;
 pub mod args;
 mod choices;
 mod hollow;
-mod kept;
 mod points;
 
 use std::ops::Range;
@@ -15,32 +15,31 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+pub(super) use after::{after_integration, store};
 use anyhow::{Context, anyhow};
 use args::TomoArgs;
 use choices::{axis, bins, monitor, outside, reconstruction, regions, sums};
 use hollow::Hollow;
-pub(super) use kept::{Kept, after_integration};
 use rayon::prelude::*;
 
-use super::args::MOST_COUNT;
-use super::configuration;
 use super::exit::{Exit, Failure, OrExit};
-use super::integrate::seconds;
-use super::place::Place;
-use super::progress::{Progress, Verbosity};
+use crate::session::options::MOST_COUNT;
+
+use super::progress::{ProgressLine, Verbosity};
 use super::say;
 use super::signals::{self, Asked};
-use super::words::with_unit;
+use super::words::{seconds, with_unit};
 use crate::budget;
 use crate::cuda::driver::Context as GpuContext;
-use crate::cuda::tomo::Options;
+use crate::cuda::tomo::SliceSizes;
 use crate::cuda::{CudaError, CudaReconstructor, DevicePatterns};
 use crate::output::draft::leftovers;
 use crate::output::result::{Ending, Patterns, RadialAxis};
 use crate::output::tomogram::{RegionEntry, TomogramFile, TomogramLayout};
 use crate::pipeline::Stop;
+use crate::session::{Device, PatternStore, configuration, on_threads};
+use crate::tomo::GROUP;
 use crate::tomo::assembly::{Assembled, Assembly};
-use crate::tomo::reconstruction::LANES;
 use crate::tomo::region::{Background, Region};
 use crate::tomo::repair::{self, Holes};
 use crate::tomo::{HostReconstructor, Method, ReconstructError, Reconstruction, Reconstructor, TomoError};
@@ -59,7 +58,7 @@ pub(super) fn run(args: &TomoArgs) -> Result<Exit, Failure> {
 }
 
 /// Reconstructs a result, from patterns that were kept if there are any.
-pub(super) fn reconstruct(args: &TomoArgs, kept: Option<Kept>) -> Result<Exit, Failure> {
+pub(super) fn reconstruct(args: &TomoArgs, kept: Option<PatternStore>) -> Result<Exit, Failure> {
     let verbosity = Verbosity::of(args.saying);
     let args = match &args.config {
         Some(path) => merged(args, path).or_exit(Exit::Usage)?,
@@ -73,33 +72,42 @@ pub(super) fn reconstruct(args: &TomoArgs, kept: Option<Kept>) -> Result<Exit, F
         return Err(anyhow!("--output {}: that is the result that is read", output.display()))
             .or_exit(Exit::Output);
     }
-    let mut place = Place::choose(args.device.as_deref().unwrap_or("auto"))?;
-    let on_device = kept.as_ref().and_then(|kept| kept.on_device.clone());
     let threads = args.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
-    let _ = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global();
+    on_threads(threads, || slices(&args, &output, kept, verbosity))?
+}
+
+/// Studies, makes and writes.
+fn slices(
+    args: &TomoArgs,
+    output: &Path,
+    kept: Option<PatternStore>,
+    verbosity: Verbosity,
+) -> Result<Exit, Failure> {
+    let mut place = Device::choose(args.device.as_deref().unwrap_or("auto"))?;
+    let on_device = kept.as_ref().and_then(|kept| kept.on_device.clone());
 
     let started = Instant::now();
-    let scan = Scan::study(&args, kept)?;
+    let scan = Study::study(args, kept)?;
     let studied = started.elapsed();
     if verbosity > Verbosity::Quiet {
         scan.warnings.iter().for_each(|line| say::warn(line));
-        super::warn_of_leftovers(leftovers(&output));
+        super::warn_of_leftovers(leftovers(output));
     }
     if args.dry_run {
         say::answer(&(scan.describe(&place.name()) + "nothing done (--dry-run)\n"))?;
         return Ok(Exit::Success);
     }
-    let layout = scan.layout(&args).or_exit(Exit::Failure)?;
+    let layout = scan.layout(args).or_exit(Exit::Failure)?;
     let mut maker = scan.maker(&mut place, on_device)?;
     let asked = Asked::first();
     let stop = asked.stop();
     let mut file = match args.resume {
-        true => TomogramFile::resume(&output, layout),
-        false => TomogramFile::create(&output, layout, args.overwrite),
+        true => TomogramFile::resume(output, layout),
+        false => TomogramFile::create(output, layout, args.overwrite),
     }
     .or_exit(Exit::Output)?;
     let making = Instant::now();
-    let mut progress = Progress::counting(file.layout().slices(), "slices", verbosity);
+    let mut progress = ProgressLine::counting(file.layout().slices(), "slices", verbosity);
     let made = scan.make(&mut file, &mut maker, &stop, &mut |done| progress.step(done, None));
     progress.finish();
     let is_whole = file.done().iter().all(|done| *done);
@@ -182,7 +190,7 @@ fn merged(args: &TomoArgs, path: &Path) -> anyhow::Result<TomoArgs> {
 }
 
 /// Everything that is known of the scan before the first slice.
-struct Scan {
+struct Study {
     patterns: Patterns,
     /// All patterns, when they fit into memory.
     whole: Option<Vec<f32>>,
@@ -200,9 +208,9 @@ struct Scan {
     warnings: Vec<String>,
 }
 
-impl Scan {
+impl Study {
     /// Opens the result, finds out what the scan is and what has to be mended.
-    fn study(args: &TomoArgs, kept: Option<Kept>) -> Result<Scan, Failure> {
+    fn study(args: &TomoArgs, kept: Option<PatternStore>) -> Result<Study, Failure> {
         let patterns = Patterns::open(&args.input).or_exit(Exit::Input)?;
         let bins = bins(args, &patterns).or_exit(Exit::Usage)?;
         let memory = working_memory(args);
@@ -256,7 +264,7 @@ impl Scan {
             let (rotations, translations) = (total.rays.angles.len(), total.rays.translations);
             return Err(TomoError::TooSmall { rotations, translations }).or_exit(Exit::Input);
         }
-        let mut scan = Scan {
+        let mut scan = Study {
             whole,
             assembly: Assembly {
                 grid: points.grid,
@@ -304,7 +312,7 @@ impl Scan {
         scan.regions = regions(args, &scan, &mut notes).or_exit(Exit::Usage)?;
         let each = 4 * (scan.patterns.rows() + 4 * total.rays.len() + 3 * scan.reconstruction.grid.pixels());
         let fit = (memory / 2 / each).max(1);
-        scan.block = if fit >= LANES { fit / LANES * LANES } else { fit }.min(scan.bins.len());
+        scan.block = if fit >= GROUP { fit / GROUP * GROUP } else { fit }.min(scan.bins.len());
         scan.notes = notes;
         Ok(scan)
     }
@@ -464,14 +472,14 @@ impl Scan {
 
     /// Whoever makes the slices. A GPU that nobody asked for by name and that cannot be used is not an error: the CPU takes
     /// over, aloud.
-    fn maker(&self, place: &mut Place, on_device: Option<Arc<DevicePatterns>>) -> Result<Maker, Failure> {
-        if let Place::Cuda { context, asked, .. } = &*place {
+    fn maker(&self, place: &mut Device, on_device: Option<Arc<DevicePatterns>>) -> Result<Maker, Failure> {
+        if let Device::Cuda { context, asked, .. } = &*place {
             match self.on_gpu(context, on_device) {
                 Ok(maker) => return Ok(Maker::Gpu(maker)),
                 Err(reason) if *asked => return Err(anyhow!(reason)).or_exit(Exit::Device),
                 Err(reason) => {
                     say::warn(&format!("the GPU cannot be used: {reason}; computing on the CPU"));
-                    *place = Place::Cpu { why: format!("the GPU cannot be used: {reason}") };
+                    *place = Device::Cpu { why: format!("the GPU cannot be used: {reason}") };
                 }
             }
         }
@@ -485,7 +493,7 @@ impl Scan {
         context: &Arc<GpuContext>,
         on_device: Option<Arc<DevicePatterns>>,
     ) -> Result<CudaReconstructor, ReconstructError> {
-        let (wanted, assembly, options) = (&self.reconstruction, &self.assembly, Options::default());
+        let (wanted, assembly, options) = (&self.reconstruction, &self.assembly, SliceSizes::default());
         if let Some(patterns) = on_device.filter(|there| there.context().is_on_the_device_of(context)) {
             let frame_of = |row: usize| self.patterns.frames[row];
             return CudaReconstructor::with_patterns(wanted, options, patterns, assembly, frame_of);

@@ -1,5 +1,7 @@
 //! How numbers, units and tables are said to people.
 
+use std::time::Duration;
+
 use crate::output::result::RadialAxis;
 use crate::picture::axis;
 
@@ -8,9 +10,9 @@ const NAMES: usize = 17;
 
 /// Names and values, a line each.
 #[derive(Debug, Default)]
-pub(super) struct Facts(Vec<(String, String)>);
+pub(super) struct Sentences(Vec<(String, String)>);
 
-impl Facts {
+impl Sentences {
     /// Adds a line.
     pub(super) fn add(&mut self, name: impl Into<String>, value: impl std::fmt::Display) {
         self.0.push((name.into(), value.to_string()));
@@ -53,4 +55,13 @@ pub(super) fn ends(axis: &RadialAxis) -> Option<String> {
 /// How many of something: `1 frame`, `2 frames`.
 pub(super) fn count(number: usize, what: &str) -> String {
     format!("{number} {what}{}", if number == 1 { "" } else { "s" })
+}
+
+/// Time as people write it.
+pub(super) fn seconds(time: Duration) -> String {
+    match time.as_secs_f64() {
+        s if s < 0.1 => format!("{:.1} ms", s * 1e3),
+        s if s < 100.0 => format!("{s:.2} s"),
+        s => format!("{:.0} min {:02.0} s", (s / 60.0).floor(), s % 60.0),
+    }
 }

@@ -12,7 +12,7 @@ use super::image;
 
 /// A GPU.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Device {
+pub struct Gpu {
     /// Its number, counted from 0.
     pub ordinal: usize,
     /// What NVIDIA calls it.
@@ -35,7 +35,7 @@ pub struct Survey {
     /// CUDA version of the driver: major, minor.
     pub driver: Option<(usize, usize)>,
     /// The GPUs, or why there is none to use.
-    pub devices: Result<Vec<Device>, CudaError>,
+    pub devices: Result<Vec<Gpu>, CudaError>,
 }
 
 /// Looks around. Never panics; takes some 0.1 s where there is a GPU, because its context is opened.
@@ -74,7 +74,7 @@ pub fn start() -> Result<(usize, usize), CudaError> {
     Ok((version / 1000, version % 1000 / 10))
 }
 
-fn list() -> Result<Vec<Device>, CudaError> {
+fn list() -> Result<Vec<Gpu>, CudaError> {
     let count = count()?;
     (0..count).map(describe).collect()
 }
@@ -87,7 +87,7 @@ fn count() -> Result<usize, CudaError> {
     }
 }
 
-fn describe(ordinal: usize) -> Result<Device, CudaError> {
+fn describe(ordinal: usize) -> Result<Gpu, CudaError> {
     use sys::CUdevice_attribute as Attribute;
     let failed = |e| CudaError::driver("asking for a GPU's properties", e);
     let device = result::device::get(ordinal as i32).map_err(failed)?;
@@ -97,7 +97,7 @@ fn describe(ordinal: usize) -> Result<Device, CudaError> {
         value.map(|v| v.max(0) as usize).map_err(failed)
     };
     let free = Context::open(ordinal).and_then(|context| context.memory()).ok().map(|memory| memory.0);
-    Ok(Device {
+    Ok(Gpu {
         ordinal,
         name: result::device::get_name(device).map_err(failed)?,
         capability: (

@@ -168,7 +168,7 @@ unsafe impl Sync for Function {}
 
 /// Grid, block and dynamic shared memory of a launch.
 #[derive(Debug, Clone, Copy)]
-pub struct Shape {
+pub struct Launch {
     /// Blocks along x and y.
     pub grid: (usize, usize),
     /// Threads of a block.
@@ -201,7 +201,7 @@ impl Function {
     pub unsafe fn enqueue(
         &self,
         stream: &Stream,
-        shape: Shape,
+        shape: Launch,
         arguments: &mut [*mut c_void],
     ) -> Result<(), CudaError> {
         let grid = (shape.grid.0 as u32, shape.grid.1 as u32, 1);

@@ -13,7 +13,7 @@ use super::driver::{Context, DeviceBuffer};
 use super::error::CudaError;
 use super::kernels::{Extent, Form, Kernels, MatrixAddresses};
 use super::params::{self, XrdctRecipe};
-use super::tiles::{Limits, Rows, Tiles};
+use super::tiles::{CsrRows, Limits, SubTiles};
 use crate::frame::{Norms, PixelType, Shape};
 use crate::integrate::engine::{ErrorModel, Recipe, Saturation};
 
@@ -26,7 +26,7 @@ const FIXED_BITS: i32 = 61;
 
 /// Choices that change the speed, and by the order of additions the last bits of a sum.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Tuning {
+pub struct CudaTuning {
     /// Sub-tiles of an item: longer items write fewer partial sums, shorter ones fill the GPU better.
     pub subtiles: usize,
     /// Most slots of an item.
@@ -37,10 +37,10 @@ pub struct Tuning {
     pub narrow: bool,
 }
 
-impl Default for Tuning {
+impl Default for CudaTuning {
     /// What was fastest (profiles/notes/tiles.md).
     fn default() -> Self {
-        Tuning { subtiles: 16, slots: usize::MAX, row: 8, narrow: false }
+        CudaTuning { subtiles: 16, slots: usize::MAX, row: 8, narrow: false }
     }
 }
 
@@ -84,18 +84,18 @@ impl CudaEngine {
     /// # Errors
     /// When there is no such GPU, no kernels for it, or not enough memory.
     pub fn new(ordinal: usize, recipe: &Recipe) -> Result<CudaEngine, CudaError> {
-        CudaEngine::with_tuning(ordinal, recipe, Tuning::default())
+        CudaEngine::with_tuning(ordinal, recipe, CudaTuning::default())
     }
 
     /// [`CudaEngine::new`] with other choices than the default ones.
     ///
     /// # Errors
     /// As [`CudaEngine::new`].
-    pub fn with_tuning(ordinal: usize, recipe: &Recipe, tuning: Tuning) -> Result<CudaEngine, CudaError> {
+    pub fn with_tuning(ordinal: usize, recipe: &Recipe, tuning: CudaTuning) -> Result<CudaEngine, CudaError> {
         let context = super::device::open(ordinal)?;
         let variance = recipe.error_model == ErrorModel::Poisson;
         let (form, slots) = choose_form(&context, variance, recipe.dark.is_some(), tuning.narrow)?;
-        let rows = Rows {
+        let rows = CsrRows {
             pixels: recipe.shape.pixels(),
             indptr: &recipe.csr.indptr,
             indices: &recipe.csr.indices,
@@ -103,7 +103,7 @@ impl CudaEngine {
         };
         let limits = Limits { slots: slots.min(tuning.slots), subtiles: tuning.subtiles, row: tuning.row };
         let (tiles, (norms, fixed)) = rayon::join(
-            || Tiles::build(rows, |pixel| recipe.is_valid(pixel), limits),
+            || SubTiles::build(rows, |pixel| recipe.is_valid(pixel), limits),
             || static_norms(recipe),
         );
         let kernels = Kernels::load(&context, form, tiles.max_slots)?;

@@ -6,7 +6,7 @@
 use std::ffi::c_void;
 use std::sync::Arc;
 
-use super::driver::{Context, Function, Module, Shape, Stream};
+use super::driver::{Context, Function, Launch, Module, Stream};
 use super::error::CudaError;
 use super::image;
 use super::params::{self, XrdctBatch, XrdctRecipe, XrdctRows};
@@ -155,7 +155,7 @@ impl Kernels {
         let t = tables;
         let count = [arena, t.exits, t.entries, t.step_codes, t.step_value, t.tile_pixel, t.tile_value];
         let prefix = [t.tile_pixel, t.tile_value, t.subtile_tile, verdicts];
-        let frames = Shape {
+        let frames = Launch {
             grid: (batch.frames as usize, 1),
             threads: params::XRDCT_FRAME_THREADS as usize,
             shared: 0,
@@ -263,7 +263,7 @@ impl Kernels {
             launch(
                 &self.bins,
                 stream,
-                Shape { grid, threads: THREADS, shared: 0 },
+                Launch { grid, threads: THREADS, shared: 0 },
                 &pointers,
                 &[by_value(recipe)],
             )
@@ -286,7 +286,7 @@ impl Kernels {
         rows: &XrdctRows,
     ) -> Result<(), CudaError> {
         let grid = ((recipe.bins as usize).div_ceil(THREADS), frames);
-        let shape = Shape { grid, threads: THREADS, shared: 0 };
+        let shape = Launch { grid, threads: THREADS, shared: 0 };
         // SAFETY: the caller's promise; pointers and structures in the kernel's order.
         unsafe { launch(&self.patterns, stream, shape, &pointers, &[by_value(recipe), by_value(rows)]) }
     }
@@ -316,16 +316,16 @@ pub fn pixel_code(pixel: PixelType) -> u32 {
     }
 }
 
-fn codec_shape(batch: &XrdctBatch) -> Shape {
+fn codec_shape(batch: &XrdctBatch) -> Launch {
     let spans = &batch.span[..batch.frames as usize];
     let tiles =
         spans.iter().map(|span| (span.end as usize).div_ceil(TILE) - span.first as usize / TILE).max();
     let blocks = tiles.unwrap_or(0).div_ceil(TILES_PER_BLOCK).max(1);
-    Shape { grid: (blocks, batch.frames as usize), threads: THREADS, shared: 0 }
+    Launch { grid: (blocks, batch.frames as usize), threads: THREADS, shared: 0 }
 }
 
-fn tiles_shape(batch: &XrdctBatch, extent: Extent) -> Shape {
-    Shape {
+fn tiles_shape(batch: &XrdctBatch, extent: Extent) -> Launch {
+    Launch {
         grid: ((batch.frames as usize).div_ceil(extent.form.group), extent.items),
         threads: params::XRDCT_INTEGRATE_THREADS as usize,
         shared: extent.form.shared_bytes(extent.slots),
@@ -344,7 +344,7 @@ pub(super) fn by_value<T>(structure: &T) -> *mut c_void {
 pub(super) unsafe fn launch(
     kernel: &Function,
     stream: &Stream,
-    shape: Shape,
+    shape: Launch,
     pointers: &[Address],
     structures: &[*mut c_void],
 ) -> Result<(), CudaError> {

@@ -22,7 +22,7 @@ use super::kernels::{self, TILE, Tables, TermAddresses};
 use super::params::{self, XrdctBatch, XrdctSpan, XrdctVerdict};
 use super::patterns::DevicePatterns;
 use crate::frame::{Codec, Slot};
-use sizes::{DEFICITS, Layout, Sizes};
+use sizes::{DEFICITS, Offsets, Sizes};
 pub use sizes::{arena, arena_bytes, bytes_needed, is_addressable};
 
 const CHUNK: usize = params::XRDCT_CHUNK_BYTES as usize;
@@ -42,7 +42,7 @@ struct TableBuffers {
 
 /// What came back for one frame.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Sums {
+pub struct FrameSums {
     /// Status and number of codes.
     pub verdict: XrdctVerdict,
     /// S of each bin.
@@ -57,7 +57,7 @@ pub struct Sums {
 
 /// A step of a batch, in microseconds.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Step {
+pub struct TimedStep {
     /// What.
     pub name: &'static str,
     /// Begin.
@@ -299,7 +299,7 @@ impl Lane {
 
     fn terms(&self) -> TermAddresses {
         let engine = &self.engine;
-        let layout = Layout::new(engine, self.frames());
+        let layout = Offsets::new(engine, self.frames());
         TermAddresses([
             engine.dark.pointer(),
             engine.normalization.pointer(),
@@ -317,7 +317,7 @@ impl Lane {
     /// # Errors
     /// When the driver refuses.
     pub fn enqueue_clear(&self) -> Result<(), CudaError> {
-        let layout = Layout::new(&self.engine, self.frames());
+        let layout = Offsets::new(&self.engine, self.frames());
         // Verdicts of plain frames: all good. Those of packed frames are written by the index.
         let first = if self.codec == Codec::Raw { 0 } else { layout.saturated };
         self.stream.enqueue_fill(&self.results, first, layout.signal - first, 0)?;
@@ -370,7 +370,7 @@ impl Lane {
     /// When the driver refuses.
     pub fn enqueue_bins(&self) -> Result<(), CudaError> {
         let engine = &self.engine;
-        let layout = Layout::new(engine, self.frames());
+        let layout = Offsets::new(engine, self.frames());
         let results = self.results.pointer();
         let bins = |partials: &DeviceBuffer, sums: usize| {
             let pointers = [
@@ -394,7 +394,7 @@ impl Lane {
     fn enqueue_patterns(&self, kept: &DevicePatterns, rows: &[usize]) -> Result<(), CudaError> {
         let (engine, frames, recipe) = (&self.engine, self.frames(), &self.engine.recipe);
         let target = kept.rows_for(&rows[..frames], engine.npt(), engine.empty)?;
-        let (layout, results) = (Layout::new(engine, frames), self.results.pointer());
+        let (layout, results) = (Offsets::new(engine, frames), self.results.pointer());
         let pointers = [
             results + layout.signal as u64,
             if recipe.has_invalid == 0 { 0 } else { results + layout.deficits as u64 },
@@ -439,7 +439,7 @@ impl Lane {
                 self.enqueue_patterns(kept, rows)?;
             }
             self.computed.enqueue(&self.stream)?;
-            let len = Layout::new(&self.engine, self.frames()).len;
+            let len = Offsets::new(&self.engine, self.frames()).len;
             // SAFETY: the host buffer is read only after `done`.
             unsafe { self.stream.enqueue_download(&self.results, 0, &mut self.host.bytes_mut()[..len]) }?;
         }
@@ -458,7 +458,7 @@ impl Lane {
     ///
     /// # Errors
     /// What went wrong on the device.
-    pub fn wait(&mut self) -> Result<Vec<Sums>, CudaError> {
+    pub fn wait(&mut self) -> Result<Vec<FrameSums>, CudaError> {
         self.engine.context().bind()?;
         self.done.wait()?;
         self.on_the_way.clear();
@@ -473,7 +473,7 @@ impl Lane {
     ///
     /// # Errors
     /// What went wrong on the device.
-    pub fn wait_and_keep(&mut self) -> Result<Vec<Sums>, CudaError> {
+    pub fn wait_and_keep(&mut self) -> Result<Vec<FrameSums>, CudaError> {
         let (batch, used) = (self.batch, self.used);
         let sums = self.wait()?;
         (self.batch, self.used) = (batch, used);
@@ -523,13 +523,13 @@ impl Lane {
     ///
     /// # Errors
     /// When it is not done.
-    pub fn times_after(&self, epoch: &Event, frames: usize) -> Result<Vec<Step>, CudaError> {
+    pub fn times_after(&self, epoch: &Event, frames: usize) -> Result<Vec<TimedStep>, CudaError> {
         let at = |event: &Event| Ok::<_, CudaError>(f64::from(epoch.milliseconds_to(event)?) * 1e3);
         let step = |name, from: &Event, to: &Event, frames| {
-            Ok::<_, CudaError>(Step { name, start: at(from)?, end: at(to)?, frames })
+            Ok::<_, CudaError>(TimedStep { name, start: at(from)?, end: at(to)?, frames })
         };
         let copies = self.departed.iter().zip(&self.arrived).take(frames);
-        let mut steps: Vec<Step> =
+        let mut steps: Vec<TimedStep> =
             copies.map(|(from, to)| step("upload", from, to, 1)).collect::<Result<_, CudaError>>()?;
         if self.codec != Codec::Raw {
             steps.push(step("index", &self.begun, &self.indexed, frames)?);
@@ -539,9 +539,9 @@ impl Lane {
         Ok(steps)
     }
 
-    fn sums(&self, frame: usize) -> Sums {
+    fn sums(&self, frame: usize) -> FrameSums {
         let (frames, npt) = (self.frames(), self.engine.npt());
-        let layout = Layout::new(&self.engine, frames);
+        let layout = Offsets::new(&self.engine, frames);
         let words = |from: usize, count: usize| {
             let bytes = &self.host.bytes()[from..from + count * 8];
             bytes
@@ -555,7 +555,7 @@ impl Lane {
         let deficits: Option<Vec<i64>> = (self.engine.recipe.has_invalid != 0).then(|| {
             words(layout.deficits + frame * DEFICITS * npt * 8, DEFICITS * npt).map(|w| w as i64).collect()
         });
-        Sums {
+        FrameSums {
             verdict: XrdctVerdict { status: verdict as u32, codes: (verdict >> 32) as u32 },
             signal: per_bin(layout.signal),
             variance: self.engine.extent.form.variance.then(|| per_bin(layout.variance)),

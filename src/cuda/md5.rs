@@ -9,7 +9,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::driver::{Context, DeviceBuffer, Event, Function, PinnedBuffer, Shape, Stream};
+use super::driver::{Context, DeviceBuffer, Event, Function, Launch, PinnedBuffer, Stream};
 use super::error::CudaError;
 use super::kernels::{by_value, launch, module};
 use super::params::{
@@ -145,7 +145,7 @@ impl Digests {
         }
         let Some(done) = (count > 0).then(|| self.spare.pop()).flatten() else { return Ok(false) };
         let threads = XRDCT_DIGEST_THREADS as usize;
-        let shape = Shape { grid: (frames.div_ceil(threads), count), threads, shared: 0 };
+        let shape = Launch { grid: (frames.div_ceil(threads), count), threads, shared: 0 };
         // SAFETY: the state is ours and alive; its addresses are inside arenas that the entries keep.
         unsafe { launch(&self.kernel, &self.stream, shape, &[self.digests.address()], &[by_value(&slice)]) }?;
         done.enqueue(&self.stream)?;

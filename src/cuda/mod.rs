@@ -32,9 +32,9 @@ pub mod tiles;
 pub mod tomo;
 mod verdict;
 
-pub use device::{Device, Survey, survey};
+pub use device::{Gpu, Survey, survey};
 pub use engine::CudaEngine;
 pub use error::CudaError;
 pub use patterns::DevicePatterns;
-pub use reducer::{CudaReducer, Options};
+pub use reducer::{CudaReducer, LaneSizes};
 pub use tomo::CudaReconstructor;

@@ -15,7 +15,7 @@ use super::driver::DeviceBuffer;
 use super::driver::{Event, Stream};
 use super::engine::CudaEngine;
 use super::error::CudaError;
-use super::lane::{self, Lane, MAX_BATCH, Step, Sums};
+use super::lane::{self, FrameSums, Lane, MAX_BATCH, TimedStep};
 use super::md5::{Digests, MOST_ENTRIES};
 use super::patterns::DevicePatterns;
 use super::verdict;
@@ -35,17 +35,17 @@ const FEWEST_VERIFIED: usize = 8;
 
 /// Sizes of a reducer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Options {
+pub struct LaneSizes {
     /// Batches under way at once, the one that gathers included.
     pub lanes: usize,
     /// Most frames of a batch.
     pub batch: usize,
 }
 
-impl Default for Options {
+impl Default for LaneSizes {
     /// Two lanes: one uploads while the other computes, which takes a third of the time. 32 frames read the matrix four times.
     fn default() -> Self {
-        Options { lanes: 2, batch: 32 }
+        LaneSizes { lanes: 2, batch: 32 }
     }
 }
 
@@ -62,7 +62,7 @@ struct Gathered {
 }
 
 /// A lane and the frames of its batch, in the order in which they came.
-struct Place {
+struct Batch {
     lane: Lane,
     gathered: Vec<Gathered>,
 }
@@ -93,7 +93,7 @@ struct Verifying {
 /// Reduces frames on one GPU.
 pub struct CudaReducer {
     // Lanes go before the engine: their streams are waited for while everything they use is alive.
-    places: Vec<Place>,
+    places: Vec<Batch>,
     /// The place that gathers.
     gathering: Option<usize>,
     /// Places that compute, oldest first.
@@ -103,7 +103,7 @@ pub struct CudaReducer {
     settled: VecDeque<Settled>,
     verifying: Option<Verifying>,
     waiting: VecDeque<Frame>,
-    options: Options,
+    options: LaneSizes,
     /// Norms of the frame before: most frames have the same invalid pixels.
     last_norms: Option<(Vec<i64>, Arc<Norms>)>,
     timeline: Option<Clock>,
@@ -125,7 +125,7 @@ impl CudaReducer {
     ///
     /// # Errors
     /// When not even one lane for one frame fits.
-    pub fn new(engine: Arc<CudaEngine>, wanted: Options) -> Result<CudaReducer, CudaError> {
+    pub fn new(engine: Arc<CudaEngine>, wanted: LaneSizes) -> Result<CudaReducer, CudaError> {
         let (free, _) = engine.context().memory()?;
         CudaReducer::with_memory(engine, wanted, (free as f64 * SHARE_OF_FREE) as usize)
     }
@@ -136,11 +136,11 @@ impl CudaReducer {
     /// As [`CudaReducer::new`].
     pub fn with_memory(
         engine: Arc<CudaEngine>,
-        wanted: Options,
+        wanted: LaneSizes,
         memory: usize,
     ) -> Result<CudaReducer, CudaError> {
         let options = fit(&engine, wanted, memory)?;
-        let place = |_| Ok(Place { lane: Lane::new(&engine, options.batch)?, gathered: Vec::new() });
+        let place = |_| Ok(Batch { lane: Lane::new(&engine, options.batch)?, gathered: Vec::new() });
         let places = (0..options.lanes).map(place).collect::<Result<Vec<_>, CudaError>>()?;
         Ok(CudaReducer {
             idle: (0..places.len()).rev().collect(),
@@ -208,7 +208,9 @@ impl CudaReducer {
 
     fn add_to_timeline(&self, at: usize, frames: usize) -> Result<(), CudaError> {
         let Some(clock) = &self.timeline else { return Ok(()) };
-        for Step { name, start, end, frames } in self.places[at].lane.times_after(&clock.epoch, frames)? {
+        for TimedStep { name, start, end, frames } in
+            self.places[at].lane.times_after(&clock.epoch, frames)?
+        {
             let (start, end) = (clock.offset + start, clock.offset + end);
             clock.timeline.add(Span { track: format!("GPU lane {at}"), name, start, end, payload: frames });
         }
@@ -216,7 +218,7 @@ impl CudaReducer {
     }
 
     /// The sizes that fitted.
-    pub fn options(&self) -> Options {
+    pub fn options(&self) -> LaneSizes {
         self.options
     }
 
@@ -428,7 +430,7 @@ impl CudaReducer {
     }
 
     /// One frame's outcome; takes the next sums unless the frame was refused.
-    fn outcome(&mut self, frame: Gathered, sums: &mut impl Iterator<Item = Sums>) -> Option<Outcome> {
+    fn outcome(&mut self, frame: Gathered, sums: &mut impl Iterator<Item = FrameSums>) -> Option<Outcome> {
         if let Some(bad) = frame.bad {
             return Some(Err(bad));
         }
@@ -461,8 +463,8 @@ impl CudaReducer {
 }
 
 /// The largest sizes up to `wanted` that fit into `allowed` bytes.
-fn fit(engine: &CudaEngine, wanted: Options, allowed: usize) -> Result<Options, CudaError> {
-    let mut options = Options { lanes: wanted.lanes.max(1), batch: wanted.batch.clamp(1, MAX_BATCH) };
+fn fit(engine: &CudaEngine, wanted: LaneSizes, allowed: usize) -> Result<LaneSizes, CudaError> {
+    let mut options = LaneSizes { lanes: wanted.lanes.max(1), batch: wanted.batch.clamp(1, MAX_BATCH) };
     loop {
         let needed = options.lanes * lane::bytes_needed(engine, options.batch);
         let addressable = lane::is_addressable(engine, options.batch);
@@ -471,8 +473,8 @@ fn fit(engine: &CudaEngine, wanted: Options, allowed: usize) -> Result<Options, 
         }
         // Two lanes overlap; below that, smaller batches do not help.
         match options {
-            Options { batch: 2.., .. } => options.batch = options.batch.div_ceil(2),
-            Options { lanes: 2.., .. } => options.lanes -= 1,
+            LaneSizes { batch: 2.., .. } => options.batch = options.batch.div_ceil(2),
+            LaneSizes { lanes: 2.., .. } => options.lanes -= 1,
             _ if !addressable => return Err(CudaError::FrameTooLarge { pixels: engine.shape.pixels() }),
             _ => {
                 return Err(CudaError::OutOfMemory {

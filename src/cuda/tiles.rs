@@ -29,9 +29,9 @@ pub const SUBTILE: usize = params::XRDCT_SUBTILE_PIXELS as usize;
 const ROWS: usize = params::XRDCT_PASS_ROWS as usize;
 const NO_SLOT: u16 = params::XRDCT_NO_SLOT as u16;
 
-/// A matrix by rows: what [`Tiles::build`] starts from.
+/// A matrix by rows: what [`SubTiles::build`] starts from.
 #[derive(Debug, Clone, Copy)]
-pub struct Rows<'a> {
+pub struct CsrRows<'a> {
     /// Columns.
     pub pixels: usize,
     /// Where each bin's entries start; one more than there are bins.
@@ -55,7 +55,7 @@ pub struct Limits {
 
 /// The matrix on its way to the device, and how to put the items' sums together again.
 #[derive(Debug, Clone, Default)]
-pub struct Tiles {
+pub struct SubTiles {
     /// Rows of the matrix.
     pub bins: usize,
     /// Sub-tiles of an image.
@@ -96,7 +96,7 @@ struct Sorted {
 }
 
 impl Sorted {
-    fn new(rows: Rows<'_>, valid: &(impl Fn(usize) -> bool + Sync)) -> Sorted {
+    fn new(rows: CsrRows<'_>, valid: &(impl Fn(usize) -> bool + Sync)) -> Sorted {
         let subtiles = rows.pixels.div_ceil(SUBTILE);
         let wanted = |entry: usize| rows.weights[entry] != 0.0 && valid(rows.indices[entry] as usize);
         let entries = rows.indptr.last().map_or(0, |end| *end as usize);
@@ -256,9 +256,9 @@ impl Piece {
     }
 }
 
-impl Tiles {
+impl SubTiles {
     /// Cuts a matrix. Pixels for which `valid` is false, and weights of 0, are left out. Same result for any number of threads.
-    pub fn build(rows: Rows<'_>, valid: impl Fn(usize) -> bool + Sync, limits: Limits) -> Tiles {
+    pub fn build(rows: CsrRows<'_>, valid: impl Fn(usize) -> bool + Sync, limits: Limits) -> SubTiles {
         let bins = rows.indptr.len().saturating_sub(1);
         let sorted = Sorted::new(rows, &valid);
         let limits = Limits {
@@ -268,7 +268,7 @@ impl Tiles {
         };
         let shares = sorted.divide(bins, limits);
         let pieces: Vec<Piece> = shares.par_iter().map(|share| sorted.passes(share, limits)).collect();
-        let mut tiles = Tiles { bins, subtiles: rows.pixels.div_ceil(SUBTILE), ..Tiles::default() };
+        let mut tiles = SubTiles { bins, subtiles: rows.pixels.div_ceil(SUBTILE), ..SubTiles::default() };
         shares.into_iter().zip(pieces).for_each(|(share, piece)| tiles.add(&share, piece));
         tiles.gather();
         tiles
@@ -357,8 +357,8 @@ mod tests {
         let (indptr, indices, weights) = ramp(bins, pixels);
         for (slots, subtiles, row) in [(1000, 4, 3), (1000, 9, 100), (70, 16, 2)] {
             let limits = Limits { slots, subtiles, row };
-            let rows = Rows { pixels, indptr: &indptr, indices: &indices, weights: &weights };
-            let tiles = Tiles::build(rows, |pixel| pixel != 17, limits);
+            let rows = CsrRows { pixels, indptr: &indptr, indices: &indices, weights: &weights };
+            let tiles = SubTiles::build(rows, |pixel| pixel != 17, limits);
             assert!(tiles.max_slots <= limits.slots);
             let mut sums = vec![0.0_f64; bins];
             for item in &tiles.items {

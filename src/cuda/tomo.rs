@@ -22,8 +22,8 @@ use crate::tomo::project::View;
 use crate::tomo::{Method, ReconstructError, Reconstruction, Reconstructor, TomoError, fbp, filter};
 pub use assembly::AssemblyTables;
 use assembly::DeviceAssembly;
-use kernels::Kernels;
-use lane::Lane;
+use kernels::SliceKernels;
+use lane::SliceLane;
 
 /// Part of the free device memory that lanes may take.
 const SHARE_OF_FREE: f64 = 0.8;
@@ -32,33 +32,33 @@ const GROUP: usize = params::XRDCT_TOMO_BINS as usize;
 
 /// Sizes of a reconstructor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Options {
+pub struct SliceSizes {
     /// Blocks under way at once.
     pub lanes: usize,
     /// Most bins of a block.
     pub bins: usize,
 }
 
-impl Default for Options {
+impl Default for SliceSizes {
     /// Three lanes, one for each direction of the link and one that computes (profiles/notes/fbp.md).
     fn default() -> Self {
-        Options { lanes: 3, bins: 64 }
+        SliceSizes { lanes: 3, bins: 64 }
     }
 }
 
 /// Reconstructs on one GPU.
 pub struct CudaReconstructor {
     // Lanes go first: their streams are waited for while everything they use is alive.
-    lanes: Vec<Lane>,
+    lanes: Vec<SliceLane>,
     shared: Arc<Shared>,
     wanted: Reconstruction,
-    options: Options,
+    options: SliceSizes,
     kernel_milliseconds: f64,
 }
 
 /// What is the same for every block of a run.
 struct Shared {
-    kernels: Kernels,
+    kernels: SliceKernels,
     method: Method,
     tomo: XrdctTomo,
     kept: DeviceBuffer,
@@ -79,7 +79,7 @@ impl CudaReconstructor {
     pub fn new(
         context: &Arc<Context>,
         wanted: &Reconstruction,
-        options: Options,
+        options: SliceSizes,
     ) -> Result<CudaReconstructor, ReconstructError> {
         wanted.check()?;
         Ok(CudaReconstructor::of(Shared::new(context, wanted)?, wanted, options)?)
@@ -92,7 +92,7 @@ impl CudaReconstructor {
     /// As [`CudaReconstructor::new`], and when the assembly's rays are not those of `wanted`.
     pub fn with_patterns(
         wanted: &Reconstruction,
-        options: Options,
+        options: SliceSizes,
         patterns: Arc<DevicePatterns>,
         assembly: &Assembly,
         frame_of: impl Fn(usize) -> Option<usize>,
@@ -108,19 +108,24 @@ impl CudaReconstructor {
         Ok(CudaReconstructor::of(shared, wanted, options)?)
     }
 
-    fn of(shared: Shared, wanted: &Reconstruction, options: Options) -> Result<CudaReconstructor, CudaError> {
+    fn of(
+        shared: Shared,
+        wanted: &Reconstruction,
+        options: SliceSizes,
+    ) -> Result<CudaReconstructor, CudaError> {
         let shared = Arc::new(shared);
         let (free, _) = shared.context.memory()?;
         let lanes = options.lanes.max(1);
         let each = (free as f64 * SHARE_OF_FREE) as usize / lanes / lane::bytes_of_group(&shared);
         let bins = options.bins.div_ceil(GROUP).min(each).max(1) * GROUP;
-        let lanes = (0..lanes).map(|_| Lane::new(&shared, bins)).collect::<Result<Vec<_>, CudaError>>()?;
-        let options = Options { lanes: lanes.len(), bins };
+        let lanes =
+            (0..lanes).map(|_| SliceLane::new(&shared, bins)).collect::<Result<Vec<_>, CudaError>>()?;
+        let options = SliceSizes { lanes: lanes.len(), bins };
         Ok(CudaReconstructor { lanes, shared, wanted: wanted.clone(), options, kernel_milliseconds: 0.0 })
     }
 
     /// The sizes that fitted.
-    pub fn options(&self) -> Options {
+    pub fn options(&self) -> SliceSizes {
         self.options
     }
 
@@ -194,7 +199,7 @@ impl CudaReconstructor {
     fn run(&mut self, sinograms: &[f32], slices: &mut [f32]) -> Result<(), CudaError> {
         let (each, pixels, block) = (self.wanted.rays.len(), self.wanted.grid.pixels(), self.options.bins);
         let mut targets = slices.chunks_mut(block * pixels);
-        self.rounds(sinograms.chunks(block * each), Lane::enqueue, |lane| {
+        self.rounds(sinograms.chunks(block * each), SliceLane::enqueue, |lane| {
             targets.next().map_or(Ok(0.0), |target| lane.wait(target))
         })
     }
@@ -204,8 +209,8 @@ impl CudaReconstructor {
     fn rounds<Block>(
         &mut self,
         blocks: impl IntoIterator<Item = Block>,
-        mut enqueue: impl FnMut(&mut Lane, Block) -> Result<(), CudaError>,
-        mut collect: impl FnMut(&mut Lane) -> Result<f64, CudaError>,
+        mut enqueue: impl FnMut(&mut SliceLane, Block) -> Result<(), CudaError>,
+        mut collect: impl FnMut(&mut SliceLane) -> Result<f64, CudaError>,
     ) -> Result<(), CudaError> {
         self.shared.context.bind()?;
         let mut blocks = blocks.into_iter();
@@ -218,7 +223,7 @@ impl CudaReconstructor {
             }
             match blocks.next() {
                 Some(block) => enqueue(lane, block)?,
-                None if self.lanes.iter().any(Lane::is_busy) => {}
+                None if self.lanes.iter().any(SliceLane::is_busy) => {}
                 None => return Ok(()),
             }
             at += 1;
@@ -228,7 +233,7 @@ impl CudaReconstructor {
     /// After an error, what is under way must not reach the next call.
     fn settled(&mut self, done: Result<(), CudaError>) -> Result<(), CudaError> {
         if done.is_err() {
-            self.lanes.iter_mut().for_each(Lane::abandon);
+            self.lanes.iter_mut().for_each(SliceLane::abandon);
         }
         done
     }
@@ -247,7 +252,7 @@ impl Shared {
         let Geometry { tomo, kept, turns, taps, views, row_scales, column_scales } = Geometry::new(wanted);
         let what = "the geometry of a reconstruction";
         Ok(Shared {
-            kernels: Kernels::load(context)?,
+            kernels: SliceKernels::load(context)?,
             method: wanted.method,
             tomo,
             kept: DeviceBuffer::holding(context, &kept, what)?,

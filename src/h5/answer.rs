@@ -14,7 +14,7 @@ use hdf5_sys::h5d::H5Dread;
 use hdf5_sys::h5p::H5P_DEFAULT;
 use ndarray::IxDyn;
 
-use super::wire::{Element, Facts, Kind, Number, Reply, Request, bytes};
+use super::wire::{DatasetFacts, Element, Kind, Number, Question, Reply, bytes};
 use super::{Error, Result};
 use crate::budget;
 use crate::files::library;
@@ -36,13 +36,13 @@ pub(super) struct Library {
 
 impl Library {
     /// Answers; numbers go to `take`, piece by piece.
-    pub(super) fn answer(&mut self, request: &Request, take: Take<'_>) -> Result<Reply> {
+    pub(super) fn answer(&mut self, request: &Question, take: Take<'_>) -> Result<Reply> {
         let answered = catch_unwind(AssertUnwindSafe(|| self.ask(request, take)));
         answered.unwrap_or_else(|_| Err(Error::Harmful("it made the reader of HDF5 fail".into())))
     }
 
     /// Answers; numbers must fill `numbers`.
-    pub(super) fn answer_into(&mut self, request: &Request, numbers: &mut [u8]) -> Result<Reply> {
+    pub(super) fn answer_into(&mut self, request: &Question, numbers: &mut [u8]) -> Result<Reply> {
         let mut filled = 0;
         let reply = self.answer(request, &mut |piece| {
             let end = filled + piece.len();
@@ -56,8 +56,8 @@ impl Library {
         }
     }
 
-    fn ask(&mut self, request: &Request, take: Take<'_>) -> Result<Reply> {
-        if let Request::Open { path } = request {
+    fn ask(&mut self, request: &Question, take: Take<'_>) -> Result<Reply> {
+        if let Question::Open { path } = request {
             let path = Path::new(OsStr::from_bytes(path));
             self.file = None;
             self.file = Some(library::open(path).map_err(|cause| Error::Said(cause.to_string()))?);
@@ -65,10 +65,10 @@ impl Library {
         }
         let file = self.file.as_ref().ok_or("no file is open")?;
         match request {
-            Request::Open { .. } => Ok(Reply::Done),
-            Request::Look { path } => look(file, path),
-            Request::Members { path } => Ok(Reply::Texts(group(file, path)?.member_names().map_err(said)?)),
-            Request::Numbers { path, element, part } => {
+            Question::Open { .. } => Ok(Reply::Done),
+            Question::Look { path } => look(file, path),
+            Question::Members { path } => Ok(Reply::Texts(group(file, path)?.member_names().map_err(said)?)),
+            Question::Numbers { path, element, part } => {
                 let dataset = file.dataset(path).map_err(said)?;
                 match element {
                     Element::U8 => numbers::<u8>(&dataset, part, take),
@@ -79,15 +79,15 @@ impl Library {
                 }?;
                 Ok(Reply::Done)
             }
-            Request::Texts { path } => {
+            Question::Texts { path } => {
                 let dataset = file.dataset(path).map_err(said)?;
                 Ok(Reply::Texts(texts(&dataset)?))
             }
-            Request::AttributeTexts { path, name } => {
+            Question::AttributeTexts { path, name } => {
                 let attribute = attribute(file, path, name)?;
                 Ok(Reply::Texts(texts(&attribute)?))
             }
-            Request::AttributeNumbers { path, name } => {
+            Question::AttributeNumbers { path, name } => {
                 let attribute = attribute(file, path, name)?;
                 budget::allow(format_args!("attribute `{name}`"), budget::bytes_of(&attribute.shape(), 8))?;
                 let values: Vec<f64> = attribute.read_raw().map_err(said)?;
@@ -119,7 +119,7 @@ fn look(file: &hdf5::File, path: &str) -> Result<Reply> {
     if let Ok(dataset) = file.dataset(path) {
         let stored = dataset.storage_size();
         let descriptor = dataset.dtype().map_err(said)?.to_descriptor();
-        return Ok(Reply::Dataset(Facts {
+        return Ok(Reply::Dataset(DatasetFacts {
             shape: dataset.get_shape().map_err(said)?,
             kind: kind(&dataset)?,
             type_name: descriptor.map_or_else(|_| "unknown".to_owned(), |descriptor| descriptor.to_string()),

@@ -15,7 +15,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustix::time::{ClockId, clock_gettime};
 
 use super::answer::Library;
-use super::wire::{DATA, REPLY, Reply, Request, next_request, send, send_request};
+use super::wire::{DATA, Question, REPLY, Reply, next_request, send, send_request};
 use super::{Error, Result};
 use crate::budget;
 
@@ -69,7 +69,7 @@ impl Child {
     }
 
     /// Asks; numbers of the answer must fill `numbers`.
-    pub(super) fn ask(&mut self, request: &Request, numbers: &mut [u8]) -> Result<Reply> {
+    pub(super) fn ask(&mut self, request: &Question, numbers: &mut [u8]) -> Result<Reply> {
         if let Some(reason) = &self.ended {
             return Err(Error::Harmful(reason.clone()));
         }

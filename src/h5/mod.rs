@@ -3,7 +3,7 @@
 //! The HDF5 library is C and believes what a file says of itself: a few flipped bytes make it read and write where it should not,
 //! run for ever, or ask for all memory. Nothing that is checked beforehand excludes that, short of a second HDF5 library; so the
 //! file is read in a **child process** ([`child`]): this same program, started again, which opens the file, answers
-//! [`Request`]s through a pipe and has limits on its memory and its time. If it dies, that is an [`Error`] with
+//! [`Question`]s through a pipe and has limits on its memory and its time. If it dies, that is an [`Error`] with
 //! the path in it, like any other damage. What it answers is believed no more than a file would be: sizes are looked at before
 //! memory is taken for them ([`crate::budget`]), and never more is read than was asked for.
 //!
@@ -28,8 +28,8 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use crate::budget::{self, OverBudget};
 use crate::files;
 use child::Child;
-pub use wire::{Facts, Kind, Number};
-use wire::{Reply, Request};
+pub use wire::{DatasetFacts, Kind, Number};
+use wire::{Question, Reply};
 
 /// Why something cannot be read from an HDF5 file.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -126,7 +126,7 @@ impl File {
 
     fn opened(line: Line, path: &Path) -> Result<File> {
         let file = File { line: Arc::new(Mutex::new(line)) };
-        file.ask(&Request::open(path), &mut [])?;
+        file.ask(&Question::open(path), &mut [])?;
         Ok(file)
     }
 
@@ -165,7 +165,7 @@ impl File {
         self.root().link_exists(name)
     }
 
-    fn ask(&self, request: &Request, numbers: &mut [u8]) -> Result<Reply> {
+    fn ask(&self, request: &Question, numbers: &mut [u8]) -> Result<Reply> {
         match &mut *self.line.lock().unwrap_or_else(PoisonError::into_inner) {
             Line::Here(library) => library.answer_into(request, numbers),
             Line::There(child) => child.ask(request, numbers),
@@ -189,7 +189,7 @@ impl Group {
     }
 
     fn look(&self, name: &str) -> Result<Reply> {
-        self.file.ask(&Request::Look { path: self.inside(name) }, &mut [])
+        self.file.ask(&Question::Look { path: self.inside(name) }, &mut [])
     }
 
     /// A group inside it.
@@ -228,7 +228,7 @@ impl Group {
     /// # Errors
     /// What the library says.
     pub fn member_names(&self) -> Result<Vec<String>> {
-        texts(self.file.ask(&Request::Members { path: self.path.clone() }, &mut [])?)
+        texts(self.file.ask(&Question::Members { path: self.path.clone() }, &mut [])?)
     }
 
     /// An attribute that is a text or a list of texts.
@@ -244,7 +244,7 @@ impl Group {
     /// # Errors
     /// When there is none, or it is something else.
     pub fn attribute_numbers(&self, name: &str) -> Result<Vec<f64>> {
-        let request = Request::AttributeNumbers { path: self.path.clone(), name: name.to_owned() };
+        let request = Question::AttributeNumbers { path: self.path.clone(), name: name.to_owned() };
         match self.file.ask(&request, &mut [])? {
             Reply::Numbers(bits) => Ok(bits.into_iter().map(f64::from_bits).collect()),
             _ => Err(format!("`{name}` is not a list of numbers").into()),
@@ -254,7 +254,7 @@ impl Group {
 
 impl File {
     fn attribute_texts(&self, path: &str, name: &str) -> Result<Vec<String>> {
-        texts(self.ask(&Request::AttributeTexts { path: path.to_owned(), name: name.to_owned() }, &mut [])?)
+        texts(self.ask(&Question::AttributeTexts { path: path.to_owned(), name: name.to_owned() }, &mut [])?)
     }
 }
 
@@ -289,7 +289,7 @@ pub struct Dataset {
     file: File,
     path: String,
     name: String,
-    facts: Facts,
+    facts: DatasetFacts,
 }
 
 impl Dataset {
@@ -299,7 +299,7 @@ impl Dataset {
     }
 
     /// What is known of it.
-    pub fn facts(&self) -> &Facts {
+    pub fn facts(&self) -> &DatasetFacts {
         &self.facts
     }
 
@@ -343,7 +343,7 @@ impl Dataset {
         // No overflow: as many bytes are allowed.
         let mut values = vec![T::default(); sizes.iter().product()];
         let part = part.iter().map(|range| (range.start, range.end)).collect();
-        let request = Request::Numbers { path: self.path.clone(), element: T::ELEMENT, part };
+        let request = Question::Numbers { path: self.path.clone(), element: T::ELEMENT, part };
         self.file.ask(&request, wire::bytes_mut(&mut values))?;
         Ok(values)
     }
@@ -353,7 +353,7 @@ impl Dataset {
     /// # Errors
     /// When they are not texts, or cannot be read.
     pub fn read_texts(&self) -> Result<Vec<String>> {
-        texts(self.file.ask(&Request::Texts { path: self.path.clone() }, &mut [])?)
+        texts(self.file.ask(&Question::Texts { path: self.path.clone() }, &mut [])?)
     }
 }
 

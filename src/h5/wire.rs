@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 /// What is asked.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub enum Request {
+pub enum Question {
     /// Open this file; one that was open is closed.
     Open {
         /// Its name, which need not be text.
@@ -57,10 +57,10 @@ pub enum Request {
     },
 }
 
-impl Request {
+impl Question {
     /// To open a file.
-    pub fn open(path: &Path) -> Request {
-        Request::Open { path: path.as_os_str().as_bytes().to_vec() }
+    pub fn open(path: &Path) -> Question {
+        Question::Open { path: path.as_os_str().as_bytes().to_vec() }
     }
 }
 
@@ -74,7 +74,7 @@ pub enum Reply {
     /// It is a group.
     Group,
     /// It is a dataset.
-    Dataset(Facts),
+    Dataset(DatasetFacts),
     /// Texts, or names.
     Texts(Vec<String>),
     /// Bits of f64: JSON has neither NaN nor infinity.
@@ -83,7 +83,7 @@ pub enum Reply {
 
 /// What is known of a dataset.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Facts {
+pub struct DatasetFacts {
     /// Size along each dimension.
     pub shape: Vec<usize>,
     /// What the values are.
@@ -98,7 +98,7 @@ pub struct Facts {
     pub gzip: Option<u8>,
 }
 
-impl Facts {
+impl DatasetFacts {
     /// Number of values, when a number can say it.
     pub fn count(&self) -> Option<usize> {
         self.shape.iter().try_fold(1_usize, |product, &size| product.checked_mul(size))
@@ -185,7 +185,7 @@ pub(super) const REPLY: u8 = b'R';
 /// Longest request: a name and a few numbers.
 const LONGEST_REQUEST: u64 = 1 << 20;
 
-pub(super) fn send_request(to: &mut impl Write, request: &Request) -> io::Result<()> {
+pub(super) fn send_request(to: &mut impl Write, request: &Question) -> io::Result<()> {
     let text = serde_json::to_vec(request)?;
     to.write_all(&(text.len() as u64).to_ne_bytes())?;
     to.write_all(&text)?;
@@ -193,7 +193,7 @@ pub(super) fn send_request(to: &mut impl Write, request: &Request) -> io::Result
 }
 
 /// The next request; `None` when no more will come.
-pub(super) fn next_request(from: &mut impl Read) -> io::Result<Option<Request>> {
+pub(super) fn next_request(from: &mut impl Read) -> io::Result<Option<Question>> {
     let mut length = [0; 8];
     match from.read_exact(&mut length) {
         Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),

@@ -34,14 +34,14 @@ mod prepare;
 mod stream;
 mod tile;
 
-use kernel::{Counts, LANES, Power, Reach, Sums};
+use kernel::{BinSums, Counts, Power, Reach};
 use norms::NormsOf;
-use prepare::{Prepare, Prepared, Run};
-use stream::Lane;
-use tile::Tiles;
+use prepare::{InvalidRun, Prepare, Prepared};
+use stream::PixelStream;
+use tile::FusedMatrix;
 
 /// Frames that share one pass over the matrix.
-pub const GROUP: usize = LANES;
+pub const GROUP: usize = kernel::GROUP;
 
 /// How the variance of a pixel follows from its counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -225,7 +225,7 @@ impl Default for Tuning {
 /// Integrates frames; shared by threads, each of which has its own [`Scratch`].
 #[derive(Debug)]
 pub struct Engine {
-    tiles: Tiles,
+    tiles: FusedMatrix,
     prepare: Prepare,
     saturation: Saturation,
     norms: NormsOf,
@@ -242,9 +242,9 @@ pub struct Scratch {
     /// Empty without an error model.
     variance: Kind,
     /// Invalid pixels of each frame.
-    invalid: [Vec<Run>; LANES],
+    invalid: [Vec<InvalidRun>; GROUP],
     /// How many are saturated.
-    saturated: [u32; LANES],
+    saturated: [u32; GROUP],
     /// Time that decoding took since it was asked for; none when it was not.
     decoding: Option<Duration>,
 }
@@ -258,7 +258,7 @@ struct Kind {
     counts: Vec<Counts>,
     one: Vec<f64>,
     /// Sums of the bins, frames side by side; or of the only frame.
-    sums: Vec<Sums>,
+    sums: Vec<BinSums>,
     sums_one: Vec<f64>,
 }
 
@@ -289,7 +289,7 @@ impl Engine {
         // The transpose takes four pixels at a time.
         let tile_pixels = tuning.tile_pixels.clamp(4, 1 << 16).next_multiple_of(4);
         Ok(Engine {
-            tiles: Tiles::new(&recipe.csr, tile_pixels),
+            tiles: FusedMatrix::new(&recipe.csr, tile_pixels),
             prepare: Prepare::new(used, recipe.dark, recipe.dummy, recipe.saturation.masked, poisson),
             saturation: recipe.saturation,
             norms: NormsOf::new(recipe.csr, recipe.normalization),
@@ -318,7 +318,7 @@ impl Engine {
     /// Integrates frames, [`GROUP`] at a time; outcomes are in the order of the frames.
     pub fn integrate(&self, frames: &[Frame], scratch: &mut Scratch) -> Vec<Outcome> {
         let mut outcomes = Vec::with_capacity(frames.len());
-        for group in frames.chunks(LANES) {
+        for group in frames.chunks(GROUP) {
             with_pixel!(self.pixel, T => self.group::<T>(group, scratch, &mut outcomes));
         }
         outcomes
@@ -327,8 +327,8 @@ impl Engine {
     /// Integrates up to [`GROUP`] frames together.
     fn group<T: Pixel>(&self, frames: &[Frame], scratch: &mut Scratch, outcomes: &mut Vec<Outcome>) {
         scratch.clear(self);
-        let open = |frame| Lane::open(frame, self.shape, self.pixel, self.simd);
-        let mut lanes: Vec<Lane> = frames.iter().map(open).collect();
+        let open = |frame| PixelStream::open(frame, self.shape, self.pixel, self.simd);
+        let mut lanes: Vec<PixelStream> = frames.iter().map(open).collect();
         let cutoffs: Vec<f32> = frames.iter().map(|f| self.saturation.cutoff_of(&f.header)).collect();
         let mut raw = [T::default(); RUN];
         for tile in 0..self.tiles.len() {
@@ -347,7 +347,7 @@ impl Engine {
                 }
                 scratch.lay_side_by_side(self.simd, frames.len(), first - pixels.start, raw.len());
             }
-            if lanes.iter().all(Lane::is_bad) {
+            if lanes.iter().all(PixelStream::is_bad) {
                 break;
             }
             self.sum(tile, frames.len(), scratch);
@@ -413,16 +413,16 @@ impl Scratch {
         let kinds = [(&mut self.signal, true), (&mut self.variance, engine.prepare.has_variance())];
         for (kind, is_there) in kinds {
             let size = |size: usize| if is_there { size } else { 0 };
-            kind.lanes.resize(size(LANES * STRIDE), 0.0);
+            kind.lanes.resize(size(GROUP * STRIDE), 0.0);
             kind.counts.resize(size(engine.tiles.tile_pixels()), Counts::default());
             kind.one.resize(size(engine.tiles.tile_pixels()), 0.0);
             kind.sums.clear();
-            kind.sums.resize(size(engine.npt() + 1), Sums::default());
+            kind.sums.resize(size(engine.npt() + 1), BinSums::default());
             kind.sums_one.clear();
             kind.sums_one.resize(size(engine.npt() + 1), 0.0);
         }
         self.invalid.iter_mut().for_each(Vec::clear);
-        self.saturated = [0; LANES];
+        self.saturated = [0; GROUP];
     }
 
     /// Where the first `pixels` pixels of a run of frame `at` go.

@@ -76,7 +76,7 @@ impl FromStr for Split {
 
 /// What the matrix is to be built for.
 #[derive(Debug, Clone, Copy)]
-pub struct Request<'a> {
+pub struct MatrixRequest<'a> {
     /// Geometry of the experiment.
     pub poni: &'a Poni,
     /// Size of the frames.
@@ -168,7 +168,7 @@ pub enum SplitError {
 ///
 /// # Errors
 /// [`SplitError`] when the request contradicts itself or the geometry.
-pub fn build(request: &Request) -> Result<(Axis, Csr), SplitError> {
+pub fn build(request: &MatrixRequest) -> Result<(Axis, Csr), SplitError> {
     let formula = check(request)?;
     allow(
         format_args!("the places of {} pixels", request.shape),
@@ -179,7 +179,7 @@ pub fn build(request: &Request) -> Result<(Axis, Csr), SplitError> {
     let pixels = request.shape.pixels();
     match request.split {
         Split::No | Split::BBox => {
-            let (places, limits) = places::Places::new(request, formula, azimuth);
+            let (places, limits) = places::Centres::new(request, formula, azimuth);
             let axis = make_axis(request, limits)?;
             let csr = sort::sort(pixels, axis.npt(), &bbox::Intervals::new(&places, &axis))?;
             Ok((axis, csr))
@@ -223,8 +223,8 @@ impl Limits {
     }
 }
 
-fn check(request: &Request) -> Result<Formula, SplitError> {
-    let Request { poni, shape, npt, unit, mask, .. } = *request;
+fn check(request: &MatrixRequest) -> Result<Formula, SplitError> {
+    let MatrixRequest { poni, shape, npt, unit, mask, .. } = *request;
     if npt == 0 {
         return Err(SplitError::NoBins);
     }
@@ -251,8 +251,8 @@ fn check(request: &Request) -> Result<Formula, SplitError> {
 }
 
 /// The axis, from the user's range or from the limits of the pixels.
-fn make_axis(request: &Request, limits: Limits) -> Result<Axis, SplitError> {
-    let Request { unit, npt, .. } = *request;
+fn make_axis(request: &MatrixRequest, limits: Limits) -> Result<Axis, SplitError> {
+    let MatrixRequest { unit, npt, .. } = *request;
     if let Some((from, to)) = request.radial_range {
         let (from, to) = (from / unit.scale(), to / unit.scale());
         let axis = Axis::new(unit, from.min(to), from.max(to), npt);

@@ -13,6 +13,7 @@ pub mod draft;
 pub mod error;
 pub mod nexus;
 pub mod result;
+pub mod sink;
 pub mod stack;
 pub mod tomogram;
 

@@ -35,13 +35,13 @@ use super::nexus;
 use crate::files::library;
 use crate::frame::{FrameStatus, Outcome, Pattern};
 pub(super) use rows::fixed;
-use rows::{Row, RowWriter};
+use rows::{FrameRow, RowWriter};
 pub(super) use skeleton::{DATE_LEN, MESSAGE_LEN, RUNNING, STATUS_LEN};
 use sums::SumPlaces;
 
 pub(super) use info::opened;
 pub use info::{Progress, ResultInfo};
-pub use layout::{Ending, Layout, Motor, RadialAxis, Scan};
+pub use layout::{Ending, Layout, Motor, RadialAxis, Raster};
 pub use patterns::Patterns;
 
 /// Patterns that may wait to be written, in bytes of the file.
@@ -63,7 +63,7 @@ pub struct ResultFile {
     path: PathBuf,
     layout: Layout,
     writer: RowWriter,
-    waiting: Vec<Row>,
+    waiting: Vec<FrameRow>,
     most_waiting: usize,
     waiting_since: Instant,
     begun: Instant,
@@ -171,7 +171,7 @@ impl ResultFile {
         if self.waiting.is_empty() {
             self.waiting_since = Instant::now();
         }
-        self.waiting.push(Row { row, frame, pattern, status });
+        self.waiting.push(FrameRow { row, frame, pattern, status });
         if self.waiting.len() >= self.most_waiting || self.waiting_since.elapsed() >= BLOCK_TIME {
             self.flush()?;
         }

@@ -25,7 +25,7 @@ use super::draft::Draft;
 use super::result::{DATE_LEN, Ending, MESSAGE_LEN, RUNNING, RadialAxis, STATUS_LEN, fixed};
 use super::{OutputError, nexus};
 use crate::{files, h5};
-use skeleton::Places;
+use skeleton::SliceOffsets;
 
 pub use reader::{RegionImages, Tomogram};
 
@@ -101,7 +101,7 @@ pub struct TomogramFile {
     path: PathBuf,
     file: File,
     layout: TomogramLayout,
-    places: Places,
+    places: SliceOffsets,
     done: Vec<bool>,
     begun: Instant,
     /// What earlier runs took, seconds.

@@ -17,7 +17,7 @@ pub struct Bar {
 }
 
 /// A group of bars: its name and colour.
-pub type Group = (&'static str, &'static str);
+pub type BarGroup = (&'static str, &'static str);
 
 /// A chart; bars stand in the order given.
 #[derive(Debug, Clone, PartialEq)]
@@ -29,7 +29,7 @@ pub struct Bars {
     /// The bars.
     pub bars: Vec<Bar>,
     /// Names and colours of groups, for the legend.
-    pub groups: Vec<Group>,
+    pub groups: Vec<BarGroup>,
     /// A value to compare with, and its name.
     pub reference: Option<(f64, String)>,
     /// Logarithmic.

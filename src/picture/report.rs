@@ -6,7 +6,7 @@ use super::svg::{Svg, escape};
 
 /// A part of the page.
 #[derive(Debug, Clone)]
-pub enum Part {
+pub enum Section {
     /// A heading.
     Heading(String),
     /// A paragraph.
@@ -20,7 +20,7 @@ pub enum Part {
     /// Sentences.
     List(Vec<String>),
     /// What a reader opens when wanted: a line that is there always, and what is under it.
-    Folded(String, Vec<Part>),
+    Folded(String, Vec<Section>),
 }
 
 const STYLE: &str = "\
@@ -35,7 +35,7 @@ details ul{columns:24rem;font-size:.85rem;overflow-wrap:anywhere}pre{background:
 @media print{body{max-width:none;margin:0}h2,figure{break-inside:avoid}}";
 
 /// The page as text.
-pub fn page(title: &str, parts: &[Part]) -> String {
+pub fn page(title: &str, parts: &[Section]) -> String {
     let mut html = format!(
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" content=\"width=device-width\">\n\
          <title>{0}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n<h1>{0}</h1>\n",
@@ -45,16 +45,16 @@ pub fn page(title: &str, parts: &[Part]) -> String {
     html + "</body>\n</html>\n"
 }
 
-fn add(html: &mut String, part: &Part) {
+fn add(html: &mut String, part: &Section) {
     // Writing to a String cannot fail.
     let _ = match part {
-        Part::Heading(text) => writeln!(html, "<h2>{}</h2>", escape(text)),
-        Part::Text(text) => writeln!(html, "<p>{}</p>", escape(text)),
-        Part::Code(text) => {
+        Section::Heading(text) => writeln!(html, "<h2>{}</h2>", escape(text)),
+        Section::Text(text) => writeln!(html, "<p>{}</p>", escape(text)),
+        Section::Code(text) => {
             let lines: Vec<String> = text.lines().map(escape).collect();
             writeln!(html, "<pre>{}</pre>", lines.join("\n"))
         }
-        Part::Picture(svg, caption) => {
+        Section::Picture(svg, caption) => {
             writeln!(
                 html,
                 "<figure>\n{}<figcaption>{}</figcaption>\n</figure>",
@@ -62,17 +62,17 @@ fn add(html: &mut String, part: &Part) {
                 escape(caption)
             )
         }
-        Part::Table(rows) => {
+        Section::Table(rows) => {
             let cells = |(name, value): &(String, String)| {
                 format!("<tr><td>{}</td><td>{}</td></tr>\n", escape(name), escape(value))
             };
             writeln!(html, "<table>\n{}</table>", rows.iter().map(cells).collect::<String>())
         }
-        Part::List(items) => {
+        Section::List(items) => {
             let items: String = items.iter().map(|item| format!("<li>{}</li>\n", escape(item))).collect();
             writeln!(html, "<ul>\n{items}</ul>")
         }
-        Part::Folded(line, parts) => {
+        Section::Folded(line, parts) => {
             let _ = writeln!(html, "<details>\n<summary>{}</summary>", escape(line));
             parts.iter().for_each(|part| add(html, part));
             writeln!(html, "</details>")

@@ -88,7 +88,7 @@ pub fn one_map(map: &Map, look: Look, equal: bool, [width, height]: [f64; 2]) ->
 
 /// A pattern on a page.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Pattern {
+pub struct Curve {
     /// What it shows.
     pub title: String,
     /// Radial axis.
@@ -101,7 +101,7 @@ pub struct Pattern {
     pub marks: Vec<Mark>,
 }
 
-impl Pattern {
+impl Curve {
     fn draw(&self, svg: &mut Svg, place: [f64; 4], look: Look) {
         let (low, high) = look.limits.unwrap_or_else(|| curve::range(&self.y));
         let y = match look.log {
@@ -119,7 +119,7 @@ impl Pattern {
 }
 
 /// One pattern on a page.
-pub fn one_pattern(pattern: &Pattern, look: Look, [width, height]: [f64; 2]) -> Svg {
+pub fn one_pattern(pattern: &Curve, look: Look, [width, height]: [f64; 2]) -> Svg {
     let mut svg = Svg::new(width, height);
     pattern.draw(&mut svg, [90.0, 40.0, width - 120.0, height - 96.0], look);
     svg
@@ -129,12 +129,7 @@ pub fn one_pattern(pattern: &Pattern, look: Look, [width, height]: [f64; 2]) -> 
 ///
 /// # Errors
 /// As [`one_map`].
-pub fn patterns(
-    mean: &Pattern,
-    all: &Map,
-    look: Look,
-    [width, height]: [f64; 2],
-) -> Result<Svg, PictureError> {
+pub fn patterns(mean: &Curve, all: &Map, look: Look, [width, height]: [f64; 2]) -> Result<Svg, PictureError> {
     let mut svg = Svg::new(width, height);
     let wide = width - 170.0;
     let tall = height - 190.0;
@@ -162,7 +157,7 @@ pub struct RegionMaps {
 pub fn overview(
     title: &str,
     remarks: &[String],
-    mean: &Pattern,
+    mean: &Curve,
     regions: &[RegionMaps],
     look: Look,
 ) -> Result<Svg, PictureError> {

@@ -28,7 +28,7 @@ const FEED: Duration = Duration::from_micros(20);
 const PAUSE: Duration = Duration::from_millis(500);
 
 pub(super) fn run(corridor: Corridor<'_>) -> (Report, Result<(), PipelineError>) {
-    let Corridor { tickets, readers, reducers, sink, slots, waiting, bad_frames, stop, timeline, progress } =
+    let Corridor { tickets, readers, reducers, sink, slots, waiting, bad_frames, stop, timeline, watchers } =
         corridor;
     let mut report = Report::new(tickets.len());
     let start = Instant::now();
@@ -77,7 +77,7 @@ pub(super) fn run(corridor: Corridor<'_>) -> (Report, Result<(), PipelineError>)
             }
             drop(ticket_out);
 
-            let mut landing = Landing { sink, bad_frames, progress, report: &mut report, times: &times };
+            let mut landing = Landing { sink, bad_frames, watchers, report: &mut report, times: &times };
             let mut landed = Ok(());
             loop {
                 let next = outcome_in.recv_timeout(PAUSE);

@@ -19,6 +19,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::frame::{BadFrame, Outcome, SlotPool};
+use crate::output::sink::{Sink, SinkError};
 use crate::reduce::{ReduceError, Reducer};
 use crate::source::{Reader, Ticket};
 use crate::trace::{self, Timeline};
@@ -65,23 +66,6 @@ pub enum Strategy {
     Pool,
 }
 
-/// Threads that compute when nobody says, on a machine without a GPU: readers want cores of their own. On 16 cores 4 readers
-/// and 12 workers beat 8 and 16 by 18 % (profiles/notes/corridor.md).
-pub const fn host_workers(cores: usize) -> usize {
-    if cores > 1 { cores - cores / 4 } else { 1 }
-}
-
-/// Threads that read for so many workers.
-pub const fn host_readers(workers: usize) -> usize {
-    if workers > 3 { workers / 3 } else { 1 }
-}
-
-/// Threads that read for a GPU: nearly all there is to do, but the reducer's and the sink's threads want cores of their own
-/// (12 and 14 readers of 16 cores beat 8 and 16).
-pub const fn gpu_readers(cores: usize) -> usize {
-    if cores > 1 { 3 * cores / 4 } else { 1 }
-}
-
 /// Most outcomes that wait for the sink: a few batches' worth.
 pub const MOST_WAITING: usize = 256;
 
@@ -99,23 +83,11 @@ pub const fn waiting(bytes: usize) -> usize {
     }
 }
 
-/// The fourth door: puts each outcome in the row of its id.
-pub trait Sink {
-    /// Takes one outcome, in whatever order they come.
-    ///
-    /// # Errors
-    /// When it cannot be kept: a full disk, a closed file.
-    fn put(&mut self, outcome: Outcome) -> Result<(), SinkError>;
-
-    /// Nothing came for a while: what is buffered may be written.
-    ///
-    /// # Errors
-    /// As [`Sink::put`].
-    fn pause(&mut self) -> Result<(), SinkError>;
+/// Looks on as outcomes come: progress, a copy that stays in memory, a page. It copies what it wants and returns.
+pub trait Watch {
+    /// One more outcome, the `done`th of the run, on its way to the sink.
+    fn see(&mut self, done: usize, outcome: &Outcome);
 }
-
-/// Whatever made a sink fail.
-pub type SinkError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Why a run ended before its last frame.
 #[derive(Debug, thiserror::Error)]
@@ -157,8 +129,8 @@ pub struct Corridor<'a> {
     pub stop: Stop,
     /// Where each stage's bars go, for `--trace`.
     pub timeline: Option<Timeline>,
-    /// Called on the sink's thread after each outcome, with the number done so far.
-    pub progress: &'a mut dyn FnMut(usize, Option<&BadFrame>),
+    /// Who sees each outcome, on the sink's thread.
+    pub watchers: Vec<&'a mut dyn Watch>,
 }
 
 /// Walks every frame through the corridor.
@@ -174,15 +146,15 @@ pub fn run(corridor: Corridor<'_>, strategy: Strategy) -> (Report, Result<(), Pi
 }
 
 /// The sink's side of a run: puts outcomes, counts them, and stops at a bad frame when asked to.
-struct Landing<'a> {
+struct Landing<'a, 'w> {
     sink: &'a mut dyn Sink,
     bad_frames: BadFrames,
-    progress: &'a mut dyn FnMut(usize, Option<&BadFrame>),
+    watchers: Vec<&'w mut dyn Watch>,
     report: &'a mut Report,
     times: &'a StageTimes,
 }
 
-impl Landing<'_> {
+impl Landing<'_, '_> {
     fn pause(&mut self) -> Result<(), PipelineError> {
         self.times.book(Stage::Write, 0, || self.sink.pause()).map_err(PipelineError::Sink)
     }
@@ -192,13 +164,15 @@ impl Landing<'_> {
         let (id, saturated) =
             outcome.as_ref().map_or_else(|bad| (bad.id, 0), |pattern| (pattern.id, pattern.saturated));
         let verified = outcome.as_ref().is_ok_and(|pattern| pattern.header.digest.is_some());
+        for watcher in &mut self.watchers {
+            watcher.see(self.report.done + 1, &outcome);
+        }
         let range = trace::write(id);
         self.times.book(Stage::Write, id.0, || self.sink.put(outcome)).map_err(PipelineError::Sink)?;
         drop(range);
         self.report.done += 1;
         self.report.verified += usize::from(verified);
         self.report.saturated.add(id, saturated);
-        (self.progress)(self.report.done, bad.as_ref());
         if let Some(bad) = bad {
             self.report.bad.push(bad.clone());
             if self.bad_frames == BadFrames::Stop {

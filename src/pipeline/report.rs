@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::frame::{BadFrame, FrameId, FrameStatus};
+use crate::output::result::Ending;
 use crate::trace::{Span, Timeline};
 
 /// The stages that time is booked to.
@@ -138,6 +139,11 @@ pub struct Report {
 }
 
 impl Report {
+    /// How a run that did not fail ended.
+    pub fn ending(&self) -> Ending {
+        if self.interrupted { Ending::Interrupted } else { Ending::Complete }
+    }
+
     pub(super) fn new(asked: usize) -> Report {
         Report {
             asked,

@@ -19,7 +19,7 @@ pub(super) fn run(corridor: Corridor<'_>) -> (Report, Result<(), PipelineError>)
         bad_frames,
         stop,
         timeline,
-        progress,
+        watchers,
         ..
     } = corridor;
     let mut report = Report::new(tickets.len());
@@ -27,7 +27,7 @@ pub(super) fn run(corridor: Corridor<'_>) -> (Report, Result<(), PipelineError>)
     let reader = &mut readers[0];
     let reducer = &mut reducers[0];
     let times = StageTimes::new(timeline);
-    let mut landing = Landing { sink, bad_frames, progress, report: &mut report, times: &times };
+    let mut landing = Landing { sink, bad_frames, watchers, report: &mut report, times: &times };
     let _follows = trace::follow(times.timeline(), thread::current().name().unwrap_or("unnamed"));
     let mut ending = Ok(());
     times.on_core(|| {

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::crystal::Substance;
-use super::{Request, Sample, SimulateError, pattern, phantom};
+use super::{Sample, SimulateError, Simulation, pattern, phantom};
 use crate::budget;
 use crate::frame::Shape;
 use crate::output::draft::free_bytes;
@@ -23,7 +23,7 @@ fn setting(name: &'static str, value: f64, good: bool, why: &'static str) -> Res
 }
 
 /// Looks at everything that was asked for.
-pub(super) fn check(request: &Request) -> Result<(), SimulateError> {
+pub(super) fn check(request: &Simulation) -> Result<(), SimulateError> {
     let poni = &request.poni;
     if let Some(Shape { slow, fast }) = poni.detector.shape.or(request.shape) {
         for side in [slow, fast] {
@@ -76,7 +76,7 @@ pub(super) fn check(request: &Request) -> Result<(), SimulateError> {
     memory(request, frames.unwrap_or(usize::MAX), parts)
 }
 
-fn scan(scan: &phantom::Scan, phases: usize) -> Result<(), SimulateError> {
+fn scan(scan: &phantom::Trajectory, phases: usize) -> Result<(), SimulateError> {
     let fits = (1..=phantom::MAX_PHASES).contains(&phases);
     setting("number of phases", phases as f64, fits, "the phantom has room for one to three")?;
     setting("rotations", scan.rotations as f64, scan.rotations > 0, POSITIVE)?;
@@ -115,7 +115,7 @@ pub(super) fn lines(substance: Substance, wavelength: f64, two_theta_max: f64) -
 }
 
 /// Memory for the pixels, the frames' settings and a scan, and disk for the frames.
-fn memory(request: &Request, frames: usize, parts: usize) -> Result<(), SimulateError> {
+fn memory(request: &Simulation, frames: usize, parts: usize) -> Result<(), SimulateError> {
     /// Angle, efficiency, gap, and the frames' common lists, of a pixel.
     const PIXEL: usize = 32;
     /// Level, count and bytes of a pixel of the frame that a thread makes.

@@ -60,7 +60,7 @@ const GOLD: Element =
 
 /// Shape of a unit cell; lengths in Å.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Cell {
+pub enum UnitCell {
     /// a = b = c, right angles.
     Cubic {
         /// Edge.
@@ -80,14 +80,14 @@ pub enum Cell {
     },
 }
 
-impl Cell {
+impl UnitCell {
     /// 1/d² of a reflection, Å⁻².
     fn inverse_square(self, [h, k, l]: [i32; 3]) -> f64 {
         let [h, k, l] = [f64::from(h), f64::from(k), f64::from(l)];
         match self {
-            Cell::Cubic { a } => (h * h + k * k + l * l) / (a * a),
-            Cell::Hexagonal { a, c } => 4.0 / 3.0 * (h * h + h * k + k * k) / (a * a) + l * l / (c * c),
-            Cell::Lamellar { c } => l * l / (c * c),
+            UnitCell::Cubic { a } => (h * h + k * k + l * l) / (a * a),
+            UnitCell::Hexagonal { a, c } => 4.0 / 3.0 * (h * h + h * k + k * k) / (a * a) + l * l / (c * c),
+            UnitCell::Lamellar { c } => l * l / (c * c),
         }
     }
 
@@ -95,18 +95,18 @@ impl Cell {
     fn limits(self, d_min: f64) -> [i32; 3] {
         let count = |height: f64| (height / d_min).floor() as i32;
         match self {
-            Cell::Cubic { a } => [count(a); 3],
-            Cell::Hexagonal { a, c } => [count(a), count(a), count(c)],
-            Cell::Lamellar { c } => [0, 0, count(c)],
+            UnitCell::Cubic { a } => [count(a); 3],
+            UnitCell::Hexagonal { a, c } => [count(a), count(a), count(c)],
+            UnitCell::Lamellar { c } => [0, 0, count(c)],
         }
     }
 
     /// Volume, Å³ (of a lamellar crystal: the spacing; only ratios inside one substance are used there).
     fn volume(self) -> f64 {
         match self {
-            Cell::Cubic { a } => a * a * a,
-            Cell::Hexagonal { a, c } => a * a * c * (PI / 3.0).sin(),
-            Cell::Lamellar { c } => c,
+            UnitCell::Cubic { a } => a * a * a,
+            UnitCell::Hexagonal { a, c } => a * a * c * (PI / 3.0).sin(),
+            UnitCell::Lamellar { c } => c,
         }
     }
 }
@@ -208,18 +208,18 @@ impl Substance {
     }
 
     /// Its unit cell.
-    pub const fn cell(self) -> Cell {
+    pub const fn cell(self) -> UnitCell {
         match self {
-            Substance::LaB6 => Cell::Cubic { a: 4.156_826 },
-            Substance::CeO2 => Cell::Cubic { a: 5.411_651 },
-            Substance::Si => Cell::Cubic { a: 5.431_179 },
-            Substance::AgBh => Cell::Lamellar { c: 58.380 },
-            Substance::Al2O3 => Cell::Hexagonal { a: 4.759_355, c: 12.992_31 },
-            Substance::Cr2O3 => Cell::Hexagonal { a: 4.958_979, c: 13.595_92 },
-            Substance::ZnO => Cell::Hexagonal { a: 3.249_895, c: 5.206_53 },
-            Substance::Al => Cell::Cubic { a: 4.049_5 },
-            Substance::Ni => Cell::Cubic { a: 3.523_87 },
-            Substance::Au => Cell::Cubic { a: 4.078_2 },
+            Substance::LaB6 => UnitCell::Cubic { a: 4.156_826 },
+            Substance::CeO2 => UnitCell::Cubic { a: 5.411_651 },
+            Substance::Si => UnitCell::Cubic { a: 5.431_179 },
+            Substance::AgBh => UnitCell::Lamellar { c: 58.380 },
+            Substance::Al2O3 => UnitCell::Hexagonal { a: 4.759_355, c: 12.992_31 },
+            Substance::Cr2O3 => UnitCell::Hexagonal { a: 4.958_979, c: 13.595_92 },
+            Substance::ZnO => UnitCell::Hexagonal { a: 3.249_895, c: 5.206_53 },
+            Substance::Al => UnitCell::Cubic { a: 4.049_5 },
+            Substance::Ni => UnitCell::Cubic { a: 3.523_87 },
+            Substance::Au => UnitCell::Cubic { a: 4.078_2 },
         }
     }
 
@@ -291,8 +291,8 @@ impl Substance {
 }
 
 /// |F|² with the temperature factor, over the squared volume of the cell.
-fn strength(atoms: &[Atom], cell: Cell, hkl: [i32; 3], inverse_square: f64) -> f64 {
-    if let Cell::Lamellar { .. } = cell {
+fn strength(atoms: &[Atom], cell: UnitCell, hkl: [i32; 3], inverse_square: f64) -> f64 {
+    if let UnitCell::Lamellar { .. } = cell {
         return 1.0 / f64::from(hkl[2] * hkl[2]);
     }
     let s = 0.5 * inverse_square.sqrt();

@@ -98,12 +98,4 @@ pub enum SimulateError {
         /// Largest angle that a pixel sees, degrees.
         furthest: f64,
     },
-    /// The worker threads cannot be started.
-    #[error("cannot start {threads} worker threads: {cause}")]
-    Threads {
-        /// How many were asked for.
-        threads: usize,
-        /// What the system said.
-        cause: String,
-    },
 }

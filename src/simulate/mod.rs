@@ -1,7 +1,7 @@
 //! Makes frames that look like a beamline's: powder rings on any known detector, with everything that
 //! disturbs them.
 //!
-//! Two kinds of series come out of one [`Request`]: **frames** of a still powder (for calibration, tests and
+//! Two kinds of series come out of one [`Simulation`]: **frames** of a still powder (for calibration, tests and
 //! measurements), and a **phantom**, an XRD-CT scan of several phases in a capillary whose true maps are
 //! saved beside the frames. Both are written as CBF files with true mini-CBF headers, together with the PONI
 //! file that belongs to them.
@@ -36,8 +36,8 @@ use cbf::Instrument;
 use crystal::Substance;
 pub use error::SimulateError;
 use pattern::{Pattern1d, PeakShape, Ring};
-use phantom::Scan;
-use scene::{Defects, Scene, View};
+use phantom::Trajectory;
+use scene::{Defects, Scene, SceneView};
 use series::{Destination, Noise, Shot};
 use truth::Phase;
 
@@ -73,22 +73,22 @@ pub enum Sample {
         /// Its phases: one to three.
         substances: Vec<Substance>,
         /// How it is scanned.
-        scan: Scan,
+        scan: Trajectory,
         /// In which order.
-        order: Order,
+        order: FrameOrder,
     },
 }
 
 /// Order of a scan's frames.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Order {
+pub struct FrameOrder {
     /// Rotation is the fast axis; else translation is.
     pub rotation_fast: bool,
     /// Every second line of the scan runs backwards.
     pub zigzag: bool,
 }
 
-impl Order {
+impl FrameOrder {
     /// Rotation and translation (their numbers) of every frame, in order.
     fn visits(self, rotations: usize, translations: usize) -> Vec<[usize; 2]> {
         let (slow, fast) =
@@ -104,7 +104,7 @@ impl Order {
 
 /// Everything that a simulation needs to know.
 #[derive(Debug, Clone)]
-pub struct Request {
+pub struct Simulation {
     /// Where the frames go.
     pub destination: Destination,
     /// Where the detector is, and which wavelength falls on the sample.
@@ -156,7 +156,7 @@ pub struct Summary {
     pub poni: PathBuf,
     /// The true maps of a phantom, with rotations and translations of the scan and whether rotation was the
     /// slow axis.
-    pub truth: Option<(PathBuf, [usize; 2], Order)>,
+    pub truth: Option<(PathBuf, [usize; 2], FrameOrder)>,
     /// Names of the phases in the beam.
     pub phases: Vec<String>,
     /// Other frames of this prefix in the folder, left from before.
@@ -219,7 +219,7 @@ fn file_name(path: &Path) -> std::borrow::Cow<'_, str> {
 #[derive(Debug, Clone)]
 pub struct Expectation {
     /// How each pixel sees the sample.
-    pub view: View,
+    pub view: SceneView,
     /// Expected images.
     pub scene: Scene,
     /// One entry a frame.
@@ -233,7 +233,7 @@ pub struct Expectation {
 /// # Errors
 /// A setting out of range, a folder or file that cannot be written or exists already; see [`SimulateError`]. When a
 /// frame cannot be written (a full disk) the frames before it stay.
-pub fn simulate(request: &Request, done: &(dyn Fn() + Sync)) -> Result<Summary, SimulateError> {
+pub fn simulate(request: &Simulation, done: &(dyn Fn() + Sync)) -> Result<Summary, SimulateError> {
     check::check(request)?;
     let destination = &request.destination;
     let expectation = expect(request)?;
@@ -275,7 +275,7 @@ pub fn simulate(request: &Request, done: &(dyn Fn() + Sync)) -> Result<Summary, 
 ///
 /// # Errors
 /// As [`simulate`], less what has to do with files.
-pub fn expect(request: &Request) -> Result<Expectation, SimulateError> {
+pub fn expect(request: &Simulation) -> Result<Expectation, SimulateError> {
     let wavelength = wavelength(&request.poni)?;
     let view = view::view(&request.poni, request.shape, request.polarization)?;
     let [nearest, furthest] = view.range();
@@ -334,14 +334,19 @@ pub fn expect(request: &Request) -> Result<Expectation, SimulateError> {
 }
 
 /// Frames that all expect the same: each powder at its peak, background half of glass and half of air.
-fn still(request: &Request, powders: usize, frames: usize) -> Vec<Shot> {
+fn still(request: &Simulation, powders: usize, frames: usize) -> Vec<Shot> {
     let mut weights = vec![request.peak as f32; powders];
     weights.extend([0.5 * request.background as f32; 2]);
     vec![Shot { weights, angle: 0.0, position: 0.0 }; frames]
 }
 
 /// Frames of a scan, and the truth behind them: each phase by the length of its ray, measured in diameters.
-fn scanned(request: &Request, scan: &Scan, order: Order, powders: usize) -> (Vec<Shot>, Vec<phantom::Truth>) {
+fn scanned(
+    request: &Simulation,
+    scan: &Trajectory,
+    order: FrameOrder,
+    powders: usize,
+) -> (Vec<Shot>, Vec<phantom::Truth>) {
     let truths = phantom::truth(scan, powders);
     let (angles, positions) = (scan.angles(), scan.positions());
     let shot = |[row, column]: [usize; 2]| {
@@ -397,7 +402,7 @@ fn wavelength(poni: &Poni) -> Result<f64, SimulateError> {
 }
 
 /// What the headers say.
-fn instrument(request: &Request, shape: Shape) -> Result<Instrument, SimulateError> {
+fn instrument(request: &Simulation, shape: Shape) -> Result<Instrument, SimulateError> {
     let poni = &request.poni;
     let detector = &poni.detector;
     let name = view::plate(&detector.name);
@@ -431,7 +436,7 @@ mod tests {
 
     #[test]
     fn frames_come_in_the_order_of_the_scan() {
-        let order = |rotation_fast, zigzag| Order { rotation_fast, zigzag }.visits(2, 3);
+        let order = |rotation_fast, zigzag| FrameOrder { rotation_fast, zigzag }.visits(2, 3);
         assert_eq!(order(false, false), [[0, 0], [0, 1], [0, 2], [1, 0], [1, 1], [1, 2]]);
         assert_eq!(order(false, true), [[0, 0], [0, 1], [0, 2], [1, 2], [1, 1], [1, 0]]);
         assert_eq!(order(true, false), [[0, 0], [1, 0], [0, 1], [1, 1], [0, 2], [1, 2]]);

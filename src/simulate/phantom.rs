@@ -79,7 +79,7 @@ const GRAINS: [Filling; 9] = [
 
 /// How a phantom is scanned.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Scan {
+pub struct Trajectory {
     /// Number of rotations.
     pub rotations: usize,
     /// Number of translations; also the side of the maps in pixels.
@@ -94,7 +94,7 @@ pub struct Scan {
     pub axis_offset: f64,
 }
 
-impl Scan {
+impl Trajectory {
     /// One translation step, mm: also the width of the beam and the side of a map's pixel.
     pub fn step(&self) -> f64 {
         self.field / self.translations as f64
@@ -130,7 +130,7 @@ struct Point {
 }
 
 /// Maps and sinograms of `phases` phases (at most [`MAX_PHASES`]) and, last, of the glass.
-pub fn truth(scan: &Scan, phases: usize) -> Vec<Truth> {
+pub fn truth(scan: &Trajectory, phases: usize) -> Vec<Truth> {
     let n = scan.translations;
     let fine = FINE_POINTS.checked_div(n).unwrap_or(1).clamp(2, FINE_PER_PIXEL);
     let spacing = scan.step() / fine as f64;
@@ -153,7 +153,7 @@ pub fn truth(scan: &Scan, phases: usize) -> Vec<Truth> {
 }
 
 /// The fine points that hold something, `side` × `side` of them at most, `spacing` mm apart.
-fn points(scan: &Scan, phases: usize, side: usize, spacing: f64) -> Vec<Point> {
+fn points(scan: &Trajectory, phases: usize, side: usize, spacing: f64) -> Vec<Point> {
     let radius = scan.diameter / 2.0;
     let place = |i: usize| (i as f64 + 0.5) * spacing - scan.field / 2.0;
     let row = |j: usize| {
@@ -180,7 +180,7 @@ fn content(x: f64, y: f64, phases: usize) -> Option<(usize, f64)> {
 }
 
 /// One row of each phase's sinogram, mm.
-fn project(scan: &Scan, phases: usize, points: &[Point], spacing: f64, angle: f64) -> Vec<Vec<f64>> {
+fn project(scan: &Trajectory, phases: usize, points: &[Point], spacing: f64, angle: f64) -> Vec<Vec<f64>> {
     let n = scan.translations;
     let step = scan.step();
     let (sin, cos) = angle.to_radians().sin_cos();
@@ -206,8 +206,15 @@ fn project(scan: &Scan, phases: usize, points: &[Point], spacing: f64, angle: f6
 mod tests {
     use super::*;
 
-    fn scan() -> Scan {
-        Scan { rotations: 12, translations: 40, range: 180.0, field: 1.2, diameter: 1.0, axis_offset: 0.0 }
+    fn scan() -> Trajectory {
+        Trajectory {
+            rotations: 12,
+            translations: 40,
+            range: 180.0,
+            field: 1.2,
+            diameter: 1.0,
+            axis_offset: 0.0,
+        }
     }
 
     #[test]

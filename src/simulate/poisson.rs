@@ -43,12 +43,12 @@ impl Level {
 
 /// A stream of random numbers: SplitMix64.
 #[derive(Debug, Clone)]
-pub struct Stream(u64);
+pub struct Draws(u64);
 
-impl Stream {
+impl Draws {
     /// The stream of one frame (or of any other numbered thing) under a seed.
-    pub fn new(seed: u64, number: u64) -> Stream {
-        Stream(mix(mix(seed.wrapping_add(GOLDEN)).wrapping_add(number.wrapping_mul(GOLDEN))))
+    pub fn new(seed: u64, number: u64) -> Draws {
+        Draws(mix(mix(seed.wrapping_add(GOLDEN)).wrapping_add(number.wrapping_mul(GOLDEN))))
     }
 
     /// 64 random bits.
@@ -69,7 +69,7 @@ impl Stream {
     }
 }
 
-impl RngCore for Stream {
+impl RngCore for Draws {
     fn next_u32(&mut self) -> u32 {
         (self.bits() >> 32) as u32
     }
@@ -130,7 +130,7 @@ impl Sampler {
 
     /// One count of a pixel with this expected value.
     #[inline]
-    pub fn draw(&self, level: Level, stream: &mut Stream) -> i32 {
+    pub fn draw(&self, level: Level, stream: &mut Draws) -> i32 {
         if level.0 >= TABLED {
             return draw_bright(level, stream);
         }
@@ -146,7 +146,7 @@ impl Sampler {
 
 /// A count around a large expected value, by rejection.
 #[cold]
-fn draw_bright(level: Level, stream: &mut Stream) -> i32 {
+fn draw_bright(level: Level, stream: &mut Draws) -> i32 {
     match Poisson::new(level.expected()) {
         Ok(poisson) => poisson.sample(stream) as i32,
         // Not reached: λ lies between 1024 and 2²⁰.
@@ -219,7 +219,7 @@ mod tests {
         for expected in [0.02_f32, 0.5, 3.0, 20.0, 150.0, 1000.0, 1100.0, 50_000.0] {
             let level = Level::nearest(expected);
             let lambda = level.expected();
-            let mut stream = Stream::new(7, 1);
+            let mut stream = Draws::new(7, 1);
             let counts: Vec<f64> = (0..draws).map(|_| f64::from(sampler.draw(level, &mut stream))).collect();
             let n = draws as f64;
             let mean = counts.iter().sum::<f64>() / n;
@@ -238,7 +238,7 @@ mod tests {
         let sampler = Sampler::new();
         let level = Level::nearest(2.0);
         let mut seen = [0.0_f64; 8];
-        let mut stream = Stream::new(1, 2);
+        let mut stream = Draws::new(1, 2);
         for _ in 0..400_000 {
             let count = sampler.draw(level, &mut stream) as usize;
             if let Some(seen) = seen.get_mut(count) {
@@ -254,10 +254,10 @@ mod tests {
 
     #[test]
     fn streams_differ_by_seed_and_number() {
-        let first = |seed, number| Stream::new(seed, number).bits();
+        let first = |seed, number| Draws::new(seed, number).bits();
         assert_eq!(first(1, 2), first(1, 2));
         assert_ne!(first(1, 2), first(2, 1));
         assert_ne!(first(1, 2), first(1, 3));
-        assert!((0..1000).map(|i| Stream::new(3, i).below(7)).all(|i| i < 7));
+        assert!((0..1000).map(|i| Draws::new(3, i).below(7)).all(|i| i < 7));
     }
 }

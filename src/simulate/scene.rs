@@ -12,7 +12,7 @@ use rayon::prelude::*;
 use super::cbf::COUNT_CUTOFF;
 use super::error::SimulateError;
 use super::pattern::Pattern1d;
-use super::poisson::{Level, Sampler, Stream};
+use super::poisson::{Draws, Level, Sampler};
 use crate::frame::Shape;
 
 /// Value of a pixel between modules.
@@ -33,7 +33,7 @@ const HOT_STREAM: u64 = u64::MAX - 1;
 
 /// How each pixel sees the sample. All vectors have one value a pixel.
 #[derive(Debug, Clone, PartialEq)]
-pub struct View {
+pub struct SceneView {
     /// Size of the detector.
     pub shape: Shape,
     /// Scattering angle of the pixel's centre, rad.
@@ -44,7 +44,7 @@ pub struct View {
     pub gap: Vec<bool>,
 }
 
-impl View {
+impl SceneView {
     /// Smallest and largest scattering angle of pixels that count, rad; zeros when none does.
     pub fn range(&self) -> [f64; 2] {
         let seen = self.two_theta.iter().zip(&self.gap).filter(|(_, gap)| !**gap).map(|(&angle, _)| angle);
@@ -81,7 +81,7 @@ impl Scene {
     /// # Errors
     /// [`SimulateError::Setting`] when there are more defects than pixels.
     pub fn new(
-        view: &View,
+        view: &SceneView,
         parts: &[Pattern1d],
         beamstop: Option<f64>,
         defects: Defects,
@@ -97,9 +97,9 @@ impl Scene {
         let mut taken = view.gap.clone();
         let mut fixed: Vec<(usize, i32)> =
             taken.iter().enumerate().filter(|(_, gap)| **gap).map(|(pixel, _)| (pixel, GAP)).collect();
-        let bad = choose(&mut taken, defects.bad, "bad pixels", &mut Stream::new(defects.seed, BAD_STREAM))?;
+        let bad = choose(&mut taken, defects.bad, "bad pixels", &mut Draws::new(defects.seed, BAD_STREAM))?;
         fixed.extend(bad.into_iter().map(|pixel| (pixel, BAD)));
-        let mut stream = Stream::new(defects.seed, HOT_STREAM);
+        let mut stream = Draws::new(defects.seed, HOT_STREAM);
         let hot = choose(&mut taken, defects.hot, "hot pixels", &mut stream)?
             .into_iter()
             .map(|pixel| {
@@ -132,7 +132,7 @@ impl Scene {
     }
 
     /// Draws a frame around its expected levels.
-    pub fn draw(&self, levels: &[Level], sampler: &Sampler, stream: &mut Stream, pixels: &mut [i32]) {
+    pub fn draw(&self, levels: &[Level], sampler: &Sampler, stream: &mut Draws, pixels: &mut [i32]) {
         for (pixel, level) in pixels.iter_mut().zip(levels) {
             *pixel = sampler.draw(*level, stream).min(COUNT_CUTOFF);
         }
@@ -159,7 +159,7 @@ fn choose(
     taken: &mut [bool],
     count: usize,
     name: &'static str,
-    stream: &mut Stream,
+    stream: &mut Draws,
 ) -> Result<Vec<usize>, SimulateError> {
     let free = taken.iter().filter(|taken| !**taken).count();
     // Half of the pixels keeps the search below short; real detectors have a few hundred bad ones.

@@ -12,7 +12,7 @@ use rayon::prelude::*;
 
 use super::cbf::{self, Instrument, Moment};
 use super::error::SimulateError;
-use super::poisson::{Level, Sampler, Stream};
+use super::poisson::{Draws, Level, Sampler};
 use super::scene::Scene;
 use super::{PONI_NAME, TRUTH_NAME};
 use crate::output::draft;
@@ -164,7 +164,7 @@ pub fn write(
         match noise {
             Noise::None => scene.round(&place.levels, &mut place.pixels),
             Noise::Poisson(seed) => {
-                let mut stream = Stream::new(seed, index as u64);
+                let mut stream = Draws::new(seed, index as u64);
                 scene.draw(&place.levels, &sampler, &mut stream, &mut place.pixels);
             }
         }

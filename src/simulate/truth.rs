@@ -17,7 +17,7 @@ use hdf5::{Group, Location};
 use ndarray::ArrayView2;
 
 use super::pattern::Ring;
-use super::phantom::{Scan, Truth};
+use super::phantom::{Trajectory, Truth};
 use crate::files::library;
 use crate::h5;
 
@@ -46,7 +46,7 @@ pub type Visits = Vec<[usize; 2]>;
 /// Writes it into an empty file.
 pub fn write(
     file: &std::fs::File,
-    scan: &Scan,
+    scan: &Trajectory,
     phases: &[Phase],
     visits: &Visits,
     wavelength: f64,
@@ -99,7 +99,7 @@ pub fn phases(file: &h5::File) -> Option<Vec<PhaseShape>> {
     Some(names.filter_map(phase).collect::<Vec<_>>()).filter(|phases| !phases.is_empty())
 }
 
-fn write_phase(entry: &Group, scan: &Scan, phase: &Phase, wavelength: f64) -> hdf5::Result<()> {
+fn write_phase(entry: &Group, scan: &Trajectory, phase: &Phase, wavelength: f64) -> hdf5::Result<()> {
     let Phase { name, truth, rings, region } = phase;
     let n = scan.translations;
     let positions = scan.positions();
@@ -131,7 +131,7 @@ fn write_phase(entry: &Group, scan: &Scan, phase: &Phase, wavelength: f64) -> hd
     axis(&lines, "area", &column(&|ring| ring.area), "", "area of the peak on the 2theta axis")
 }
 
-fn write_frames(entry: &Group, scan: &Scan, visits: &Visits) -> hdf5::Result<()> {
+fn write_frames(entry: &Group, scan: &Trajectory, visits: &Visits) -> hdf5::Result<()> {
     let frames = group(entry, "frames", "NXcollection")?;
     let (angles, positions) = (scan.angles(), scan.positions());
     let column = |f: &dyn Fn(&[usize; 2]) -> f64| -> Vec<f64> { visits.iter().map(f).collect() };

@@ -2,7 +2,7 @@
 //! centre, plate.
 
 use super::error::SimulateError;
-use super::scene::View;
+use super::scene::SceneView;
 use crate::frame::Shape;
 use crate::geometry::detector::Detector;
 use crate::geometry::poni::Poni;
@@ -12,7 +12,7 @@ use crate::geometry::{correction, position};
 ///
 /// # Errors
 /// [`SimulateError::NoShape`] when neither says how large the detector is.
-pub fn view(poni: &Poni, shape: Option<Shape>, polarization: f64) -> Result<View, SimulateError> {
+pub fn view(poni: &Poni, shape: Option<Shape>, polarization: f64) -> Result<SceneView, SimulateError> {
     let detector = &poni.detector;
     let no_shape = || SimulateError::NoShape { detector: detector.name.clone() };
     let shape = detector.shape.or(shape).filter(|shape| shape.pixels() > 0).ok_or_else(no_shape)?;
@@ -21,7 +21,7 @@ pub fn view(poni: &Poni, shape: Option<Shape>, polarization: f64) -> Result<View
         *value *= factor;
     }
     let mask = detector.mask().filter(|mask| mask.shape == shape);
-    Ok(View {
+    Ok(SceneView {
         shape,
         two_theta: position::two_theta(poni, shape),
         efficiency,

@@ -24,7 +24,7 @@ use std::ops::Range;
 use std::path::Path;
 
 pub use error::{CbfError, HeaderError};
-pub use mini::{Entry, MiniCbf};
+pub use mini::{HeaderLine, MiniCbf};
 pub use reader::CbfReader;
 pub use section::BinarySection;
 

@@ -290,7 +290,7 @@ fn at_most(most: u64, from: impl Read) -> io::Result<Option<Vec<u8>>> {
 fn image(
     bytes: &[u8],
     shape: Shape,
-    number: number::Number,
+    number: number::NumberType,
     order: number::ByteOrder,
     wanted: Wanted,
 ) -> Result<Image, Trouble> {

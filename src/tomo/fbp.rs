@@ -9,8 +9,7 @@
 
 use rayon::prelude::*;
 
-use super::reconstruction::LANES;
-use super::{Grid, Rays};
+use super::{GROUP, Grid, Rays};
 
 /// Side of a tile of pixels: what a tile sees of a row, and its sums, stay in the first-level cache.
 const TILE: usize = 16;
@@ -75,13 +74,14 @@ pub fn back_project_reference(rays: &Rays, grid: &Grid, rows: &[f32]) -> Vec<f64
     (0..grid.pixels()).map(pixel).collect()
 }
 
-/// The same for [`LANES`] bins side by side, on all cores: `[rotation][translation]` to `[row][column]`.
-pub fn back_project(rays: &Rays, grid: &Grid, rows: &[[f32; LANES]]) -> Vec<[f32; LANES]> {
+/// The same for [`GROUP`] bins side by side, on all cores: `[rotation][translation]` to `[row][column]`.
+pub fn back_project(rays: &Rays, grid: &Grid, rows: &[[f32; GROUP]]) -> Vec<[f32; GROUP]> {
     let turns = turns(rays);
-    let mut image = vec![[0.0; LANES]; grid.pixels()];
+    let mut image = vec![[0.0; GROUP]; grid.pixels()];
     image.par_chunks_mut(TILE * grid.columns).enumerate().for_each(|(strip, pixels)| {
-        let tile = |first: usize, pixels: &mut [[f32; LANES]]| {
-            let work = Tile { rays, grid, turns: &turns, rows, first_row: strip * TILE, first_column: first };
+        let tile = |first: usize, pixels: &mut [[f32; GROUP]]| {
+            let work =
+                Patch { rays, grid, turns: &turns, rows, first_row: strip * TILE, first_column: first };
             work.run(pixels);
         };
         (0..grid.columns).step_by(TILE).for_each(|first| tile(first, pixels));
@@ -90,18 +90,18 @@ pub fn back_project(rays: &Rays, grid: &Grid, rows: &[[f32; LANES]]) -> Vec<[f32
 }
 
 /// The pixels of a tile: what they share.
-struct Tile<'a> {
+struct Patch<'a> {
     rays: &'a Rays,
     grid: &'a Grid,
     turns: &'a [[f32; 3]],
-    rows: &'a [[f32; LANES]],
+    rows: &'a [[f32; GROUP]],
     first_row: usize,
     first_column: usize,
 }
 
-impl Tile<'_> {
+impl Patch<'_> {
     /// Adds every rotation to the tile's pixels in `strip`, whole rows of the image.
-    fn run(&self, strip: &mut [[f32; LANES]]) {
+    fn run(&self, strip: &mut [[f32; GROUP]]) {
         #[cfg(target_arch = "x86_64")]
         if std::arch::is_x86_feature_detected!("avx2") {
             // SAFETY: the processor has AVX2.
@@ -115,13 +115,13 @@ impl Tile<'_> {
     /// The processor must have AVX2.
     #[cfg(target_arch = "x86_64")]
     #[target_feature(enable = "avx2")]
-    unsafe fn run_avx2(&self, strip: &mut [[f32; LANES]]) {
+    unsafe fn run_avx2(&self, strip: &mut [[f32; GROUP]]) {
         self.add(strip);
     }
 
     /// No fused multiply-add, so that the bits are the same with and without AVX2.
     #[inline(always)]
-    fn add(&self, strip: &mut [[f32; LANES]]) {
+    fn add(&self, strip: &mut [[f32; GROUP]]) {
         let Grid { columns, x0, y0, pixel, .. } = *self.grid;
         let n = self.rays.translations;
         let last = (n - 1) as f32;
@@ -143,7 +143,7 @@ impl Tile<'_> {
                     let (near, far) = (&row[left], &row[right]);
                     let part = (u - left as f32) * weight;
                     let rest = weight - part;
-                    for lane in 0..LANES {
+                    for lane in 0..GROUP {
                         sums[lane] += near[lane] * rest + far[lane] * part;
                     }
                 }

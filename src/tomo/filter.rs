@@ -4,14 +4,13 @@
 //! scikit-image's `iradon` does. Because the padding is at least twice the row, the result is a plain convolution with a
 //! kernel of 2n − 1 taps: [`taps`] gives them, and the GPU convolves with these while the host multiplies spectra.
 
+use super::GROUP;
 use std::f64::consts::PI;
 use std::sync::Arc;
 
 use rayon::prelude::*;
 use rustfft::num_complex::Complex;
 use rustfft::{Fft, FftPlanner};
-
-use super::reconstruction::LANES;
 
 /// Window over the ramp.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -110,14 +109,14 @@ impl RowFilter {
 
     /// Filters every row in place. Two rows of a bin go through one complex transform: the kernel is real, so they do not mix
     /// but for rounding, and bins not at all.
-    pub fn apply(&self, rows: &mut [[f32; LANES]]) {
+    pub fn apply(&self, rows: &mut [[f32; GROUP]]) {
         let Some(response) = &self.response else { return };
         let size = response.len();
         rows.par_chunks_mut(2 * self.n).for_each(|pair| {
             let (first, second) = pair.split_at_mut(self.n);
             let mut line = vec![Complex::new(0.0, 0.0); size];
             let mut scratch = vec![Complex::new(0.0, 0.0); self.scratch()];
-            for lane in 0..LANES {
+            for lane in 0..GROUP {
                 line.fill(Complex::new(0.0, 0.0));
                 line.iter_mut().zip(&*first).for_each(|(v, lanes)| v.re = lanes[lane]);
                 line.iter_mut().zip(&*second).for_each(|(v, lanes)| v.im = lanes[lane]);

@@ -1,10 +1,9 @@
-//! SIRT and MLEM on [`LANES`] bins side by side; the formulas are at [`super::reconstruction::Method`].
+//! SIRT and MLEM on [`GROUP`] bins side by side; the formulas are at [`super::reconstruction::Method`].
 //!
 //! Rays that meet no kept pixel say nothing about the image: their rows of A are 0 and they are left out.
 
 use super::project::{self, View};
-use super::reconstruction::LANES;
-use super::{Grid, Rays};
+use super::{GROUP, Grid, Rays};
 
 /// Sums smaller than this (of weights around 1) are 0.
 const NOTHING: f32 = 1e-6;
@@ -26,20 +25,20 @@ impl<'a> Model<'a> {
     /// Sums up rows and columns over the pixels that are kept.
     pub fn new(rays: &'a Rays, grid: &'a Grid, kept: &'a [bool]) -> Model<'a> {
         let views = project::views(rays, grid);
-        let ones: Vec<[f32; LANES]> = kept.iter().map(|&kept| [f32::from(u8::from(kept)); LANES]).collect();
-        let inverse = |sums: Vec<[f32; LANES]>| {
+        let ones: Vec<[f32; GROUP]> = kept.iter().map(|&kept| [f32::from(u8::from(kept)); GROUP]).collect();
+        let inverse = |sums: Vec<[f32; GROUP]>| {
             sums.iter().map(|sum| if sum[0] > NOTHING { 1.0 / sum[0] } else { 0.0 }).collect()
         };
         let rows = inverse(project::forward(rays, grid, &views, &ones));
-        let columns = inverse(project::backward(rays, grid, &views, &vec![[1.0; LANES]; rays.len()], kept));
+        let columns = inverse(project::backward(rays, grid, &views, &vec![[1.0; GROUP]; rays.len()], kept));
         Model { rays, grid, kept, views, rows, columns }
     }
 
-    fn forward(&self, image: &[[f32; LANES]]) -> Vec<[f32; LANES]> {
+    fn forward(&self, image: &[[f32; GROUP]]) -> Vec<[f32; GROUP]> {
         project::forward(self.rays, self.grid, &self.views, image)
     }
 
-    fn backward(&self, rows: &[[f32; LANES]]) -> Vec<[f32; LANES]> {
+    fn backward(&self, rows: &[[f32; GROUP]]) -> Vec<[f32; GROUP]> {
         project::backward(self.rays, self.grid, &self.views, rows, self.kept)
     }
 }
@@ -48,14 +47,14 @@ impl<'a> Model<'a> {
 pub fn sirt(
     rays: &Rays,
     grid: &Grid,
-    measured: &[[f32; LANES]],
+    measured: &[[f32; GROUP]],
     kept: &[bool],
     iterations: usize,
     non_negative: bool,
-) -> Vec<[f32; LANES]> {
+) -> Vec<[f32; GROUP]> {
     let model = Model::new(rays, grid, kept);
     let least = if non_negative { 0.0 } else { f32::NEG_INFINITY };
-    let mut image = vec![[0.0; LANES]; grid.pixels()];
+    let mut image = vec![[0.0; GROUP]; grid.pixels()];
     for _ in 0..iterations {
         let mut rest = model.forward(&image);
         for ((rest, measured), scale) in rest.iter_mut().zip(measured).zip(&model.rows) {
@@ -73,12 +72,12 @@ pub fn sirt(
 pub fn mlem(
     rays: &Rays,
     grid: &Grid,
-    measured: &[[f32; LANES]],
+    measured: &[[f32; GROUP]],
     kept: &[bool],
     iterations: usize,
-) -> Vec<[f32; LANES]> {
+) -> Vec<[f32; GROUP]> {
     let model = Model::new(rays, grid, kept);
-    let mut image: Vec<[f32; LANES]> = kept.iter().map(|&kept| [f32::from(u8::from(kept)); LANES]).collect();
+    let mut image: Vec<[f32; GROUP]> = kept.iter().map(|&kept| [f32::from(u8::from(kept)); GROUP]).collect();
     for _ in 0..iterations {
         let mut ratio = model.forward(&image);
         for ((ratio, measured), scale) in ratio.iter_mut().zip(measured).zip(&model.rows) {

@@ -34,6 +34,9 @@ pub mod scan;
 pub use error::TomoError;
 pub use reconstruction::{HostReconstructor, Method, Reconstruction};
 
+/// Bins that are worked on side by side: one cache line of `f32`.
+pub const GROUP: usize = 16;
+
 /// Which line through the sample each value of a sinogram stands for.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Rays {

@@ -11,8 +11,7 @@
 
 use rayon::prelude::*;
 
-use super::reconstruction::LANES;
-use super::{Grid, Rays};
+use super::{GROUP, Grid, Rays};
 
 /// What a rotation looks like to pixels: u = origin + column·along_x + row·along_y.
 #[derive(Debug, Clone, Copy)]
@@ -46,9 +45,9 @@ pub fn views(rays: &Rays, grid: &Grid) -> Vec<View> {
 }
 
 /// A·x: `[row][column]` to `[rotation][translation]`.
-pub fn forward(rays: &Rays, grid: &Grid, views: &[View], image: &[[f32; LANES]]) -> Vec<[f32; LANES]> {
+pub fn forward(rays: &Rays, grid: &Grid, views: &[View], image: &[[f32; GROUP]]) -> Vec<[f32; GROUP]> {
     let n = rays.translations;
-    let mut rows = vec![[0.0; LANES]; rays.len()];
+    let mut rows = vec![[0.0; GROUP]; rays.len()];
     rows.par_iter_mut().enumerate().for_each(|(i, sums)| {
         let (view, t) = (&views[i / n], (i % n) as f32);
         let by_rows = view.along_x.abs() >= view.along_y.abs();
@@ -79,11 +78,11 @@ pub fn backward(
     rays: &Rays,
     grid: &Grid,
     views: &[View],
-    rows: &[[f32; LANES]],
+    rows: &[[f32; GROUP]],
     kept: &[bool],
-) -> Vec<[f32; LANES]> {
+) -> Vec<[f32; GROUP]> {
     let n = rays.translations;
-    let mut image = vec![[0.0; LANES]; grid.pixels()];
+    let mut image = vec![[0.0; GROUP]; grid.pixels()];
     image.par_iter_mut().enumerate().filter(|(i, _)| kept[*i]).for_each(|(i, sums)| {
         let (row, column) = ((i / grid.columns) as f32, (i % grid.columns) as f32);
         for (view, values) in views.iter().zip(rows.chunks_exact(n)) {
@@ -104,6 +103,6 @@ pub fn backward(
 }
 
 #[inline(always)]
-fn add(sums: &mut [f32; LANES], weight: f32, values: &[f32; LANES]) {
+fn add(sums: &mut [f32; GROUP], weight: f32, values: &[f32; GROUP]) {
     sums.iter_mut().zip(values).for_each(|(sum, value)| *sum += weight * value);
 }

@@ -1,19 +1,16 @@
 //! What is to be reconstructed and how, checked once; and the host's reconstructor, all cores.
 //!
-//! Bins are taken in groups of [`LANES`], laid side by side, so that one interpolation weight serves them all; groups and
+//! Bins are taken [`GROUP`] at a time, laid side by side, so that one interpolation weight serves them all; groups and
 //! image rows are shared out to the cores. A slice's bits depend on its sinogram alone, not on its neighbours or the threads.
 
 use rayon::prelude::*;
 
 use super::filter::{Filter, RowFilter};
-use super::{Grid, Rays, ReconstructError, Reconstructor, TomoError, fbp, iterative};
+use super::{GROUP, Grid, Rays, ReconstructError, Reconstructor, TomoError, fbp, iterative};
 use crate::budget;
 
-/// Bins that are worked on side by side: one cache line of `f32`.
-pub const LANES: usize = 16;
-
 /// Bytes of one pixel, or of one ray, in a group of bins that is worked on: as it comes, between, and as it goes.
-const GROUP: usize = 3 * LANES * size_of::<f32>();
+const GROUP_BYTES: usize = 3 * GROUP * size_of::<f32>();
 
 /// A slice does not change any more long before so many.
 const MOST_ITERATIONS: usize = 100_000;
@@ -84,8 +81,8 @@ impl Reconstruction {
         }
         budget::allow(
             format_args!("a slice of {rows} x {columns} pixels of {} x {translations} rays", angles.len()),
-            budget::bytes_of(&[rows, columns], GROUP)
-                .saturating_add(budget::bytes_of(&[angles.len(), *translations], GROUP)),
+            budget::bytes_of(&[rows, columns], GROUP_BYTES)
+                .saturating_add(budget::bytes_of(&[angles.len(), *translations], GROUP_BYTES)),
         )?;
         match self.method {
             Method::Sirt { iterations, .. } | Method::Mlem { iterations }
@@ -170,8 +167,8 @@ impl HostReconstructor {
         })
     }
 
-    /// One group of bins, side by side: `[rotation][translation][LANES]` to `[pixel][LANES]`.
-    fn group(&self, mut rows: Vec<[f32; LANES]>) -> Vec<[f32; LANES]> {
+    /// One group of bins, side by side: `[rotation][translation][GROUP]` to `[pixel][GROUP]`.
+    fn group(&self, mut rows: Vec<[f32; GROUP]>) -> Vec<[f32; GROUP]> {
         let Reconstruction { rays, grid, method, .. } = &self.wanted;
         let mut image = match *method {
             Method::Fbp { .. } => {
@@ -184,7 +181,7 @@ impl HostReconstructor {
             Method::Mlem { iterations } => iterative::mlem(rays, grid, &rows, &self.kept, iterations),
         };
         for (pixel, _) in image.iter_mut().zip(&self.kept).filter(|(_, kept)| !**kept) {
-            *pixel = [0.0; LANES];
+            *pixel = [0.0; GROUP];
         }
         image
     }
@@ -194,7 +191,7 @@ impl Reconstructor for HostReconstructor {
     fn reconstruct(&mut self, sinograms: &[f32], slices: &mut [f32]) -> Result<(), ReconstructError> {
         self.wanted.bins_of(sinograms, slices)?;
         let (each, pixels) = (self.wanted.rays.len(), self.wanted.grid.pixels());
-        let groups = sinograms.par_chunks(LANES * each).zip(slices.par_chunks_mut(LANES * pixels));
+        let groups = sinograms.par_chunks(GROUP * each).zip(slices.par_chunks_mut(GROUP * pixels));
         groups.for_each(|(sinograms, slices)| {
             let image = self.group(side_by_side(sinograms, each));
             for (lane, slice) in slices.chunks_mut(pixels).enumerate() {
@@ -205,9 +202,9 @@ impl Reconstructor for HostReconstructor {
     }
 }
 
-/// `[bin][value]` to `[value][LANES]`; lanes without a bin are 0.
-fn side_by_side(bins: &[f32], each: usize) -> Vec<[f32; LANES]> {
-    let mut lanes = vec![[0.0; LANES]; each];
+/// `[bin][value]` to `[value][GROUP]`; lanes without a bin are 0.
+fn side_by_side(bins: &[f32], each: usize) -> Vec<[f32; GROUP]> {
+    let mut lanes = vec![[0.0; GROUP]; each];
     for (lane, bin) in bins.chunks(each).enumerate() {
         lanes.iter_mut().zip(bin).for_each(|(all, value)| all[lane] = *value);
     }

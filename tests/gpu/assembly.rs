@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use xrdct::cuda::tomo::{CudaReconstructor, Options};
+use xrdct::cuda::tomo::{CudaReconstructor, SliceSizes};
 use xrdct::cuda::{DevicePatterns, device};
 use xrdct::tomo::filter::Filter;
 use xrdct::tomo::{Grid, Method, Reconstruction, Reconstructor};
@@ -21,7 +21,7 @@ fn sinograms_of_patterns_on_the_device_are_the_hosts_clean_under_the_sanitizer()
         let pixels = wanted.grid.pixels();
         for (lanes, block) in [(1, 1024), (3, 16)] {
             let there = Arc::new(DevicePatterns::holding(&context, &case.patterns, case.npt).unwrap());
-            let options = Options { lanes, bins: block };
+            let options = SliceSizes { lanes, bins: block };
             let mut maker =
                 CudaReconstructor::with_patterns(&wanted, options, there, &case.assembly, Some).unwrap();
             for bins in [0..case.npt, 2..case.npt - 1] {

@@ -1,16 +1,16 @@
 //! The same properties on a GPU. Ignored by default, because a build machine has none; run with
 //! `make test-gpu` they fail where there is no device.
 
+mod codec;
+
 use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
-use xrdct::codec::Pixel;
-use xrdct::codec::byte_offset::{decode_reference, encode};
-use xrdct::cuda::lane::{Lane, MAX_BATCH};
-use xrdct::cuda::{CudaEngine, CudaReducer, DevicePatterns, Options, pinned};
+use xrdct::codec::byte_offset::encode;
+use xrdct::cuda::{CudaEngine, CudaReducer, DevicePatterns, LaneSizes, pinned};
 use xrdct::frame::{
     Codec, Digest, Encoding, Frame, FrameHeader, FrameId, FrameStatus, Outcome, Pattern, PixelType, Shape,
     SlotPool,
@@ -19,28 +19,11 @@ use xrdct::geometry::correction::{normalization, solid_angle};
 use xrdct::geometry::detector::Dummy;
 use xrdct::geometry::poni::Poni;
 use xrdct::geometry::units::Unit;
-use xrdct::integrate::csr::Csr;
 use xrdct::integrate::engine::{Engine, ErrorModel, Recipe, Saturation, Scratch};
-use xrdct::integrate::split::{Request, Split, build};
+use xrdct::integrate::split::{MatrixRequest, Split, build};
 use xrdct::reduce::Reducer;
 
-use super::streams::{self, Case};
 use crate::support::{real_frames, side_by_side};
-
-/// A recipe for frames that are decoded and not integrated.
-fn decode_only(pixels: usize, pixel: PixelType) -> Recipe {
-    Recipe {
-        csr: Csr { pixels, indptr: vec![0, 1], indices: vec![0], weights: vec![1.0] },
-        normalization: vec![1.0; pixels],
-        dark: None,
-        dummy: None,
-        saturation: Saturation::default(),
-        error_model: ErrorModel::None,
-        empty: 0.0,
-        shape: Shape { slow: 1, fast: pixels },
-        pixel,
-    }
-}
 
 /// A frame whose bytes begin `offset` bytes into its slot.
 fn frame(slots: &SlotPool, id: usize, recipe: &Recipe, codec: Codec, bytes: &[u8], offset: usize) -> Frame {
@@ -56,86 +39,6 @@ fn frame(slots: &SlotPool, id: usize, recipe: &Recipe, codec: Codec, bytes: &[u8
     Frame { id: FrameId(id), origin, encoding, slot, payload, header }
 }
 
-fn check_codec<T: Pixel + Default + PartialEq + std::fmt::Debug>(cases: &[Case<T>], pixels: usize) {
-    let recipe = decode_only(pixels, T::TYPE);
-    let engine = Arc::new(CudaEngine::new(0, &recipe).unwrap());
-    let slots = pinned::slots(engine.context(), MAX_BATCH, pixels * 16 + 64).unwrap();
-    let mut lane = Lane::new(&engine, MAX_BATCH).unwrap();
-    let mut waiting: Vec<&Case<T>> = Vec::new();
-    let check = |lane: &mut Lane, waiting: &mut Vec<&Case<T>>| {
-        let (verdicts, bytes) = lane.wait_for_pixels().unwrap();
-        for (n, case) in waiting.drain(..).enumerate() {
-            assert_eq!(verdicts[n].status, case.status, "{}", case.name);
-            let Some(expected) = &case.pixels else { continue };
-            let size = size_of::<T>();
-            let found = bytes[n * pixels * size..][..pixels * size].chunks_exact(size).map(|bytes| {
-                let mut wide = [0; 8];
-                wide[..size].copy_from_slice(bytes);
-                T::from_i64(i64::from_le_bytes(wide))
-            });
-            let wrong = found.zip(expected).position(|(found, expected)| found != *expected);
-            assert_eq!(wrong, None, "{}: first wrong pixel", case.name);
-        }
-    };
-    for (n, case) in cases.iter().enumerate() {
-        if !lane.has_room(Codec::ByteOffset, case.bytes.len()) {
-            check(&mut lane, &mut waiting);
-        }
-        if case.bytes.len() > pixels * 15 {
-            continue;
-        }
-        let frame = frame(&slots, n, &recipe, Codec::ByteOffset, &case.bytes, n % 37);
-        lane.enqueue_upload(Codec::ByteOffset, frame.slot, frame.payload).unwrap();
-        waiting.push(case);
-    }
-    check(&mut lane, &mut waiting);
-}
-
-#[test]
-#[ignore = "needs an NVIDIA GPU"]
-fn codec_decodes_every_stream_as_the_reference_does() {
-    for (seed, pixels) in
-        [1_usize, 2, 15, 16, 17, 255, 511, 4095, 4096, 4097, 100_000].into_iter().enumerate()
-    {
-        check_codec(&streams::corpus::<i32>(pixels, seed as u64 * 100), pixels);
-    }
-}
-
-#[test]
-#[ignore = "needs an NVIDIA GPU"]
-fn codec_decodes_large_frames() {
-    // Pilatus 6M.
-    let pixels = 2527 * 2463;
-    let cases: Vec<Case<i32>> = [streams::Kind::Weak, streams::Kind::Powder, streams::Kind::All0x80]
-        .into_iter()
-        .map(|kind| Case::new(format!("{kind:?} 6M"), streams::stream(kind, pixels, 6), pixels))
-        .collect();
-    check_codec(&cases, pixels);
-}
-
-#[test]
-#[ignore = "needs an NVIDIA GPU"]
-fn codec_decodes_every_pixel_type() {
-    check_codec(&streams::corpus::<i8>(9000, 1), 9000);
-    check_codec(&streams::corpus::<u8>(9000, 2), 9000);
-    check_codec(&streams::corpus::<i16>(9000, 3), 9000);
-    check_codec(&streams::corpus::<u16>(9000, 4), 9000);
-    check_codec(&streams::corpus::<u32>(9000, 5), 9000);
-    check_codec(&streams::corpus::<i64>(9000, 6), 9000);
-    check_codec(&streams::corpus::<u64>(9000, 7), 9000);
-}
-
-#[test]
-#[ignore = "needs an NVIDIA GPU"]
-fn codec_is_clean_under_the_sanitizer() {
-    // Small enough for compute-sanitizer, which runs this one.
-    for pixels in [1_usize, 700, 9000] {
-        check_codec(&streams::corpus::<i32>(pixels, 3 + pixels as u64), pixels);
-    }
-    check_codec(&streams::corpus::<u16>(2000, 5), 2000);
-    check_codec(&streams::corpus::<i64>(2000, 6), 2000);
-}
-
 /// A tilted geometry in the middle of a frame of `shape`, pixels of 172 µm.
 fn recipe(shape: Shape, split: Split, npt: usize) -> Recipe {
     let (poni1, poni2) = (shape.slow as f64 * 0.45 * 172e-6, shape.fast as f64 * 0.55 * 172e-6);
@@ -146,8 +49,16 @@ fn recipe(shape: Shape, split: Split, npt: usize) -> Recipe {
     );
     let poni = Poni::parse(&text, "test.poni").unwrap();
     let unit: Unit = "q_nm^-1".parse().unwrap();
-    let request =
-        Request { poni: &poni, shape, npt, unit, split, mask: None, radial_range: None, azimuth_range: None };
+    let request = MatrixRequest {
+        poni: &poni,
+        shape,
+        npt,
+        unit,
+        split,
+        mask: None,
+        radial_range: None,
+        azimuth_range: None,
+    };
     let (_, csr) = build(&request).unwrap();
     let solid = solid_angle(&poni, shape);
     Recipe {
@@ -186,7 +97,7 @@ fn reduce(
     engine: &Arc<CudaEngine>,
     recipe: &Recipe,
     frames: &[(Codec, Vec<u8>)],
-    options: Options,
+    options: LaneSizes,
 ) -> Vec<Outcome> {
     let reducer = CudaReducer::new(Arc::clone(engine), options).unwrap();
     drive(reducer, engine, recipe, frames, &|_| None)
@@ -323,7 +234,7 @@ fn patterns_agree_with_the_host() {
                 let name = format!("{split:?} {npt} {error_model:?} dark {}", dark.is_some());
                 let recipe = Recipe { error_model, dark, ..recipe(shape, split, npt) };
                 let engine = Arc::new(CudaEngine::new(0, &recipe).unwrap());
-                let found = reduce(&engine, &recipe, &frames, Options { lanes: 2, batch: 8 });
+                let found = reduce(&engine, &recipe, &frames, LaneSizes { lanes: 2, batch: 8 });
                 assert_agree(&name, &found, &on_the_host(&recipe, &frames));
             }
         }
@@ -343,7 +254,7 @@ fn patterns_are_clean_under_the_sanitizer() {
                 let dark = dark.clone();
                 let recipe = Recipe { error_model, dark, saturation, ..recipe(shape, Split::BBox, 60) };
                 let engine = Arc::new(CudaEngine::new(0, &recipe).unwrap());
-                let found = reduce(&engine, &recipe, &frames, Options { lanes: 2, batch: 3 });
+                let found = reduce(&engine, &recipe, &frames, LaneSizes { lanes: 2, batch: 3 });
                 assert_agree("small", &found, &on_the_host(&recipe, &frames));
             }
         }
@@ -368,7 +279,7 @@ fn saturated_pixels_agree_with_the_host() {
                         recipe.dummy = None;
                     }
                     let engine = Arc::new(CudaEngine::new(0, &recipe).unwrap());
-                    let found = reduce(&engine, &recipe, &frames, Options { lanes: 2, batch: 8 });
+                    let found = reduce(&engine, &recipe, &frames, LaneSizes { lanes: 2, batch: 8 });
                     assert!(found.iter().flatten().any(|pattern| pattern.saturated > 0), "{name}: none");
                     assert_agree(&name, &found, &on_the_host(&recipe, &frames));
                 }
@@ -396,7 +307,7 @@ fn frames_of_nothing_leave_no_pattern() {
     for (recipe, bad, status) in [(good, 3, FrameStatus::NoPixels), (beyond, 9, FrameStatus::NotFinite)] {
         let engine = Arc::new(CudaEngine::new(0, &recipe).unwrap());
         // `reduce` looks at what is left on the device, too.
-        let found = reduce(&engine, &recipe, &frames, Options { lanes: 2, batch: 4 });
+        let found = reduce(&engine, &recipe, &frames, LaneSizes { lanes: 2, batch: 4 });
         let bad_ones = found.iter().filter_map(|outcome| outcome.as_ref().err());
         assert_eq!(bad_ones.clone().count(), bad);
         assert!(bad_ones.clone().any(|bad| bad.status == status));
@@ -416,7 +327,7 @@ fn patterns_of_64_bit_pixels_agree_with_the_host() {
         })
         .collect();
     let engine = Arc::new(CudaEngine::new(0, &recipe).unwrap());
-    let found = reduce(&engine, &recipe, &frames, Options::default());
+    let found = reduce(&engine, &recipe, &frames, LaneSizes::default());
     assert_agree("int64", &found, &on_the_host(&recipe, &frames));
 }
 
@@ -441,11 +352,11 @@ fn patterns_have_the_same_bits_always() {
     let recipe = Recipe { error_model: ErrorModel::Poisson, ..recipe(shape, Split::BBox, 1000) };
     let engine = Arc::new(CudaEngine::new(0, &recipe).unwrap());
     let frames = mixed_frames(shape, 40);
-    let first = reduce(&engine, &recipe, &frames, Options { lanes: 1, batch: 1 });
+    let first = reduce(&engine, &recipe, &frames, LaneSizes { lanes: 1, batch: 1 });
     let mut runs: Vec<_> = [(1, 3), (1, 32), (2, 1), (2, 3), (2, 32), (4, 1), (4, 3), (4, 32)]
-        .map(|(lanes, batch)| Options { lanes, batch })
+        .map(|(lanes, batch)| LaneSizes { lanes, batch })
         .to_vec();
-    runs.extend([Options::default(); 10]);
+    runs.extend([LaneSizes::default(); 10]);
     for options in runs {
         for (found, first) in side_by_side(&reduce(&engine, &recipe, &frames, options), &first) {
             assert!(bits(found) == bits(first), "{options:?} gives other bits");
@@ -459,7 +370,7 @@ fn digests_decide(shape: Shape, count: usize, batch: usize) {
     let recipe = recipe(shape, Split::BBox, 100);
     let engine = Arc::new(CudaEngine::new(0, &recipe).unwrap());
     let frames = mixed_frames(shape, count);
-    let options = Options { lanes: 2, batch };
+    let options = LaneSizes { lanes: 2, batch };
     let plain = reduce(&engine, &recipe, &frames, options);
     let written = |n: usize| -> Option<Digest> {
         let mut digest = xrdct::codec::md5::digest(&frames[n].1);
@@ -511,7 +422,7 @@ fn digests_are_clean_under_the_sanitizer() {
 fn a_small_card_gets_smaller_batches() {
     let recipe = recipe(Shape { slow: 1679, fast: 1475 }, Split::BBox, 1000);
     let engine = Arc::new(CudaEngine::new(0, &recipe).unwrap());
-    let wanted = Options { lanes: 4, batch: 64 };
+    let wanted = LaneSizes { lanes: 4, batch: 64 };
     // What a card of 2 GB has left, a very small one, and too little for one frame.
     let small = CudaReducer::with_memory(Arc::clone(&engine), wanted, 1_000_000_000).unwrap().options();
     assert!(small.lanes == 4 && (8..64).contains(&small.batch), "{small:?}");
@@ -548,25 +459,11 @@ fn what_is_missing_or_other_does_not_agree() {
     pattern("a wrong sum", &|pattern| pattern.signal[7] *= 1.0 + 1e-5);
 }
 
-#[test]
-fn reference_is_what_the_corpus_says() {
-    // The corpus has good and bad streams of every kind: a test that meets only one of them proves little.
-    let cases = streams::corpus::<i32>(50, 1);
-    for status in [0, 5, 6] {
-        assert!(
-            cases.iter().filter(|case| case.status == status).count() > 5,
-            "few streams of status {status}"
-        );
-    }
-    let mut pixels = vec![0_i32; 50];
-    assert_eq!(decode_reference(&cases.last().unwrap().bytes, &mut pixels), Ok(()));
-}
-
 mod needs_data {
     use super::*;
 
     /// Every real frame: packed bytes and encoding.
-    fn packed_frames() -> Vec<(PathBuf, Encoding, Vec<u8>)> {
+    pub(super) fn packed_frames() -> Vec<(PathBuf, Encoding, Vec<u8>)> {
         let packed = |path: PathBuf| {
             let (header, file) = xrdct::source::cbf::read(&path).unwrap();
             (path, header.encoding, file[header.payload].to_vec())
@@ -576,22 +473,12 @@ mod needs_data {
 
     #[test]
     #[ignore = "needs an NVIDIA GPU"]
-    fn codec_decodes_every_real_frame() {
-        for (path, encoding, bytes) in packed_frames() {
-            assert_eq!(encoding.pixel, PixelType::I32);
-            let pixels = encoding.shape.pixels();
-            check_codec(&[Case::<i32>::new(path.display().to_string(), bytes, pixels)], pixels);
-        }
-    }
-
-    #[test]
-    #[ignore = "needs an NVIDIA GPU"]
     fn real_frames_agree_with_the_host() {
         for (path, encoding, bytes) in packed_frames() {
             let recipe = recipe(encoding.shape, Split::BBox, 1000);
             let engine = Arc::new(CudaEngine::new(0, &recipe).unwrap());
             let frames = [(Codec::ByteOffset, bytes)];
-            let found = reduce(&engine, &recipe, &frames, Options { lanes: 1, batch: 1 });
+            let found = reduce(&engine, &recipe, &frames, LaneSizes { lanes: 1, batch: 1 });
             assert_agree(&path.display().to_string(), &found, &on_the_host(&recipe, &frames));
         }
     }

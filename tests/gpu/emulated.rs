@@ -11,7 +11,7 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use xrdct::codec::Pixel;
 use xrdct::cuda::params::{self, XrdctBatch, XrdctRecipe, XrdctSpan};
-use xrdct::cuda::tiles::{Limits, Rows, Tiles};
+use xrdct::cuda::tiles::{CsrRows, Limits, SubTiles};
 
 use super::streams::{self, Case};
 
@@ -86,7 +86,7 @@ struct Job {
     frames: Vec<Vec<u8>>,
     /// How far each frame's first byte is from its tile's edge.
     offset: usize,
-    tiles: Tiles,
+    tiles: SubTiles,
     recipe: XrdctRecipe,
     dark: Vec<f32>,
     normalization: Vec<f32>,
@@ -114,7 +114,7 @@ impl Job {
             pixel: T::TYPE as u32,
             frames,
             offset,
-            tiles: Tiles::default(),
+            tiles: SubTiles::default(),
             recipe: XrdctRecipe::default(),
             dark: Vec::new(),
             normalization: Vec::new(),
@@ -275,8 +275,8 @@ fn check_integration(program: &Path, wanted: &Wanted, seed: u64) {
     let mut used = vec![0_u32; pixels.div_ceil(32)];
     indices.iter().map(|p| *p as usize).filter(|p| is_valid(*p)).for_each(|p| used[p / 32] |= 1 << (p % 32));
     let (cutoff, masked) = wanted.saturation.unwrap_or((f32::INFINITY, false));
-    let rows = Rows { pixels, indptr: &indptr, indices: &indices, weights: &weights };
-    let tiles = Tiles::build(rows, is_valid, wanted.limits);
+    let rows = CsrRows { pixels, indptr: &indptr, indices: &indices, weights: &weights };
+    let tiles = SubTiles::build(rows, is_valid, wanted.limits);
     let scale = 2.0_f32.powi(40);
     let recipe = XrdctRecipe {
         bins: bins as u32,

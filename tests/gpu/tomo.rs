@@ -1,13 +1,13 @@
 //! Reconstruction on a GPU beside the host's. Ignored by default: a build machine has none.
 
 use xrdct::cuda::device;
-use xrdct::cuda::tomo::{CudaReconstructor, Options};
+use xrdct::cuda::tomo::{CudaReconstructor, SliceSizes};
 use xrdct::tomo::filter::Filter;
 use xrdct::tomo::{Grid, HostReconstructor, Method, Rays, Reconstruction, Reconstructor};
 
 use super::tomo_cases::{self, Case};
 
-fn on_gpu(wanted: &Reconstruction, options: Options, sinograms: &[f32]) -> Vec<f32> {
+fn on_gpu(wanted: &Reconstruction, options: SliceSizes, sinograms: &[f32]) -> Vec<f32> {
     let context = device::open(0).unwrap();
     let mut slices = vec![0.0; sinograms.len() / wanted.rays.len() * wanted.grid.pixels()];
     let mut maker = CudaReconstructor::new(&context, wanted, options).unwrap();
@@ -19,7 +19,7 @@ fn check(cases: Vec<Case>) {
     for Case { name, wanted, sinograms } in cases {
         let mut expected = vec![0.0; sinograms.len() / wanted.rays.len() * wanted.grid.pixels()];
         HostReconstructor::new(&wanted).unwrap().reconstruct(&sinograms, &mut expected).unwrap();
-        let found = on_gpu(&wanted, Options { lanes: 2, bins: 16 }, &sinograms);
+        let found = on_gpu(&wanted, SliceSizes { lanes: 2, bins: 16 }, &sinograms);
         tomo_cases::assert_close(&name, &found, &expected, wanted.grid.pixels());
     }
 }
@@ -51,7 +51,7 @@ fn large_slices_are_the_hosts() {
 fn blocks_and_lanes_do_not_change_a_bit() {
     for Case { name, wanted, sinograms } in tomo_cases::small() {
         let bits = |lanes, bins| -> Vec<u32> {
-            let slices = on_gpu(&wanted, Options { lanes, bins }, &sinograms);
+            let slices = on_gpu(&wanted, SliceSizes { lanes, bins }, &sinograms);
             slices.into_iter().map(f32::to_bits).collect()
         };
         let all = bits(1, 1024);
@@ -66,7 +66,7 @@ fn blocks_and_lanes_do_not_change_a_bit() {
 fn a_hole_in_a_sinogram_is_an_error_and_the_next_call_works() {
     let context = device::open(0).unwrap();
     let Case { wanted, mut sinograms, .. } = tomo_cases::small().swap_remove(0);
-    let mut maker = CudaReconstructor::new(&context, &wanted, Options::default()).unwrap();
+    let mut maker = CudaReconstructor::new(&context, &wanted, SliceSizes::default()).unwrap();
     let mut slices = vec![0.0; sinograms.len() / wanted.rays.len() * wanted.grid.pixels()];
     maker.reconstruct(&sinograms, &mut slices).unwrap();
     let before = slices.clone();

@@ -12,11 +12,8 @@ use super::tree::{self, File};
 /// The circles of today: files that reach each other.
 const EXCEPTIONS: &[&[&str]] = &[
     &["bench::outcome", "bench::paper"],
-    &["cli::integrate", "cli::summary", "cli::tomo"],
-    &["cli::memory", "cli::plan"],
     &["output::draft", "output::error"],
     &["output::result::rows", "output::result::skeleton", "output::result::sums"],
-    &["tomo::fbp", "tomo::filter", "tomo::iterative", "tomo::project", "tomo::reconstruction"],
 ];
 
 type Uses = BTreeMap<String, BTreeSet<String>>;

@@ -19,6 +19,7 @@ const FLOORS: &[(&str, u32)] = &[
     ("reduce", 3),
     ("cuda", 4),
     ("pipeline", 5),
+    ("session", 6),
     ("simulate", 6),
     ("picture", 6),
     ("bench", 7),

@@ -35,6 +35,19 @@ const AT_HOME: &[(&[&str], &str, &[&str])] = &[
         "src/cli/say.rs",
         &["src/cli/mod.rs", "src/h5/child.rs"],
     ),
+    // Who makes recipes, slots and pools of threads: a session; and what a bench measures by itself.
+    (
+        &["Recipe {", "SlotPool::on_host(", "pinned::slots(", "ThreadPoolBuilder"],
+        "src/session/",
+        &[
+            "src/bench/ceiling.rs",
+            "src/bench/subject.rs",
+            "src/cuda/decoder.rs",
+            "src/frame.rs",
+            "src/integrate/engine.rs",
+            "src/source/decoded.rs",
+        ],
+    ),
 ];
 
 /// Whether a line has the call as a whole name: `ResultFile::create` is not `File::create`.

@@ -20,110 +20,11 @@ const ONCE: &[&str] = &[
 const NEVER: &[&str] = &["Errand", "Walked"];
 
 /// Names that stand several times today: why, or what becomes of them, and where.
-const EXCEPTIONS: &[(&str, &str, &[&str])] = &[
-    ("Cell", "of a table, of a crystal", &["src/bench/outcome.rs", "src/simulate/crystal.rs"]),
-    ("Crew", "one, in session", &["src/bench/plan.rs", "src/cli/plan.rs"]),
-    (
-        "Entry",
-        "a line of a header, a value of a PONI file",
-        &["src/geometry/poni/text.rs", "src/source/cbf/mini.rs"],
-    ),
-    ("Errand", "goes", &["src/bench/walk.rs"]),
-    ("Facts", "names and values, what is known of a dataset", &["src/cli/words.rs", "src/h5/wire.rs"]),
-    ("Group", "of rows, of HDF5, of bars", &["src/bench/outcome.rs", "src/h5/mod.rs", "src/picture/bars.rs"]),
-    ("Kept", "of records, of patterns: PatternStore", &["src/bench/record.rs", "src/cli/tomo/kept.rs"]),
-    ("Kernels", "a file a unit, with its kernels", &["src/cuda/kernels.rs", "src/cuda/tomo/kernels.rs"]),
-    (
-        "LANES",
-        "frames or bins side by side: GROUP",
-        &["src/codec/md5.rs", "src/integrate/engine/kernel.rs", "src/tomo/reconstruction.rs"],
-    ),
-    (
-        "Lane",
-        "the GPU's; of the host's engine: PixelStream",
-        &["src/cuda/lane.rs", "src/cuda/tomo/lane.rs", "src/integrate/engine/stream.rs"],
-    ),
-    (
-        "Layout",
-        "of a result; of an arena: Offsets",
-        &["src/cuda/lane/sizes.rs", "src/output/result/layout.rs"],
-    ),
-    ("Method", "of splitting pixels, of reconstruction", &["src/cli/args.rs", "src/tomo/reconstruction.rs"]),
-    ("Number", "of HDF5, of an image file", &["src/h5/wire.rs", "src/source/image/number.rs"]),
-    ("Options", "LaneSizes", &["src/cuda/reducer.rs", "src/cuda/tomo.rs"]),
-    ("Order", "of a simulated scan, of a regular one", &["src/simulate/mod.rs", "src/tomo/scan.rs"]),
-    ("Part", "of a run, of a page", &["src/bench/profile.rs", "src/picture/report.rs"]),
-    ("Pattern", "of a frame, of a page", &["src/frame.rs", "src/picture/sheet.rs"]),
-    (
-        "Place",
-        "the source's; Device, Batch, Range",
-        &["src/cli/place.rs", "src/cuda/reducer.rs", "src/output/nexus.rs"],
-    ),
-    (
-        "Places",
-        "Range, Centres, Offsets",
-        &[
-            "src/integrate/engine/tile.rs",
-            "src/integrate/split/places.rs",
-            "src/output/result/skeleton.rs",
-            "src/output/tomogram/skeleton.rs",
-        ],
-    ),
-    ("Plan", "one, in session", &["src/bench/plan.rs", "src/cli/plan.rs"]),
-    ("Points", "of a scan, of a pixel", &["src/cli/tomo/points.rs", "src/geometry/position.rs"]),
-    ("Progress", "on the terminal, of a file", &["src/cli/progress.rs", "src/output/result/info.rs"]),
-    (
-        "Request",
-        "to the child that reads HDF5, of a matrix, of a simulation",
-        &["src/h5/wire.rs", "src/integrate/split.rs", "src/simulate/mod.rs"],
-    ),
-    (
-        "Row",
-        "of tables, of settings, of a result",
-        &["src/bench/outcome.rs", "src/bench/tomo.rs", "src/cli/settings.rs", "src/output/result/rows.rs"],
-    ),
-    (
-        "Rows",
-        "ResultFile itself, addresses side by side, &Csr",
-        &[
-            "src/cli/integrate.rs",
-            "src/codec/md5/lanes.rs",
-            "src/cuda/tiles.rs",
-            "src/integrate/split/places.rs",
-        ],
-    ),
-    ("Run", "of the benches, of pixels", &["src/bench/verdict.rs", "src/integrate/engine/prepare.rs"]),
-    (
-        "Scan",
-        "Study, Raster, Trajectory",
-        &["src/cli/tomo.rs", "src/output/result/layout.rs", "src/simulate/phantom.rs"],
-    ),
-    (
-        "Sealed",
-        "what nobody else may implement, in a private module",
-        &["src/codec/pixel.rs", "src/h5/wire.rs"],
-    ),
-    ("Settings", "of two benches", &["src/bench/table1.rs", "src/bench/tomo.rs"]),
-    ("Shape", "of a frame; of a launch: Launch", &["src/cuda/driver.rs", "src/frame.rs"]),
-    ("Step", "trace::Span, of an iteration", &["src/cuda/lane.rs", "src/cuda/tomo/kernels.rs"]),
-    ("Stream", "of device work, of random numbers", &["src/cuda/driver.rs", "src/simulate/poisson.rs"]),
-    ("Subject", "of two benches", &["src/bench/subject.rs", "src/bench/tomo.rs"]),
-    (
-        "Sums",
-        "of a frame on each route",
-        &["src/cuda/lane.rs", "src/integrate/engine/kernel.rs", "src/integrate/pattern.rs"],
-    ),
-    ("Table", "of two benches", &["src/bench/outcome.rs", "src/bench/tomo.rs"]),
-    (
-        "Tile",
-        "pixels worked on together, on the host, in a slice",
-        &["src/integrate/engine/tile.rs", "src/tomo/fbp.rs"],
-    ),
-    ("Tiles", "of the matrix: FusedMatrix", &["src/cuda/tiles.rs", "src/integrate/engine/tile.rs"]),
-    ("Tuning", "of two engines", &["src/cuda/engine.rs", "src/integrate/engine.rs"]),
-    ("View", "of a pixel, of a rotation", &["src/simulate/scene.rs", "src/tomo/project.rs"]),
-    ("Walked", "goes", &["src/bench/walk.rs"]),
-];
+const EXCEPTIONS: &[(&str, &str, &[&str])] = &[(
+    "Sealed",
+    "what nobody else may implement, in a private module",
+    &["src/codec/pixel.rs", "src/h5/wire.rs"],
+)];
 
 /// Whether what stands before a keyword makes it public: `pub`, `pub(…)`, either with `unsafe` behind it.
 fn is_public(before: &[Token<'_>]) -> bool {

@@ -7,7 +7,7 @@ use anyhow::anyhow;
 use crate::cli::exit::{Exit, Failure, OrExit};
 use crate::cli::settings::algorithm;
 use crate::cli::summary::pace;
-use crate::cli::words::{Facts, count, ends, unit, with_unit};
+use crate::cli::words::{Sentences, count, ends, unit, with_unit};
 use crate::frame::FrameStatus;
 use crate::h5::File;
 use crate::output::result::{Progress, ResultInfo};
@@ -19,7 +19,7 @@ use crate::simulate::truth;
 const MESSAGES: usize = 10;
 
 /// Explains an HDF5 file of ours.
-pub(super) fn explain(path: &Path) -> Result<Facts, Failure> {
+pub(super) fn explain(path: &Path) -> Result<Sentences, Failure> {
     let file = File::open(path)
         .map_err(|cause| anyhow!("{}: this HDF5 file cannot be opened: {cause}", path.display()))
         .or_exit(Exit::Input)?;
@@ -43,9 +43,9 @@ pub(super) fn explain(path: &Path) -> Result<Facts, Failure> {
     .or_exit(Exit::Input)
 }
 
-fn result(path: &Path) -> Result<Facts, Failure> {
+fn result(path: &Path) -> Result<Sentences, Failure> {
     let info = ResultInfo::open(path).or_exit(Exit::Input)?;
-    let mut facts = Facts::default();
+    let mut facts = Sentences::default();
     facts.add("kind", format!("result of xrdct {}", info.version));
     facts.add("run", state(&info.progress, "rows"));
     facts.add("from, to", times(&info.start_time, &info.end_time));
@@ -69,10 +69,10 @@ fn result(path: &Path) -> Result<Facts, Failure> {
     Ok(facts)
 }
 
-fn tomogram(path: &Path) -> Result<Facts, Failure> {
+fn tomogram(path: &Path) -> Result<Sentences, Failure> {
     let tomo = Tomogram::open(path).or_exit(Exit::Input)?;
     let layout = &tomo.layout;
-    let mut facts = Facts::default();
+    let mut facts = Sentences::default();
     facts.add("kind", format!("tomogram of xrdct {}", tomo.version));
     facts.add("run", state(&tomo.progress().or_exit(Exit::Input)?, "slices"));
     facts.add("from, to", times(&tomo.start_time, &tomo.end_time));
@@ -121,9 +121,9 @@ fn tomogram(path: &Path) -> Result<Facts, Failure> {
     Ok(facts)
 }
 
-fn stack(path: &Path) -> Result<Facts, Failure> {
+fn stack(path: &Path) -> Result<Sentences, Failure> {
     let info = StackInfo::open(path).or_exit(Exit::Input)?;
-    let mut facts = Facts::default();
+    let mut facts = Sentences::default();
     facts.add("kind", format!("stack of decoded frames of {}", info.program));
     facts.add("from, to", times(&info.times[0], &info.times[1]));
     facts.add("frames", format!("{} (frames x slow x fast), {}", sizes(&info.shape), info.pixel));
@@ -136,8 +136,8 @@ fn stack(path: &Path) -> Result<Facts, Failure> {
     Ok(facts)
 }
 
-fn true_maps(path: &Path, phases: &[truth::PhaseShape]) -> Facts {
-    let mut facts = Facts::default();
+fn true_maps(path: &Path, phases: &[truth::PhaseShape]) -> Sentences {
+    let mut facts = Sentences::default();
     facts.add("kind", "truth of a scan that xrdct simulated");
     let words = |phase: &truth::PhaseShape| {
         let [map, sinogram] = [phase.map, phase.sinogram].map(|shape| sizes(&shape));
@@ -169,14 +169,14 @@ fn statuses(statuses: &[(FrameStatus, usize)]) -> String {
     statuses.iter().map(|(status, n)| format!("{n} {}", status.word())).collect::<Vec<_>>().join(", ")
 }
 
-fn messages(facts: &mut Facts, messages: &[String]) {
+fn messages(facts: &mut Sentences, messages: &[String]) {
     facts.add_all("bad frames", messages.iter().take(MESSAGES));
     if messages.len() > MESSAGES {
         facts.add("", format!("and {} more, in the file's bad_frames", messages.len() - MESSAGES));
     }
 }
 
-fn inputs(facts: &mut Facts, names: &[String]) {
+fn inputs(facts: &mut Sentences, names: &[String]) {
     match names {
         [] => {}
         [only] => facts.add("input", only),

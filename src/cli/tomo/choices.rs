@@ -6,7 +6,7 @@ use anyhow::{anyhow, ensure};
 use rayon::prelude::*;
 
 use super::args::{Algorithm, FilterName, TomoArgs};
-use super::{Scan, points};
+use super::{Study, points};
 use crate::budget;
 use crate::cli::exit::{Exit, Failure, OrExit};
 use crate::cli::words::ends;
@@ -173,7 +173,7 @@ pub(super) fn axis(
 }
 
 /// The regions that are named, or the strongest peaks.
-pub(super) fn regions(args: &TomoArgs, scan: &Scan, notes: &mut Vec<String>) -> anyhow::Result<Vec<Region>> {
+pub(super) fn regions(args: &TomoArgs, scan: &Study, notes: &mut Vec<String>) -> anyhow::Result<Vec<Region>> {
     let centres = &scan.axis().centres;
     let mut regions = match args.region.is_empty() {
         false => args.region.iter().map(|text| Region::parse(text)).collect::<Result<Vec<_>, _>>()?,

@@ -2,7 +2,7 @@
 
 use anyhow::anyhow;
 
-use super::Scan;
+use super::Study;
 use crate::cli::exit::{Exit, Failure, OrExit};
 use crate::output::tomogram::TomogramLayout;
 
@@ -63,7 +63,7 @@ impl Hollow {
     }
 
     /// What is not whole, for people.
-    pub(super) fn notes(&self, scan: &Scan) -> Vec<String> {
+    pub(super) fn notes(&self, scan: &Study) -> Vec<String> {
         let mut notes = Vec::new();
         if self.bins > 0 {
             notes.push(format!(

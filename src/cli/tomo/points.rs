@@ -23,7 +23,7 @@ const BEYOND_DOUBT: f64 = 0.2;
 
 /// The scan, and what lengths are measured in.
 #[derive(Debug)]
-pub(super) struct Points {
+pub(super) struct ScanPoints {
     pub grid: ScanGrid,
     /// `mm`, or `step`.
     pub unit: &'static str,
@@ -41,7 +41,7 @@ enum Positions {
 }
 
 /// Finds out which point each row is. `total` is the sum over bins of each row, NaN for bad ones.
-pub(super) fn find(args: &TomoArgs, patterns: &Patterns, total: &[f32]) -> anyhow::Result<Points> {
+pub(super) fn find(args: &TomoArgs, patterns: &Patterns, total: &[f32]) -> anyhow::Result<ScanPoints> {
     let offset = args.offset.unwrap_or(0);
     let rows = patterns.rows();
     ensure!(offset < rows, "--offset {offset}: there are only {rows} frames");
@@ -189,7 +189,7 @@ fn by_order(
     offset: usize,
     rotation: Option<Positions>,
     translation: Option<Positions>,
-) -> anyhow::Result<Points> {
+) -> anyhow::Result<ScanPoints> {
     let fast = match args.fast_axis {
         Some(FastName::Rotation) => FastAxis::Rotation,
         Some(FastName::Translation) | None => FastAxis::Translation,
@@ -285,7 +285,7 @@ fn by_order(
             grid
         }
     };
-    Ok(Points { grid, unit, warnings })
+    Ok(ScanPoints { grid, unit, warnings })
 }
 
 /// Rotations and translations change places.
@@ -298,7 +298,7 @@ fn transposed(total: &Sinograms) -> Sinograms {
 }
 
 /// A scan with a position for each frame, whose lines may yet be the wrong way round.
-fn turned(args: &TomoArgs, mut grid: ScanGrid, total: &[f32]) -> anyhow::Result<Points> {
+fn turned(args: &TomoArgs, mut grid: ScanGrid, total: &[f32]) -> anyhow::Result<ScanPoints> {
     let looks = ZigZag::look(&grid.gather(total, 1, 0..1, None));
     let mut warnings = Vec::new();
     match args.zigzag.unwrap_or(ZigZagName::Auto) {
@@ -319,5 +319,5 @@ fn turned(args: &TomoArgs, mut grid: ScanGrid, total: &[f32]) -> anyhow::Result<
         }
         ZigZagName::No => {}
     }
-    Ok(Points { grid, unit: "mm", warnings })
+    Ok(ScanPoints { grid, unit: "mm", warnings })
 }

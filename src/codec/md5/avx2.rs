@@ -5,7 +5,7 @@
 
 use std::arch::x86_64::*;
 
-use super::lanes::{Rows, State};
+use super::lanes::{Messages, State};
 use super::{LANES, SINES, rounds};
 
 /// Lanes of a register.
@@ -18,7 +18,7 @@ const TURNS: usize = LANES / WIDTH;
 /// # Safety
 /// The CPU has AVX2; each row points to `64 · blocks` readable bytes.
 #[target_feature(enable = "avx2")]
-pub(super) unsafe fn add_blocks(state: &mut State, rows: &Rows, blocks: usize) {
+pub(super) unsafe fn add_blocks(state: &mut State, rows: &Messages, blocks: usize) {
     let mut s = [[_mm256_setzero_si256(); 4]; TURNS];
     for (turn, s) in s.iter_mut().enumerate() {
         for (register, row) in s.iter_mut().zip(&*state) {

@@ -5,7 +5,7 @@
 
 use std::arch::x86_64::*;
 
-use super::lanes::{Rows, State};
+use super::lanes::{Messages, State};
 use super::{LANES, SINES, rounds};
 
 /// Adds `blocks` blocks of each row to the state of its lane.
@@ -13,7 +13,7 @@ use super::{LANES, SINES, rounds};
 /// # Safety
 /// The CPU has AVX-512 F; each row points to `64 · blocks` readable bytes.
 #[target_feature(enable = "avx512f")]
-pub(super) unsafe fn add_blocks(state: &mut State, rows: &Rows, blocks: usize) {
+pub(super) unsafe fn add_blocks(state: &mut State, rows: &Messages, blocks: usize) {
     // SAFETY: a row of the state is 64 bytes.
     let mut s: [__m512i; 4] =
         std::array::from_fn(|i| unsafe { _mm512_loadu_si512(state[i].as_ptr().cast()) });
@@ -50,7 +50,7 @@ const MIX: [i32; 4] = [0xca, 0xe4, 0x96, 0x39];
 /// The CPU has AVX-512 F; each row has 64 bytes at `offset`.
 #[inline]
 #[target_feature(enable = "avx512f")]
-unsafe fn words(rows: &Rows, offset: usize) -> [__m512i; LANES] {
+unsafe fn words(rows: &Messages, offset: usize) -> [__m512i; LANES] {
     // SAFETY: the caller's promise.
     let r: [__m512i; LANES] =
         std::array::from_fn(|lane| unsafe { _mm512_loadu_si512(rows[lane].add(offset).cast()) });

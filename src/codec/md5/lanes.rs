@@ -12,7 +12,7 @@ const BLOCK: usize = 64;
 pub(super) type State = [[u32; LANES]; 4];
 
 /// Where each lane reads.
-pub(super) type Rows = [*const u8; LANES];
+pub(super) type Messages = [*const u8; LANES];
 
 /// RFC 1321, 3.3.
 const START: [u32; 4] = [0x67452301, 0xefcdab89, 0x98badcfe, 0x10325476];
@@ -29,7 +29,7 @@ struct Job {
 
 /// The MD5 of each message. `add_blocks(state, rows, n)` adds `n` blocks of each row to the state of its lane; it may read
 /// `64 n` bytes from each row.
-pub(super) fn digests(messages: &[&[u8]], add_blocks: impl Fn(&mut State, &Rows, usize)) -> Vec<Digest> {
+pub(super) fn digests(messages: &[&[u8]], add_blocks: impl Fn(&mut State, &Messages, usize)) -> Vec<Digest> {
     let mut digests = vec![[0; 16]; messages.len()];
     let mut tails = [[0_u8; 2 * BLOCK]; LANES];
     let mut state: State = [[0; LANES]; 4];

@@ -38,7 +38,7 @@ impl Sizes {
             arena: usual.max(plain).max(longest) + 2 * TILE,
             pixels: if size == 8 { batch * pixels * size } else { 0 },
             partials: batch * engine.recipe.total_slots as usize * size_of::<f64>(),
-            results: Layout::new(engine, batch).len,
+            results: Offsets::new(engine, batch).len,
         }
     }
 
@@ -80,7 +80,7 @@ pub fn is_addressable(engine: &CudaEngine, batch: usize) -> bool {
 
 /// Where a batch's results lie in the result buffer.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Layout {
+pub(super) struct Offsets {
     pub(super) saturated: usize,
     pub(super) signal: usize,
     pub(super) variance: usize,
@@ -88,14 +88,14 @@ pub(super) struct Layout {
     pub(super) len: usize,
 }
 
-impl Layout {
-    pub(super) fn new(engine: &CudaEngine, frames: usize) -> Layout {
+impl Offsets {
+    pub(super) fn new(engine: &CudaEngine, frames: usize) -> Offsets {
         let sums = frames * engine.npt() * size_of::<f64>();
         let saturated = frames * size_of::<XrdctVerdict>();
         let signal = (saturated + frames * size_of::<u32>()).next_multiple_of(ALIGNMENT);
         let variance = signal + sums;
         let deficits = variance + if engine.extent.form.variance { sums } else { 0 };
         let len = deficits + if engine.recipe.has_invalid != 0 { DEFICITS * sums } else { 0 };
-        Layout { saturated, signal, variance, deficits, len: len.max(ALIGNMENT) }
+        Offsets { saturated, signal, variance, deficits, len: len.max(ALIGNMENT) }
     }
 }

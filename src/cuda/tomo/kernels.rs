@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::cuda::driver::{Context, Function, Shape, Stream};
+use crate::cuda::driver::{Context, Function, Launch, Stream};
 use crate::cuda::error::CudaError;
 use crate::cuda::kernels::{Address, by_value, launch, module};
 use crate::cuda::params::{self, XrdctAssembly, XrdctTomo};
@@ -16,7 +16,7 @@ const FILTERED_TOGETHER: usize = 2;
 
 /// Handles of all of them, loaded into one context.
 #[derive(Debug)]
-pub(super) struct Kernels {
+pub(super) struct SliceKernels {
     side_by_side: Function,
     filter: Function,
     back_project: Function,
@@ -29,7 +29,7 @@ pub(super) struct Kernels {
 
 /// Which iteration.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Step {
+pub(super) enum Iteration {
     Sirt = 0,
     Mlem = 1,
 }
@@ -48,26 +48,26 @@ fn pixels(tomo: &XrdctTomo) -> usize {
 }
 
 /// A thread an item, a row of blocks for each of `groups`.
-fn flat(items: usize, groups: usize) -> Shape {
-    Shape { grid: (items.div_ceil(THREADS), groups), threads: THREADS, shared: 0 }
+fn flat(items: usize, groups: usize) -> Launch {
+    Launch { grid: (items.div_ceil(THREADS), groups), threads: THREADS, shared: 0 }
 }
 
 /// A block a tile of pixels.
-fn tiles(tomo: &XrdctTomo) -> Shape {
+fn tiles(tomo: &XrdctTomo) -> Launch {
     let count = (tomo.rows as usize).div_ceil(TILE) * (tomo.columns as usize).div_ceil(TILE);
-    Shape {
+    Launch {
         grid: (count, planes(tomo) / PLANES),
         threads: params::XRDCT_TOMO_TILE_THREADS as usize,
         shared: 0,
     }
 }
 
-impl Kernels {
-    pub(super) fn load(context: &Arc<Context>) -> Result<Kernels, CudaError> {
+impl SliceKernels {
+    pub(super) fn load(context: &Arc<Context>) -> Result<SliceKernels, CudaError> {
         let (fbp, iterative) = (module(context, "fbp")?, module(context, "iterative")?);
         let fbp = |name: &str| fbp.function(&format!("xrdct_tomo_{name}"));
         let iterative = |name: &str| iterative.function(&format!("xrdct_tomo_{name}"));
-        Ok(Kernels {
+        Ok(SliceKernels {
             side_by_side: fbp("side_by_side")?,
             filter: fbp("filter")?,
             back_project: fbp("back_project")?,
@@ -106,7 +106,7 @@ impl Kernels {
     ) -> Result<(), CudaError> {
         let runs = (tomo.translations as usize).div_ceil(RUN);
         let grid = (tomo.rotations as usize * runs, planes(tomo) / FILTERED_TOGETHER);
-        let shape = Shape { grid, threads: RUN / 2, shared: 0 };
+        let shape = Launch { grid, threads: RUN / 2, shared: 0 };
         // SAFETY: the caller's promise; pointers and structure in the kernel's order.
         unsafe { launch(&self.filter, stream, shape, &[rows, taps, filtered], &[by_value(tomo)]) }
     }
@@ -162,7 +162,7 @@ impl Kernels {
     pub(super) unsafe fn enqueue_forward(
         &self,
         stream: &Stream,
-        step: Step,
+        step: Iteration,
         pointers: [Address; 5],
         tomo: &XrdctTomo,
     ) -> Result<(), CudaError> {
@@ -178,7 +178,7 @@ impl Kernels {
     pub(super) unsafe fn enqueue_backward(
         &self,
         stream: &Stream,
-        step: Step,
+        step: Iteration,
         pointers: [Address; 5],
         tomo: &XrdctTomo,
     ) -> Result<(), CudaError> {
@@ -233,7 +233,7 @@ impl AssemblyKernels {
     ) -> Result<(), CudaError> {
         let rays = sizes.rotations as usize * sizes.translations as usize;
         let grid = (rays.div_ceil(SIDE), (sizes.bins as usize).div_ceil(SIDE));
-        let shape = Shape { grid, threads: THREADS, shared: 0 };
+        let shape = Launch { grid, threads: THREADS, shared: 0 };
         let pointers = [from.as_slice(), &to].concat();
         // SAFETY: the caller's promise; pointers and structure in the kernel's order.
         unsafe { launch(&self.gather, stream, shape, &pointers, &[by_value(sizes)]) }

@@ -5,7 +5,7 @@
 //! gather ┘                └─▶ (forward ▶ backward) × iterations ──┘
 //! ```
 //!
-//! all in the lane's own stream. Sinograms are uploaded, or made of patterns that lie on the device and then downloaded too. Slices are downloaded into pinned memory; [`Lane::wait`] brings them from there to where they
+//! all in the lane's own stream. Sinograms are uploaded, or made of patterns that lie on the device and then downloaded too. Slices are downloaded into pinned memory; [`SliceLane::wait`] brings them from there to where they
 //! belong, on all cores, while other lanes go on.
 
 use std::ops::Range;
@@ -14,7 +14,7 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 use super::assembly::{DeviceAssembly, Targets};
-use super::kernels::Step;
+use super::kernels::Iteration;
 use super::{GROUP, Shared};
 use crate::cuda::driver::{DeviceBuffer, Event, PinnedBuffer, Stream};
 use crate::cuda::error::CudaError;
@@ -46,7 +46,7 @@ pub(super) fn bytes_of_group(shared: &Shared) -> usize {
 }
 
 /// See the module.
-pub(super) struct Lane {
+pub(super) struct SliceLane {
     // The stream goes first: it is waited for while everything that it uses is alive.
     stream: Stream,
     began: Event,
@@ -70,14 +70,14 @@ pub(super) struct Lane {
     shared: Arc<Shared>,
 }
 
-impl Lane {
+impl SliceLane {
     /// A lane for blocks of up to `bins` bins, a whole number of groups.
-    pub(super) fn new(shared: &Arc<Shared>, bins: usize) -> Result<Lane, CudaError> {
+    pub(super) fn new(shared: &Arc<Shared>, bins: usize) -> Result<SliceLane, CudaError> {
         let context = &shared.context;
         let (rays, pixels) = sizes(&shared.tomo);
         let (mark, means) = shared.assembly.as_ref().map_or((0, 0), DeviceAssembly::bytes_of_bin);
         let take = |values: usize| DeviceBuffer::take(context, bins * values * FLOAT, "a block of slices");
-        Ok(Lane {
+        Ok(SliceLane {
             stream: Stream::new(context)?,
             began: Event::new(context)?,
             ended: Event::new(context)?,
@@ -168,7 +168,7 @@ impl Lane {
         Ok(f64::from(self.began.milliseconds_to(&self.ended)?))
     }
 
-    /// [`Lane::wait`] after [`Lane::enqueue_assembled`]: brings the sinograms too, with 0 in bins without data, and says
+    /// [`SliceLane::wait`] after [`SliceLane::enqueue_assembled`]: brings the sinograms too, with 0 in bins without data, and says
     /// which these are.
     pub(super) fn wait_assembled(
         &mut self,
@@ -209,15 +209,15 @@ impl Lane {
                 Method::Fbp { .. } => {
                     kernels.enqueue_filter(stream, [rows, shared.taps.pointer(), work], &tomo)?;
                     kernels.enqueue_back_project(stream, [work, shared.turns.pointer(), image], &tomo)?;
-                    (Step::Sirt, 0)
+                    (Iteration::Sirt, 0)
                 }
                 Method::Sirt { iterations, .. } => {
                     stream.enqueue_fill(&self.image, 0, self.image.len(), 0)?;
-                    (Step::Sirt, iterations)
+                    (Iteration::Sirt, iterations)
                 }
                 Method::Mlem { iterations } => {
                     kernels.enqueue_start(stream, [kept, image], &tomo)?;
-                    (Step::Mlem, iterations)
+                    (Iteration::Mlem, iterations)
                 }
             };
             let (row_scales, column_scales) = (shared.row_scales.pointer(), shared.column_scales.pointer());

@@ -1,7 +1,7 @@
 //! The inner loops: lay eight frames side by side, and add (weight · count) to sums.
 //!
 //! Eight frames share each entry of the matrix: their counts of one pixel lie in one [`Counts`], their sums of one bin in
-//! one [`Sums`]. Each loop exists in plain Rust, which says what it computes, and for x86-64 with AVX2 and AVX-512, written
+//! one [`BinSums`]. Each loop exists in plain Rust, which says what it computes, and for x86-64 with AVX2 and AVX-512, written
 //! with intrinsics because the compiler does not find this shape by itself (profiles/notes/engine-cpu.md).
 //!
 //! All give the same bits: a product of two `f32` is exact in `f64`, so is the square of a weight; each product is then
@@ -15,17 +15,17 @@ use super::tile::{SIDE, TileView, Weights};
 use crate::codec::byte_offset::Simd;
 
 /// Frames side by side: one AVX-512 register of sums.
-pub(super) const LANES: usize = 8;
+pub(super) const GROUP: usize = 8;
 
 /// Counts of one pixel in each frame.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 #[repr(C, align(32))]
-pub(super) struct Counts(pub(super) [f32; LANES]);
+pub(super) struct Counts(pub(super) [f32; GROUP]);
 
 /// Sums of one bin for each frame.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 #[repr(C, align(64))]
-pub(super) struct Sums(pub(super) [f64; LANES]);
+pub(super) struct BinSums(pub(super) [f64; GROUP]);
 
 /// Which power of the weights is summed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,7 +49,7 @@ pub(super) fn accumulate(
     tile: TileView<'_>,
     reach: Reach,
     counts: &[Counts],
-    sums: &mut [Sums],
+    sums: &mut [BinSums],
 ) {
     assert!(counts.len() >= reach.pixels && sums.len() > reach.bins);
     match simd {
@@ -91,10 +91,10 @@ fn widen(power: Power, weights: &[Weights], wide: &mut [Wide; CHUNK]) {
 }
 
 /// What [`accumulate`] computes.
-fn accumulate_plain(power: Power, tile: TileView<'_>, counts: &[Counts], sums: &mut [Sums]) {
+fn accumulate_plain(power: Power, tile: TileView<'_>, counts: &[Counts], sums: &mut [BinSums]) {
     let mut wide = [Wide::default(); CHUNK];
     for (pack, places, weights) in tile.packs() {
-        let mut side: [Sums; SIDE] = std::array::from_fn(|s| sums[pack.bins[s] as usize]);
+        let mut side: [BinSums; SIDE] = std::array::from_fn(|s| sums[pack.bins[s] as usize]);
         for (places, weights) in places.chunks(CHUNK).zip(weights.chunks(CHUNK)) {
             widen(power, weights, &mut wide);
             for (places, wide) in places.iter().zip(&wide) {
@@ -150,13 +150,13 @@ pub(super) fn accumulate_one(
 /// # Panics
 /// When the lanes are shorter than `out`, or `out` is not a multiple of 4 pixels long.
 pub(super) fn side_by_side(simd: Simd, lanes: &[f32], stride: usize, out: &mut [Counts]) {
-    assert!(out.len().is_multiple_of(4) && out.len() <= stride && lanes.len() >= LANES * stride);
+    assert!(out.len().is_multiple_of(4) && out.len() <= stride && lanes.len() >= GROUP * stride);
     match simd {
         #[cfg(target_arch = "x86_64")]
         // SAFETY: both imply AVX2; the assertion above keeps every load and store in bounds.
         Simd::Avx2 | Simd::Avx512 => unsafe { x86::side_by_side_avx2(lanes, stride, out) },
         _ => {
-            for (lane, counts) in lanes.chunks_exact(stride).take(LANES).enumerate() {
+            for (lane, counts) in lanes.chunks_exact(stride).take(GROUP).enumerate() {
                 for (out, count) in out.iter_mut().zip(counts) {
                     out.0[lane] = *count;
                 }
@@ -169,7 +169,7 @@ pub(super) fn side_by_side(simd: Simd, lanes: &[f32], stride: usize, out: &mut [
 mod x86 {
     use std::arch::x86_64::*;
 
-    use super::{CHUNK, Counts, LANES, Power, SIDE, Sums, TileView, Weights, Wide};
+    use super::{BinSums, CHUNK, Counts, GROUP, Power, SIDE, TileView, Weights, Wide};
 
     /// # Safety
     /// AVX-512F; every place of the tile is an index of `counts`, every bin one of `sums`.
@@ -178,11 +178,11 @@ mod x86 {
         power: Power,
         tile: TileView<'_>,
         counts: &[Counts],
-        sums: &mut [Sums],
+        sums: &mut [BinSums],
     ) {
         let mut wide = [Wide::default(); CHUNK];
         for (pack, places, weights) in tile.packs() {
-            // SAFETY: bins are indices of `sums`, and `Sums` is 64 bytes on a boundary of 64.
+            // SAFETY: bins are indices of `sums`, and `BinSums` is 64 bytes on a boundary of 64.
             let mut side: [__m512d; SIDE] = std::array::from_fn(|s| unsafe {
                 _mm512_load_pd(sums.get_unchecked(pack.bins[s] as usize).0.as_ptr())
             });
@@ -216,14 +216,14 @@ mod x86 {
         power: Power,
         tile: TileView<'_>,
         counts: &[Counts],
-        sums: &mut [Sums],
+        sums: &mut [BinSums],
     ) {
         // Sixteen registers hold the sums of half a pack, and what is added to them.
         const HALF: usize = SIDE / 2;
         let mut wide = [Wide::default(); CHUNK];
         for (pack, places, weights) in tile.packs() {
             for half in [0, HALF] {
-                // SAFETY: bins are indices of `sums`, and `Sums` is 64 bytes on a boundary of 64.
+                // SAFETY: bins are indices of `sums`, and `BinSums` is 64 bytes on a boundary of 64.
                 let mut side: [[__m256d; 2]; HALF] = std::array::from_fn(|s| unsafe {
                     let sum = sums.get_unchecked(pack.bins[half + s] as usize).0.as_ptr();
                     [_mm256_load_pd(sum), _mm256_load_pd(sum.add(4))]
@@ -287,14 +287,14 @@ mod x86 {
     /// Four pixels of eight lanes at a time: two 4 × 4 transposes in one set of registers.
     ///
     /// # Safety
-    /// AVX2; `lanes` holds [`LANES`] lanes of `stride` counts; `out` is a multiple of 4 and at most `stride` long.
+    /// AVX2; `lanes` holds [`GROUP`] lanes of `stride` counts; `out` is a multiple of 4 and at most `stride` long.
     #[target_feature(enable = "avx2")]
     pub(super) unsafe fn side_by_side_avx2(lanes: &[f32], stride: usize, out: &mut [Counts]) {
         for (block, out) in out.chunks_exact_mut(4).enumerate() {
             // SAFETY: pixels 4·block … 4·block + 3 are below `out.len()` and so within each lane.
-            let pair: [__m256; LANES / 2] = std::array::from_fn(|lane| unsafe {
+            let pair: [__m256; GROUP / 2] = std::array::from_fn(|lane| unsafe {
                 let low = lanes.as_ptr().add(lane * stride + 4 * block);
-                let high = lanes.as_ptr().add((lane + LANES / 2) * stride + 4 * block);
+                let high = lanes.as_ptr().add((lane + GROUP / 2) * stride + 4 * block);
                 _mm256_insertf128_ps::<1>(_mm256_castps128_ps256(_mm_loadu_ps(low)), _mm_loadu_ps(high))
             });
             let low = [_mm256_unpacklo_ps(pair[0], pair[1]), _mm256_unpacklo_ps(pair[2], pair[3])];

@@ -12,8 +12,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use rayon::prelude::*;
 
-use super::prepare::Run;
-use super::tile::Tiles;
+use super::prepare::InvalidRun;
+use super::tile::FusedMatrix;
 use crate::frame::Norms;
 use crate::integrate::csr::Csr;
 
@@ -35,7 +35,7 @@ pub(super) struct NormsOf {
 
 #[derive(Debug)]
 struct Remembered {
-    invalid: Vec<Run>,
+    invalid: Vec<InvalidRun>,
     norms: Arc<Norms>,
 }
 
@@ -61,7 +61,7 @@ impl NormsOf {
     }
 
     /// Without the pixels of `invalid`: maximal runs in ascending order. `tiles` is the same matrix in tiles.
-    pub(super) fn without(&self, invalid: &[Run], tiles: &Tiles) -> Arc<Norms> {
+    pub(super) fn without(&self, invalid: &[InvalidRun], tiles: &FusedMatrix) -> Arc<Norms> {
         if invalid.is_empty() {
             return Arc::clone(&self.all_valid);
         }
@@ -76,7 +76,7 @@ impl NormsOf {
         norms
     }
 
-    fn recall(&self, invalid: &[Run]) -> Option<Arc<Norms>> {
+    fn recall(&self, invalid: &[InvalidRun]) -> Option<Arc<Norms>> {
         let mut remembered = self.remembered.lock().unwrap_or_else(PoisonError::into_inner);
         let at = remembered.iter().position(|set| set.invalid == invalid)?;
         let set = remembered.remove(at)?;
@@ -85,7 +85,7 @@ impl NormsOf {
         Some(norms)
     }
 
-    fn compute(&self, invalid: &[Run], tiles: &Tiles) -> Norms {
+    fn compute(&self, invalid: &[InvalidRun], tiles: &FusedMatrix) -> Norms {
         let mut is_invalid = Bits::new(self.csr.pixels);
         for run in invalid {
             (run.start as usize..run.end as usize).for_each(|pixel| is_invalid.set(pixel));
@@ -120,7 +120,7 @@ fn row(csr: &Csr, normalization: &[f32], bin: usize, is_valid: impl Fn(usize) ->
 }
 
 /// Bins that have an entry of an invalid pixel: only tiles that hold one are searched.
-fn touched(invalid: &[Run], is_invalid: &Bits, tiles: &Tiles) -> Vec<bool> {
+fn touched(invalid: &[InvalidRun], is_invalid: &Bits, tiles: &FusedMatrix) -> Vec<bool> {
     // One place more for the absent segments of a pack.
     let mut touched = vec![false; tiles.bins() + 1];
     let mut runs = invalid.iter().peekable();

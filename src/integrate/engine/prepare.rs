@@ -7,7 +7,7 @@
 //! matrix; what a frame says about them does not matter, and they are not reported. Usually that leaves no invalid pixel
 //! in a frame, so pixels are asked in blocks.
 //!
-//! The invalid pixels of a frame are kept as [`Run`]s: gaps between modules are long runs, so two frames' lists are short
+//! The invalid pixels of a frame are kept as [`InvalidRun`]s: gaps between modules are long runs, so two frames' lists are short
 //! and quickly compared.
 
 use crate::codec::Pixel;
@@ -16,7 +16,7 @@ use crate::geometry::detector::Dummy;
 
 /// Consecutive pixels, `start` to before `end`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Run {
+pub(super) struct InvalidRun {
     pub(super) start: u32,
     pub(super) end: u32,
 }
@@ -74,7 +74,7 @@ pub(super) struct Prepared<'a> {
     /// Only with an error model.
     pub(super) variance: Option<&'a mut [f32]>,
     /// Gets the invalid pixels, after those of the pixels before.
-    pub(super) invalid: &'a mut Vec<Run>,
+    pub(super) invalid: &'a mut Vec<InvalidRun>,
     /// Grows by the saturated pixels.
     pub(super) saturated: &'a mut u32,
 }
@@ -191,7 +191,7 @@ impl Find<'_> {
         raw: &[T],
         signal: &mut [f32],
         is_dummy: impl Fn(f32) -> bool,
-        invalid: &mut Vec<Run>,
+        invalid: &mut Vec<InvalidRun>,
         saturated: &mut u32,
     ) {
         let Find { used, first, cutoff, masks } = self;
@@ -246,14 +246,14 @@ fn bits(flags: &[u8; 64]) -> u64 {
 }
 
 /// Adds the pixels `first` + place of each 1 in `bits`, as maximal runs in ascending order.
-fn push(mut bits: u64, first: u32, invalid: &mut Vec<Run>) {
+fn push(mut bits: u64, first: u32, invalid: &mut Vec<InvalidRun>) {
     while bits != 0 {
         let start = bits.trailing_zeros();
         let end = start + (bits >> start).trailing_ones();
         bits &= u64::MAX.checked_shl(end).unwrap_or(0);
         match invalid.last_mut() {
             Some(run) if run.end == first + start => run.end = first + end,
-            _ => invalid.push(Run { start: first + start, end: first + end }),
+            _ => invalid.push(InvalidRun { start: first + start, end: first + end }),
         }
     }
 }

@@ -8,7 +8,7 @@ use crate::codec::byte_offset::{DecodeError, Decoder, Simd};
 use crate::frame::{BadFrame, Codec, Frame, FrameStatus, PixelType, Shape};
 
 /// A frame that is being integrated.
-pub(super) struct Lane<'a> {
+pub(super) struct PixelStream<'a> {
     frame: &'a Frame,
     state: Result<Stream<'a>, BadFrame>,
 }
@@ -20,10 +20,10 @@ enum Stream<'a> {
     Raw(&'a [u8]),
 }
 
-impl<'a> Lane<'a> {
+impl<'a> PixelStream<'a> {
     /// Begins with the frame's first pixel.
-    pub(super) fn open(frame: &'a Frame, shape: Shape, pixel: PixelType, simd: Simd) -> Lane<'a> {
-        Lane {
+    pub(super) fn open(frame: &'a Frame, shape: Shape, pixel: PixelType, simd: Simd) -> PixelStream<'a> {
+        PixelStream {
             frame,
             state: open(frame, shape, pixel, simd).map_err(|(status, cause)| bad(frame, status, &cause)),
         }

@@ -29,7 +29,7 @@ pub(super) const SIDE: usize = 8;
 /// Pixels of one row of a pack, counted from the start of the tile.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[repr(C, align(16))]
-pub(super) struct Places(pub(super) [u16; SIDE]);
+pub(super) struct PixelOffsets(pub(super) [u16; SIDE]);
 
 /// Weights of one row of a pack.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -39,7 +39,7 @@ pub(super) struct Weights(pub(super) [f32; SIDE]);
 /// Eight segments side by side.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Pack {
-    /// The bin of each segment; [`Tiles::bins`] (one past the last) for a place without a segment.
+    /// The bin of each segment; [`FusedMatrix::bins`] (one past the last) for a place without a segment.
     pub(super) bins: [u32; SIDE],
     /// Rows: the length of the longest segment.
     pub(super) rows: u32,
@@ -57,14 +57,14 @@ struct Tile {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct TileView<'a> {
     packs: &'a [Pack],
-    places: &'a [Places],
+    places: &'a [PixelOffsets],
     weights: &'a [Weights],
 }
 
 impl<'a> TileView<'a> {
     /// Each pack with its rows.
     #[inline(always)]
-    pub(super) fn packs(self) -> impl Iterator<Item = (&'a Pack, &'a [Places], &'a [Weights])> {
+    pub(super) fn packs(self) -> impl Iterator<Item = (&'a Pack, &'a [PixelOffsets], &'a [Weights])> {
         let TileView { packs, mut places, mut weights } = self;
         packs.iter().map(move |pack| {
             let (these_places, later_places) = places.split_at(pack.rows as usize);
@@ -77,10 +77,10 @@ impl<'a> TileView<'a> {
 
 /// A sparse matrix in tiles.
 ///
-/// Holds for every view: each place is smaller than the number of pixels in the tile, each bin at most [`Tiles::bins`],
+/// Holds for every view: each place is smaller than the number of pixels in the tile, each bin at most [`FusedMatrix::bins`],
 /// and the packs' rows add up to the number of rows.
 #[derive(Debug, Clone)]
-pub(super) struct Tiles {
+pub(super) struct FusedMatrix {
     tile_pixels: usize,
     bins: usize,
     count: usize,
@@ -94,13 +94,13 @@ pub(super) struct Tiles {
 struct Part {
     tiles: Vec<Tile>,
     packs: Vec<Pack>,
-    places: Vec<Places>,
+    places: Vec<PixelOffsets>,
     weights: Vec<Weights>,
 }
 
-impl Tiles {
+impl FusedMatrix {
     /// Cuts `csr`, whose rows must ascend in pixel, in tiles of `tile_pixels` (at most 65536, the reach of a place).
-    pub(super) fn new(csr: &Csr, tile_pixels: usize) -> Tiles {
+    pub(super) fn new(csr: &Csr, tile_pixels: usize) -> FusedMatrix {
         let tile_pixels = tile_pixels.clamp(1, 1 << 16);
         let count = csr.pixels.div_ceil(tile_pixels);
         // A part finds its first entries by bisection and walks on from there. Several parts a thread, because tiles
@@ -109,7 +109,7 @@ impl Tiles {
         let firsts: Vec<usize> = (0..count).step_by(in_part).collect();
         let part = |first: usize| Part::new(csr, tile_pixels, first..(first + in_part).min(count));
         let parts = firsts.into_par_iter().map(part).collect();
-        Tiles { tile_pixels, bins: csr.bins(), count, in_part, parts }
+        FusedMatrix { tile_pixels, bins: csr.bins(), count, in_part, parts }
     }
 
     /// Pixels in a tile; the last tile may have fewer.
@@ -192,7 +192,7 @@ impl Part {
             }
             self.packs.push(Pack { bins, rows: rows as u32 });
             for row in 0..rows {
-                let mut places = Places([0; SIDE]);
+                let mut places = PixelOffsets([0; SIDE]);
                 let mut weights = Weights([0.0; SIDE]);
                 for (lane, segment) in side.iter().enumerate() {
                     let entry = segment.entries.start + row.min(segment.entries.len() - 1);

@@ -2,18 +2,18 @@
 //!
 //! Shares are computed in float64 in pyFAI's order and rounded to float32 at the end: they are equal to pyFAI's.
 
-use super::places::Places;
+use super::places::Centres;
 use super::sort::{Bins, Shares};
 use crate::integrate::axis::Axis;
 
 pub(super) struct Intervals<'a> {
-    places: &'a Places,
+    places: &'a Centres,
     axis: &'a Axis,
     npt: f64,
 }
 
 impl<'a> Intervals<'a> {
-    pub(super) fn new(places: &'a Places, axis: &'a Axis) -> Intervals<'a> {
+    pub(super) fn new(places: &'a Centres, axis: &'a Axis) -> Intervals<'a> {
         Intervals { places, axis, npt: axis.npt() as f64 }
     }
 

@@ -8,7 +8,7 @@
 //! opposite for orientations that flip one axis, and its corners are then brought to one side.
 
 use super::sort::{Bins, Shares};
-use super::{Limits, Request, Sector};
+use super::{Limits, MatrixRequest, Sector};
 use crate::geometry::position::{Lattice, Points};
 use crate::geometry::units::Formula;
 use crate::integrate::axis::Axis;
@@ -22,7 +22,7 @@ pub(super) struct Corners {
 
 impl Corners {
     /// Finds all corners, and the limits of the pixels that are not masked.
-    pub(super) fn new(request: &Request, formula: Formula) -> (Corners, Limits) {
+    pub(super) fn new(request: &MatrixRequest, formula: Formula) -> (Corners, Limits) {
         let lattice = Lattice::new(request.poni, request.shape, Points::corners_for(request.unit));
         let mut places = vec![[0_f32; 2]; lattice.slow() * lattice.fast()];
         places.par_chunks_mut(lattice.fast()).enumerate().for_each(|(row, places)| {
@@ -60,7 +60,7 @@ impl Corners {
 
 pub(super) struct Polygons<'a> {
     pub(super) corners: &'a Corners,
-    pub(super) request: &'a Request<'a>,
+    pub(super) request: &'a MatrixRequest<'a>,
     pub(super) azimuth: Option<Sector>,
     pub(super) axis: &'a Axis,
 }

@@ -6,7 +6,7 @@
 //! A block of rows is worked through row by row. A row of corners is computed once and serves the pixels above and
 //! below it; only the first row of a block is computed twice.
 
-use super::{Limits, Request, Sector, Split};
+use super::{Limits, MatrixRequest, Sector, Split};
 use crate::geometry::position::{Lattice, Points};
 use crate::geometry::units::Formula;
 use rayon::prelude::*;
@@ -16,7 +16,7 @@ use std::f64::consts::TAU;
 const BLOCK_ROWS: usize = 32;
 
 /// Centres and farthest corners, one value a pixel, base values.
-pub(super) struct Places {
+pub(super) struct Centres {
     /// NaN for pixels that take no part.
     pub(super) centres: Vec<f64>,
     /// Empty when pixels are not split.
@@ -42,8 +42,8 @@ impl CornerRow {
 }
 
 /// What all rows share.
-struct Rows<'a> {
-    request: &'a Request<'a>,
+struct RowCentres<'a> {
+    request: &'a MatrixRequest<'a>,
     formula: Formula,
     azimuth: Option<Sector>,
     centres: Lattice,
@@ -51,14 +51,23 @@ struct Rows<'a> {
     corners: Option<Lattice>,
 }
 
-impl Places {
+impl Centres {
     /// Finds all places, and the limits of those that are not masked.
-    pub(super) fn new(request: &Request, formula: Formula, azimuth: Option<Sector>) -> (Places, Limits) {
-        let Request { poni, shape, unit, .. } = *request;
+    pub(super) fn new(
+        request: &MatrixRequest,
+        formula: Formula,
+        azimuth: Option<Sector>,
+    ) -> (Centres, Limits) {
+        let MatrixRequest { poni, shape, unit, .. } = *request;
         let corners =
             (request.split == Split::BBox).then(|| Lattice::new(poni, shape, Points::corners_for(unit)));
-        let rows =
-            Rows { request, formula, azimuth, centres: Lattice::new(poni, shape, Points::Centres), corners };
+        let rows = RowCentres {
+            request,
+            formula,
+            azimuth,
+            centres: Lattice::new(poni, shape, Points::Centres),
+            corners,
+        };
         let mut centres = vec![0_f64; shape.pixels()];
         let mut farthest = vec![0_f32; if rows.corners.is_some() { shape.pixels() } else { 0 }];
         let block = BLOCK_ROWS * shape.fast;
@@ -69,7 +78,7 @@ impl Places {
             let blocks = centres.par_chunks_mut(block).enumerate();
             blocks.map(|(i, c)| rows.block(i, c, &mut [])).reduce(|| Limits::NONE, Limits::and)
         };
-        (Places { centres, farthest }, limits)
+        (Centres { centres, farthest }, limits)
     }
 
     /// Lower and upper end of a pixel, base values; NaN for one that takes no part.
@@ -86,7 +95,7 @@ impl Places {
     }
 }
 
-impl Rows<'_> {
+impl RowCentres<'_> {
     /// Fills the rows of one block.
     fn block(&self, block: usize, centres: &mut [f64], farthest: &mut [f32]) -> Limits {
         let fast = self.request.shape.fast;

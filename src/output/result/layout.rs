@@ -47,7 +47,7 @@ impl Motor {
 
 /// How frames follow one another in a map: frame n is at row n ÷ fast, column n mod fast.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Scan {
+pub struct Raster {
     /// The motor that moves once a row.
     pub slow: Motor,
     /// The motor that moves once a frame.
@@ -56,10 +56,10 @@ pub struct Scan {
     pub zigzag: bool,
 }
 
-impl Scan {
+impl Raster {
     /// A scan of `slow` rows of `fast` points without positions.
-    pub fn new(slow: usize, fast: usize, zigzag: bool) -> Scan {
-        Scan { slow: Motor::counted("slow", slow), fast: Motor::counted("fast", fast), zigzag }
+    pub fn new(slow: usize, fast: usize, zigzag: bool) -> Raster {
+        Raster { slow: Motor::counted("slow", slow), fast: Motor::counted("fast", fast), zigzag }
     }
 
     /// Number of points of the map.
@@ -83,7 +83,7 @@ pub struct Layout {
     /// Number of frames; the patterns' ids are below it.
     pub frames: usize,
     /// The map that the frames are points of, if any. Points without a frame stay `pending`.
-    pub scan: Option<Scan>,
+    pub scan: Option<Raster>,
     /// How many frames of the input were left out before frame 0 (`offset` and `map_ptr`, as diffmap counts).
     pub offset: usize,
     /// Bins of the patterns.
@@ -170,13 +170,13 @@ impl Layout {
 
     /// Number of rows of the file: points of the map, or frames.
     pub fn rows(&self) -> usize {
-        self.scan.as_ref().map_or(self.frames, Scan::points)
+        self.scan.as_ref().map_or(self.frames, Raster::points)
     }
 
     /// Rows that have a place in the file: the frames, or the points of the map's lines up to the last frame's. What
     /// lies beyond them is shown as NaN and takes no room.
     pub(super) fn stored_rows(&self) -> usize {
-        let lines = |scan: &Scan| self.frames.div_ceil(scan.fast.points) * scan.fast.points;
+        let lines = |scan: &Raster| self.frames.div_ceil(scan.fast.points) * scan.fast.points;
         self.scan.as_ref().map_or(self.frames, lines)
     }
 

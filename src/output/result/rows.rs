@@ -12,7 +12,7 @@ use std::io::{self, IoSlice};
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 
-use super::skeleton::{DATE_LEN, Places};
+use super::skeleton::{DATE_LEN, RowOffsets};
 use super::sums::{NormsTable, SumPlaces};
 use crate::frame::{FrameHeader, FrameStatus, Pattern};
 
@@ -20,7 +20,7 @@ use crate::frame::{FrameHeader, FrameStatus, Pattern};
 const MOST_SLICES: usize = 1024;
 
 /// A frame's outcome and where it goes.
-pub(super) struct Row {
+pub(super) struct FrameRow {
     /// Point of the map, or frame.
     pub row: usize,
     /// Frame, in the order of the input.
@@ -34,7 +34,7 @@ pub(super) struct Row {
 /// Writes rows into the places of one file.
 pub(super) struct RowWriter {
     pub file: File,
-    pub places: Places,
+    pub places: RowOffsets,
     pub npt: usize,
     /// Rows that have a place in the file.
     pub rows: usize,
@@ -46,7 +46,7 @@ pub(super) struct RowWriter {
 }
 
 impl RowWriter {
-    pub(super) fn new(file: File, places: Places, npt: usize, rows: usize) -> RowWriter {
+    pub(super) fn new(file: File, places: RowOffsets, npt: usize, rows: usize) -> RowWriter {
         RowWriter {
             file,
             places,
@@ -60,7 +60,7 @@ impl RowWriter {
     }
 
     /// Writes the whole block; it is sorted by row afterwards.
-    pub(super) fn write(&mut self, block: &mut [Row]) -> io::Result<()> {
+    pub(super) fn write(&mut self, block: &mut [FrameRow]) -> io::Result<()> {
         block.sort_unstable_by_key(|row| row.frame);
         for run in runs(block, |row| row.frame) {
             self.write_headers(&block[run])?;
@@ -73,9 +73,10 @@ impl RowWriter {
     }
 
     /// What the headers of consecutive frames said.
-    fn write_headers(&self, run: &[Row]) -> io::Result<()> {
+    fn write_headers(&self, run: &[FrameRow]) -> io::Result<()> {
         let first = run[0].frame as u64;
-        let header = |row: &Row| row.pattern.as_ref().map_or_else(FrameHeader::default, |p| p.header.clone());
+        let header =
+            |row: &FrameRow| row.pattern.as_ref().map_or_else(FrameHeader::default, |p| p.header.clone());
         let headers: Vec<FrameHeader> = run.iter().map(header).collect();
         for &(number, offset) in &self.places.header {
             let values: Vec<f64> = headers.iter().map(|h| h.numbers[number]).collect();
@@ -86,7 +87,7 @@ impl RowWriter {
     }
 
     /// Consecutive rows: patterns first, statuses last.
-    fn write_run(&mut self, run: &[Row]) -> io::Result<()> {
+    fn write_run(&mut self, run: &[FrameRow]) -> io::Result<()> {
         let places = self.places.clone();
         let nan = &self.nan;
         self.gather(run, places.intensity, |p| Some(&p.intensity), nan)?;
@@ -100,7 +101,7 @@ impl RowWriter {
             self.write_map(run, offset)?;
         }
         if let Some(offset) = places.saturated {
-            let count = |row: &Row| row.pattern.as_ref().map_or(0, |pattern| pattern.saturated);
+            let count = |row: &FrameRow| row.pattern.as_ref().map_or(0, |pattern| pattern.saturated);
             let counts: Vec<u8> = run.iter().flat_map(|row| count(row).to_ne_bytes()).collect();
             self.file.write_all_at(&counts, offset + (run[0].row * size_of::<u32>()) as u64)?;
         }
@@ -109,7 +110,7 @@ impl RowWriter {
     }
 
     /// The sums of consecutive rows: norms first, then who has them.
-    fn write_sums(&mut self, run: &[Row], places: &SumPlaces) -> io::Result<()> {
+    fn write_sums(&mut self, run: &[FrameRow], places: &SumPlaces) -> io::Result<()> {
         let zero = &self.zero;
         self.gather(run, places.signal, |p| Some(&p.signal), zero)?;
         if let Some(offset) = places.variance {
@@ -128,7 +129,7 @@ impl RowWriter {
     /// One dataset of a run; `missing` stands in for bad frames.
     fn gather<T: Plain>(
         &self,
-        run: &[Row],
+        run: &[FrameRow],
         place: u64,
         part: impl Fn(&Pattern) -> Option<&[T]>,
         missing: &[T],
@@ -145,7 +146,7 @@ impl RowWriter {
     }
 
     /// A run of the transposed map: bin by bin, the same few points.
-    fn write_map(&mut self, run: &[Row], place: u64) -> io::Result<()> {
+    fn write_map(&mut self, run: &[FrameRow], place: u64) -> io::Result<()> {
         self.turned.resize(self.npt * run.len(), 0.0);
         for (i, row) in run.iter().enumerate() {
             let values = row.pattern.as_ref().map_or(&self.nan, |p| &p.intensity);
@@ -189,7 +190,7 @@ impl RowWriter {
 }
 
 /// Cuts a sorted block into runs of consecutive numbers.
-fn runs(block: &[Row], number: impl Fn(&Row) -> usize) -> Vec<Range<usize>> {
+fn runs(block: &[FrameRow], number: impl Fn(&FrameRow) -> usize) -> Vec<Range<usize>> {
     let mut runs = Vec::new();
     let mut start = 0;
     for i in 1..=block.len() {

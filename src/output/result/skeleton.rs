@@ -23,7 +23,7 @@ use std::fs::File;
 use hdf5::types::{FixedUnicode, OwnedDynValue};
 use hdf5::{Dataset, Group, H5Type, Result};
 
-use super::layout::{Layout, Scan};
+use super::layout::{Layout, Raster};
 use super::sums::{SumPlaces, index_bytes};
 use crate::files::library;
 use crate::output::nexus;
@@ -40,7 +40,7 @@ pub(in crate::output) const RUNNING: &str = "running";
 
 /// Where the numbers of a run go. Rows are points of the map, or frames, as far as they are stored.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Places {
+pub(super) struct RowOffsets {
     /// f32 (rows, npt)
     pub intensity: u64,
     /// f32 (rows, npt)
@@ -85,12 +85,12 @@ pub(super) fn bytes_of_bin(layout: &Layout) -> u64 {
 }
 
 /// Makes an empty file the skeleton.
-pub(super) fn build(draft: &File, layout: &Layout) -> Result<Places> {
+pub(super) fn build(draft: &File, layout: &Layout) -> Result<RowOffsets> {
     let file = match layout.sums {
         true => library::create_with(draft, |access| access.meta_block_size(index_bytes(layout))),
         false => library::create_in(draft),
     }?;
-    let mut places = Places::default();
+    let mut places = RowOffsets::default();
     nexus::attribute(&file, "NX_class", "NXroot")?;
     nexus::attribute(&file, "default", "entry_0000")?;
     nexus::attribute(&file, "creator", "xrdct")?;
@@ -124,7 +124,7 @@ pub(super) fn build(draft: &File, layout: &Layout) -> Result<Places> {
 }
 
 /// What ran, on what, and how far it came.
-fn describe(process: &Group, layout: &Layout, places: &mut Places) -> Result<()> {
+fn describe(process: &Group, layout: &Layout, places: &mut RowOffsets) -> Result<()> {
     nexus::text(process, "program", "xrdct")?;
     nexus::text(process, "version", env!("CARGO_PKG_VERSION"))?;
     nexus::text(process, "date", &nexus::now())?;
@@ -174,7 +174,7 @@ fn describe(process: &Group, layout: &Layout, places: &mut Places) -> Result<()>
 }
 
 /// Names of the input files, and what each frame's header said.
-fn input(process: &Group, layout: &Layout, places: &mut Places) -> Result<()> {
+fn input(process: &Group, layout: &Layout, places: &mut RowOffsets) -> Result<()> {
     let input = nexus::group(process, "input", "NXcollection")?;
     nexus::texts(&input, "file_names", &layout.inputs)?;
     process.link_soft("input/file_names", "inputfiles")?;
@@ -238,7 +238,7 @@ impl Arrays<'_> {
 }
 
 /// The patterns and their axes.
-fn result(process: &Group, arrays: &Arrays<'_>, places: &mut Places) -> Result<()> {
+fn result(process: &Group, arrays: &Arrays<'_>, places: &mut RowOffsets) -> Result<()> {
     let layout = arrays.layout;
     let data = nexus::group(process, "result", "NXdata")?;
     let rad = layout.axis.name.as_str();
@@ -281,7 +281,7 @@ fn result(process: &Group, arrays: &Arrays<'_>, places: &mut Places) -> Result<(
 }
 
 /// What only a map has: positions, which frame is where, and the patterns with the bins first.
-fn map(data: &Group, arrays: &Arrays<'_>, scan: &Scan) -> Result<u64> {
+fn map(data: &Group, arrays: &Arrays<'_>, scan: &Raster) -> Result<u64> {
     let layout = arrays.layout;
     let (slow, fast) = (scan.slow.points, scan.fast.points);
     for (name, motor) in [("slow", &scan.slow), ("fast", &scan.fast)] {

@@ -17,7 +17,7 @@ const CONVENTIONS: &str = "x points right, y up, both ascending with the index: 
 
 /// Where numbers and texts lie in the file.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Places {
+pub(super) struct SliceOffsets {
     /// f32 (bins, rotation, translation); 0 without bins.
     pub sinogram: u64,
     /// f32 (bins, y, x)
@@ -107,7 +107,7 @@ pub(super) fn build(draft: &File, layout: &TomogramLayout) -> Result<()> {
 
 /// Where the numbers of a file with this layout lie. Each place is as large as the layout says and inside the file: it is
 /// going to be written to. `parts` is what HDF5 finds in `file`.
-pub(super) fn find(parts: &h5::File, file: &File, layout: &TomogramLayout) -> h5::Result<Places> {
+pub(super) fn find(parts: &h5::File, file: &File, layout: &TomogramLayout) -> h5::Result<SliceOffsets> {
     let length = file.metadata().map_err(|cause| cause.to_string())?.len();
     let place = |name: &str, wanted: usize| match parts.dataset(&format!("entry_0000/{name}"))?.facts().place
     {
@@ -124,7 +124,7 @@ pub(super) fn find(parts: &h5::File, file: &File, layout: &TomogramLayout) -> h5
         Ok((place("sinogram", sinogram)?, place("tomogram", slice)?))
     };
     let bins = layout.bins();
-    Ok(Places {
+    Ok(SliceOffsets {
         sinogram: if layout.all_bins { place("tomo/sinogram/sinogram", bins * sinogram)? } else { 0 },
         tomogram: if layout.all_bins { place("tomo/tomogram/tomogram", bins * slice)? } else { 0 },
         regions: layout.regions.iter().map(|r| region(&r.name)).collect::<h5::Result<_>>()?,

@@ -62,7 +62,7 @@ pub const KEYS: [&str; 47] = [
 
 /// One line of the detector's header.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Entry {
+pub struct HeaderLine {
     /// The key, as DECTRIS spells it when it is one of `KEYS`. `Date` and `Sensor` stand for the two lines without a key.
     pub key: String,
     /// What follows, as written.
@@ -75,7 +75,7 @@ pub struct MiniCbf {
     /// `_array_data.header_convention`: `PILATUS_1.2`, `SLS_1.0`, …; `None` when there is none.
     pub convention: Option<String>,
     /// Every line, in order.
-    pub entries: Vec<Entry>,
+    pub entries: Vec<HeaderLine>,
 }
 
 impl MiniCbf {
@@ -91,7 +91,7 @@ impl MiniCbf {
                         (KEYS.into_iter().find(|name| name.eq_ignore_ascii_case(key)).unwrap_or(key), value)
                     }
                 };
-                Entry { key: key.to_owned(), value: value.to_owned() }
+                HeaderLine { key: key.to_owned(), value: value.to_owned() }
             })
             .collect();
         MiniCbf { convention, entries }

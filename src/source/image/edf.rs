@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 use std::io::Read;
 
-use super::number::{ByteOrder, Number};
+use super::number::{ByteOrder, NumberType};
 use super::{Image, Trouble, Wanted, image};
 use crate::budget;
 use crate::frame::Shape;
@@ -49,19 +49,19 @@ impl Header {
         whole.parse().map(Some).map_err(|_| format!("`{key}` is `{text}`, not a number").into())
     }
 
-    fn number(&self) -> Result<Number, Trouble> {
+    fn number(&self) -> Result<NumberType, Trouble> {
         let name = self.get("DataType").unwrap_or("UnsignedShort");
         Ok(match name.to_ascii_lowercase().as_str() {
-            "signedbyte" | "signed8" => Number::I8,
-            "unsignedbyte" | "unsigned8" => Number::U8,
-            "signedshort" | "signed16" => Number::I16,
-            "unsignedshort" | "unsigned16" | "unsignedshortinteger" => Number::U16,
-            "signedinteger" | "signed32" | "signedlong" => Number::I32,
-            "unsignedinteger" | "unsigned32" | "unsignedlong" => Number::U32,
-            "signed64" => Number::I64,
-            "unsigned64" => Number::U64,
-            "floatvalue" | "float" | "floatieee32" | "float32" => Number::F32,
-            "double" | "doublevalue" | "floatieee64" | "doubleieee64" => Number::F64,
+            "signedbyte" | "signed8" => NumberType::I8,
+            "unsignedbyte" | "unsigned8" => NumberType::U8,
+            "signedshort" | "signed16" => NumberType::I16,
+            "unsignedshort" | "unsigned16" | "unsignedshortinteger" => NumberType::U16,
+            "signedinteger" | "signed32" | "signedlong" => NumberType::I32,
+            "unsignedinteger" | "unsigned32" | "unsignedlong" => NumberType::U32,
+            "signed64" => NumberType::I64,
+            "unsigned64" => NumberType::U64,
+            "floatvalue" | "float" | "floatieee32" | "float32" => NumberType::F32,
+            "double" | "doublevalue" | "floatieee64" | "doubleieee64" => NumberType::F64,
             _ => return Err(format!("its `DataType` is `{name}`, which is not known").into()),
         })
     }
@@ -73,7 +73,7 @@ impl Header {
             None if self.get("Dim_1").is_none() => Ok(0),
             None => {
                 let pixels = self.size("Dim_1")?.unwrap_or(0).checked_mul(self.size("Dim_2")?.unwrap_or(1));
-                let bytes = pixels.and_then(|n| n.checked_mul(self.number().map_or(1, Number::size)));
+                let bytes = pixels.and_then(|n| n.checked_mul(self.number().map_or(1, NumberType::size)));
                 bytes.ok_or_else(|| "its dimensions are too large".into())
             }
         }

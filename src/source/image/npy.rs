@@ -4,7 +4,7 @@
 //! `{'descr': '<f4', 'fortran_order': False, 'shape': (195, 487), }`; its three values are looked up by their keys.
 //! Format: numpy.lib.format.
 
-use super::number::{ByteOrder, Number};
+use super::number::{ByteOrder, NumberType};
 use super::{Image, Trouble, Wanted, image};
 use crate::frame::Shape;
 
@@ -42,24 +42,24 @@ fn after<'a>(header: &'a str, key: &str) -> Result<&'a str, Trouble> {
     value.map(str::trim_start).ok_or_else(|| format!("its header has no `{key}`").into())
 }
 
-fn number(text: &str) -> Result<(Number, ByteOrder), Trouble> {
+fn number(text: &str) -> Result<(NumberType, ByteOrder), Trouble> {
     let name = match text.chars().next() {
         Some(quote @ ('\'' | '"')) => text[1..].split(quote).next().unwrap_or_default(),
         _ => return Err("it holds records, an image is of plain numbers".into()),
     };
     let order = if name.starts_with('>') { ByteOrder::Big } else { ByteOrder::Little };
     let number = match name.trim_start_matches(['<', '>', '|', '=']) {
-        "b1" | "u1" => Number::U8,
-        "i1" => Number::I8,
-        "i2" => Number::I16,
-        "u2" => Number::U16,
-        "i4" => Number::I32,
-        "u4" => Number::U32,
-        "i8" => Number::I64,
-        "u8" => Number::U64,
-        "f2" => Number::F16,
-        "f4" => Number::F32,
-        "f8" => Number::F64,
+        "b1" | "u1" => NumberType::U8,
+        "i1" => NumberType::I8,
+        "i2" => NumberType::I16,
+        "u2" => NumberType::U16,
+        "i4" => NumberType::I32,
+        "u4" => NumberType::U32,
+        "i8" => NumberType::I64,
+        "u8" => NumberType::U64,
+        "f2" => NumberType::F16,
+        "f4" => NumberType::F32,
+        "f8" => NumberType::F64,
         _ => return Err(format!("it holds `{name}`; save it as a plain integer or float type").into()),
     };
     Ok((number, order))

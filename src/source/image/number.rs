@@ -2,7 +2,7 @@
 
 /// Type of one pixel in an image file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Number {
+pub(super) enum NumberType {
     I8,
     U8,
     I16,
@@ -23,31 +23,31 @@ pub(super) enum ByteOrder {
     Big,
 }
 
-impl Number {
+impl NumberType {
     /// Bytes of one pixel.
     pub(super) const fn size(self) -> usize {
         match self {
-            Number::I8 | Number::U8 => 1,
-            Number::I16 | Number::U16 | Number::F16 => 2,
-            Number::I32 | Number::U32 | Number::F32 => 4,
-            Number::I64 | Number::U64 | Number::F64 => 8,
+            NumberType::I8 | NumberType::U8 => 1,
+            NumberType::I16 | NumberType::U16 | NumberType::F16 => 2,
+            NumberType::I32 | NumberType::U32 | NumberType::F32 => 4,
+            NumberType::I64 | NumberType::U64 | NumberType::F64 => 8,
         }
     }
 
     /// Reads as many pixels as there are whole ones in `bytes`.
     pub(super) fn read(self, bytes: &[u8], order: ByteOrder) -> Vec<f64> {
         match self {
-            Number::I8 => bytes.iter().map(|&b| f64::from(b as i8)).collect(),
-            Number::U8 => bytes.iter().map(|&b| f64::from(b)).collect(),
-            Number::I16 => each(bytes, order, |b| f64::from(i16::from_le_bytes(b))),
-            Number::U16 => each(bytes, order, |b| f64::from(u16::from_le_bytes(b))),
-            Number::I32 => each(bytes, order, |b| f64::from(i32::from_le_bytes(b))),
-            Number::U32 => each(bytes, order, |b| f64::from(u32::from_le_bytes(b))),
-            Number::I64 => each(bytes, order, |b| i64::from_le_bytes(b) as f64),
-            Number::U64 => each(bytes, order, |b| u64::from_le_bytes(b) as f64),
-            Number::F16 => each(bytes, order, |b| half(u16::from_le_bytes(b))),
-            Number::F32 => each(bytes, order, |b| f64::from(f32::from_le_bytes(b))),
-            Number::F64 => each(bytes, order, f64::from_le_bytes),
+            NumberType::I8 => bytes.iter().map(|&b| f64::from(b as i8)).collect(),
+            NumberType::U8 => bytes.iter().map(|&b| f64::from(b)).collect(),
+            NumberType::I16 => each(bytes, order, |b| f64::from(i16::from_le_bytes(b))),
+            NumberType::U16 => each(bytes, order, |b| f64::from(u16::from_le_bytes(b))),
+            NumberType::I32 => each(bytes, order, |b| f64::from(i32::from_le_bytes(b))),
+            NumberType::U32 => each(bytes, order, |b| f64::from(u32::from_le_bytes(b))),
+            NumberType::I64 => each(bytes, order, |b| i64::from_le_bytes(b) as f64),
+            NumberType::U64 => each(bytes, order, |b| u64::from_le_bytes(b) as f64),
+            NumberType::F16 => each(bytes, order, |b| half(u16::from_le_bytes(b))),
+            NumberType::F32 => each(bytes, order, |b| f64::from(f32::from_le_bytes(b))),
+            NumberType::F64 => each(bytes, order, f64::from_le_bytes),
         }
     }
 }

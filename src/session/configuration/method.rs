@@ -8,7 +8,7 @@
 use serde_json::Value;
 
 use super::values::{Fault, Keys};
-use crate::cli::args::Method;
+use crate::session::options::Splitting;
 
 /// Spellings of "any".
 const ANY: [&str; 4] = ["", "*", "any", "all"];
@@ -51,7 +51,7 @@ pub(super) fn take(
     keys: &mut Keys,
     version: u8,
     warnings: &mut Vec<String>,
-) -> Result<Option<Method>, Fault> {
+) -> Result<Option<Splitting>, Fault> {
     let Some(value) = keys.take("method") else { return Ok(None) };
     let parts = match &value {
         Value::String(word) => one_word(&word.to_lowercase()),
@@ -81,9 +81,9 @@ pub(super) fn take(
         return Err(fault);
     }
     match parts.split.as_deref() {
-        Some("no" | "nosplit") => Ok(Some(Method::No)),
-        Some("bbox") => Ok(Some(Method::Bbox)),
-        Some("full") => Ok(Some(Method::Full)),
+        Some("no" | "nosplit") => Ok(Some(Splitting::No)),
+        Some("bbox") => Ok(Some(Splitting::Bbox)),
+        Some("full") => Ok(Some(Splitting::Full)),
         Some(_) => Err(keys.fault("method", &value, "xrdct splits pixels by no, bbox or full")),
         None => {
             let (method, name) = chosen(&parts);
@@ -99,12 +99,12 @@ pub(super) fn take(
 }
 
 /// The first of pyFAI's registry with this algorithm and implementation.
-fn chosen(parts: &Parts) -> (Method, &'static str) {
+fn chosen(parts: &Parts) -> (Splitting, &'static str) {
     let opencl = matches!(parts.implementation.as_deref(), Some("opencl" | "ocl"));
     match parts.algorithm.as_deref() {
-        Some("lut") => (Method::Bbox, "bbox"),
-        Some("csr") if opencl => (Method::Bbox, "bbox"),
-        _ => (Method::No, "no"),
+        Some("lut") => (Splitting::Bbox, "bbox"),
+        Some("csr") if opencl => (Splitting::Bbox, "bbox"),
+        _ => (Splitting::No, "no"),
     }
 }
 

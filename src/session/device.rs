@@ -2,15 +2,13 @@
 
 use std::sync::Arc;
 
-use anyhow::anyhow;
-
-use super::exit::{Exit, Failure, OrExit};
+use super::error::{About, OrAbout, SessionError, refuse};
 use crate::cuda::device;
 use crate::cuda::driver::Context;
 
 /// Where frames are reduced, and why there.
 #[derive(Debug, Clone)]
-pub enum Place {
+pub enum Device {
     /// On this machine's cores.
     Cpu {
         /// Why.
@@ -29,43 +27,44 @@ pub enum Place {
     },
 }
 
-impl Place {
+impl Device {
     /// What `--device` means: `auto`, `cpu`, `cuda` or `cuda:N`. A GPU that is asked for must be there; `auto` takes the
     /// first one that is.
     ///
     /// # Errors
     /// An unknown word, or the reason why the GPU cannot be used.
-    pub fn choose(word: &str) -> Result<Place, Failure> {
+    pub fn choose(word: &str) -> Result<Device, SessionError> {
         let asked = || "asked for with --device".to_owned();
         match word {
-            "cpu" => Ok(Place::Cpu { why: asked() }),
-            "auto" => Ok(Place::best()),
-            "cuda" => Place::cuda(0, asked()),
+            "cpu" => Ok(Device::Cpu { why: asked() }),
+            "auto" => Ok(Device::best()),
+            "cuda" => Device::cuda(0, asked()),
             _ => match word.strip_prefix("cuda:").and_then(|number| number.parse().ok()) {
-                Some(ordinal) => Place::cuda(ordinal, asked()),
-                None => Err(anyhow!("--device {word}: unknown; choose auto, cpu, cuda or cuda:N"))
-                    .or_exit(Exit::Usage),
+                Some(ordinal) => Device::cuda(ordinal, asked()),
+                None => refuse!(Usage, "--device {word}: unknown; choose auto, cpu, cuda or cuda:N"),
             },
         }
     }
 
-    fn cuda(ordinal: usize, why: String) -> Result<Place, Failure> {
-        let context = device::open(ordinal).or_exit(Exit::Device)?;
-        Ok(Place::Cuda { ordinal, context, why, asked: true })
+    fn cuda(ordinal: usize, why: String) -> Result<Device, SessionError> {
+        let context = device::open(ordinal).or_about(About::Device)?;
+        Ok(Device::Cuda { ordinal, context, why, asked: true })
     }
 
-    fn best() -> Place {
+    fn best() -> Device {
         match device::open(0) {
-            Ok(context) => Place::Cuda { ordinal: 0, context, why: "the first GPU".to_owned(), asked: false },
-            Err(reason) => Place::Cpu { why: reason.to_string() },
+            Ok(context) => {
+                Device::Cuda { ordinal: 0, context, why: "the first GPU".to_owned(), asked: false }
+            }
+            Err(reason) => Device::Cpu { why: reason.to_string() },
         }
     }
 
-    /// How the place is named to people.
+    /// How the device is named to people.
     pub fn name(&self) -> String {
         match self {
-            Place::Cpu { why } => format!("CPU ({why})"),
-            Place::Cuda { ordinal, why, .. } => format!("cuda:{ordinal} ({why})"),
+            Device::Cpu { why } => format!("CPU ({why})"),
+            Device::Cuda { ordinal, why, .. } => format!("cuda:{ordinal} ({why})"),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Options of an earlier run beneath those typed now.
 
-use crate::cli::args::IntegrateArgs;
 use crate::geometry::units::Unit;
+use crate::session::options::Options;
 
 /// A setting of the file that means something else under an option that was typed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -16,9 +16,9 @@ pub struct RangeOfAnotherUnit {
 ///
 /// # Errors
 /// `RangeOfAnotherUnit`.
-pub fn over(typed: &IntegrateArgs, earlier: IntegrateArgs) -> Result<IntegrateArgs, RangeOfAnotherUnit> {
+pub fn over(typed: &Options, earlier: Options) -> Result<Options, RangeOfAnotherUnit> {
     // Without `..`, so that a new option cannot be forgotten.
-    let IntegrateArgs {
+    let Options {
         inputs,
         poni,
         geometry,
@@ -47,13 +47,7 @@ pub fn over(typed: &IntegrateArgs, earlier: IntegrateArgs) -> Result<IntegrateAr
         fast_motor,
         experiment_title,
         output,
-        overwrite,
-        tomo,
-        tomo_options,
         config,
-        save_config,
-        dry_run,
-        trace,
         device,
         strategy,
         lanes,
@@ -63,7 +57,6 @@ pub fn over(typed: &IntegrateArgs, earlier: IntegrateArgs) -> Result<IntegrateAr
         bad_frames,
         no_verify,
         sums,
-        saying,
     } = typed.clone();
     if radial_range.is_empty() && !earlier.radial_range.is_empty() {
         let is = |name: &Option<String>| name.as_deref().unwrap_or(Unit::QNm.name()).to_owned();
@@ -75,7 +68,7 @@ pub fn over(typed: &IntegrateArgs, earlier: IntegrateArgs) -> Result<IntegrateAr
     let range = |typed: Vec<f64>, earlier: Vec<f64>| if typed.is_empty() { earlier } else { typed };
     let has_poni = poni.is_some();
     let has_dummy = dummy.is_some();
-    Ok(IntegrateArgs {
+    Ok(Options {
         inputs: list(inputs, earlier.inputs),
         poni: poni.or(earlier.poni),
         geometry: geometry.or(earlier.geometry.filter(|_| !has_poni)),
@@ -113,13 +106,6 @@ pub fn over(typed: &IntegrateArgs, earlier: IntegrateArgs) -> Result<IntegrateAr
         bad_frames: bad_frames.or(earlier.bad_frames),
         no_verify: no_verify.or(earlier.no_verify),
         sums: sums.or(earlier.sums),
-        overwrite,
-        tomo,
-        tomo_options,
         config,
-        save_config,
-        dry_run,
-        trace,
-        saying,
     })
 }

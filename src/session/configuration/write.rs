@@ -6,10 +6,10 @@ use std::path::PathBuf;
 use serde_json::{Value, json};
 
 use super::{own, worker};
-use crate::cli::place::Place;
-use crate::cli::plan::Plan;
 use crate::integrate::engine::ErrorModel;
 use crate::output::result::Motor;
+use crate::session::device::Device;
+use crate::session::plan::Plan;
 
 /// Degrees of a circle, and where χ jumps in pyFAI by default.
 const CIRCLE: f64 = 360.0;
@@ -17,7 +17,7 @@ const JUMP: f64 = 180.0;
 
 /// The run as a worker configuration.
 pub fn worker(plan: &Plan) -> Value {
-    let args = &plan.args;
+    let args = &plan.options;
     let shape = plan.encoding().shape;
     let (jumps_at_0, azimuth_range) = sector(plan);
     let value = json!({
@@ -66,14 +66,14 @@ pub fn diffmap(plan: &Plan) -> Option<Value> {
     let frame = |path: &PathBuf| json!([path.display().to_string(), null, null, null]);
     Some(json!({
         "diffmap_config_version": super::diffmap::NEWEST,
-        "experiment_title": plan.args.experiment_title.as_deref().unwrap_or_default(),
+        "experiment_title": plan.options.experiment_title.as_deref().unwrap_or_default(),
         "slow_motor": motor(&scan.slow),
         "fast_motor": motor(&scan.fast),
-        "offset": plan.args.offset.unwrap_or(0),
+        "offset": plan.options.offset.unwrap_or(0),
         "zigzag_scan": scan.zigzag,
         "ai": ai,
         "input_data": plan.all_files().map(frame).collect::<Vec<_>>(),
-        "output_file": plan.args.output.as_ref().map(|path| path.display().to_string()),
+        "output_file": plan.options.output.as_ref().map(|path| path.display().to_string()),
     }))
 }
 
@@ -96,9 +96,9 @@ fn some(names: &[String]) -> Value {
 
 /// What computes.
 fn engine(plan: &Plan) -> String {
-    let place = match plan.crew.place {
-        Place::Cpu { .. } => "cpu".to_owned(),
-        Place::Cuda { ordinal, .. } => format!("cuda:{ordinal}"),
+    let place = match plan.device {
+        Device::Cpu { .. } => "cpu".to_owned(),
+        Device::Cuda { ordinal, .. } => format!("cuda:{ordinal}"),
     };
     format!("xrdct {} csr {place}", env!("CARGO_PKG_VERSION"))
 }
@@ -118,7 +118,7 @@ fn crosses(from: f64, to: f64, angle: f64) -> bool {
 
 /// What a worker of pyFAI would do otherwise, in words.
 fn not_in_pyfai(plan: &Plan) -> Vec<String> {
-    let args = &plan.args;
+    let args = &plan.options;
     let both =
         plan.azimuth_range().is_some_and(|(from, to)| crosses(from, to, 0.0) && crosses(from, to, JUMP));
     [

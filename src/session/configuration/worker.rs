@@ -18,9 +18,9 @@ use serde_json::Value;
 
 use super::values::{Fault, Keys, Taken};
 use super::{ConfigError, Reading, geometry, method, own, url};
-use crate::cli::args::{ErrorModelName, IntegrateArgs, Method};
 use crate::geometry::poni::Poni;
 use crate::geometry::units::Unit;
+use crate::session::options::{ErrorModelName, Options, Splitting};
 
 /// The newest version that pyFAI 2026.9.0 knows.
 pub(super) const NEWEST: u8 = 5;
@@ -69,7 +69,7 @@ pub(super) fn read(
     mut keys: Keys,
     defaults: Defaults,
     reading: &mut Reading,
-) -> Result<IntegrateArgs, ConfigError> {
+) -> Result<Options, ConfigError> {
     let of = |path: &Path| {
         let path = path.to_path_buf();
         move |fault: Fault| fault.of(&path)
@@ -132,7 +132,7 @@ fn settings(
     version: u8,
     is_pyfais: bool,
     warnings: &mut Vec<String>,
-) -> Result<IntegrateArgs, Fault> {
+) -> Result<Options, Fault> {
     if let Some(application) = keys.text("application")?
         && !APPLICATIONS.contains(&application.as_str())
     {
@@ -159,18 +159,18 @@ fn settings(
         keys.offer("method", "splitbbox".into());
     }
     let unit = unit(keys)?.or_else(|| is_pyfais.then(|| Unit::TwoThetaDeg.name().to_owned()));
-    let method = method::take(keys, version, warnings)?.or_else(|| is_pyfais.then_some(Method::Full));
+    let method = method::take(keys, version, warnings)?.or_else(|| is_pyfais.then_some(Splitting::Full));
     let azimuth_range = sector(keys)?;
     if keys.flag("chi_discontinuity_at_0")? == Some(true)
         && !azimuth_range.is_empty()
-        && method != Some(Method::No)
+        && method != Some(Splitting::No)
     {
         warnings.push(format!(
             "{} is true: a sector has the pixels that reach into it; pyFAI adds some of those that lie on the jump of χ",
             keys.name("chi_discontinuity_at_0")
         ));
     }
-    Ok(IntegrateArgs {
+    Ok(Options {
         npt: keys.count("nbpt_rad")?,
         unit,
         method,
@@ -185,7 +185,7 @@ fn settings(
         error_model: error_model(keys)?,
         radial_range: range(keys, "radial_range")?,
         azimuth_range,
-        ..IntegrateArgs::default()
+        ..Options::default()
     })
 }
 

@@ -24,7 +24,7 @@ mod write;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::args::IntegrateArgs;
+use super::options::Options;
 use crate::geometry::poni::PoniError;
 use values::Keys;
 
@@ -70,7 +70,7 @@ pub enum ConfigError {
 #[derive(Debug, Clone)]
 pub struct Earlier {
     /// As if they had been typed.
-    pub args: IntegrateArgs,
+    pub options: Options,
     /// What the user should know, one line each.
     pub warnings: Vec<String>,
 }
@@ -79,7 +79,7 @@ pub struct Earlier {
 ///
 /// # Errors
 /// [`ConfigError`], with the file, the key and what would be right.
-pub fn read(path: &Path, typed: &IntegrateArgs) -> Result<Earlier, ConfigError> {
+pub fn read(path: &Path, typed: &Options) -> Result<Earlier, ConfigError> {
     let whole = file::object(path, &file::IN_RESULTS)?;
     let keys = whole.len();
     let mut reading = Reading { path, warnings: Vec::new(), unknown: Vec::new(), typed };
@@ -97,7 +97,7 @@ pub fn read(path: &Path, typed: &IntegrateArgs) -> Result<Earlier, ConfigError> 
     let at = |line: String| format!("{}: {line}", path.display());
     let unknown = reading.unknown.iter().map(|key| format!("{key} is not known and has no effect"));
     let warnings = reading.warnings.iter().cloned().chain(unknown).map(at).collect();
-    Ok(Earlier { args, warnings })
+    Ok(Earlier { options: args, warnings })
 }
 
 /// A configuration while it is read.
@@ -106,5 +106,5 @@ struct Reading<'a> {
     warnings: Vec<String>,
     /// Keys that nobody took.
     unknown: Vec<String>,
-    typed: &'a IntegrateArgs,
+    typed: &'a Options,
 }

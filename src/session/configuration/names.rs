@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::cli::args::IntegrateArgs;
+use crate::session::options::Options;
 use crate::source::listing::expand;
 
 /// A file that the configuration at `config` names.
@@ -28,7 +28,7 @@ fn beside(config: &Path) -> Option<&Path> {
 }
 
 /// All names of a configuration, as seen from where the program runs.
-pub(super) fn find_all(args: &mut IntegrateArgs, config: &Path) {
+pub(super) fn find_all(args: &mut Options, config: &Path) {
     let at = |name: &mut String| {
         *name = match is_pattern(name) {
             true => found_files(name, config),
@@ -48,7 +48,7 @@ pub(super) fn find_all(args: &mut IntegrateArgs, config: &Path) {
 ///
 /// # Errors
 /// When the current folder cannot be told.
-pub fn made_absolute(mut args: IntegrateArgs) -> std::io::Result<IntegrateArgs> {
+pub fn made_absolute(mut args: Options) -> std::io::Result<Options> {
     let here = std::env::current_dir()?;
     let fix = |name: &mut String| {
         if Path::new(&*name).is_relative() {

@@ -4,15 +4,12 @@
 //! without pixels, corrections that leave none. What only the frames can tell (they hold nothing but dummies) makes the run
 //! an error when it is true of every one of them.
 
-use anyhow::anyhow;
-
-use super::exit::{Exit, Failure, OrExit};
+use super::error::{About, SessionError};
 use super::plan::Plan;
 use crate::frame::{BadFrame, FrameStatus};
 use crate::geometry::units::Unit;
-use crate::integrate::axis::Axis;
 use crate::integrate::csr::Csr;
-use crate::integrate::split::{self, Request};
+use crate::integrate::split::{self, MatrixRequest};
 use crate::pipeline::Report;
 
 /// Units that a range may have been meant in, tried after those that differ from the run's by their scale only.
@@ -22,12 +19,16 @@ const COMMON: [Unit; 4] = [Unit::QNm, Unit::QA, Unit::TwoThetaDeg, Unit::RMm];
 ///
 /// # Errors
 /// What leaves no pixel: the ranges, with the axis beside them; or mask and corrections together.
-pub(super) fn check_matrix(plan: &Plan, csr: &Csr, counts: impl Fn(usize) -> bool) -> Result<(), Failure> {
+pub(super) fn check_matrix(
+    plan: &Plan,
+    csr: &Csr,
+    counts: impl Fn(usize) -> bool,
+) -> Result<(), SessionError> {
     // A pixel that begins less than a bin below the range counts in its first bin (pyFAI's rule): so may all pixels there are,
     // where bins are wide.
     let only_below = csr.indptr[1] as usize == csr.entries();
     if let Some(cause) = only_below.then(|| beside_the_axis(plan)).flatten() {
-        return Err(anyhow!(cause)).or_exit(Exit::Calibration);
+        return Err(SessionError::new(About::Calibration, cause));
     }
     let mut entries = csr.indices.iter().zip(&csr.weights);
     if entries.any(|(pixel, weight)| *weight != 0.0 && counts(*pixel as usize)) {
@@ -45,7 +46,7 @@ pub(super) fn check_matrix(plan: &Plan, csr: &Csr, counts: impl Fn(usize) -> boo
             format!("no pixel is left to integrate: the mask leaves none in the radial range ({})", plan.unit.name())
         }
     };
-    Err(anyhow!(cause)).or_exit(Exit::Calibration)
+    Err(SessionError::new(About::Calibration, cause))
 }
 
 /// Says so when no pixel lies in the radial range, and in which unit it may have been meant.
@@ -70,7 +71,7 @@ fn beside_the_axis(plan: &Plan) -> Option<String> {
 
 /// From where to where the pixels reach that are not masked, in a unit.
 fn axis_of(plan: &Plan, unit: Unit) -> Option<(f64, f64)> {
-    let all = Request {
+    let all = MatrixRequest {
         poni: &plan.poni,
         shape: plan.encoding().shape,
         npt: 1,
@@ -102,15 +103,15 @@ fn short(value: f64) -> String {
 }
 
 /// A warning when most bins of a range that was asked for are beside the pixels.
-pub(super) fn mostly_empty(plan: &Plan, axis: &Axis, csr: &Csr) -> Option<String> {
+pub(super) fn mostly_empty(plan: &Plan, centres: &[f64], csr: &Csr) -> Option<String> {
     let (from, to) = plan.radial_range()?;
     let filled: Vec<usize> = (0..csr.bins()).filter(|&bin| csr.indptr[bin] < csr.indptr[bin + 1]).collect();
     let (first, last) = (filled.first()?, filled.last()?);
     (2 * (last - first + 1) < csr.bins()).then(|| {
         format!(
             "--radial-range {from} {to}: pixels lie between {} and {} {} only, {} of {} bins are empty",
-            short(axis.centres[*first]),
-            short(axis.centres[*last]),
+            short(centres[*first]),
+            short(centres[*last]),
             plan.unit.name(),
             csr.bins() - filled.len(),
             csr.bins()
@@ -120,29 +121,31 @@ pub(super) fn mostly_empty(plan: &Plan, axis: &Axis, csr: &Csr) -> Option<String
 
 /// Why a run of which no frame gave a pattern that can be believed has failed; `None` when some did, or when its frames
 /// are bad for other reasons.
-pub(super) fn barren(plan: &Plan, report: &Report) -> Option<Failure> {
+pub fn barren(plan: &Plan, report: &Report) -> Option<SessionError> {
     let is_implausible =
         |bad: &&BadFrame| matches!(bad.status, FrameStatus::NoPixels | FrameStatus::NotFinite);
     let first = report.bad.iter().find(is_implausible)?;
     if report.interrupted || report.bad.len() < report.done {
         return None;
     }
-    let (exit, cause) = match first.status {
+    let (about, cause) = match first.status {
         FrameStatus::NoPixels => {
             let dummy = plan.dummy.map(|dummy| format!("dummy {} +- {}", dummy.value, dummy.delta));
-            let whose = if plan.args.dummy.is_some() { "--dummy" } else { "the detector's own" };
+            let whose = if plan.options.dummy.is_some() { "--dummy" } else { "the detector's own" };
             let dummy = dummy.map(|dummy| format!("{dummy}, {whose}"));
-            let saturation =
-                plan.args.saturation.map(|_| format!("--saturation from {} counts", plan.saturation.cutoff));
-            let asked = plan.args.dummy.is_some() || saturation.is_some();
-            let exit = if asked { Exit::Calibration } else { Exit::Input };
+            let saturation = plan
+                .options
+                .saturation
+                .map(|_| format!("--saturation from {} counts", plan.saturation.cutoff));
+            let asked = plan.options.dummy.is_some() || saturation.is_some();
+            let about = if asked { About::Calibration } else { About::Input };
             let suspects: Vec<String> = dummy.into_iter().chain(saturation).collect();
             let cause = "every pixel that mask and ranges leave has a value that does not count";
-            (exit, format!("{cause} ({})", suspects.join("; ")))
+            (about, format!("{cause} ({})", suspects.join("; ")))
         }
         _ => {
             let corrections = [
-                plan.args.normalization.map(|v| format!("normalisation {v}")),
+                plan.options.normalization.map(|v| format!("normalisation {v}")),
                 plan.flat.is_some().then(|| "the flat".to_owned()),
                 plan.dark.is_some().then(|| "the dark".to_owned()),
             ];
@@ -151,10 +154,10 @@ pub(super) fn barren(plan: &Plan, report: &Report) -> Option<Failure> {
                 true => "the frames' values".to_owned(),
                 false => corrections.join(", "),
             };
-            (Exit::Calibration, format!("the intensities are not finite float32; look at {suspects}"))
+            (About::Calibration, format!("the intensities are not finite float32; look at {suspects}"))
         }
     };
     let cause =
         format!("not one of {} frames gave a pattern: {cause}; the first: {}", report.done, first.message);
-    Some(Failure { exit, error: anyhow!(cause) })
+    Some(SessionError::new(about, cause))
 }

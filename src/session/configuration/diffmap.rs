@@ -10,8 +10,8 @@ use serde_json::{Map, Value};
 use super::values::{Fault, Keys};
 use super::worker::{self, Defaults};
 use super::{ConfigError, Reading, own};
-use crate::cli::args::{IntegrateArgs, MotorRange};
 use crate::output::result::Motor;
+use crate::session::options::{MotorRange, Options};
 use crate::source::listing::expand;
 
 /// The newest version that pyFAI 2026.9.0 knows.
@@ -23,7 +23,7 @@ pub(super) fn is_one(map: &Map<String, Value>) -> bool {
 }
 
 /// Reads all keys of a map's configuration.
-pub(super) fn read(mut keys: Keys, reading: &mut Reading) -> Result<IntegrateArgs, ConfigError> {
+pub(super) fn read(mut keys: Keys, reading: &mut Reading) -> Result<Options, ConfigError> {
     let path = reading.path;
     let ai = keys.object("ai").map_err(|fault| fault.of(path))?.unwrap_or_default();
     let mut ai = Keys::new("ai.", ai);
@@ -38,7 +38,7 @@ pub(super) fn read(mut keys: Keys, reading: &mut Reading) -> Result<IntegrateArg
     Ok(args)
 }
 
-fn scan(keys: &mut Keys, args: &mut IntegrateArgs) -> Result<(), Fault> {
+fn scan(keys: &mut Keys, args: &mut Options) -> Result<(), Fault> {
     if let Some(version) = keys.take("diffmap_config_version")
         && version.as_u64() != Some(NEWEST)
     {

@@ -5,7 +5,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::values::{Fault, Keys, Taken, number_or_word};
-use crate::cli::args::{IntegrateArgs, MotorRange, SaturationFrom};
+use crate::session::options::{MotorRange, Options, SaturationFrom};
 
 /// Name of the object.
 pub(super) const SECTION: &str = "xrdct";
@@ -31,7 +31,7 @@ pub(super) fn unfold(keys: &mut Keys) -> Result<bool, Fault> {
 }
 
 /// Reads our keys into the options.
-pub(super) fn take(keys: &mut Keys, args: &mut IntegrateArgs) -> Result<(), Fault> {
+pub(super) fn take(keys: &mut Keys, args: &mut Options) -> Result<(), Fault> {
     if let Some(file) = keys.text("poni_file")? {
         args.poni = Some(file.into());
     }
@@ -73,9 +73,9 @@ pub(super) fn motor(keys: &mut Keys, key: &str) -> Taken<MotorRange> {
 }
 
 /// Our keys, those that are set.
-pub(super) fn section(args: &IntegrateArgs, engine: &str, not_in_pyfai: &[String]) -> Map<String, Value> {
+pub(super) fn section(args: &Options, engine: &str, not_in_pyfai: &[String]) -> Map<String, Value> {
     // Without `..`, so that a new option cannot be forgotten: it is said here, in pyFAI's keys, or not part of a run.
-    let IntegrateArgs {
+    let Options {
         // In pyFAI's keys.
         mask: _,
         dark: _,
@@ -94,14 +94,7 @@ pub(super) fn section(args: &IntegrateArgs, engine: &str, not_in_pyfai: &[String
         geometry: _,
         // Where things go and what is said.
         output: _,
-        overwrite: _,
-        tomo: _,
-        tomo_options: _,
         config: _,
-        save_config: _,
-        dry_run: _,
-        trace: _,
-        saying: _,
         // Ours.
         inputs,
         poni,

@@ -1,0 +1,32 @@
+//! The fourth door: whoever keeps what became of the frames.
+
+use super::result::ResultFile;
+use crate::frame::Outcome;
+
+/// Puts each outcome in the row of its id.
+pub trait Sink {
+    /// Takes one outcome, in whatever order they come.
+    ///
+    /// # Errors
+    /// When it cannot be kept: a full disk, a closed file.
+    fn put(&mut self, outcome: Outcome) -> Result<(), SinkError>;
+
+    /// Nothing came for a while: what is buffered may be written.
+    ///
+    /// # Errors
+    /// As [`Sink::put`].
+    fn pause(&mut self) -> Result<(), SinkError>;
+}
+
+/// Whatever made a sink fail.
+pub type SinkError = Box<dyn std::error::Error + Send + Sync>;
+
+impl Sink for ResultFile {
+    fn put(&mut self, outcome: Outcome) -> Result<(), SinkError> {
+        Ok(ResultFile::put(self, outcome)?)
+    }
+
+    fn pause(&mut self) -> Result<(), SinkError> {
+        Ok(self.flush()?)
+    }
+}

@@ -1,0 +1,133 @@
+//! Geometry, mask, dark, flat, dummies, saturation: what the options name, read and fitted to the frames.
+
+use std::path::{Path, PathBuf};
+
+use super::error::{About, OrAbout, SessionError, refuse};
+use super::options::{Options, SaturationFrom};
+use crate::frame::{Encoding, Shape};
+use crate::geometry::detector::Dummy;
+use crate::geometry::mask::Mask;
+use crate::geometry::poni::Poni;
+use crate::geometry::units::Unit;
+use crate::integrate::engine::Saturation;
+use crate::source::cbf::CbfHeader;
+use crate::source::image::read_image_of;
+
+/// Where the geometry comes from, for messages: a PONI file, or the configuration that holds it.
+pub(super) fn geometry_name(options: &Options) -> String {
+    let name = if options.geometry.is_some() { options.config.as_ref() } else { options.poni.as_ref() };
+    name.map_or_else(String::new, |path| path.display().to_string())
+}
+
+/// The geometry, of a detector that has as many pixels as the frames.
+pub(super) fn geometry(options: &Options, frames: Shape) -> Result<Poni, SessionError> {
+    let poni = match (&options.geometry, &options.poni) {
+        (Some(geometry), _) => geometry.clone(),
+        (None, Some(path)) => Poni::read(path).or_about(About::Calibration)?,
+        (None, None) => refuse!(Usage, "no geometry: name a PONI file with --poni FILE.poni"),
+    };
+    if let Some(shape) = poni.detector.shape
+        && shape != frames
+    {
+        refuse!(
+            Calibration,
+            "{}: its detector {} has {shape} pixels, the frames have {frames}; is this the PONI of these frames?",
+            geometry_name(options),
+            poni.detector.name
+        );
+    }
+    Ok(poni)
+}
+
+/// The radial unit, one that the geometry can give.
+pub(super) fn unit(options: &Options, poni: &Poni) -> Result<Unit, SessionError> {
+    let unit: Unit = match &options.unit {
+        Some(name) => name.parse().or_about(About::Usage)?,
+        None => Unit::QNm,
+    };
+    if unit.needs_wavelength() && poni.wavelength.is_none() {
+        refuse!(
+            Calibration,
+            "{}: no Wavelength, which unit {} needs; add it to the PONI or choose 2th_deg or r_mm",
+            geometry_name(options),
+            unit.name()
+        );
+    }
+    Ok(unit)
+}
+
+/// The user's mask or the detector's own; a user's replaces it, as in pyFAI, unless they are to be combined.
+pub(super) fn mask(
+    options: &Options,
+    poni: &Poni,
+    shape: Shape,
+    notes: &mut Vec<String>,
+) -> Result<Option<Mask>, SessionError> {
+    let own = poni.detector.mask();
+    let Some(name) = &options.mask else { return Ok(own) };
+    let image = read_image_of(name, shape).or_about_in(About::Calibration, "the mask")?;
+    let mut mask = Mask::from_values(shape, &image.data).or_about(About::Calibration)?;
+    if let Some(own) = own {
+        if options.combine_mask == Some(true) {
+            mask = mask.union(&own).or_about(About::Calibration)?;
+        } else {
+            let let_in = own.masked.iter().zip(&mask.masked).filter(|(own, user)| **own && !**user).count();
+            if let_in > 0 {
+                notes.push(format!(
+                    "--mask replaces the mask of {}, as in pyFAI: {let_in} pixels that the detector masks are let in \
+                     (gaps are still ignored by their dummy values); --combine-mask applies both",
+                    poni.detector.name
+                ));
+            }
+        }
+    }
+    if mask.count() == shape.pixels() {
+        refuse!(Calibration, "{name}: the mask leaves no pixel (non-zero means masked)");
+    }
+    Ok(Some(mask))
+}
+
+/// Mean of the images of a list.
+pub(super) fn average(files: &[String], what: &str, shape: Shape) -> Result<Option<Vec<f32>>, SessionError> {
+    if files.is_empty() {
+        return Ok(None);
+    }
+    let mut sum = vec![0.0_f64; shape.pixels()];
+    for name in files {
+        let image = read_image_of(name, shape).or_about_in(About::Calibration, format!("the {what}"))?;
+        sum.iter_mut().zip(&image.data).for_each(|(sum, value)| *sum += value);
+    }
+    let count = files.len() as f64;
+    Ok(Some(sum.iter().map(|sum| (sum / count) as f32).collect()))
+}
+
+/// Values that mean "not measured": the user's, else the detector's own.
+pub(super) fn dummy(options: &Options, poni: &Poni, encoding: Encoding) -> Option<Dummy> {
+    match (options.dummy, options.delta_dummy) {
+        (Some(value), delta) => Some(Dummy::new(value, delta.unwrap_or(0.0))),
+        (None, _) => poni.detector.dummy(encoding.pixel),
+    }
+}
+
+/// From which count on pixels are saturated. The first frame's header speaks for those that say nothing themselves.
+pub(super) fn saturation(
+    options: &Options,
+    files: &[PathBuf],
+    first: &CbfHeader,
+) -> Result<Saturation, SessionError> {
+    let cutoff = first.frame.count_cutoff.map_or(f32::INFINITY, |cutoff| cutoff as f32);
+    match options.saturation {
+        None => Ok(Saturation { cutoff, by_header: true, masked: false }),
+        Some(SaturationFrom::Count(count)) => {
+            Ok(Saturation { cutoff: count as f32, by_header: false, masked: true })
+        }
+        Some(SaturationFrom::Header(_)) if cutoff.is_finite() => {
+            Ok(Saturation { cutoff, by_header: true, masked: true })
+        }
+        Some(SaturationFrom::Header(_)) => refuse!(
+            Input,
+            "--saturation header: {}: its header has no Count_cutoff; give a number of counts",
+            files.first().map_or(Path::new(""), PathBuf::as_path).display()
+        ),
+    }
+}

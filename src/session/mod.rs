@@ -1,0 +1,232 @@
+//! A session: what was asked for, opened once, warm for any number of runs.
+//!
+//! ```text
+//!   Options ──Plan::new──▶ Plan ──Session::open──▶ Session ──doors──▶ corridor ──▶ result
+//!   (values)               (definite,              (matrix, engines,
+//!                           nothing started)        threads)
+//! ```
+//!
+//! Every door (command line, benches, and whoever comes) asks here: nothing else makes recipes, engines, readers, reducers or
+//! slots. Nothing here prints, exits, or listens to signals.
+//!
+//! ```
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let folder = std::env::temp_dir().join(format!("xrdct-doc-{}", std::process::id()));
+//! # std::fs::create_dir_all(&folder)?;
+//! # let (_, poni, _) = xrdct::bench::subject::Subject::simulate(&folder, 2, &|| ())?;
+//! # let (scan, file) = (folder.display().to_string(), folder.join("scan.h5"));
+//! use xrdct::session::{Options, Plan, Run, Session};
+//!
+//! let mut options = Options { inputs: vec![scan], poni: Some(poni), npt: Some(100), ..Options::default() };
+//! options.device = Some("cpu".into());
+//! let session = Session::open(Plan::new(options)?)?;
+//! let mut result = session.result(&file, false)?;
+//! let (report, ended) = session.run(&mut result, Run::default())?;
+//! ended?;
+//! let written = result.finish(&report.ending())?;
+//! assert_eq!((report.done, written.good), (2, 2));
+//! # std::fs::remove_dir_all(&folder)?;
+//! # Ok(())
+//! # }
+//! ```
+
+mod budget;
+mod calibration;
+pub mod configuration;
+pub mod crew;
+pub mod decode;
+pub mod device;
+pub mod doors;
+pub mod engines;
+mod error;
+pub mod options;
+pub mod plan;
+pub mod plausible;
+mod prepare;
+mod store;
+
+use std::path::Path;
+
+pub use crew::{Crew, Decode, Reducers, Traffic};
+pub use device::Device;
+pub use doors::Doors;
+pub use engines::Engines;
+pub use error::{About, SessionError};
+pub use options::Options;
+pub use plan::Plan;
+pub use prepare::Preparation;
+pub use store::PatternStore;
+
+use crate::frame::FrameId;
+use crate::integrate::corrections::Lost;
+use crate::integrate::engine::{ErrorModel, Recipe};
+use crate::output::OutputError;
+use crate::output::result::{Layout, RadialAxis, ResultFile};
+use crate::output::sink::Sink;
+use crate::pipeline::{self, Corridor, PipelineError, Report, Stop, Watch};
+use crate::source::Ticket;
+use crate::trace::Timeline;
+use error::OrAbout;
+use options::StrategyName;
+
+/// What a run is told beside its frames; by default nothing.
+#[derive(Default)]
+pub struct Run<'a> {
+    /// Asks it to end early.
+    pub stop: Stop,
+    /// Where each stage's bars go.
+    pub timeline: Option<Timeline>,
+    /// Who looks on.
+    pub watchers: Vec<&'a mut dyn Watch>,
+    /// What keeps the patterns for a tomogram, on the device too if they fit.
+    pub kept: Option<&'a mut PatternStore>,
+}
+
+/// A plan with its engines, warm.
+pub struct Session {
+    plan: Plan,
+    lost: Lost,
+    axis: RadialAxis,
+    engines: Engines,
+}
+
+impl Session {
+    /// Makes corrections, matrix and engine, on the plan's threads. A GPU that nobody asked for by name and that cannot be used is
+    /// no error: the cores take its place, and a note of the plan says why.
+    ///
+    /// # Errors
+    /// What the corrections, the ranges or the device do not allow.
+    pub fn open(mut plan: Plan) -> Result<Session, SessionError> {
+        on_threads(plan.threads, || {
+            let Preparation { lost, axis, recipe } = plan.prepare()?;
+            plan.notes.extend(plausible::mostly_empty(&plan, &axis.centres, &recipe.csr));
+            let engines = engines(&mut plan, recipe)?;
+            Ok(Session { plan, lost, axis, engines })
+        })?
+    }
+
+    /// What was planned.
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// Pixels that the corrections leave out.
+    pub fn lost(&self) -> &Lost {
+        &self.lost
+    }
+
+    /// The radial axis of every pattern.
+    pub fn axis(&self) -> &RadialAxis {
+        &self.axis
+    }
+
+    /// The doors of a run over the plan's frames, open.
+    ///
+    /// # Errors
+    /// When the device refuses.
+    pub fn doors(
+        &self,
+        timeline: Option<&Timeline>,
+        kept: Option<&mut PatternStore>,
+    ) -> Result<Doors, SessionError> {
+        Doors::open(&self.plan.crew, &self.engines, self.plan.load(), timeline, kept)
+    }
+
+    /// The result file of the plan's frames, whole before the first one.
+    ///
+    /// # Errors
+    /// [`OutputError`]: it exists, or cannot be written.
+    pub fn result(&self, path: &Path, overwrite: bool) -> Result<ResultFile, OutputError> {
+        ResultFile::create(path, &layout(&self.plan, self.axis.clone()), overwrite)
+    }
+
+    /// Walks the plan's frames through the corridor.
+    ///
+    /// # Errors
+    /// When the doors do not open. What ended the run early comes beside the report of what was done until then.
+    pub fn run<'a>(
+        &self,
+        sink: &'a mut dyn Sink,
+        run: Run<'a>,
+    ) -> Result<(Report, Result<(), PipelineError>), SessionError> {
+        let Run { stop, timeline, watchers, mut kept } = run;
+        let doors = self.doors(timeline.as_ref(), kept.as_deref_mut())?;
+        Ok(self.walk(doors, sink, Run { stop, timeline, watchers, kept }))
+    }
+
+    /// Walks the plan's frames through doors that are open already.
+    pub fn walk<'a>(
+        &self,
+        doors: Doors,
+        sink: &'a mut dyn Sink,
+        run: Run<'a>,
+    ) -> (Report, Result<(), PipelineError>) {
+        let Run { stop, timeline, mut watchers, kept } = run;
+        watchers.extend(kept.map(|kept| kept as &mut dyn Watch));
+        let Doors { readers, reducers, slots, strategy } = doors;
+        let ticket = |(id, path): (usize, &std::path::PathBuf)| Ticket {
+            id: FrameId(id),
+            path: path.as_path().into(),
+        };
+        let corridor = Corridor {
+            tickets: self.plan.files.iter().enumerate().map(ticket).collect(),
+            readers,
+            reducers,
+            sink,
+            slots,
+            waiting: budget::waiting_outcomes(self.plan.npt),
+            bad_frames: self.plan.bad_frames,
+            stop,
+            timeline,
+            watchers,
+        };
+        pipeline::run(corridor, strategy)
+    }
+}
+
+/// Runs `work` with so many threads under rayon.
+///
+/// # Errors
+/// When they cannot be started.
+pub fn on_threads<T: Send>(threads: usize, work: impl FnOnce() -> T + Send) -> Result<T, SessionError> {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
+    Ok(pool.or_about_in(About::Device, format!("{threads} threads"))?.install(work))
+}
+
+/// The engine of the plan's device.
+fn engines(plan: &mut Plan, recipe: Recipe) -> Result<Engines, SessionError> {
+    let Device::Cuda { ordinal, asked, .. } = plan.device else {
+        return Engines::on_host(recipe, "the cores were asked for");
+    };
+    let reason = match Engines::on_gpu(ordinal, &recipe) {
+        Ok(engines) => return Ok(engines),
+        Err(reason) if asked || plan.options.strategy == Some(StrategyName::Gpu) => {
+            return Err(reason).or_about(About::Device);
+        }
+        Err(reason) => format!("the GPU cannot be used: {reason}"),
+    };
+    plan.notes.push(format!("{reason}; computing on the CPU"));
+    plan.device = Device::Cpu { why: reason.clone() };
+    plan.crew = Crew::asked(&plan.options, &plan.device, plan.files.len())?;
+    Engines::on_host(recipe, reason)
+}
+
+fn layout(plan: &Plan, radial: RadialAxis) -> Layout {
+    let options = &plan.options;
+    Layout {
+        scan: plan.scan.clone(),
+        offset: options.offset.unwrap_or(0),
+        errors: plan.error_model != ErrorModel::None,
+        sums: options.sums == Some(true),
+        saturated: plan.saturation.cutoff.is_finite(),
+        header: plan.first.frame.clone(),
+        inputs: plan.files.iter().map(|f| f.display().to_string()).collect(),
+        configuration: configuration::to_worker(plan),
+        title: options.experiment_title.clone().unwrap_or_else(|| "xrdct integrate".to_owned()),
+        poni_file: options.poni.as_ref().map(|p| p.display().to_string()),
+        mask_file: options.mask.clone(),
+        dark_files: options.dark.clone(),
+        flat_files: options.flat.clone(),
+        ..Layout::new(plan.files.len(), radial)
+    }
+}
