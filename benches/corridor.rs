@@ -193,7 +193,7 @@ impl Bench<'_> {
 
     /// The same of a plan, its patterns written; they are right, or it fails.
     fn run(&self, name: &str, plan: Crew, frames: usize) -> Result<(f64, Vec<f32>)> {
-        let crew = Doors::open(&plan, &self.engines, self.subject.load(frames), None, None)?;
+        let crew = self.subject.doors(&plan, &self.engines, frames, None)?;
         let (seconds, first) = self.walk(crew, frames, Some(self.folder.join("corridor.h5")))?;
         agree(name, &first, &self.expected)?;
         Ok((seconds, first))
@@ -202,7 +202,7 @@ impl Bench<'_> {
     fn beside(&self, beside: &Beside, frames: usize) -> Result<f64> {
         match beside {
             Beside::Ceiling(_, ceiling) => {
-                Ok(self.walk(ceiling.doors(&self.subject, &self.engines)?, frames, None)?.0)
+                Ok(self.walk(ceiling.doors(&self.subject, &self.engines, frames)?, frames, None)?.0)
             }
             Beside::Crew(words, plan) => Ok(self.run(words, *plan, frames)?.0),
         }

@@ -11,6 +11,7 @@
 
 use std::hint::black_box;
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::{Context as _, Result, ensure};
 use xrdct::bench::measure::{Amount, Measure, digest};
@@ -62,7 +63,7 @@ fn frame(id: usize, counts: &[i32]) -> Frame {
     let origin = std::path::Path::new("simulated").into();
     // Every detector says from which count on its pixels are saturated.
     let header = FrameHeader { count_cutoff: Some(1_048_575.0), ..FrameHeader::default() };
-    Frame { id: FrameId(id), origin, encoding, slot, payload: 0..bytes.len(), header }
+    Frame { id: FrameId(id), origin, encoding, slot: Arc::new(slot), payload: 0..bytes.len(), header }
 }
 
 /// S of each bin, entry by entry.

@@ -242,7 +242,7 @@ fn next_frame(slots: &SlotPool, id: usize) -> (Frame, usize) {
             id: FrameId(id),
             origin: Path::new("simulated").into(),
             encoding,
-            slot,
+            slot: Arc::new(slot),
             payload: 64..64 + len,
             header: header(),
         },
@@ -401,7 +401,7 @@ fn expected(recipe: &Recipe, packed: &[Vec<u8>]) -> Result<Vec<Outcome>> {
                 origin: Path::new("simulated").into(),
                 id: FrameId(id),
                 encoding,
-                slot,
+                slot: Arc::new(slot),
                 payload: 0..bytes.len(),
                 header: header(),
             })

@@ -12,6 +12,7 @@ use std::fmt;
 use std::ops::Range;
 use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::Duration;
 
 /// Place of a frame in its scan: the row that its pattern is written to. Counted from 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -100,7 +101,7 @@ pub struct Encoding {
 }
 
 /// Memory behind a [`Slot`]: ordinary host memory, or pinned memory when a GPU is in the plan.
-pub trait SlotMemory: Send {
+pub trait SlotMemory: Send + Sync {
     /// The whole buffer.
     fn bytes(&self) -> &[u8];
     /// The whole buffer, to be filled.
@@ -167,6 +168,38 @@ impl SlotPool {
             self.0.came_home.wait_while(free, |f| f.is_empty()).unwrap_or_else(PoisonError::into_inner);
         let memory = free.pop();
         Slot { memory, home: Arc::clone(&self.0) }
+    }
+
+    /// Takes a slot; `None` when none has come home for so long.
+    pub fn take_for(&self, time: Duration) -> Option<Slot> {
+        let free = self.0.free.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = self.0.came_home.wait_timeout_while(free, time, |f| f.is_empty());
+        let (mut free, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        let memory = free.pop()?;
+        Some(Slot { memory: Some(memory), home: Arc::clone(&self.0) })
+    }
+}
+
+/// What a reader takes slots from: one that was waited for already, then the pool.
+pub struct Slots<'a> {
+    ready: Option<Slot>,
+    pool: &'a SlotPool,
+}
+
+impl<'a> Slots<'a> {
+    /// Slots of a pool; waits for the first now, so that whoever measures reading does not measure that.
+    pub fn waited_for(pool: &'a SlotPool) -> Slots<'a> {
+        Slots { ready: Some(pool.take()), pool }
+    }
+
+    /// Slots of a pool, none of them taken yet.
+    pub fn of(pool: &'a SlotPool) -> Slots<'a> {
+        Slots { ready: None, pool }
+    }
+
+    /// Takes a slot; blocks until one has come home.
+    pub fn take(&mut self) -> Slot {
+        self.ready.take().unwrap_or_else(|| self.pool.take())
     }
 }
 
@@ -252,8 +285,8 @@ pub struct Frame {
     pub origin: Arc<Path>,
     /// How to read its bytes.
     pub encoding: Encoding,
-    /// The buffer that holds them.
-    pub slot: Slot,
+    /// The buffer that holds them, and perhaps those of other frames: it goes home with the last one.
+    pub slot: Arc<Slot>,
     /// Where in the slot they are.
     pub payload: Range<usize>,
     /// What its header said.

@@ -13,7 +13,7 @@ use xrdct::bench::profile::{self, Part, Profile, Who};
 use xrdct::bench::subject::Subject;
 use xrdct::bench::walk::{Pass, agree};
 use xrdct::bench::{BenchError, table1};
-use xrdct::frame::{BadFrame, Frame, Outcome, Slot};
+use xrdct::frame::{BadFrame, Frame, Outcome, Slots};
 use xrdct::geometry::poni::Poni;
 use xrdct::pipeline::Stage;
 use xrdct::reduce::{ReduceError, Reducer};
@@ -80,7 +80,9 @@ fn table1_has_every_row_or_says_why_not() {
         assert!(cold["missing"].as_str().is_none_or(|reason| reason.len() > 20), "{row}");
     }
     assert!(
-        table.rate("cpu-pool", xrdct::bench::outcome::Source::Mem).is_some_and(|rate| rate.runs.len() == 2)
+        table
+            .rate("cpu-pool", xrdct::bench::outcome::StartFrom::Mem)
+            .is_some_and(|rate| rate.runs.len() == 2)
     );
 
     let markdown = read("out/table1.md");
@@ -162,7 +164,7 @@ fn a_run_is_cut_by_its_time_and_says_so() {
     assert_eq!(done.code, 0, "{}", done.stderr);
     let table: Table =
         serde_json::from_str(&fs::read_to_string(folder.path().join("t.json")).unwrap()).unwrap();
-    let rate = table.rate("sequential-cpu", xrdct::bench::outcome::Source::Mem).unwrap();
+    let rate = table.rate("sequential-cpu", xrdct::bench::outcome::StartFrom::Mem).unwrap();
     assert!(rate.frames < 400, "{rate:?}");
     assert!(done.stdout.contains("cut short by --row-time"), "{}", done.stdout);
 }
@@ -213,9 +215,9 @@ fn a_cold_start_is_verified() {
 struct Throttled(Box<dyn Reader>);
 
 impl Reader for Throttled {
-    fn read(&mut self, ticket: &Ticket, slot: Slot) -> Result<Frame, BadFrame> {
+    fn read(&mut self, ticket: Ticket, slots: &mut Slots<'_>, out: &mut dyn FnMut(Result<Frame, BadFrame>)) {
         sleep(Duration::from_millis(4));
-        self.0.read(ticket, slot)
+        self.0.read(ticket, slots, out);
     }
 }
 
@@ -247,7 +249,7 @@ fn profile_of(plan: Crew, change: impl Fn(Doors) -> Doors) -> (Profile, Timeline
     write_small_scan(folder.path(), 20);
     let subject = subject(folder.path());
     let engines = Engines::on_host(subject.recipe.clone(), "left out").unwrap();
-    let crew = change(Doors::open(&plan, &engines, subject.load(subject.files.len()), None, None).unwrap());
+    let crew = change(subject.doors(&plan, &engines, subject.files.len(), None).unwrap());
     let timeline = Timeline::default();
     let pass = Pass {
         frames: 100,
@@ -361,11 +363,11 @@ mod needs_oracle {
             serde_json::from_str(&fs::read_to_string(folder.path().join("t.json")).unwrap()).unwrap();
         for key in ["peer-sequential", "peer-pool-2", "peer-processes"] {
             let row = table.row(key).unwrap_or_else(|| panic!("{key} is a row"));
-            let cell = &row.cells[&xrdct::bench::outcome::Source::Mem];
+            let cell = &row.cells[&xrdct::bench::outcome::StartFrom::Mem];
             assert!(cell.rate().is_some_and(|rate| rate.median > 0.0 && rate.frames == 5), "{row:?}");
         }
         // OpenCL is there or the row says why not.
-        let opencl = &table.row("peer-opencl").unwrap().cells[&xrdct::bench::outcome::Source::Mem];
+        let opencl = &table.row("peer-opencl").unwrap().cells[&xrdct::bench::outcome::StartFrom::Mem];
         assert!(opencl.rate().is_some() || format!("{opencl:?}").contains("OpenCL"), "{opencl:?}");
         assert!(table.versions.contains_key("pyFAI") && done.stdout.contains("peers: "), "{}", done.stdout);
         assert!(

@@ -14,7 +14,6 @@ use xrdct::frame::{
     BadFrame, Encoding, Frame, FrameHeader, FrameId, FrameStatus, HEADER_NUMBERS, PixelType, SlotPool,
 };
 use xrdct::source::cbf::{CbfHeader, CbfReader, HeaderError, parse_header, probe, read};
-use xrdct::source::{Reader, Ticket};
 use xrdct::with_pixel;
 
 use crate::support::{ask_oracle_code, data, real_frames};
@@ -179,7 +178,7 @@ fn a_file_cut_anywhere_is_refused() {
 
 /// Reads one file through a reader with a pool of one slot; the slot is home again when this returns an error.
 fn read_one(reader: &mut CbfReader, pool: &SlotPool, path: &Path) -> Result<Frame, BadFrame> {
-    reader.read(&Ticket { id: FrameId(7), path: Arc::from(path) }, pool.take())
+    reader.read_file(FrameId(7), &Arc::from(path), pool.take())
 }
 
 #[test]

@@ -143,7 +143,7 @@ fn frame(id: usize, codec: Codec, pixel: PixelType, bytes: &[u8]) -> Frame {
     slot.memory_mut().bytes_mut()[payload.clone()].copy_from_slice(bytes);
     let encoding = Encoding { codec, pixel, shape: SHAPE };
     let origin = Path::new("frame").into();
-    Frame { id: FrameId(id), origin, encoding, slot, payload, header: FrameHeader::default() }
+    Frame { id: FrameId(id), origin, encoding, slot: Arc::new(slot), payload, header: FrameHeader::default() }
 }
 
 fn packed<T: Pixel>(id: usize, pixels: &[T]) -> Frame {
@@ -469,7 +469,7 @@ fn reducer_returns_every_frame_and_every_slot() {
                 let mut slot = slots.take();
                 slot.memory_mut().grow(frame.payload.end).unwrap();
                 slot.memory_mut().bytes_mut()[frame.payload.clone()].copy_from_slice(frame.bytes());
-                frame.slot = slot;
+                frame.slot = Arc::new(slot);
                 reducer.submit(frame).unwrap();
             }
             reducer.flush().unwrap();

@@ -13,12 +13,13 @@ use std::time::Duration;
 
 use xrdct::frame::{
     BadFrame, Codec, Encoding, Frame, FrameHeader, FrameId, FrameStatus, Outcome, Pattern, PixelType, Shape,
-    Slot, SlotPool,
+    Slot, SlotPool, Slots,
 };
 use xrdct::output::sink::{Sink, SinkError};
 use xrdct::pipeline::{BadFrames, Corridor, MOST_WAITING, PipelineError, Report, Stop, Strategy, Watch, run};
 use xrdct::reduce::{ReduceError, Reducer};
-use xrdct::source::{Reader, Ticket};
+use xrdct::source::tickets::Tickets;
+use xrdct::source::{About, Reader, Ticket};
 
 use crate::support::within;
 
@@ -74,6 +75,15 @@ struct Reads {
     late: AtomicUsize,
 }
 
+/// A list of frames; the readers are made beside it.
+fn source_of(frames: usize) -> Tickets {
+    let encoding = Encoding { codec: Codec::Raw, pixel: PixelType::U8, shape: Shape { slow: 1, fast: 1 } };
+    let about = About { encoding, count: Some(frames), slot_bytes: 1, header: FrameHeader::default() };
+    let path: Arc<Path> = Path::new("f").into();
+    let tickets = (0..frames).map(|id| Ticket::file(FrameId(id), Arc::clone(&path))).collect();
+    Tickets::new(Arc::new(about), tickets, Box::new(|| unreachable!("readers are made beside it")))
+}
+
 struct FakeReader {
     event: Event,
     stop: Stop,
@@ -81,8 +91,13 @@ struct FakeReader {
 }
 
 impl Reader for FakeReader {
-    fn read(&mut self, ticket: &Ticket, slot: Slot) -> Result<Frame, BadFrame> {
-        let id = ticket.id;
+    fn read(&mut self, ticket: Ticket, slots: &mut Slots<'_>, out: &mut dyn FnMut(Result<Frame, BadFrame>)) {
+        out(self.frame(ticket.first(), slots.take()));
+    }
+}
+
+impl FakeReader {
+    fn frame(&mut self, id: FrameId, slot: Slot) -> Result<Frame, BadFrame> {
         self.reads.all.fetch_add(1, Ordering::Relaxed);
         self.reads.late.fetch_add(usize::from(self.stop.is_raised()), Ordering::Relaxed);
         if id.0 > BRISK {
@@ -99,9 +114,9 @@ impl Reader for FakeReader {
             Encoding { codec: Codec::Raw, pixel: PixelType::U8, shape: Shape { slow: 1, fast: 1 } };
         Ok(Frame {
             id,
-            origin: Arc::clone(&ticket.path),
+            origin: Path::new("f").into(),
             encoding,
-            slot,
+            slot: Arc::new(slot),
             payload: 0..1,
             header: FrameHeader::default(),
         })
@@ -246,13 +261,13 @@ fn walk(setup: Setup, frames: usize, stopped: bool) -> Walked {
             let (depth, event) = (setup.depth, setup.event);
             Box::new(FakeReducer { depth, event, queue: VecDeque::new(), met: false, asked: Cell::new(0) })
         };
-        let path: Arc<Path> = Path::new("f").into();
         let (report, ending) = run(
             Corridor {
-                tickets: (0..frames).map(|i| Ticket { id: FrameId(i), path: Arc::clone(&path) }).collect(),
+                source: Box::new(source_of(frames)),
                 readers: (0..setup.readers).map(reader).map(|r| r as Box<dyn Reader>).collect(),
                 reducers: (0..setup.reducers).map(reducer).map(|r| r as Box<dyn Reducer>).collect(),
                 sink: &mut sink,
+                packed: slots.clone(),
                 slots,
                 waiting: MOST_WAITING,
                 bad_frames: setup.bad_frames,
@@ -316,7 +331,7 @@ fn every_frame_lands_once_in_its_row() {
         assert!(walked.ending.is_ok());
         assert!(walked.rows.iter().enumerate().all(|(i, r)| *r == Some(i as f32)));
         let Walked { report, calls, reads, .. } = walked;
-        assert_eq!((report.asked, report.done, calls, reads), (SOME, SOME, SOME, SOME));
+        assert_eq!((report.asked, report.done, calls, reads), (Some(SOME), SOME, SOME, SOME));
         assert!(!report.interrupted && report.bad.is_empty());
     }
 }

@@ -28,6 +28,7 @@ mod picture;
 mod pipeline;
 mod plausible;
 mod simulate;
+mod source;
 mod support;
 mod tomo_centre;
 mod tomo_cli;

@@ -18,8 +18,6 @@ use crate::reduce::host::BATCH;
 use crate::reduce::{ReduceError, Reducer};
 use crate::session::Doors;
 use crate::session::Engines;
-use crate::source::Reader;
-use crate::source::cbf::CbfReader;
 
 /// A ceiling.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,7 +63,7 @@ impl Ceiling {
     ///
     /// # Errors
     /// When it needs a GPU and there is none, or it refuses.
-    pub fn doors(self, subject: &Subject, engines: &Engines) -> Result<Doors, BenchError> {
+    pub fn doors(self, subject: &Subject, engines: &Engines, frames: usize) -> Result<Doors, BenchError> {
         // As many slots as the plans have that are compared with it.
         let LaneSizes { lanes, batch } = LaneSizes::default();
         let (readers, reducer, slots): (_, Box<dyn Reducer>, _) = match self {
@@ -85,10 +83,12 @@ impl Ceiling {
             }
             Ceiling::Upload => return Err(BenchError::NoFrames),
         };
-        let reader = |_| Box::new(CbfReader::new(Some(subject.encoding), false)) as Box<dyn Reader>;
+        let source = subject.plan.laps(frames, false);
         Ok(Doors {
-            readers: (0..readers).map(reader).collect(),
+            readers: (0..readers).map(|_| source.reader()).collect(),
+            source,
             reducers: vec![reducer],
+            packed: slots.clone(),
             slots,
             strategy: Strategy::Pool,
         })

@@ -1,6 +1,6 @@
 //! The table as a chart: a bar a row on a logarithmic axis, the paper's figures and its real-time line among them.
 
-use super::outcome::{Row, RowGroup, Source, Table};
+use super::outcome::{Row, RowGroup, StartFrom, Table};
 use crate::picture::bars::{Bar, BarGroup, Bars};
 
 /// What the paper set out to reach: its beamline's detector in real time.
@@ -16,7 +16,7 @@ const COLOURS: [BarGroup; 5] = [
 ];
 
 /// The rows of one source that have a figure.
-pub fn chart(table: &Table, source: Source) -> Bars {
+pub fn chart(table: &Table, source: StartFrom) -> Bars {
     let mut bars = Vec::new();
     for (group, kind) in RowGroup::ALL.into_iter().enumerate() {
         for row in table.rows.iter().filter(|row| row.group == kind) {
@@ -27,8 +27,8 @@ pub fn chart(table: &Table, source: Source) -> Bars {
         }
     }
     let start = match source {
-        Source::Mem => "hot start",
-        Source::Ssd => "cold start",
+        StartFrom::Mem => "hot start",
+        StartFrom::Ssd => "cold start",
     };
     let on = table.machine.gpu.as_deref().unwrap_or(&table.machine.cpu);
     Bars {
@@ -42,7 +42,7 @@ pub fn chart(table: &Table, source: Source) -> Bars {
 }
 
 /// The paper's own figure for a row.
-fn published(row: &Row, source: Source) -> Option<Bar> {
+fn published(row: &Row, source: StartFrom) -> Option<Bar> {
     let figure = row.published.get(&source)?;
     let label = format!("{}, 2018", row.name);
     Some(Bar { label, value: figure.median, error: figure.mad, group: RowGroup::ALL.len() })

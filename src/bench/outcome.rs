@@ -10,19 +10,19 @@ use super::paper::published;
 /// Where frames come from when a run begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Source {
+pub enum StartFrom {
     /// Hot start: the system's cache holds them.
     Mem,
     /// Cold start: only the disk does.
     Ssd,
 }
 
-impl Source {
+impl StartFrom {
     /// As the paper names it.
     pub const fn name(self) -> &'static str {
         match self {
-            Source::Mem => "MEM",
-            Source::Ssd => "SSD",
+            StartFrom::Mem => "MEM",
+            StartFrom::Ssd => "SSD",
         }
     }
 }
@@ -142,9 +142,9 @@ pub struct Row {
     pub ceiling: Option<String>,
     /// What the paper says, by source; nothing of rows that are not its own. Whatever a file says, it is what we know now.
     #[serde(skip_deserializing)]
-    pub published: BTreeMap<Source, Published>,
+    pub published: BTreeMap<StartFrom, Published>,
     /// Figures by source.
-    pub cells: BTreeMap<Source, Cell>,
+    pub cells: BTreeMap<StartFrom, Cell>,
 }
 
 /// What frames were measured with.
@@ -215,24 +215,24 @@ impl Table {
     }
 
     /// The figure of a row.
-    pub fn rate(&self, key: &str, source: Source) -> Option<&Rate> {
+    pub fn rate(&self, key: &str, source: StartFrom) -> Option<&Rate> {
         self.row(key)?.cells.get(&source)?.rate()
     }
 
     /// What a row reaches of its ceiling.
-    pub fn share(&self, row: &Row, source: Source) -> Option<f64> {
+    pub fn share(&self, row: &Row, source: StartFrom) -> Option<f64> {
         let own = row.cells.get(&source)?.rate()?;
         Some(own.median / self.rate(row.ceiling.as_deref()?, source)?.median)
     }
 
     /// Sources that have a figure or a reason, hot first.
-    pub fn sources(&self) -> Vec<Source> {
-        let has = |source: &Source| self.rows.iter().any(|row| row.cells.contains_key(source));
-        [Source::Mem, Source::Ssd].into_iter().filter(has).collect()
+    pub fn sources(&self) -> Vec<StartFrom> {
+        let has = |source: &StartFrom| self.rows.iter().any(|row| row.cells.contains_key(source));
+        [StartFrom::Mem, StartFrom::Ssd].into_iter().filter(has).collect()
     }
 
     /// The fastest row of those that `wanted` picks.
-    pub fn best(&self, source: Source, wanted: impl Fn(&Row) -> bool) -> Option<(&Row, &Rate)> {
+    pub fn best(&self, source: StartFrom, wanted: impl Fn(&Row) -> bool) -> Option<(&Row, &Rate)> {
         let rate = |row: &'_ Row| row.cells.get(&source).and_then(Cell::rate).map(|rate| rate.median);
         let rows = self.rows.iter().filter(|row| wanted(row) && rate(row).is_some());
         let best = rows.max_by(|a, b| rate(a).unwrap_or(0.0).total_cmp(&rate(b).unwrap_or(0.0)))?;

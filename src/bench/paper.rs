@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::outcome::{Published, Source};
+use super::outcome::{Published, StartFrom};
 
 /// The paper, as it is cited under a table.
 pub const CITED: &str = "Kieffer, Petitdemange & Vincent, J. Synchrotron Rad. (2018) 25, 612–617, Table 1: \
@@ -26,9 +26,9 @@ const TABLE: [(&str, Figure, Option<Figure>); 10] = [
 ];
 
 /// The paper's figures for a row; none for one that is not its own.
-pub fn published(key: &str) -> BTreeMap<Source, Published> {
+pub fn published(key: &str) -> BTreeMap<StartFrom, Published> {
     let row = TABLE.iter().find(|(name, ..)| *name == key);
-    let figures = row.map(|(_, hot, cold)| [(Source::Mem, Some(*hot)), (Source::Ssd, *cold)]);
+    let figures = row.map(|(_, hot, cold)| [(StartFrom::Mem, Some(*hot)), (StartFrom::Ssd, *cold)]);
     let figures = figures.into_iter().flatten();
     figures
         .filter_map(|(source, figure)| figure.map(|(median, mad)| (source, Published { median, mad })))

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::BenchError;
 use super::error::at;
-use super::outcome::{Cell, Rate, Row, RowGroup, Source, Table};
+use super::outcome::{Cell, Rate, Row, RowGroup, StartFrom, Table};
 use super::subject::Subject;
 use super::table1::Settings;
 
@@ -36,7 +36,7 @@ struct Request<'a> {
     threads: usize,
     runs: usize,
     run_seconds: f64,
-    sources: &'a [Source],
+    sources: &'a [StartFrom],
     results: &'a Path,
     rows: &'a [String],
     quiet: bool,
@@ -53,9 +53,9 @@ struct PeerRow {
     key: String,
     name: String,
     words: String,
-    rates: BTreeMap<Source, Vec<f64>>,
-    frames: BTreeMap<Source, usize>,
-    missing: BTreeMap<Source, String>,
+    rates: BTreeMap<StartFrom, Vec<f64>>,
+    frames: BTreeMap<StartFrom, usize>,
+    missing: BTreeMap<StartFrom, String>,
     first: Option<Vec<f32>>,
 }
 
@@ -108,11 +108,12 @@ pub fn run(
     let run_seconds =
         (settings.row_time / u32::try_from(settings.runs.max(1)).unwrap_or(u32::MAX)).as_secs_f64();
     // Cold starts that were not possible for us are not possible for them.
-    let left_out = |source: &Source| {
+    let left_out = |source: &StartFrom| {
         let missing = |row: &Row| matches!(row.cells.get(source), Some(Cell::Missing(_)));
-        *source == Source::Ssd && table.rows.iter().all(missing)
+        *source == StartFrom::Ssd && table.rows.iter().all(missing)
     };
-    let sources: Vec<Source> = settings.sources.iter().copied().filter(|source| !left_out(source)).collect();
+    let sources: Vec<StartFrom> =
+        settings.sources.iter().copied().filter(|source| !left_out(source)).collect();
     let request = Request {
         files: subject.files.iter().map(|file| &**file).collect(),
         poni: &subject.poni,
@@ -161,7 +162,7 @@ pub(super) fn ask<Q: Serialize, A: DeserializeOwned>(
 }
 
 impl PeerRow {
-    fn row(mut self, expected: &[f32], sources: &[Source]) -> Row {
+    fn row(mut self, expected: &[f32], sources: &[StartFrom]) -> Row {
         let allowed = if self.words.contains("Cython") { AGREE_CPU } else { AGREE_OPENCL };
         let disagreement = self.first.as_deref().and_then(|found| disagreement(found, expected, allowed));
         let cells = sources.iter().map(|source| {

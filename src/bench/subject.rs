@@ -13,12 +13,12 @@ use crate::geometry::poni::Poni;
 use crate::geometry::units::Unit;
 use crate::integrate::engine::{Engine, ErrorModel, Recipe, Scratch};
 use crate::output::result::{Layout, RadialAxis};
-use crate::session::{Options, Plan, Traffic};
+use crate::session::{Crew, Doors, Engines, Options, Plan, Traffic};
 use crate::simulate::crystal::Substance;
 use crate::simulate::series::Destination;
 use crate::simulate::{Sample, Simulation as Scene, simulate};
 use crate::source::cbf::CbfReader;
-use crate::source::{Reader, Ticket};
+use crate::trace::Timeline;
 
 /// A Pilatus CdTe 2M, half a metre behind the sample, at 70 keV: close to the paper's beamline.
 pub const SIMULATED_PONI: &str = "poni_version: 2.1\nDetector: PilatusCdTe2M\n\
@@ -30,6 +30,8 @@ const SPARE: usize = 4096;
 
 /// Frames and how to integrate them.
 pub struct Subject {
+    /// How to integrate them, as the product would.
+    pub plan: Plan,
     /// Files, in order.
     pub files: Vec<Arc<Path>>,
     /// What every frame is.
@@ -78,6 +80,7 @@ impl Subject {
             axis: prepared.axis,
             unit: unit.name().to_owned(),
             poni: path.to_path_buf(),
+            plan,
         })
     }
 
@@ -129,19 +132,29 @@ impl Subject {
         self.recipe.error_model = ErrorModel::Poisson;
     }
 
+    /// The doors of a run over so many of its frames, open. With a timeline, a GPU's lanes are recorded in it.
+    ///
+    /// # Errors
+    /// When there is no GPU and the crew needs one, or it refuses.
+    pub fn doors(
+        &self,
+        crew: &Crew,
+        engines: &Engines,
+        frames: usize,
+        timeline: Option<&Timeline>,
+    ) -> Result<Doors, BenchError> {
+        let source = self.plan.laps(frames, crew.verify);
+        Ok(Doors::open(crew, engines, source, self.load(frames), timeline, None)?)
+    }
+
     /// A run over so many of its frames.
-    pub fn load(&self, frames: usize) -> Traffic {
+    fn load(&self, frames: usize) -> Traffic {
         Traffic { encoding: self.encoding, slot_bytes: self.slot_bytes, frames }
     }
 
     /// Bytes of a frame on the way: the mean file.
     pub fn frame_bytes(&self) -> f64 {
         self.bytes as f64 / self.files.len() as f64
-    }
-
-    /// Where frame `number` of a run is; runs longer than the list begin again at its start.
-    pub fn ticket(&self, number: usize) -> Ticket {
-        Ticket { id: FrameId(number), path: Arc::clone(&self.files[number % self.files.len()]) }
     }
 
     /// The result file of a run over `frames` frames.
@@ -157,7 +170,9 @@ impl Subject {
     pub fn expected(&self, engine: &Engine) -> Result<Vec<f32>, BenchError> {
         let slot = SlotPool::on_host(1, self.slot_bytes).take();
         let bad = |bad: crate::frame::BadFrame| BenchError::BadFrame(bad.message);
-        let frame = CbfReader::new(Some(self.encoding), false).read(&self.ticket(0), slot).map_err(bad)?;
+        let frame = CbfReader::new(Some(self.encoding), false)
+            .read_file(FrameId(0), &self.files[0], slot)
+            .map_err(bad)?;
         let outcome = engine.integrate(&[frame], &mut Scratch::default()).pop();
         Ok(outcome.ok_or(BenchError::NoFrames)?.map_err(bad)?.intensity)
     }

@@ -8,13 +8,13 @@ use super::BenchError;
 use super::cache::{self, Cold};
 use super::ceiling::{self, Ceiling};
 use super::machine::{Machine, file_system};
-use super::outcome::{Cell, Frames, Rate, Row, RowGroup, Source, Table};
+use super::outcome::{Cell, Frames, Rate, Row, RowGroup, StartFrom, Table};
 use super::paper::published;
 use super::subject::Subject;
 use super::walk::{Pass, Passed, agree, walk};
 use crate::pipeline::Stop;
+use crate::session::Crew;
 use crate::session::Engines;
-use crate::session::{Crew, Doors};
 
 /// Readers of the paper's pools.
 pub const POOLS: [usize; 7] = [1, 2, 3, 4, 6, 12, 24];
@@ -30,7 +30,7 @@ const WARM_UP: Duration = Duration::from_secs(1);
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// Cold, hot or both.
-    pub sources: Vec<Source>,
+    pub sources: Vec<StartFrom>,
     /// Keys of rows or words of groups; empty for all.
     pub rows: Vec<String>,
     /// Measured runs of each row.
@@ -192,17 +192,17 @@ struct Measuring<'a> {
 
 impl Bench<'_> {
     /// Brings the cache into the state that a run is to begin in; a hot start always can be.
-    fn begin(&self, source: Source) -> Result<Cold, BenchError> {
+    fn begin(&self, source: StartFrom) -> Result<Cold, BenchError> {
         match source {
-            Source::Mem => cache::warm(&self.subject.files).map(|()| Cold::Yes),
-            Source::Ssd => cache::chill(&self.subject.files),
+            StartFrom::Mem => cache::warm(&self.subject.files).map(|()| Cold::Yes),
+            StartFrom::Ssd => cache::chill(&self.subject.files),
         }
     }
 
     /// Measures every row in turns; those that are cold as programs (`first`) are warmed up before.
     fn rounds(
         &self,
-        source: Source,
+        source: StartFrom,
         first: bool,
         wanted: &[Wanted],
         say: &mut dyn FnMut(&str),
@@ -212,10 +212,10 @@ impl Bench<'_> {
             .iter()
             .map(|wanted| Measuring { wanted, runs: vec![], frames: usize::MAX, ask: files, missing: None })
             .collect();
-        for row in rows.iter_mut().filter(|_| first || source == Source::Mem) {
+        for row in rows.iter_mut().filter(|_| first || source == StartFrom::Mem) {
             say(&format!("{:>3}  warming up  {}", source.name(), row.wanted.row.name));
             match self.once(row.wanted, files, WARM_UP.min(self.run_time())) {
-                Ok((rate, _)) if source == Source::Mem => {
+                Ok((rate, _)) if source == StartFrom::Mem => {
                     let frames = SHORTEST_RUN.min(self.run_time().as_secs_f64()) * rate;
                     row.ask = files * ((frames / files as f64).ceil() as usize).clamp(1, MOST_PASSES);
                 }
@@ -225,7 +225,7 @@ impl Bench<'_> {
         }
         for round in 1..=self.settings.runs {
             for row in rows.iter_mut().filter(|row| row.missing.is_none()) {
-                if source == Source::Ssd
+                if source == StartFrom::Ssd
                     && let Cold::No(reason) = cache::chill(&self.subject.files)?
                 {
                     row.missing = Some(reason);
@@ -268,18 +268,15 @@ impl Bench<'_> {
             }
             Work::Ceiling(ceiling) => {
                 let pass = self.pass(frames, time, None);
-                let walked = walk(self.subject, ceiling.doors(self.subject, self.engines)?, &pass)?;
+                let walked =
+                    walk(self.subject, ceiling.doors(self.subject, self.engines, pass.frames)?, &pass)?;
                 return Ok(self.rate(&walked));
             }
             Work::Corridor(plan) => plan,
         };
         let output = self.settings.results.join(format!("{}.h5", wanted.row.key));
         let pass = self.pass(frames, time, Some(output.clone()));
-        let walked = walk(
-            self.subject,
-            Doors::open(&plan, self.engines, self.subject.load(frames), None, None)?,
-            &pass,
-        )?;
+        let walked = walk(self.subject, self.subject.doors(&plan, self.engines, frames, None)?, &pass)?;
         // Only figures are kept of a run.
         let _ = std::fs::remove_file(output);
         agree(&wanted.row.name, &walked.first, self.expected)?;

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::outcome::{Cell, Row, RowGroup, Source, Table};
+use super::outcome::{Cell, Row, RowGroup, StartFrom, Table};
 use super::paper::CITED;
 use super::profile::{Load, PartTime, Profile};
 
@@ -187,21 +187,21 @@ fn figure(cell: &Cell) -> String {
 
 /// The paper's figures for a row: the hot one, and the cold one where there is one.
 fn published(row: &Row, with_deviation: bool) -> String {
-    let figure = |source: Source| {
+    let figure = |source: StartFrom| {
         let figure = row.published.get(&source)?;
         let digits = usize::from(figure.median < 100.0 && figure.median.fract() > 0.0);
         let deviation = format!(" ± {:.digits$}", figure.mad);
         Some(format!("{:.digits$}{}", figure.median, if with_deviation { deviation.as_str() } else { "" }))
     };
-    let cold = figure(Source::Ssd).map(|cold| format!("{} {cold}", Source::Ssd.name()));
-    [figure(Source::Mem), cold].into_iter().flatten().collect::<Vec<_>>().join(", ")
+    let cold = figure(StartFrom::Ssd).map(|cold| format!("{} {cold}", StartFrom::Ssd.name()));
+    [figure(StartFrom::Mem), cold].into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
 /// Why rows are missing: a sentence for each reason, with the sources and rows that it keeps away.
 fn missing(table: &Table) -> Vec<String> {
     /// More names than this are counted instead: the table shows which.
     const NAMED: usize = 4;
-    let mut reasons: Vec<(&str, Vec<Source>, Vec<&str>)> = Vec::new();
+    let mut reasons: Vec<(&str, Vec<StartFrom>, Vec<&str>)> = Vec::new();
     for row in &table.rows {
         for (source, cell) in &row.cells {
             let Cell::Missing(reason) = cell else { continue };
@@ -219,8 +219,8 @@ fn missing(table: &Table) -> Vec<String> {
             }
         }
     }
-    let sentence = |(reason, sources, rows): (&str, Vec<Source>, Vec<&str>)| {
-        let sources: Vec<&str> = sources.into_iter().map(Source::name).collect();
+    let sentence = |(reason, sources, rows): (&str, Vec<StartFrom>, Vec<&str>)| {
+        let sources: Vec<&str> = sources.into_iter().map(StartFrom::name).collect();
         let rows = match rows.len() {
             all if all == table.rows.len() => "every row".to_owned(),
             many if many > NAMED => format!("{many} rows"),

@@ -56,10 +56,11 @@ pub fn walk(subject: &Subject, doors: Doors, pass: &Pass) -> Result<Passed, Benc
     let mut enough = Enough { pass, start: Instant::now(), stop: stop.clone() };
     let (report, ended) = pipeline::run(
         Corridor {
-            tickets: (0..pass.frames).map(|number| subject.ticket(number)).collect(),
+            source: doors.source,
             readers: doors.readers,
             reducers: doors.reducers,
             sink: &mut sink,
+            packed: doors.packed,
             slots: doors.slots,
             waiting: pipeline::MOST_WAITING,
             bad_frames: BadFrames::Stop,

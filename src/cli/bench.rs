@@ -14,7 +14,7 @@ use super::args::count;
 use super::exit::{Exit, Failure, OrExit};
 use super::integrate::write_trace;
 use super::say;
-use crate::bench::outcome::{Source, Table};
+use crate::bench::outcome::{StartFrom, Table};
 use crate::bench::subject::Subject;
 use crate::bench::table1::{self, Settings, Work};
 use crate::bench::walk::{Pass, walk};
@@ -27,7 +27,7 @@ use crate::output::draft::{Draft, leftovers, write_whole};
 use crate::pipeline::Stop;
 use crate::session::configuration::LONGEST_SETTINGS;
 use crate::session::options::MOST_BINS;
-use crate::session::{Doors, Engines, on_threads};
+use crate::session::{Engines, on_threads};
 use crate::source::listing::expand;
 use crate::trace::Timeline;
 
@@ -303,8 +303,8 @@ fn table1(args: &Table1Args) -> Result<Exit, Failure> {
     let mut sources = Vec::new();
     for source in &args.source {
         let source = match source {
-            SourceName::Mem => Source::Mem,
-            SourceName::Ssd => Source::Ssd,
+            SourceName::Mem => StartFrom::Mem,
+            SourceName::Ssd => StartFrom::Ssd,
         };
         if !sources.contains(&source) {
             sources.push(source);
@@ -435,11 +435,11 @@ fn profile(args: &ProfileArgs) -> Result<Exit, Failure> {
             stop: Stop::default(),
         };
         // A run that is not measured comes first.
-        walk(&subject, Doors::open(&plan, &engines, subject.load(pass.frames), None, None)?, &pass)?;
+        walk(&subject, subject.doors(&plan, &engines, pass.frames, None)?, &pass)?;
         pass.frames *= args.passes;
         pass.time = Some(Duration::from_secs_f64(args.time));
         pass.timeline = Some(timeline.clone());
-        let crew = Doors::open(&plan, &engines, subject.load(pass.frames), Some(&timeline), None)?;
+        let crew = subject.doors(&plan, &engines, pass.frames, Some(&timeline))?;
         let profile = profile::run(&subject, &plan, &row.row.name, crew, &pass)?;
         say::answer(&(text::profile(&profile) + "\n"))?;
         profiles.push(profile);
@@ -567,7 +567,7 @@ fn write_files(args: &Table1Args, table: &Table) -> Result<(), Failure> {
         (&args.csv, "table1.csv", text::csv(table)),
         (&args.json, "table1.json", json),
     ];
-    let source = table.sources().into_iter().next().unwrap_or(Source::Mem);
+    let source = table.sources().into_iter().next().unwrap_or(StartFrom::Mem);
     let drawn = chart::chart(table, source).draw();
     let in_folder = args.output.iter().flat_map(|f| ["table1.svg", "table1.png"].map(|name| f.join(name)));
     for path in args.chart.iter().cloned().chain(in_folder) {

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use signal_hook::consts::{SIGHUP, SIGTERM};
 
-use crate::session::{About, SessionError};
+use crate::session::{Concern, SessionError};
 
 /// How a command ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,14 +52,14 @@ impl From<Exit> for ExitCode {
     }
 }
 
-impl From<About> for Exit {
-    fn from(about: About) -> Exit {
+impl From<Concern> for Exit {
+    fn from(about: Concern) -> Exit {
         match about {
-            About::Usage => Exit::Usage,
-            About::Input => Exit::Input,
-            About::Calibration => Exit::Calibration,
-            About::Output => Exit::Output,
-            About::Device => Exit::Device,
+            Concern::Usage => Exit::Usage,
+            Concern::Input => Exit::Input,
+            Concern::Calibration => Exit::Calibration,
+            Concern::Output => Exit::Output,
+            Concern::Device => Exit::Device,
         }
     }
 }

@@ -52,7 +52,7 @@ pub(super) fn run(args: &IntegrateArgs) -> Result<Exit, Failure> {
     }
     let timeline = args.trace.is_some().then(Timeline::default);
     let mut kept = tomo.as_ref().and_then(|tomo| tomo::store(tomo, plan));
-    let doors = session.doors(timeline.as_ref(), kept.as_mut())?;
+    let doors = session.doors(plan.source(), timeline.as_ref(), kept.as_mut())?;
     let matrix_time = started.elapsed();
     save_configuration(args, plan)?;
     let trace = open_trace(args)?;
@@ -118,6 +118,7 @@ pub(super) fn run(args: &IntegrateArgs) -> Result<Exit, Failure> {
 
 fn failed(error: PipelineError, output: &Path) -> Failure {
     let exit = match &error {
+        PipelineError::Source(_) => Exit::Input,
         PipelineError::Reduce(_) => Exit::Device,
         PipelineError::Sink(_) => Exit::Output,
         PipelineError::BadFrame(_) => Exit::BadFrames,

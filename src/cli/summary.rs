@@ -132,7 +132,7 @@ pub(super) fn print_run(
     let mut text = String::new();
     let mut line = |name: &str, value: String| text.push_str(&format!("{name:<14}{value}\n"));
     let interrupted = if report.interrupted { "; interrupted" } else { "" };
-    line("frames", format!("{} of {}{interrupted}", report.done, report.asked));
+    line("frames", format!("{} of {}{interrupted}", report.done, plan.files.len()));
     if !report.bad.is_empty() {
         let listed = "rows of NaN; listed in the output's bad_frames";
         line("bad frames", format!("{}: {} ({listed})", report.bad.len(), kinds(&report.bad)));

@@ -531,6 +531,8 @@ pub struct PinnedBuffer {
 
 // SAFETY: plain memory with one owner.
 unsafe impl Send for PinnedBuffer {}
+// SAFETY: shared access only reads the memory.
+unsafe impl Sync for PinnedBuffer {}
 
 impl PinnedBuffer {
     /// Takes `len` bytes (at least 1), zeroed.

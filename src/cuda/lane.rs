@@ -90,7 +90,7 @@ pub struct Lane {
     codec: Codec,
     used: usize,
     capacity: usize,
-    on_the_way: VecDeque<(usize, Slot)>,
+    on_the_way: VecDeque<(usize, Arc<Slot>)>,
     engine: Arc<CudaEngine>,
 }
 
@@ -214,7 +214,7 @@ impl Lane {
     pub fn enqueue_upload(
         &mut self,
         codec: Codec,
-        slot: Slot,
+        slot: Arc<Slot>,
         payload: std::ops::Range<usize>,
     ) -> Result<(), CudaError> {
         self.engine.context().bind()?;

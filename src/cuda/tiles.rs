@@ -95,13 +95,58 @@ struct Sorted {
     weight: Vec<f32>,
 }
 
+/// Bins that are sorted together: some dozens of parts for the usual matrix, whatever the number of threads.
+const BINS_A_PART: usize = 32;
+
 impl Sorted {
+    /// Sorts parts of the bins side by side, then puts each sub-tile together from all parts, in the order of the bins.
     fn new(rows: CsrRows<'_>, valid: &(impl Fn(usize) -> bool + Sync)) -> Sorted {
+        let bins = rows.indptr.len().saturating_sub(1);
+        let starts: Vec<usize> = (0..bins).step_by(BINS_A_PART).collect();
+        let part = |&start: &usize| Sorted::part(rows, start..(start + BINS_A_PART).min(bins), valid);
+        let parts: Vec<Sorted> = starts.par_iter().map(part).collect();
         let subtiles = rows.pixels.div_ceil(SUBTILE);
-        let wanted = |entry: usize| rows.weights[entry] != 0.0 && valid(rows.indices[entry] as usize);
-        let entries = rows.indptr.last().map_or(0, |end| *end as usize);
         let mut first = vec![0_usize; subtiles + 1];
-        for entry in (0..entries).filter(|&entry| wanted(entry)) {
+        for subtile in 0..subtiles {
+            let own: usize = parts.iter().map(|part| part.entries(subtile).len()).sum();
+            first[subtile + 1] = first[subtile] + own;
+        }
+        let kept = first[subtiles];
+        let mut all = Sorted { first, bin: vec![0; kept], place: vec![0; kept], weight: vec![0.0; kept] };
+        let lengths = all.first.windows(2).map(|ends| ends[1] - ends[0]);
+        let mut left = (all.bin.as_mut_slice(), all.place.as_mut_slice(), all.weight.as_mut_slice());
+        let mut places = Vec::with_capacity(subtiles);
+        for length in lengths {
+            let (bin, place, weight) = left;
+            let ((bin, bins), (place, more), (weight, weights)) =
+                (bin.split_at_mut(length), place.split_at_mut(length), weight.split_at_mut(length));
+            places.push((bin, place, weight));
+            left = (bins, more, weights);
+        }
+        places.into_par_iter().enumerate().for_each(|(subtile, (bin, place, weight))| {
+            let mut at = 0;
+            for part in &parts {
+                let (own, to) = (part.entries(subtile), at..at + part.entries(subtile).len());
+                bin[to.clone()].copy_from_slice(&part.bin[own.clone()]);
+                place[to.clone()].copy_from_slice(&part.place[own.clone()]);
+                weight[to.clone()].copy_from_slice(&part.weight[own]);
+                at = to.end;
+            }
+        });
+        all
+    }
+
+    /// The same of some bins alone.
+    fn part(
+        rows: CsrRows<'_>,
+        bins: std::ops::Range<usize>,
+        valid: &(impl Fn(usize) -> bool + Sync),
+    ) -> Sorted {
+        let subtiles = rows.pixels.div_ceil(SUBTILE);
+        let wanted = |entry: &usize| rows.weights[*entry] != 0.0 && valid(rows.indices[*entry] as usize);
+        let of_bin = |bin: usize| (rows.indptr[bin] as usize..rows.indptr[bin + 1] as usize).filter(wanted);
+        let mut first = vec![0_usize; subtiles + 1];
+        for entry in bins.clone().flat_map(of_bin) {
             first[rows.indices[entry] as usize / SUBTILE + 1] += 1;
         }
         for subtile in 0..subtiles {
@@ -114,8 +159,8 @@ impl Sorted {
             place: vec![0; kept],
             weight: vec![0.0; kept],
         };
-        for (bin, row) in rows.indptr.windows(2).enumerate() {
-            for entry in (row[0] as usize..row[1] as usize).filter(|&entry| wanted(entry)) {
+        for bin in bins {
+            for entry in of_bin(bin) {
                 let pixel = rows.indices[entry] as usize;
                 let at = &mut first[pixel / SUBTILE];
                 sorted.bin[*at] = bin as u32;
@@ -125,6 +170,11 @@ impl Sorted {
             }
         }
         sorted
+    }
+
+    /// Where a sub-tile's entries are.
+    fn entries(&self, subtile: usize) -> std::ops::Range<usize> {
+        self.first[subtile]..self.first[subtile + 1]
     }
 
     /// Each bin's entries in one sub-tile: (bin, first entry, how many).

@@ -2,7 +2,7 @@
 //!
 //! Text is variable-length UTF-8, which is what h5py writes and what h5py and silx give back as `str`. Text that is
 //! only known at the end of a run stands in a *place* of fixed length instead, because nothing may be allocated later.
-//! A [`Place`] is a contiguous dataset whose space the file owns from the start: its bytes can be written with a plain
+//! A [`ReservedBytes`] is a contiguous dataset whose space the file owns from the start: its bytes can be written with a plain
 //! `pwrite` after the HDF5 library has closed the file. The library allocates it (`H5D_ALLOC_TIME_EARLY`) and never
 //! fills it (`H5D_FILL_TIME_NEVER`), so creating a place of 100 GB costs nothing.
 //!
@@ -19,7 +19,7 @@ use crate::h5;
 
 /// Where a dataset's bytes lie in its file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Place {
+pub struct ReservedBytes {
     /// First byte, from the start of the file.
     pub offset: u64,
     /// Number of bytes.
@@ -131,7 +131,11 @@ pub fn number<T: H5Type>(parent: &Group, name: &str, value: T) -> Result<Dataset
 ///
 /// # Errors
 /// What the library says.
-pub fn reserve<T: H5Type>(parent: &Group, name: &str, shape: impl Into<Extents>) -> Result<(Dataset, Place)> {
+pub fn reserve<T: H5Type>(
+    parent: &Group,
+    name: &str,
+    shape: impl Into<Extents>,
+) -> Result<(Dataset, ReservedBytes)> {
     let dataset = parent
         .new_dataset::<T>()
         .alloc_time(Some(AllocTime::Early))
@@ -170,7 +174,7 @@ const DURATION: &str = "duration";
 ///
 /// # Errors
 /// What the library says.
-pub fn reserve_duration(parent: &Group, long_name: &str) -> Result<Place> {
+pub fn reserve_duration(parent: &Group, long_name: &str) -> Result<ReservedBytes> {
     let (duration, place) = reserve::<f64>(parent, DURATION, ())?;
     attribute(&duration, "units", "s")?;
     attribute(&duration, "long_name", long_name)?;
@@ -188,11 +192,11 @@ pub fn read_duration(parent: &h5::Group) -> Option<f64> {
 ///
 /// # Errors
 /// When it has no place of its own.
-pub fn place_of(dataset: &Dataset) -> Result<Place> {
+pub fn place_of(dataset: &Dataset) -> Result<ReservedBytes> {
     let offset = dataset
         .offset()
         .ok_or_else(|| hdf5::Error::from(format!("{} has no place in the file", dataset.name())))?;
-    Ok(Place { offset, bytes: dataset.storage_size() })
+    Ok(ReservedBytes { offset, bytes: dataset.storage_size() })
 }
 
 /// Reads a text, of variable or fixed length.

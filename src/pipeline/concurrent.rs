@@ -4,7 +4,8 @@
 //! outcomes go through a bounded one, so a slow disk holds the reducers back and memory stays what it is.
 //!
 //! Why it cannot hang: a thread waits only for (a) a slot, which a reducer gives back when its batch is done,
-//! (b) a frame, which a reader sends or the channel closes, (c) room for an outcome, which the sink's thread makes.
+//! (b) a frame, which a reader sends or the channel closes, (c) room for an outcome, which the sink's thread makes, (d) room for a
+//! ticket, which a reader makes or the channel closes. A source waits a tick at most and is then asked again.
 //! Whoever fails raises `stop` and goes on *draining* what it is sent until the channel closes.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -13,30 +14,46 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, bounded, unbounded};
 
+use super::report::Listed;
 use super::sequential::read;
 use super::{Corridor, Landing, PipelineError, Report, Stage, StageTimes, Stop};
 use crate::frame::{Frame, Outcome, SlotPool};
 use crate::reduce::Reducer;
-use crate::source::{Reader, Ticket};
+use crate::source::{Next, Reader, Source, Ticket};
 use crate::trace;
 
 /// How long a reducer's thread waits for another frame before it asks whether a batch is done: a fraction of the 50 µs that
 /// the upload of a frame takes.
 const FEED: Duration = Duration::from_micros(20);
 
+/// Tickets that wait for each reader: what a source gives is not read long before it is wanted.
+const AHEAD: usize = 2;
+
 /// When no outcome comes for this long (frames that arrive while they are measured), the sink may catch up.
 const PAUSE: Duration = Duration::from_millis(500);
 
 pub(super) fn run(corridor: Corridor<'_>) -> (Report, Result<(), PipelineError>) {
-    let Corridor { tickets, readers, reducers, sink, slots, waiting, bad_frames, stop, timeline, watchers } =
-        corridor;
-    let mut report = Report::new(tickets.len());
+    let Corridor {
+        source,
+        readers,
+        reducers,
+        sink,
+        packed,
+        slots,
+        waiting,
+        bad_frames,
+        stop,
+        timeline,
+        watchers,
+    } = corridor;
+    let mut report = Report::new();
+    let listed = Listed::default();
     let start = Instant::now();
     let times = StageTimes::new(timeline);
     // The caller's thread is the sink's.
     let ending = times.on_core(|| {
         thread::scope(|scope| {
-            let (ticket_out, ticket_in) = unbounded::<Ticket>();
+            let (ticket_out, ticket_in) = bounded::<Ticket>(AHEAD * readers.len().max(1));
             let (frame_out, frame_in) = unbounded::<Frame>();
             let (outcome_out, outcome_in) = bounded::<Outcome>(waiting);
             let mut threads = Vec::new();
@@ -68,14 +85,19 @@ pub(super) fn run(corridor: Corridor<'_>) -> (Report, Result<(), PipelineError>)
                     spawn(scope, ("reducer", &stop, &times), &mut threads, move || stage.run(reducer)),
                 );
             }
+            let stage = SourceThread {
+                tickets: ticket_out,
+                outcomes: outcome_out.clone(),
+                packed,
+                stop: &stop,
+                listed: &listed,
+            };
+            keep_first(
+                &mut started,
+                spawn(scope, ("source", &stop, &times), &mut threads, move || stage.run(source)),
+            );
             // From here on only the threads hold the ends: when they are gone, the channels close.
             drop((ticket_in, frame_out, frame_in, outcome_out));
-            for ticket in tickets {
-                if ticket_out.send(ticket).is_err() {
-                    break;
-                }
-            }
-            drop(ticket_out);
 
             let mut landing = Landing { sink, bad_frames, watchers, report: &mut report, times: &times };
             let mut landed = Ok(());
@@ -104,7 +126,7 @@ pub(super) fn run(corridor: Corridor<'_>) -> (Report, Result<(), PipelineError>)
             ending
         })
     });
-    report.close(start.elapsed(), times, ending.is_ok());
+    report.close(start.elapsed(), times, &listed, ending.is_ok());
     (report, ending)
 }
 
@@ -148,6 +170,43 @@ fn spawn<'scope>(
     }
 }
 
+struct SourceThread<'a> {
+    tickets: Sender<Ticket>,
+    outcomes: Sender<Outcome>,
+    packed: SlotPool,
+    stop: &'a Stop,
+    listed: &'a Listed,
+}
+
+impl SourceThread<'_> {
+    /// Hands out tickets until the end, or until nobody wants them.
+    fn run(self, mut source: Box<dyn Source>) -> Result<(), PipelineError> {
+        self.listed.expect(source.as_mut())?;
+        while !self.stop.is_raised() {
+            // A closed channel means that the run is ending for a reason somebody else reports.
+            let delivered = match source.next(&self.packed)? {
+                Next::Quiet => true,
+                Next::End => {
+                    self.listed.end();
+                    break;
+                }
+                Next::Bad(bad) => {
+                    self.listed.add(1);
+                    self.outcomes.send(Err(bad)).is_ok()
+                }
+                Next::Read(ticket) => {
+                    self.listed.add(ticket.ids.len());
+                    self.tickets.send(ticket).is_ok()
+                }
+            };
+            if !delivered {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
 struct ReaderThread<'a> {
     tickets: Receiver<Ticket>,
     frames: Sender<Frame>,
@@ -163,12 +222,14 @@ impl ReaderThread<'_> {
             if self.stop.is_raised() {
                 break;
             }
-            let slot = self.slots.take();
             // A closed channel means that the run is ending for a reason somebody else reports.
-            let delivered = match read(reader.as_mut(), &ticket, slot, self.times) {
-                Ok(frame) => self.frames.send(frame).is_ok(),
-                Err(bad) => self.outcomes.send(Err(bad)).is_ok(),
-            };
+            let mut delivered = true;
+            read(reader.as_mut(), ticket, &self.slots, self.times, &mut |frame| {
+                delivered &= match frame {
+                    Ok(frame) => self.frames.send(frame).is_ok(),
+                    Err(bad) => self.outcomes.send(Err(bad)).is_ok(),
+                };
+            });
             if !delivered {
                 break;
             }

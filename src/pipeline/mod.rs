@@ -21,7 +21,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use crate::frame::{BadFrame, Outcome, SlotPool};
 use crate::output::sink::{Sink, SinkError};
 use crate::reduce::{ReduceError, Reducer};
-use crate::source::{Reader, Ticket};
+use crate::source::{Reader, Source, SourceError};
 use crate::trace::{self, Timeline};
 
 mod concurrent;
@@ -92,6 +92,9 @@ pub trait Watch {
 /// Why a run ended before its last frame.
 #[derive(Debug, thiserror::Error)]
 pub enum PipelineError {
+    /// The source broke.
+    #[error(transparent)]
+    Source(#[from] SourceError),
     /// A reducer's device or engine failed.
     #[error(transparent)]
     Reduce(#[from] ReduceError),
@@ -111,14 +114,16 @@ pub enum PipelineError {
 
 /// Everything a run needs, already open. One reader and one reducer for each thread that is to have one.
 pub struct Corridor<'a> {
-    /// The frames to walk through, in order of their ids.
-    pub tickets: Vec<Ticket>,
+    /// The first door: what is to walk through.
+    pub source: Box<dyn Source>,
     /// The second doors; at least one.
     pub readers: Vec<Box<dyn Reader>>,
     /// The third doors; at least one.
     pub reducers: Vec<Box<dyn Reducer>>,
     /// The fourth door.
     pub sink: &'a mut dyn Sink,
+    /// The buffers that a source receives into; those of `slots`, unless readers decode.
+    pub packed: SlotPool,
     /// The buffers that frames travel in: all the back-pressure there is.
     pub slots: SlotPool,
     /// How many outcomes may wait for the sink, see [`waiting`].

@@ -3,11 +3,13 @@
 //! Every stage's threads add the time they were *busy* (not waiting for a frame or a slot) to one clock a stage, so
 //! the shares say what the bottleneck is, whatever the number of threads.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::frame::{BadFrame, FrameId, FrameStatus};
 use crate::output::result::Ending;
+use crate::source::{Source, SourceError};
 use crate::trace::{Span, Timeline};
 
 /// The stages that time is booked to.
@@ -35,6 +37,46 @@ impl Stage {
     }
 }
 
+/// Time of a stage that is being booked.
+pub(super) struct Clock {
+    stage: Stage,
+    payload: usize,
+    start: Instant,
+    begun: Option<f64>,
+}
+
+/// How many frames a source has listed, and whether it came to its end.
+#[derive(Debug, Default)]
+pub(super) struct Listed {
+    expected: OnceLock<usize>,
+    frames: AtomicUsize,
+    ended: AtomicBool,
+}
+
+impl Listed {
+    /// Asks how many there will be, if the source knows yet.
+    pub(super) fn expect(&self, source: &mut dyn Source) -> Result<(), SourceError> {
+        if let Some(count) = source.about()?.and_then(|about| about.count) {
+            let _ = self.expected.set(count);
+        }
+        Ok(())
+    }
+
+    pub(super) fn add(&self, frames: usize) {
+        self.frames.fetch_add(frames, Ordering::Relaxed);
+    }
+
+    pub(super) fn end(&self) {
+        self.ended.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether so many frames are all that there were.
+    fn are_all(&self, done: usize) -> bool {
+        let all_listed = self.ended.load(Ordering::Relaxed) && done >= self.frames.load(Ordering::Relaxed);
+        all_listed || self.expected.get().is_some_and(|expected| done >= *expected)
+    }
+}
+
 /// Busy time by stage, summed over its threads; and the same as bars of a timeline, when one is kept.
 #[derive(Debug, Default)]
 pub struct StageTimes {
@@ -50,16 +92,26 @@ impl StageTimes {
 
     /// Does some work of a stage and books the time it took. `payload` is the frame's id, or the number of frames.
     pub fn book<T>(&self, stage: Stage, payload: usize, work: impl FnOnce() -> T) -> T {
-        let start = Instant::now();
-        let begun = self.timeline.as_ref().map(Timeline::now);
+        let clock = self.start(stage, payload);
         let result = work();
+        self.stop(clock);
+        result
+    }
+
+    /// Begins to book time to a stage.
+    pub(super) fn start(&self, stage: Stage, payload: usize) -> Clock {
+        Clock { stage, payload, start: Instant::now(), begun: self.timeline.as_ref().map(Timeline::now) }
+    }
+
+    /// Books it.
+    pub(super) fn stop(&self, clock: Clock) {
+        let Clock { stage, payload, start, begun } = clock;
         let nanos = u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX);
         self.nanos[stage as usize].fetch_add(nanos, Ordering::Relaxed);
         if let (Some(timeline), Some(start)) = (&self.timeline, begun) {
             let track = std::thread::current().name().unwrap_or("unnamed").to_owned();
             timeline.add(Span { track, name: stage.name(), start, end: timeline.now(), payload });
         }
-        result
     }
 
     /// The timeline that bars are added to.
@@ -120,8 +172,8 @@ impl Saturated {
 /// What a run did.
 #[derive(Debug)]
 pub struct Report {
-    /// Frames that the run was asked for.
-    pub asked: usize,
+    /// Frames that the source said there were; `None` when it did not know and the run ended before it did.
+    pub asked: Option<usize>,
     /// Frames whose outcome reached the sink, good or bad.
     pub done: usize,
     /// Good frames whose bytes were compared with a digest.
@@ -144,9 +196,9 @@ impl Report {
         if self.interrupted { Ending::Interrupted } else { Ending::Complete }
     }
 
-    pub(super) fn new(asked: usize) -> Report {
+    pub(super) fn new() -> Report {
         Report {
-            asked,
+            asked: None,
             done: 0,
             verified: 0,
             bad: Vec::new(),
@@ -157,10 +209,12 @@ impl Report {
         }
     }
 
-    pub(super) fn close(&mut self, wall: Duration, times: StageTimes, went_well: bool) {
+    pub(super) fn close(&mut self, wall: Duration, times: StageTimes, listed: &Listed, went_well: bool) {
         self.wall = wall;
         self.times = times;
-        self.interrupted = went_well && self.done < self.asked;
+        self.interrupted = went_well && !listed.are_all(self.done);
+        let ended = listed.ended.load(Ordering::Relaxed).then(|| listed.frames.load(Ordering::Relaxed));
+        self.asked = listed.expected.get().copied().or(ended);
     }
 
     /// Frames whose bytes do not have the digest that their header says.

@@ -3,18 +3,20 @@
 use std::thread;
 use std::time::Instant;
 
+use super::report::Listed;
 use super::{Corridor, Landing, PipelineError, Report, Stage, StageTimes};
-use crate::frame::{BadFrame, Frame, Outcome, Slot};
+use crate::frame::{BadFrame, Frame, Outcome, SlotPool, Slots};
 use crate::reduce::{ReduceError, Reducer};
-use crate::source::{Reader, Ticket};
+use crate::source::{Next, Place, Reader, Ticket};
 use crate::trace;
 
 pub(super) fn run(corridor: Corridor<'_>) -> (Report, Result<(), PipelineError>) {
     let Corridor {
-        tickets,
+        mut source,
         mut readers,
         mut reducers,
         sink,
+        packed,
         slots,
         bad_frames,
         stop,
@@ -22,42 +24,79 @@ pub(super) fn run(corridor: Corridor<'_>) -> (Report, Result<(), PipelineError>)
         watchers,
         ..
     } = corridor;
-    let mut report = Report::new(tickets.len());
+    let mut report = Report::new();
     let start = Instant::now();
     let reader = &mut readers[0];
     let reducer = &mut reducers[0];
     let times = StageTimes::new(timeline);
     let mut landing = Landing { sink, bad_frames, watchers, report: &mut report, times: &times };
     let _follows = trace::follow(times.timeline(), thread::current().name().unwrap_or("unnamed"));
-    let mut ending = Ok(());
-    times.on_core(|| {
-        for ticket in &tickets {
-            if stop.is_raised() || ending.is_err() {
-                break;
+    let listed = Listed::default();
+    let ending = times.on_core(|| {
+        listed.expect(source.as_mut())?;
+        while !stop.is_raised() {
+            match source.next(&packed)? {
+                Next::End => {
+                    listed.end();
+                    break;
+                }
+                Next::Quiet => landing.pause()?,
+                Next::Bad(bad) => {
+                    listed.add(1);
+                    landing.put(Err(bad))?;
+                }
+                Next::Read(ticket) => {
+                    listed.add(ticket.ids.len());
+                    let mut ending = Ok(());
+                    read(reader.as_mut(), ticket, &slots, &times, &mut |frame| {
+                        let outcomes = match frame {
+                            Ok(frame) => reduce_one(reducer.as_mut(), frame, &times),
+                            Err(bad) => Ok(vec![Err(bad)]),
+                        };
+                        let landed = outcomes.map_err(PipelineError::from).and_then(|outcomes| {
+                            outcomes.into_iter().try_for_each(|outcome| landing.put(outcome))
+                        });
+                        if ending.is_ok() {
+                            ending = landed;
+                        }
+                    });
+                    ending?;
+                }
             }
-            let slot = slots.take();
-            let outcomes = match read(reader.as_mut(), ticket, slot, &times) {
-                Ok(frame) => reduce_one(reducer.as_mut(), frame, &times),
-                Err(bad) => Ok(vec![Err(bad)]),
-            };
-            ending = outcomes
-                .map_err(PipelineError::from)
-                .and_then(|outcomes| outcomes.into_iter().try_for_each(|outcome| landing.put(outcome)));
         }
+        Ok(())
     });
-    report.close(start.elapsed(), times, ending.is_ok());
+    report.close(start.elapsed(), times, &listed, ending.is_ok());
     (report, ending)
 }
 
-/// Reads one frame; shared with the concurrent corridor.
+/// Reads a ticket's frames; shared with the concurrent corridor. Waiting for the first slot is not reading.
 pub(super) fn read(
     reader: &mut dyn Reader,
-    ticket: &Ticket,
-    slot: Slot,
+    ticket: Ticket,
+    slots: &SlotPool,
     times: &StageTimes,
-) -> Result<Frame, BadFrame> {
-    let _range = trace::read(ticket.id);
-    times.book(Stage::Read, ticket.id.0, || reader.read(ticket, slot))
+    out: &mut dyn FnMut(Result<Frame, BadFrame>),
+) {
+    let mut slots = match ticket.place {
+        Place::Held { .. } => Slots::of(slots),
+        Place::File(_) | Place::Listed(_) => Slots::waited_for(slots),
+    };
+    let (first, mut left) = (ticket.first(), ticket.ids.len());
+    let _range = trace::read(first);
+    let mut clock = Some(times.start(Stage::Read, first.0));
+    reader.read(ticket, &mut slots, &mut |frame| {
+        // What becomes of a frame is not reading either.
+        if let Some(clock) = clock.take() {
+            times.stop(clock);
+        }
+        out(frame);
+        left = left.saturating_sub(1);
+        clock = (left > 0).then(|| times.start(Stage::Read, first.0));
+    });
+    if let Some(clock) = clock {
+        times.stop(clock);
+    }
 }
 
 /// Submits one frame and waits for what becomes of it.

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::error::{About, OrAbout, SessionError, refuse};
+use super::error::{Concern, OrAbout, SessionError, refuse};
 use super::options::{Options, SaturationFrom};
 use crate::frame::{Encoding, Shape};
 use crate::geometry::detector::Dummy;
@@ -23,7 +23,7 @@ pub(super) fn geometry_name(options: &Options) -> String {
 pub(super) fn geometry(options: &Options, frames: Shape) -> Result<Poni, SessionError> {
     let poni = match (&options.geometry, &options.poni) {
         (Some(geometry), _) => geometry.clone(),
-        (None, Some(path)) => Poni::read(path).or_about(About::Calibration)?,
+        (None, Some(path)) => Poni::read(path).or_about(Concern::Calibration)?,
         (None, None) => refuse!(Usage, "no geometry: name a PONI file with --poni FILE.poni"),
     };
     if let Some(shape) = poni.detector.shape
@@ -42,7 +42,7 @@ pub(super) fn geometry(options: &Options, frames: Shape) -> Result<Poni, Session
 /// The radial unit, one that the geometry can give.
 pub(super) fn unit(options: &Options, poni: &Poni) -> Result<Unit, SessionError> {
     let unit: Unit = match &options.unit {
-        Some(name) => name.parse().or_about(About::Usage)?,
+        Some(name) => name.parse().or_about(Concern::Usage)?,
         None => Unit::QNm,
     };
     if unit.needs_wavelength() && poni.wavelength.is_none() {
@@ -65,11 +65,11 @@ pub(super) fn mask(
 ) -> Result<Option<Mask>, SessionError> {
     let own = poni.detector.mask();
     let Some(name) = &options.mask else { return Ok(own) };
-    let image = read_image_of(name, shape).or_about_in(About::Calibration, "the mask")?;
-    let mut mask = Mask::from_values(shape, &image.data).or_about(About::Calibration)?;
+    let image = read_image_of(name, shape).or_about_in(Concern::Calibration, "the mask")?;
+    let mut mask = Mask::from_values(shape, &image.data).or_about(Concern::Calibration)?;
     if let Some(own) = own {
         if options.combine_mask == Some(true) {
-            mask = mask.union(&own).or_about(About::Calibration)?;
+            mask = mask.union(&own).or_about(Concern::Calibration)?;
         } else {
             let let_in = own.masked.iter().zip(&mask.masked).filter(|(own, user)| **own && !**user).count();
             if let_in > 0 {
@@ -94,7 +94,7 @@ pub(super) fn average(files: &[String], what: &str, shape: Shape) -> Result<Opti
     }
     let mut sum = vec![0.0_f64; shape.pixels()];
     for name in files {
-        let image = read_image_of(name, shape).or_about_in(About::Calibration, format!("the {what}"))?;
+        let image = read_image_of(name, shape).or_about_in(Concern::Calibration, format!("the {what}"))?;
         sum.iter_mut().zip(&image.data).for_each(|(sum, value)| *sum += value);
     }
     let count = files.len() as f64;

@@ -5,14 +5,13 @@ use std::path::PathBuf;
 use rayon::prelude::*;
 
 use super::device::Device;
-use super::error::{About, OrAbout, SessionError};
+use super::error::{Concern, OrAbout, SessionError};
 use crate::budget;
 use crate::codec::pixel::bytes_of;
 use crate::codec::{byte_offset, md5};
 use crate::cuda::decoder::{CudaDecoder, Decoded};
 use crate::frame::{BadFrame, Encoding, Frame, FrameId, Shape, SlotPool};
 use crate::source::cbf::CbfReader;
-use crate::source::{Reader, Ticket};
 use crate::with_pixel;
 
 /// Frames that each thread reads, verifies side by side and decodes before they are handed on.
@@ -41,13 +40,13 @@ impl StackDecoder {
             format_args!("{batch} frames of {slow} x {fast} pixels at a time"),
             budget::bytes_of(&[batch, slow, fast], 3 * encoding.pixel.size()),
         )
-        .or_about(About::Input)?;
+        .or_about(Concern::Input)?;
         let (cuda, slots) = match device {
             Device::Cpu { .. } => (None, SlotPool::on_host(batch, 0)),
             Device::Cuda { ordinal, .. } => {
-                let decoder = CudaDecoder::new(*ordinal, encoding, batch).or_about(About::Device)?;
+                let decoder = CudaDecoder::new(*ordinal, encoding, batch).or_about(Concern::Device)?;
                 // Grown to the frames' size when they are read.
-                let slots = decoder.slots(batch, encoding.shape.pixels()).or_about(About::Device)?;
+                let slots = decoder.slots(batch, encoding.shape.pixels()).or_about(Concern::Device)?;
                 (Some(decoder), slots)
             }
         };
@@ -79,7 +78,7 @@ impl StackDecoder {
         let ids: Vec<_> = good.iter().map(|frame| (frame.id, frame.header.digest.is_some())).collect();
         let decoded: Vec<Decoded> = match &mut self.cuda {
             None => good.into_par_iter().map(|frame| decode_on_host(&frame)).collect(),
-            Some(cuda) => cuda.decode(good).or_about(About::Device)?,
+            Some(cuda) => cuda.decode(good).or_about(Concern::Device)?,
         };
         for ((id, has_digest), decoded) in ids.into_iter().zip(decoded) {
             self.verified += usize::from(has_digest && decoded.is_ok());
@@ -93,8 +92,11 @@ impl StackDecoder {
     fn read(&self, first: usize, files: &[PathBuf]) -> Vec<Result<Frame, BadFrame>> {
         let (encoding, verify, slots) = (self.encoding, self.verify, &self.slots);
         let read = |(number, path): (usize, &PathBuf)| {
-            let ticket = Ticket { id: FrameId(first + number), path: path.as_path().into() };
-            CbfReader::new(Some(encoding), verify).read(&ticket, slots.take())
+            CbfReader::new(Some(encoding), verify).read_file(
+                FrameId(first + number),
+                &path.as_path().into(),
+                slots.take(),
+            )
         };
         files.par_iter().enumerate().map(read).chunks(FRAMES_A_THREAD).flat_map_iter(verified).collect()
     }

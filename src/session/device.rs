@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::error::{About, OrAbout, SessionError, refuse};
+use super::error::{Concern, OrAbout, SessionError, refuse};
 use crate::cuda::device;
 use crate::cuda::driver::Context;
 
@@ -47,7 +47,7 @@ impl Device {
     }
 
     fn cuda(ordinal: usize, why: String) -> Result<Device, SessionError> {
-        let context = device::open(ordinal).or_about(About::Device)?;
+        let context = device::open(ordinal).or_about(Concern::Device)?;
         Ok(Device::Cuda { ordinal, context, why, asked: true })
     }
 

@@ -5,24 +5,27 @@ use std::sync::Arc;
 use super::budget;
 use super::crew::{Crew, Decode, Reducers, Traffic};
 use super::engines::Engines;
-use super::error::{About, OrAbout, SessionError};
+use super::error::{Concern, OrAbout, SessionError};
 use super::store::PatternStore;
 use crate::cuda::{CudaError, CudaReducer, DevicePatterns, pinned};
 use crate::frame::SlotPool;
 use crate::pipeline::Strategy;
 use crate::reduce::Reducer;
 use crate::reduce::host::{BATCH, HostReducer};
-use crate::source::Reader;
-use crate::source::cbf::CbfReader;
 use crate::source::decoded::Decoding;
+use crate::source::{Reader, Source};
 use crate::trace::Timeline;
 
 /// Doors, open, and who stands behind them.
 pub struct Doors {
+    /// The first door.
+    pub source: Box<dyn Source>,
     /// Second doors.
     pub readers: Vec<Box<dyn Reader>>,
     /// Third doors.
     pub reducers: Vec<Box<dyn Reducer>>,
+    /// What the source receives into.
+    pub packed: SlotPool,
     /// What frames travel in.
     pub slots: SlotPool,
     /// How they are manned.
@@ -37,6 +40,7 @@ impl Doors {
     pub fn open(
         crew: &Crew,
         engines: &Engines,
+        source: Box<dyn Source>,
         load: Traffic,
         timeline: Option<&Timeline>,
         kept: Option<&mut PatternStore>,
@@ -56,23 +60,25 @@ impl Doors {
                 // The GPU may have had no room for all that was wanted.
                 let fitted = Crew { reducers: Reducers::Gpu(reducer.options()), ..*crew };
                 let slots = pinned::slots(engines.gpu()?.context(), budget::slots(&fitted), bytes);
-                (vec![Box::new(reducer) as Box<dyn Reducer>], slots.or_about(About::Device)?)
+                (vec![Box::new(reducer) as Box<dyn Reducer>], slots.or_about(Concern::Device)?)
             }
         };
-        Ok(Doors { readers: readers(crew, load), reducers, slots, strategy: crew.strategy() })
+        let readers: Vec<_> = (0..crew.reading()).map(|_| reader(crew, source.as_ref())).collect();
+        // Who waits for a slot to decode into must not hold one of those: packed frames have their own then.
+        let packed = match crew.decode {
+            Decode::Reader => SlotPool::on_host(2 * readers.len() + 1, 0),
+            Decode::Reducer => slots.clone(),
+        };
+        Ok(Doors { source, readers, reducers, packed, slots, strategy: crew.strategy() })
     }
 }
 
-/// The second doors.
-pub fn readers(crew: &Crew, load: Traffic) -> Vec<Box<dyn Reader>> {
-    let reader = |_| {
-        let reader = CbfReader::new(Some(load.encoding), crew.verify);
-        match crew.decode {
-            Decode::Reader => Box::new(Decoding::new(reader)) as Box<dyn Reader>,
-            Decode::Reducer => Box::new(reader),
-        }
-    };
-    (0..crew.reading()).map(reader).collect()
+/// A reader of the source's tickets, which decodes them if it is the crew's to do so.
+fn reader(crew: &Crew, source: &dyn Source) -> Box<dyn Reader> {
+    match crew.decode {
+        Decode::Reader => Box::new(Decoding::new(source.reader())),
+        Decode::Reducer => source.reader(),
+    }
 }
 
 fn cuda_reducer(
@@ -83,7 +89,7 @@ fn cuda_reducer(
     kept: Option<&mut PatternStore>,
 ) -> Result<CudaReducer, SessionError> {
     let Reducers::Gpu(wanted) = crew.reducers else {
-        return Err(SessionError::new(About::Device, "a crew of the host has no GPU"));
+        return Err(SessionError::new(Concern::Device, "a crew of the host has no GPU"));
     };
     let engine = engines.gpu()?;
     // Where the GPU has no room for all patterns, the host's copy is brought back block by block.
@@ -91,18 +97,18 @@ fn cuda_reducer(
         None => None,
         Some(kept) => match DevicePatterns::new(engine.context(), load.frames, kept.npt()) {
             Err(CudaError::OutOfMemory { .. }) => None,
-            made => Some(Arc::new(made.or_about(About::Device)?)),
+            made => Some(Arc::new(made.or_about(Concern::Device)?)),
         },
     };
-    let mut reducer = CudaReducer::new(Arc::clone(engine), wanted).or_about(About::Device)?;
+    let mut reducer = CudaReducer::new(Arc::clone(engine), wanted).or_about(Concern::Device)?;
     if crew.verify && crew.decode == Decode::Reducer {
-        reducer.verify(load.frames).or_about(About::Device)?;
+        reducer.verify(load.frames).or_about(Concern::Device)?;
     }
     if let Some(patterns) = &patterns {
         reducer.keep(Arc::clone(patterns));
     }
     if let Some(timeline) = timeline {
-        reducer.record(timeline.clone()).or_about(About::Device)?;
+        reducer.record(timeline.clone()).or_about(Concern::Device)?;
     }
     if let Some(kept) = kept {
         kept.on_device = patterns;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::error::{About, OrAbout, SessionError};
+use super::error::{Concern, OrAbout, SessionError};
 use crate::cuda::{CudaEngine, CudaError};
 use crate::integrate::engine::{Engine, Recipe};
 
@@ -20,7 +20,7 @@ impl Engines {
     /// # Errors
     /// When the recipe does not fit together.
     pub fn on_host(recipe: Recipe, why_no_gpu: impl Into<String>) -> Result<Engines, SessionError> {
-        let host = Engine::new(recipe).or_about(About::Calibration)?;
+        let host = Engine::new(recipe).or_about(Concern::Calibration)?;
         Ok(Engines { host: Some(Arc::new(host)), gpu: None, why_not: why_no_gpu.into() })
     }
 
@@ -50,7 +50,7 @@ impl Engines {
     /// # Errors
     /// When only a GPU's was made.
     pub fn host(&self) -> Result<&Arc<Engine>, SessionError> {
-        let missing = || SessionError::new(About::Device, "the cores have no part in this session");
+        let missing = || SessionError::new(Concern::Device, "the cores have no part in this session");
         self.host.as_ref().ok_or_else(missing)
     }
 
@@ -59,7 +59,7 @@ impl Engines {
     /// # Errors
     /// The reason why there is none.
     pub fn gpu(&self) -> Result<&Arc<CudaEngine>, SessionError> {
-        self.gpu.as_ref().ok_or_else(|| SessionError::new(About::Device, self.why_not.clone()))
+        self.gpu.as_ref().ok_or_else(|| SessionError::new(Concern::Device, self.why_not.clone()))
     }
 
     /// Why there is no GPU's engine; empty when there is one.

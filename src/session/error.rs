@@ -5,7 +5,7 @@ use std::fmt::Display;
 
 /// What an error is about. A door makes of it what its users know: an exit code, an exception, a status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum About {
+pub enum Concern {
     /// An option makes no sense, or not with the others.
     Usage,
     /// The frames: missing, of another kind, none at all.
@@ -23,14 +23,14 @@ pub enum About {
 #[error("{words}")]
 pub struct SessionError {
     /// What it is about.
-    pub about: About,
+    pub about: Concern,
     words: String,
     source: Option<Box<dyn Error + Send + Sync>>,
 }
 
 impl SessionError {
     /// An error in words.
-    pub fn new(about: About, words: impl Into<String>) -> SessionError {
+    pub fn new(about: Concern, words: impl Into<String>) -> SessionError {
         SessionError { about, words: words.into(), source: None }
     }
 }
@@ -38,18 +38,18 @@ impl SessionError {
 /// Says what an error is about.
 pub(super) trait OrAbout<T> {
     /// The error as one about this.
-    fn or_about(self, about: About) -> Result<T, SessionError>;
+    fn or_about(self, about: Concern) -> Result<T, SessionError>;
 
     /// The same, with words before it.
-    fn or_about_in(self, about: About, place: impl Display) -> Result<T, SessionError>;
+    fn or_about_in(self, about: Concern, place: impl Display) -> Result<T, SessionError>;
 }
 
 impl<T, E: Error + Send + Sync + 'static> OrAbout<T> for Result<T, E> {
-    fn or_about(self, about: About) -> Result<T, SessionError> {
+    fn or_about(self, about: Concern) -> Result<T, SessionError> {
         self.map_err(|error| SessionError { about, words: error.to_string(), source: Some(Box::new(error)) })
     }
 
-    fn or_about_in(self, about: About, place: impl Display) -> Result<T, SessionError> {
+    fn or_about_in(self, about: Concern, place: impl Display) -> Result<T, SessionError> {
         self.map_err(|error| SessionError { about, words: place.to_string(), source: Some(Box::new(error)) })
     }
 }
@@ -57,7 +57,7 @@ impl<T, E: Error + Send + Sync + 'static> OrAbout<T> for Result<T, E> {
 /// Returns an error in words: `refuse!(Usage, "--npt {npt}: must be …")`.
 macro_rules! refuse {
     ($about:ident, $($words:tt)*) => {
-        return Err($crate::session::SessionError::new($crate::session::About::$about, format!($($words)*)))
+        return Err($crate::session::SessionError::new($crate::session::Concern::$about, format!($($words)*)))
     };
 }
 pub(super) use refuse;

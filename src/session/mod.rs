@@ -51,20 +51,19 @@ pub use crew::{Crew, Decode, Reducers, Traffic};
 pub use device::Device;
 pub use doors::Doors;
 pub use engines::Engines;
-pub use error::{About, SessionError};
+pub use error::{Concern, SessionError};
 pub use options::Options;
 pub use plan::Plan;
 pub use prepare::Preparation;
 pub use store::PatternStore;
 
-use crate::frame::FrameId;
 use crate::integrate::corrections::Lost;
 use crate::integrate::engine::{ErrorModel, Recipe};
 use crate::output::OutputError;
 use crate::output::result::{Layout, RadialAxis, ResultFile};
 use crate::output::sink::Sink;
 use crate::pipeline::{self, Corridor, PipelineError, Report, Stop, Watch};
-use crate::source::Ticket;
+use crate::source::Source;
 use crate::trace::Timeline;
 use error::OrAbout;
 use options::StrategyName;
@@ -120,16 +119,17 @@ impl Session {
         &self.axis
     }
 
-    /// The doors of a run over the plan's frames, open.
+    /// The doors of a run over the frames of a source, open; those of the plan are [`Plan::source`].
     ///
     /// # Errors
     /// When the device refuses.
     pub fn doors(
         &self,
+        source: Box<dyn Source>,
         timeline: Option<&Timeline>,
         kept: Option<&mut PatternStore>,
     ) -> Result<Doors, SessionError> {
-        Doors::open(&self.plan.crew, &self.engines, self.plan.load(), timeline, kept)
+        Doors::open(&self.plan.crew, &self.engines, source, self.plan.load(), timeline, kept)
     }
 
     /// The result file of the plan's frames, whole before the first one.
@@ -150,11 +150,11 @@ impl Session {
         run: Run<'a>,
     ) -> Result<(Report, Result<(), PipelineError>), SessionError> {
         let Run { stop, timeline, watchers, mut kept } = run;
-        let doors = self.doors(timeline.as_ref(), kept.as_deref_mut())?;
+        let doors = self.doors(self.plan.source(), timeline.as_ref(), kept.as_deref_mut())?;
         Ok(self.walk(doors, sink, Run { stop, timeline, watchers, kept }))
     }
 
-    /// Walks the plan's frames through doors that are open already.
+    /// Walks frames through doors that are open already.
     pub fn walk<'a>(
         &self,
         doors: Doors,
@@ -163,16 +163,13 @@ impl Session {
     ) -> (Report, Result<(), PipelineError>) {
         let Run { stop, timeline, mut watchers, kept } = run;
         watchers.extend(kept.map(|kept| kept as &mut dyn Watch));
-        let Doors { readers, reducers, slots, strategy } = doors;
-        let ticket = |(id, path): (usize, &std::path::PathBuf)| Ticket {
-            id: FrameId(id),
-            path: path.as_path().into(),
-        };
+        let Doors { source, readers, reducers, packed, slots, strategy } = doors;
         let corridor = Corridor {
-            tickets: self.plan.files.iter().enumerate().map(ticket).collect(),
+            source,
             readers,
             reducers,
             sink,
+            packed,
             slots,
             waiting: budget::waiting_outcomes(self.plan.npt),
             bad_frames: self.plan.bad_frames,
@@ -190,7 +187,7 @@ impl Session {
 /// When they cannot be started.
 pub fn on_threads<T: Send>(threads: usize, work: impl FnOnce() -> T + Send) -> Result<T, SessionError> {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
-    Ok(pool.or_about_in(About::Device, format!("{threads} threads"))?.install(work))
+    Ok(pool.or_about_in(Concern::Device, format!("{threads} threads"))?.install(work))
 }
 
 /// The engine of the plan's device.
@@ -201,7 +198,7 @@ fn engines(plan: &mut Plan, recipe: Recipe) -> Result<Engines, SessionError> {
     let reason = match Engines::on_gpu(ordinal, &recipe) {
         Ok(engines) => return Ok(engines),
         Err(reason) if asked || plan.options.strategy == Some(StrategyName::Gpu) => {
-            return Err(reason).or_about(About::Device);
+            return Err(reason).or_about(Concern::Device);
         }
         Err(reason) => format!("the GPU cannot be used: {reason}"),
     };

@@ -10,7 +10,7 @@ use super::calibration;
 use super::configuration::{self, ConfigError};
 use super::crew::{self, Crew, Traffic};
 use super::device::Device;
-use super::error::{About, OrAbout, SessionError, refuse};
+use super::error::{Concern, OrAbout, SessionError, refuse};
 use super::options::{BadFramesName, ErrorModelName, Options, Splitting, check_pairs, check_values, key_of};
 use crate::frame::Encoding;
 use crate::geometry::detector::Dummy;
@@ -21,7 +21,8 @@ use crate::integrate::engine::{ErrorModel, Saturation};
 use crate::integrate::split::Split;
 use crate::output::result::Raster;
 use crate::pipeline::BadFrames;
-use crate::source::cbf::{CbfHeader, probe};
+use crate::source::Source;
+use crate::source::cbf::{CbfFiles, CbfHeader};
 use crate::source::listing::{Listing, expand, list};
 
 /// Bins when nobody says how many.
@@ -84,7 +85,7 @@ impl Plan {
 
         let Frames { files, left_out, first } = frames(&options, &mut notes)?;
         let encoding = first.encoding;
-        budget::check_frames(encoding.shape).or_about(About::Input)?;
+        budget::check_frames(encoding.shape).or_about(Concern::Input)?;
         let poni = calibration::geometry(&options, encoding.shape)?;
         let geometry_name = calibration::geometry_name(&options);
         notes.extend(poni.notes.iter().map(|note| format!("{geometry_name}: {note}")));
@@ -129,7 +130,7 @@ impl Plan {
             notes,
         };
         let rows = plan.scan.as_ref().map_or(plan.files.len(), Raster::points);
-        budget::check(&plan.crew, &plan.load(), plan.npt, rows).or_about(About::Usage)?;
+        budget::check(&plan.crew, &plan.load(), plan.npt, rows).or_about(Concern::Usage)?;
         Ok(plan)
     }
 
@@ -146,6 +147,16 @@ impl Plan {
     /// Encoding of every frame of the scan.
     pub fn encoding(&self) -> Encoding {
         self.first.encoding
+    }
+
+    /// The plan's frames.
+    pub fn source(&self) -> Box<dyn Source> {
+        self.laps(self.files.len(), self.crew.verify)
+    }
+
+    /// So many frames: the plan's, again and again.
+    pub fn laps(&self, frames: usize, verify: bool) -> Box<dyn Source> {
+        Box::new(CbfFiles::laps(self.files.as_slice(), &self.first, verify, frames))
     }
 
     /// What is to walk through the corridor.
@@ -184,17 +195,17 @@ fn settled(said: Options, notes: &mut Vec<String>) -> Result<Options, SessionErr
         Some(path) => {
             let earlier = configuration::read(path, &said);
             let about = match earlier {
-                Err(ConfigError::Geometry(_)) => About::Calibration,
-                _ => About::Usage,
+                Err(ConfigError::Geometry(_)) => Concern::Calibration,
+                _ => Concern::Usage,
             };
             let earlier = earlier.or_about(about)?;
             check_values(&earlier.options, key_of)
-                .or_about_in(About::Usage, format!("--config {}", path.display()))?;
+                .or_about_in(Concern::Usage, format!("--config {}", path.display()))?;
             notes.extend(earlier.warnings);
-            configuration::over(&said, earlier.options).or_about(About::Usage)?
+            configuration::over(&said, earlier.options).or_about(Concern::Usage)?
         }
     };
-    options = configuration::made_absolute(options).or_about_in(About::Usage, "the current folder")?;
+    options = configuration::made_absolute(options).or_about_in(Concern::Usage, "the current folder")?;
     options.dark = expanded(&options.dark)?;
     options.flat = expanded(&options.flat)?;
     Ok(options)
@@ -206,7 +217,7 @@ fn expanded(names: &[String]) -> Result<Vec<String>, SessionError> {
     for name in names {
         match configuration::is_pattern(name) && !Path::new(name).exists() {
             true => {
-                let found = expand(std::slice::from_ref(name)).or_about(About::Calibration)?;
+                let found = expand(std::slice::from_ref(name)).or_about(Concern::Calibration)?;
                 files.extend(found.iter().map(|path| path.display().to_string()));
             }
             false => files.push(name.clone()),
@@ -226,7 +237,7 @@ fn frames(options: &Options, notes: &mut Vec<String>) -> Result<Frames, SessionE
     if options.inputs.is_empty() {
         refuse!(Usage, "no frames: name CBF files, folders, globs or @list.txt");
     }
-    let Listing { mut files, notes: more } = list(&options.inputs).or_about(About::Input)?;
+    let Listing { mut files, notes: more } = list(&options.inputs).or_about(Concern::Input)?;
     notes.extend(more);
     let offset = options.offset.unwrap_or(0);
     if offset >= files.len() {
@@ -242,20 +253,14 @@ fn frames(options: &Options, notes: &mut Vec<String>) -> Result<Frames, SessionE
 /// # Errors
 /// The first file's error when none has.
 pub fn first_usable(files: &[PathBuf]) -> Result<CbfHeader, SessionError> {
-    let mut first_error = None;
-    for file in files {
-        match probe(file) {
-            Ok(header) => return Ok(header),
-            Err(error) => first_error = first_error.or(Some(error)),
-        }
-    }
-    match first_error {
-        Some(error) if files.len() == 1 => Err(error).or_about(About::Input),
-        Some(error) => {
+    match CbfFiles::first_usable(files) {
+        Ok(header) => Ok(header),
+        Err(Some(error)) if files.len() == 1 => Err(error).or_about(Concern::Input),
+        Err(Some(error)) => {
             let place = format!("none of the {} frames can be read; the first", files.len());
-            Err(error).or_about_in(About::Input, place)
+            Err(error).or_about_in(Concern::Input, place)
         }
-        None => refuse!(Input, "no frames"),
+        Err(None) => refuse!(Input, "no frames"),
     }
 }
 

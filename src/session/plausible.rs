@@ -4,7 +4,7 @@
 //! without pixels, corrections that leave none. What only the frames can tell (they hold nothing but dummies) makes the run
 //! an error when it is true of every one of them.
 
-use super::error::{About, SessionError};
+use super::error::{Concern, SessionError};
 use super::plan::Plan;
 use crate::frame::{BadFrame, FrameStatus};
 use crate::geometry::units::Unit;
@@ -28,7 +28,7 @@ pub(super) fn check_matrix(
     // where bins are wide.
     let only_below = csr.indptr[1] as usize == csr.entries();
     if let Some(cause) = only_below.then(|| beside_the_axis(plan)).flatten() {
-        return Err(SessionError::new(About::Calibration, cause));
+        return Err(SessionError::new(Concern::Calibration, cause));
     }
     let mut entries = csr.indices.iter().zip(&csr.weights);
     if entries.any(|(pixel, weight)| *weight != 0.0 && counts(*pixel as usize)) {
@@ -46,7 +46,7 @@ pub(super) fn check_matrix(
             format!("no pixel is left to integrate: the mask leaves none in the radial range ({})", plan.unit.name())
         }
     };
-    Err(SessionError::new(About::Calibration, cause))
+    Err(SessionError::new(Concern::Calibration, cause))
 }
 
 /// Says so when no pixel lies in the radial range, and in which unit it may have been meant.
@@ -138,7 +138,7 @@ pub fn barren(plan: &Plan, report: &Report) -> Option<SessionError> {
                 .saturation
                 .map(|_| format!("--saturation from {} counts", plan.saturation.cutoff));
             let asked = plan.options.dummy.is_some() || saturation.is_some();
-            let about = if asked { About::Calibration } else { About::Input };
+            let about = if asked { Concern::Calibration } else { Concern::Input };
             let suspects: Vec<String> = dummy.into_iter().chain(saturation).collect();
             let cause = "every pixel that mask and ranges leave has a value that does not count";
             (about, format!("{cause} ({})", suspects.join("; ")))
@@ -154,7 +154,7 @@ pub fn barren(plan: &Plan, report: &Report) -> Option<SessionError> {
                 true => "the frames' values".to_owned(),
                 false => corrections.join(", "),
             };
-            (About::Calibration, format!("the intensities are not finite float32; look at {suspects}"))
+            (Concern::Calibration, format!("the intensities are not finite float32; look at {suspects}"))
         }
     };
     let cause =

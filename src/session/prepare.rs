@@ -1,6 +1,6 @@
 //! From a plan to its recipe: corrections, matrix, and the axis of every pattern.
 
-use super::error::{About, OrAbout, SessionError};
+use super::error::{Concern, OrAbout, SessionError};
 use super::plan::Plan;
 use super::plausible;
 use crate::geometry::correction;
@@ -38,7 +38,7 @@ impl Plan {
             polarization: polarization.as_deref(),
             solid_angle: solid_angle.as_deref(),
         })
-        .or_about(About::Calibration)
+        .or_about(Concern::Calibration)
     }
 
     /// Corrections, matrix and axis; rayon's threads of the caller do it.
@@ -58,7 +58,7 @@ impl Plan {
             radial_range: self.radial_range(),
             azimuth_range: self.azimuth_range(),
         })
-        .or_about(About::Calibration)?;
+        .or_about(Concern::Calibration)?;
         let mut recipe = Recipe {
             csr,
             normalization,

@@ -16,6 +16,7 @@
 //! Format: CBFlib manual; DECTRIS, "Pilatus CBF header specification 1.4".
 
 mod error;
+mod files;
 mod mini;
 mod reader;
 mod section;
@@ -24,6 +25,7 @@ use std::ops::Range;
 use std::path::Path;
 
 pub use error::{CbfError, HeaderError};
+pub use files::CbfFiles;
 pub use mini::{HeaderLine, MiniCbf};
 pub use reader::CbfReader;
 pub use section::BinarySection;

@@ -1,33 +1,134 @@
-//! Where frames come from: lists of files, CBF frames, calibration images.
+//! Where frames come from: files, lists of them, memory; calibration images.
 //!
-//! A source is a list of [`Ticket`]s, each of which says where one frame is and which row its pattern goes to. A [`Reader`]
-//! turns a ticket into a [`Frame`]: it reads the file into a [`Slot`] and finds out how its bytes are packed; it does not
-//! decode. Each thread that reads has its own reader. A file that cannot be used is a [`BadFrame`], not a failure of the
-//! run: the slot goes home and the run goes on.
+//! ```text
+//!   Source ──Ticket──▶ Reader ──Frame──▶ …          what a source knows of its frames: About
+//!   (lists; may wait)  (reads; one a thread)
+//! ```
+//!
+//! A [`Source`] lists a scan as [`Ticket`]s: one read each, and the ids of the frames that it gives. It may not know how many there
+//! will be, and it may have to wait for the next: then it waits [`TICK`] at most and says [`Next::Quiet`], so that whoever walks
+//! the corridor can look around. It knows nothing of stopping. A [`Reader`] turns tickets into [`Frame`]s, still packed, in slots; each
+//! thread that reads has one. What cannot be used is a [`BadFrame`], not a failure of the run.
 pub mod cbf;
 pub mod decoded;
 pub mod image;
 pub mod listing;
+pub mod memory;
+pub mod tickets;
 
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
-use crate::frame::{BadFrame, Frame, FrameId, Slot};
+use crate::frame::{BadFrame, Encoding, Frame, FrameHeader, FrameId, Slot, SlotPool, Slots};
 
-/// A frame that is to be read.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Longest time that a source waits before it says that nothing came.
+pub const TICK: Duration = Duration::from_millis(100);
+
+/// What a source knows of its frames before the first is read.
+#[derive(Debug, Clone)]
+pub struct About {
+    /// What every frame is.
+    pub encoding: Encoding,
+    /// How many there will be; `None` when only the end will tell.
+    pub count: Option<usize>,
+    /// Bytes that hold any of them as it is read.
+    pub slot_bytes: usize,
+    /// What the first one's header says.
+    pub header: FrameHeader,
+}
+
+/// Why a source gives nothing more.
+#[derive(Debug, thiserror::Error)]
+#[error("{origin}: {cause}")]
+pub struct SourceError {
+    /// Which source.
+    pub origin: String,
+    /// What happened.
+    pub cause: String,
+}
+
+/// One read.
+#[derive(Debug)]
 pub struct Ticket {
-    /// Which row its pattern goes to.
-    pub id: FrameId,
-    /// Where it is.
-    pub path: Arc<Path>,
+    /// Ids of the frames that it gives: the rows of their patterns.
+    pub ids: Range<usize>,
+    /// Where the bytes are.
+    pub place: Place,
+}
+
+impl Ticket {
+    /// A file that is one frame.
+    pub fn file(id: FrameId, path: impl Into<Arc<Path>>) -> Ticket {
+        Ticket { ids: id.0..id.0 + 1, place: Place::File(path.into()) }
+    }
+
+    /// The first of its frames.
+    pub fn first(&self) -> FrameId {
+        FrameId(self.ids.start)
+    }
+}
+
+/// Where the bytes of a ticket are.
+pub enum Place {
+    /// In a file.
+    File(Arc<Path>),
+    /// At this number of a list that the source shares with its readers.
+    Listed(usize),
+    /// Here already: a slot, and where in it each frame is.
+    Held {
+        /// The bytes.
+        slot: Slot,
+        /// One range a frame.
+        parts: Vec<Range<usize>>,
+    },
+}
+
+impl std::fmt::Debug for Place {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Place::File(path) => write!(f, "{}", path.display()),
+            Place::Listed(number) => write!(f, "number {number}"),
+            Place::Held { parts, .. } => write!(f, "{parts:?} of a slot"),
+        }
+    }
+}
+
+/// What a source says when it is asked for the next ticket.
+#[derive(Debug)]
+pub enum Next {
+    /// One more.
+    Read(Ticket),
+    /// A frame that is bad before it is read.
+    Bad(BadFrame),
+    /// Nothing came; ask again.
+    Quiet,
+    /// There is nothing more.
+    End,
+}
+
+/// Lists a scan.
+pub trait Source: Send {
+    /// What the frames are, as soon as anything is known; `None` when nothing came yet ([`TICK`] at most was waited).
+    ///
+    /// # Errors
+    /// When the source will never give a frame.
+    fn about(&mut self) -> Result<Option<Arc<About>>, SourceError>;
+
+    /// The next ticket. A source that receives frames receives them into slots of `packed`.
+    ///
+    /// # Errors
+    /// When the source breaks: frames that it gave before are good.
+    fn next(&mut self, packed: &SlotPool) -> Result<Next, SourceError>;
+
+    /// One who reads its tickets.
+    fn reader(&self) -> Box<dyn Reader>;
 }
 
 /// Turns tickets into frames; each thread that reads has one.
 pub trait Reader: Send {
-    /// Reads the frame of `ticket` into `slot`, still packed. The slot grows when the frame needs more room.
-    ///
-    /// # Errors
-    /// A [`BadFrame`] when there is no frame that could be reduced; the slot has then gone home.
-    fn read(&mut self, ticket: &Ticket, slot: Slot) -> Result<Frame, BadFrame>;
+    /// Reads a ticket's frames, still packed, into slots, and hands each to `out` before it takes another slot. Slots grow when a frame
+    /// needs more room. Every id of the ticket is given to `out` once, as a frame or as a bad one whose slot has gone home.
+    fn read(&mut self, ticket: Ticket, slots: &mut Slots<'_>, out: &mut dyn FnMut(Result<Frame, BadFrame>));
 }

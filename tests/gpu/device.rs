@@ -36,7 +36,7 @@ fn frame(slots: &SlotPool, id: usize, recipe: &Recipe, codec: Codec, bytes: &[u8
     // Now and then a frame with another cutoff than its neighbours in the batch.
     let cutoff = if id % 16 == 15 { 400.0 } else { 500_000.0 };
     let header = FrameHeader { count_cutoff: Some(cutoff), ..FrameHeader::default() };
-    Frame { id: FrameId(id), origin, encoding, slot, payload, header }
+    Frame { id: FrameId(id), origin, encoding, slot: Arc::new(slot), payload, header }
 }
 
 /// A tilted geometry in the middle of a frame of `shape`, pixels of 172 µm.

@@ -49,10 +49,7 @@ const EXCEPTIONS: &[(&str, &[&str])] = &[
     ("src/bench/error.rs", &["cuda", "geometry", "pipeline::PipelineError", "tomo"]),
     ("src/bench/machine.rs", &["cuda"]),
     ("src/bench/profile.rs", &["pipeline::Stage", "pipeline::Strategy"]),
-    (
-        "src/bench/subject.rs",
-        &["frame::SlotPool", "geometry", "integrate", "source::Reader", "source::Ticket", "source::cbf"],
-    ),
+    ("src/bench/subject.rs", &["frame::SlotPool", "geometry", "integrate", "source::cbf"]),
     ("src/bench/tomo.rs", &["cuda", "tomo"]),
     ("src/bench/walk.rs", &["pipeline", "pipeline::BadFrames", "pipeline::Corridor"]),
     ("src/cli/bench.rs", &["budget", "geometry", "source::listing"]),

@@ -14,8 +14,8 @@ use flate2::read::MultiGzDecoder;
 use super::section::{BinarySection, Text};
 use super::{CbfError, mini};
 use crate::files;
-use crate::frame::{BadFrame, Encoding, Frame, FrameHeader, FrameId, Slot, SlotMemory};
-use crate::source::{Reader, Ticket};
+use crate::frame::{BadFrame, Encoding, Frame, FrameHeader, FrameId, FrameStatus, Slot, SlotMemory, Slots};
+use crate::source::{Place, Reader, Ticket};
 use crate::trace;
 
 /// The longest file that is read when nothing is known of the frames yet: 16 million pixels (the largest detectors) of 15 bytes,
@@ -77,14 +77,32 @@ impl CbfReader {
     }
 }
 
-impl Reader for CbfReader {
-    fn read(&mut self, ticket: &Ticket, mut slot: Slot) -> Result<Frame, BadFrame> {
-        match self.fill(ticket.id, &ticket.path, slot.memory_mut()) {
+impl CbfReader {
+    /// Reads the frame in a file into a slot, which grows when the file needs more room.
+    ///
+    /// # Errors
+    /// A [`BadFrame`] when there is no frame that could be reduced; the slot has then gone home.
+    pub fn read_file(&mut self, id: FrameId, path: &Arc<Path>, mut slot: Slot) -> Result<Frame, BadFrame> {
+        match self.fill(id, path, slot.memory_mut()) {
             Ok((encoding, payload, header)) => {
-                let origin = Arc::clone(&ticket.path);
-                Ok(Frame { id: ticket.id, origin, encoding, slot, payload, header })
+                let (origin, slot) = (Arc::clone(path), Arc::new(slot));
+                Ok(Frame { id, origin, encoding, slot, payload, header })
             }
-            Err(error) => Err(error.bad_frame(ticket.id)),
+            Err(error) => Err(error.bad_frame(id)),
+        }
+    }
+}
+
+impl Reader for CbfReader {
+    fn read(&mut self, ticket: Ticket, slots: &mut Slots<'_>, out: &mut dyn FnMut(Result<Frame, BadFrame>)) {
+        let id = ticket.first();
+        match ticket.place {
+            Place::File(path) => out(self.read_file(id, &path, slots.take())),
+            place => out(Err(BadFrame {
+                id,
+                status: FrameStatus::Unreadable,
+                message: format!("{place:?}: not a file"),
+            })),
         }
     }
 }
@@ -96,7 +114,7 @@ pub(super) fn load(
     unpacked: &mut Vec<u8>,
     most: usize,
 ) -> Result<usize, CbfError> {
-    let length = read_file(path, memory, most)
+    let length = read_whole(path, memory, most)
         .map_err(|source| CbfError::Unreadable { path: path.to_path_buf(), source })?;
     let file = &memory.bytes()[..length];
 
@@ -119,7 +137,7 @@ pub(super) fn load(
 }
 
 /// Reads a file that is as long as the system says when it is opened, or shorter.
-fn read_file(path: &Path, memory: &mut dyn SlotMemory, most: usize) -> io::Result<usize> {
+fn read_whole(path: &Path, memory: &mut dyn SlotMemory, most: usize) -> io::Result<usize> {
     let mut file = files::open(path)?;
     let length = usize::try_from(file.metadata()?.len()).map_err(io::Error::other)?;
     if length > most {

@@ -1,0 +1,121 @@
+//! Frames that are in memory: what a program has, or makes as it goes, as a source.
+//!
+//! A [`MemorySource`] asks its `frames` for one image after the other (plain pixels, little endian, C order) and copies it into a
+//! slot. The end may be unknown, and may never come; `frames` may say that nothing is there yet.
+
+use std::sync::Arc;
+use std::thread;
+
+use super::{About, Next, Place, Reader, Source, SourceError, TICK, Ticket};
+use crate::frame::{
+    BadFrame, Codec, Encoding, Frame, FrameHeader, FrameId, FrameStatus, PixelType, Shape, SlotPool, Slots,
+};
+
+/// What is in memory when the next image is asked for.
+pub enum Arrival {
+    /// The bytes of one.
+    Bytes(Vec<u8>),
+    /// None yet.
+    NotYet,
+    /// None any more.
+    End,
+}
+
+/// Images by their number.
+pub type Images = Box<dyn FnMut(usize) -> Arrival + Send>;
+
+/// Images in memory.
+pub struct MemorySource {
+    about: Arc<About>,
+    images: Images,
+    given: usize,
+}
+
+impl MemorySource {
+    /// Images of one shape and pixel type; `count` of them, if that is known.
+    pub fn new(shape: Shape, pixel: PixelType, count: Option<usize>, images: Images) -> MemorySource {
+        let encoding = Encoding { codec: Codec::Raw, pixel, shape };
+        let slot_bytes = shape.pixels() * pixel.size();
+        let header = FrameHeader::default();
+        MemorySource { about: Arc::new(About { encoding, count, slot_bytes, header }), images, given: 0 }
+    }
+
+    /// These images, in this order.
+    pub fn of(shape: Shape, pixel: PixelType, images: Vec<Vec<u8>>) -> MemorySource {
+        let count = Some(images.len());
+        let mut left = images.into_iter();
+        let next = move |_| left.next().map_or(Arrival::End, Arrival::Bytes);
+        MemorySource::new(shape, pixel, count, Box::new(next))
+    }
+}
+
+impl Source for MemorySource {
+    fn about(&mut self) -> Result<Option<Arc<About>>, SourceError> {
+        Ok(Some(Arc::clone(&self.about)))
+    }
+
+    fn next(&mut self, packed: &SlotPool) -> Result<Next, SourceError> {
+        // Without a slot nothing is asked for: a slow end of the corridor reaches whoever makes the images.
+        let Some(mut slot) = packed.take_for(TICK) else { return Ok(Next::Quiet) };
+        let id = self.given;
+        let bytes = match (self.images)(id) {
+            Arrival::Bytes(bytes) => bytes,
+            Arrival::NotYet => {
+                drop(slot);
+                thread::sleep(TICK);
+                return Ok(Next::Quiet);
+            }
+            Arrival::End => return Ok(Next::End),
+        };
+        self.given += 1;
+        let wanted = self.about.slot_bytes;
+        if bytes.len() != wanted {
+            let Encoding { shape, pixel, .. } = self.about.encoding;
+            let message =
+                format!("image {id}: {} bytes, {shape} pixels of {} are {wanted}", bytes.len(), pixel.name());
+            return Ok(Next::Bad(BadFrame { id: FrameId(id), status: FrameStatus::OtherShape, message }));
+        }
+        let memory = slot.memory_mut();
+        memory.grow(wanted).map_err(|cause| SourceError {
+            origin: format!("image {id}"),
+            cause: format!("no memory for its {wanted} bytes: {cause}"),
+        })?;
+        memory.bytes_mut()[..wanted].copy_from_slice(&bytes);
+        Ok(Next::Read(Ticket { ids: id..id + 1, place: Place::Held { slot, parts: vec![0..wanted] } }))
+    }
+
+    fn reader(&self) -> Box<dyn Reader> {
+        Box::new(HeldReader { about: Arc::clone(&self.about) })
+    }
+}
+
+/// Hands on what a slot holds already.
+pub struct HeldReader {
+    /// What the frames are.
+    pub about: Arc<About>,
+}
+
+impl Reader for HeldReader {
+    fn read(&mut self, ticket: Ticket, _: &mut Slots<'_>, out: &mut dyn FnMut(Result<Frame, BadFrame>)) {
+        let Ticket { ids, place } = ticket;
+        let Place::Held { slot, parts } = place else {
+            let bad = |id| BadFrame {
+                id: FrameId(id),
+                status: FrameStatus::Unreadable,
+                message: format!("{place:?}: nobody holds it"),
+            };
+            return ids.for_each(|id| out(Err(bad(id))));
+        };
+        let slot = Arc::new(slot);
+        for (id, payload) in ids.zip(parts) {
+            out(Ok(Frame {
+                id: FrameId(id),
+                origin: std::path::Path::new("memory").into(),
+                encoding: self.about.encoding,
+                slot: Arc::clone(&slot),
+                payload,
+                header: self.about.header.clone(),
+            }));
+        }
+    }
+}

@@ -1,0 +1,356 @@
+//! What every source promises, and that the corridor asks no more of it: CBF files and images in memory, and one that never ends.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use xrdct::codec::byte_offset::decode;
+use xrdct::codec::pixel::bytes_of;
+use xrdct::frame::{
+    BadFrame, Codec, Frame, FrameId, FrameStatus, Norms, Outcome, Pattern, PixelType, Shape, SlotPool, Slots,
+};
+use xrdct::output::sink::{Sink, SinkError};
+use xrdct::pipeline::{BadFrames, Corridor, MOST_WAITING, PipelineError, Report, Stop, Strategy, run};
+use xrdct::reduce::{ReduceError, Reducer};
+use xrdct::source::cbf::{CbfFiles, probe};
+use xrdct::source::decoded::Decoding;
+use xrdct::source::memory::{Arrival, MemorySource};
+use xrdct::source::{About, Next, Reader, Source, SourceError};
+
+use crate::support::{small_pixels, within, write_small_frame};
+
+const SHAPE: Shape = Shape { slow: 61, fast: 47 };
+const FRAMES: usize = 12;
+/// A run that takes so long does not end.
+const LIMIT: Duration = Duration::from_secs(30);
+
+/// The pixels of frame `number`, as bytes.
+fn image(number: usize) -> Vec<u8> {
+    bytes_of(&small_pixels(number)).to_vec()
+}
+
+/// Both kinds with the same frames; the files' folder.
+fn sources() -> (tempfile::TempDir, Vec<(&'static str, Box<dyn Source>)>) {
+    let folder = tempfile::tempdir().expect("a scratch folder");
+    let files: Vec<_> = (0..FRAMES).map(|number| write_small_frame(folder.path(), number)).collect();
+    let first = probe(&files[0]).expect("a frame");
+    let images = (0..FRAMES).map(image).collect();
+    let sources: Vec<(_, Box<dyn Source>)> = vec![
+        ("files", Box::new(CbfFiles::new(files, &first, true))),
+        ("memory", Box::new(MemorySource::of(SHAPE, PixelType::I32, images))),
+    ];
+    (folder, sources)
+}
+
+/// The pixels of a frame, whatever it is packed with.
+fn pixels(frame: &Frame) -> Vec<u8> {
+    match frame.encoding.codec {
+        Codec::Raw => frame.bytes().to_vec(),
+        Codec::ByteOffset => {
+            let mut pixels = vec![0_i32; frame.encoding.shape.pixels()];
+            decode(frame.bytes(), &mut pixels).expect("a good frame");
+            bytes_of(&pixels).to_vec()
+        }
+    }
+}
+
+#[test]
+fn every_frame_is_listed_once_and_read_as_it_is() {
+    let (_folder, sources) = sources();
+    for (name, mut source) in sources {
+        let about = source.about().expect("a source").expect("known at once");
+        assert_eq!(
+            (about.count, about.encoding.shape, about.encoding.pixel),
+            (Some(FRAMES), SHAPE, PixelType::I32),
+            "{name}"
+        );
+        let pool = SlotPool::on_host(3, about.slot_bytes);
+        let (mut reader, mut seen) = (source.reader(), BTreeMap::new());
+        loop {
+            match source.next(&pool).expect("a source") {
+                Next::Read(ticket) => {
+                    let ids = ticket.ids.clone();
+                    let mut given = vec![];
+                    reader.read(ticket, &mut Slots::of(&pool), &mut |frame| {
+                        let frame = frame.expect("a good frame");
+                        given.push(frame.id.0);
+                        assert!(
+                            seen.insert(frame.id.0, pixels(&frame)).is_none(),
+                            "{name}: {:?} twice",
+                            frame.id
+                        );
+                    });
+                    assert_eq!(given, ids.collect::<Vec<_>>(), "{name}: a ticket gives its ids, in order");
+                }
+                Next::End => break,
+                other => panic!("{name}: {other:?}"),
+            }
+        }
+        assert!(matches!(source.next(&pool), Ok(Next::End)), "{name}: the end stays the end");
+        assert_eq!(seen, (0..FRAMES).map(|number| (number, image(number))).collect(), "{name}");
+        let all: Vec<_> = (0..3).map(|_| pool.take_for(Duration::ZERO)).collect();
+        assert!(all.iter().all(Option::is_some), "{name}: a slot did not come home");
+    }
+}
+
+#[test]
+fn an_image_of_another_size_is_a_bad_frame_and_the_next_is_good() {
+    let images = vec![image(0), vec![1, 2, 3], image(2)];
+    let walked = walk(Box::new(MemorySource::of(SHAPE, PixelType::I32, images)), Walk::default());
+    walked.ending.expect("a run");
+    assert_eq!(walked.ids, [0, 1, 2]);
+    let bad = &walked.report.bad;
+    assert_eq!((bad.len(), bad[0].id, bad[0].status), (1, FrameId(1), FrameStatus::OtherShape));
+    assert!(bad[0].message.contains("3 bytes"), "{}", bad[0].message);
+}
+
+#[test]
+fn the_corridor_walks_every_source_with_few_slots_and_in_every_arrangement() {
+    for (readers, slots, decode, strategy) in [
+        (1, 1, false, Strategy::Sequential),
+        (1, 1, true, Strategy::Sequential),
+        (1, 1, false, Strategy::Pool),
+        (3, 2, false, Strategy::Pool),
+        (3, 2, true, Strategy::Pool),
+        (2, 9, true, Strategy::Pool),
+    ] {
+        let (_folder, sources) = sources();
+        for (name, source) in sources {
+            let walked = walk(source, Walk { readers, slots, decode, strategy, ..Walk::default() });
+            walked.ending.unwrap_or_else(|error| panic!("{name}: {error}"));
+            assert_eq!(
+                walked.ids,
+                (0..FRAMES).collect::<Vec<_>>(),
+                "{name}, {strategy:?}, {readers}, {slots}, {decode}"
+            );
+            assert_eq!((walked.report.asked, walked.report.interrupted), (Some(FRAMES), false), "{name}");
+        }
+    }
+}
+
+#[test]
+fn a_source_that_does_not_know_its_end_is_walked_to_it() {
+    for strategy in [Strategy::Sequential, Strategy::Pool] {
+        // Two images, nothing for a while, then one more.
+        let mut asked = 0;
+        let images = move |number: usize| {
+            asked += 1;
+            match (asked, number) {
+                (3 | 4, _) => Arrival::NotYet,
+                (_, 0..3) => Arrival::Bytes(image(number)),
+                _ => Arrival::End,
+            }
+        };
+        let source = MemorySource::new(SHAPE, PixelType::I32, None, Box::new(images));
+        let walked = walk(Box::new(source), Walk { strategy, ..Walk::default() });
+        walked.ending.expect("a run");
+        assert_eq!((walked.ids, walked.report.asked), (vec![0, 1, 2], Some(3)), "{strategy:?}");
+        assert!(!walked.report.interrupted);
+        assert!(
+            strategy == Strategy::Pool || walked.pauses >= 2,
+            "what was buffered may be written in a quiet time"
+        );
+    }
+}
+
+#[test]
+fn an_endless_source_ends_with_the_stop_and_only_so() {
+    for (strategy, decode) in [(Strategy::Sequential, false), (Strategy::Pool, false), (Strategy::Pool, true)]
+    {
+        let made = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&made);
+        let images = move |number| {
+            counted.fetch_add(1, Ordering::Relaxed);
+            Arrival::Bytes(image(number % 7))
+        };
+        let source = MemorySource::new(SHAPE, PixelType::I32, None, Box::new(images));
+        let walked =
+            walk(Box::new(source), Walk { strategy, decode, stop_at: Some(40), slots: 4, ..Walk::default() });
+        walked.ending.expect("a stop is no failure");
+        assert!(walked.report.interrupted, "{strategy:?}");
+        assert_eq!(walked.report.asked, None);
+        let made = made.load(Ordering::Relaxed);
+        // Some were under way: slots bound how many.
+        assert!(
+            (40..70).contains(&walked.ids.len()) && made < 80,
+            "{strategy:?}: {made} made, {} done",
+            walked.ids.len()
+        );
+    }
+}
+
+#[test]
+fn a_silent_source_ends_with_the_stop_too() {
+    for strategy in [Strategy::Sequential, Strategy::Pool] {
+        let source = MemorySource::new(SHAPE, PixelType::I32, None, Box::new(|_| Arrival::NotYet));
+        let stop = Stop::default();
+        let later = stop.clone();
+        thread::spawn(move || {
+            thread::sleep(Duration::from_millis(300));
+            later.raise();
+        });
+        let walked = walk(Box::new(source), Walk { strategy, stop, ..Walk::default() });
+        walked.ending.expect("a stop is no failure");
+        assert_eq!((walked.ids.len(), walked.report.interrupted), (0, true), "{strategy:?}");
+    }
+}
+
+#[test]
+fn a_source_that_breaks_ends_the_run_and_what_came_before_is_kept() {
+    struct Breaks(MemorySource, usize);
+    impl Source for Breaks {
+        fn about(&mut self) -> Result<Option<Arc<About>>, SourceError> {
+            self.0.about()
+        }
+        fn next(&mut self, packed: &SlotPool) -> Result<Next, SourceError> {
+            self.1 += 1;
+            match self.1 {
+                6 => Err(SourceError { origin: "the cable".into(), cause: "unplugged".into() }),
+                _ => self.0.next(packed),
+            }
+        }
+        fn reader(&self) -> Box<dyn Reader> {
+            self.0.reader()
+        }
+    }
+    for strategy in [Strategy::Sequential, Strategy::Pool] {
+        let inner = MemorySource::of(SHAPE, PixelType::I32, (0..FRAMES).map(image).collect());
+        let walked = walk(Box::new(Breaks(inner, 0)), Walk { strategy, slots: 8, ..Walk::default() });
+        let error = walked.ending.expect_err("a failure");
+        assert_eq!(error.to_string(), "the cable: unplugged");
+        assert!(matches!(error, PipelineError::Source(_)));
+        assert!(walked.ids.len() <= 5, "{:?}", walked.ids);
+        assert!(strategy == Strategy::Pool || walked.ids == [0, 1, 2, 3, 4]);
+    }
+}
+
+/// How a source is walked.
+#[derive(Clone)]
+struct Walk {
+    readers: usize,
+    slots: usize,
+    decode: bool,
+    strategy: Strategy,
+    stop: Stop,
+    /// The stop is raised when so many are done.
+    stop_at: Option<usize>,
+}
+
+impl Default for Walk {
+    fn default() -> Walk {
+        Walk {
+            readers: 2,
+            slots: 4,
+            decode: false,
+            strategy: Strategy::Pool,
+            stop: Stop::default(),
+            stop_at: None,
+        }
+    }
+}
+
+/// What became of it.
+struct Walked {
+    report: Report,
+    ending: Result<(), PipelineError>,
+    /// Sorted.
+    ids: Vec<usize>,
+    pauses: usize,
+}
+
+fn walk(mut source: Box<dyn Source>, how: Walk) -> Walked {
+    within(LIMIT, "a run", move || {
+        let about = source.about().expect("a source").expect("known at once");
+        let slots = SlotPool::on_host(how.slots, about.slot_bytes);
+        let packed = if how.decode { SlotPool::on_host(how.slots, 0) } else { slots.clone() };
+        let reader = |_| match how.decode {
+            true => Box::new(Decoding::new(source.reader())) as Box<dyn Reader>,
+            false => source.reader(),
+        };
+        let readers = (0..how.readers).map(reader).collect();
+        let mut sink = Ids { ids: vec![], pauses: 0, stop: how.stop.clone(), stop_at: how.stop_at };
+        let (report, ending) = run(
+            Corridor {
+                source,
+                readers,
+                reducers: vec![Box::new(Nothing(None))],
+                sink: &mut sink,
+                packed: packed.clone(),
+                slots: slots.clone(),
+                waiting: MOST_WAITING,
+                bad_frames: BadFrames::Keep,
+                stop: how.stop,
+                timeline: None,
+                watchers: vec![],
+            },
+            how.strategy,
+        );
+        for (pool, count) in [(slots, how.slots), (packed, if how.decode { how.slots } else { 0 })] {
+            let all: Vec<_> = (0..count).map(|_| pool.take_for(Duration::from_secs(5))).collect();
+            assert!(all.iter().all(Option::is_some), "a slot did not come home");
+        }
+        sink.ids.sort_unstable();
+        Walked { report, ending, ids: sink.ids, pauses: sink.pauses }
+    })
+}
+
+/// Makes a pattern of nothing of each frame.
+struct Nothing(Option<Frame>);
+
+impl Reducer for Nothing {
+    fn capacity(&self) -> usize {
+        1
+    }
+
+    fn submit(&mut self, frame: Frame) -> Result<(), ReduceError> {
+        self.0 = Some(frame);
+        Ok(())
+    }
+
+    fn flush(&mut self) -> Result<(), ReduceError> {
+        Ok(())
+    }
+
+    fn is_ready(&self) -> Result<bool, ReduceError> {
+        Ok(self.0.is_some())
+    }
+
+    fn collect(&mut self) -> Result<Vec<Outcome>, ReduceError> {
+        let pattern = |frame: Frame| Pattern {
+            id: frame.id,
+            header: frame.header,
+            intensity: vec![1.0],
+            errors: None,
+            signal: vec![1.0],
+            variance: None,
+            norms: Arc::<Norms>::default(),
+            saturated: 0,
+        };
+        Ok(self.0.take().map(pattern).map(Ok).into_iter().collect())
+    }
+}
+
+/// Keeps ids.
+struct Ids {
+    ids: Vec<usize>,
+    pauses: usize,
+    stop: Stop,
+    stop_at: Option<usize>,
+}
+
+impl Sink for Ids {
+    fn put(&mut self, outcome: Outcome) -> Result<(), SinkError> {
+        self.ids.push(outcome.map_or_else(|bad: BadFrame| bad.id.0, |pattern| pattern.id.0));
+        if self.stop_at.is_some_and(|at| self.ids.len() >= at) {
+            self.stop.raise();
+        }
+        Ok(())
+    }
+
+    fn pause(&mut self) -> Result<(), SinkError> {
+        self.pauses += 1;
+        Ok(())
+    }
+}

@@ -1,0 +1,3 @@
+//! Sources.
+
+mod contract;
