@@ -49,6 +49,12 @@ fn range(name: &'static std::ffi::CStr, color: u32, payload: usize) -> Range {
     Range { _open: nvtx::LocalRange::new(attributes), bar: None }
 }
 
+/// Frames walk through the corridor, from the first ticket to the last row: the range for profilers to capture
+/// (`nsys profile --capture-range=nvtx --nvtx-capture=run`).
+pub fn run() -> Range {
+    range(c"run", 0xFF9E_9E9E, 0)
+}
+
 /// A reader takes a frame's bytes from its file.
 pub fn read(id: FrameId) -> Range {
     range(c"read", 0xFF4C_AF50, id.0)
@@ -89,6 +95,31 @@ pub fn write(id: FrameId) -> Range {
     range(c"write", 0xFF79_5548, id.0)
 }
 
+/// A GPU's context is made.
+pub fn context() -> Range {
+    range(c"context", 0xFF60_7D8B, 0).with_bar("context", 0)
+}
+
+/// Corrections are looked at and the matrix is made.
+pub fn matrix(bins: usize) -> Range {
+    range(c"matrix", 0xFF3F_51B5, bins).with_bar("matrix", bins)
+}
+
+/// An engine lays the matrix out as it reads it.
+pub fn engine(bins: usize) -> Range {
+    range(c"engine", 0xFF67_3AB7, bins).with_bar("engine", bins)
+}
+
+/// Slots are pinned.
+pub fn pin(slots: usize) -> Range {
+    range(c"pin", 0xFF00_BCD4, slots).with_bar("pin", slots)
+}
+
+/// Slices of some bins are made.
+pub fn slices(bins: usize) -> Range {
+    range(c"slices", 0xFFE9_1E63, bins).with_bar("slices", bins)
+}
+
 /// Names the calling thread in a profiler's timeline.
 pub fn name_thread(name: &str) {
     nvtx::name_current_thread(nvtx::Str::from_str_lossy(name));
@@ -113,6 +144,11 @@ impl Drop for Follows {
 pub fn follow(timeline: Option<&Timeline>, track: &str) -> Follows {
     FOLLOWED.set(timeline.map(|timeline| (timeline.clone(), track.to_owned())));
     Follows(())
+}
+
+/// The timeline that this thread follows, for threads that it starts.
+pub fn followed() -> Option<Timeline> {
+    FOLLOWED.with_borrow(|followed| followed.as_ref().map(|(timeline, _)| timeline.clone()))
 }
 
 /// Whether this thread follows a timeline.

@@ -144,7 +144,7 @@ impl Subject {
         timeline: Option<&Timeline>,
     ) -> Result<Doors, BenchError> {
         let source = self.plan.laps(frames, crew.verify);
-        Ok(Doors::open(crew, engines, source, self.load(frames), timeline, None)?)
+        Ok(Doors::open(crew, engines, source, self.load(frames), None, timeline, None)?)
     }
 
     /// A run over so many of its frames.

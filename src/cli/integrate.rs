@@ -17,11 +17,13 @@ use crate::output::draft::{Draft, leftovers, write_whole};
 use crate::output::result::Ending;
 use crate::pipeline::PipelineError;
 use crate::session::{Plan, Run, Session, configuration, plausible};
-use crate::trace::Timeline;
+use crate::trace::{self, Timeline};
 
 /// Runs the command.
 pub(super) fn run(args: &IntegrateArgs) -> Result<Exit, Failure> {
     let verbosity = Verbosity::of(args.saying);
+    let timeline = args.trace.is_some().then(Timeline::default);
+    let follows = trace::follow(timeline.as_ref(), "main");
     let plan = Plan::new(args.options())?;
     if plan.options.output.is_none() && !args.dry_run {
         return Err(anyhow!("no result file: name one with --output FILE.h5")).or_exit(Exit::Usage);
@@ -50,10 +52,10 @@ pub(super) fn run(args: &IntegrateArgs) -> Result<Exit, Failure> {
     if verbosity > Verbosity::Quiet {
         plan.notes[said..].iter().for_each(|line| say::warn(line));
     }
-    let timeline = args.trace.is_some().then(Timeline::default);
     let mut kept = tomo.as_ref().and_then(|tomo| tomo::store(tomo, plan));
     let doors = session.doors(plan.source(), timeline.as_ref(), kept.as_mut())?;
     let matrix_time = started.elapsed();
+    drop(follows);
     save_configuration(args, plan)?;
     let trace = open_trace(args)?;
 

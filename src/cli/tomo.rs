@@ -473,8 +473,8 @@ impl Study {
     /// Whoever makes the slices. A GPU that nobody asked for by name and that cannot be used is not an error: the CPU takes
     /// over, aloud.
     fn maker(&self, place: &mut Device, on_device: Option<Arc<DevicePatterns>>) -> Result<Maker, Failure> {
-        if let Device::Cuda { context, asked, .. } = &*place {
-            match self.on_gpu(context, on_device) {
+        if let Device::Cuda { gpu, asked, .. } = &*place {
+            match gpu.wait().map_err(Into::into).and_then(|context| self.on_gpu(context, on_device)) {
                 Ok(maker) => return Ok(Maker::Gpu(maker)),
                 Err(reason) if *asked => return Err(anyhow!(reason)).or_exit(Exit::Device),
                 Err(reason) => {

@@ -2,13 +2,14 @@
 //!
 //! Nothing here panics or prints on a machine without a driver: the driver's library is looked for before the first call.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use cudarc::driver::{result, sys};
 
 use super::driver::Context;
 use super::error::CudaError;
 use super::image;
+use crate::trace;
 
 /// A GPU.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -111,11 +112,45 @@ fn describe(ordinal: usize) -> Result<Gpu, CudaError> {
     })
 }
 
-/// Opens GPU `ordinal` for work: kernels must be built in, the driver there, the GPU present.
-///
-/// # Errors
-/// Which of these is missing.
-pub fn open(ordinal: usize) -> Result<Arc<Context>, CudaError> {
+/// A GPU that is being opened by a thread of its own: making its context takes a quarter of a second, in which other things are done.
+#[derive(Debug, Clone)]
+pub struct OpeningGpu {
+    ordinal: usize,
+    opened: Arc<OnceLock<Result<Arc<Context>, CudaError>>>,
+}
+
+impl OpeningGpu {
+    /// Begins to open GPU `ordinal`, once it is known to be there.
+    ///
+    /// # Errors
+    /// As [`open`], but for what only the context tells.
+    pub fn begin(ordinal: usize) -> Result<OpeningGpu, CudaError> {
+        look(ordinal)?;
+        let gpu = OpeningGpu { ordinal, opened: Arc::default() };
+        let (other, timeline) = (gpu.clone(), trace::followed());
+        // Without a thread whoever waits first opens it.
+        let _ = std::thread::Builder::new().name("context".into()).spawn(move || {
+            let _follows = trace::follow(timeline.as_ref(), "context");
+            let _ = other.wait();
+        });
+        Ok(gpu)
+    }
+
+    /// Waits until it is open.
+    ///
+    /// # Errors
+    /// As [`open`].
+    pub fn wait(&self) -> Result<&Arc<Context>, CudaError> {
+        let open = || {
+            let _range = trace::context();
+            Context::open(self.ordinal)
+        };
+        self.opened.get_or_init(open).as_ref().map_err(CudaError::clone)
+    }
+}
+
+/// Sees that there are kernels, a driver, and GPU `ordinal`.
+fn look(ordinal: usize) -> Result<(), CudaError> {
     if image::UNITS.is_empty() {
         return Err(CudaError::NoKernels);
     }
@@ -124,5 +159,14 @@ pub fn open(ordinal: usize) -> Result<Arc<Context>, CudaError> {
     if ordinal >= present {
         return Err(CudaError::NoSuchDevice { asked: ordinal, present });
     }
+    Ok(())
+}
+
+/// Opens GPU `ordinal` for work: kernels must be built in, the driver there, the GPU present.
+///
+/// # Errors
+/// Which of these is missing.
+pub fn open(ordinal: usize) -> Result<Arc<Context>, CudaError> {
+    look(ordinal)?;
     Context::open(ordinal)
 }

@@ -144,6 +144,7 @@ pub struct Corridor<'a> {
 /// The first failure of the system, see [`PipelineError`], with the report of what was done until then. Bad frames
 /// are in the report.
 pub fn run(corridor: Corridor<'_>, strategy: Strategy) -> (Report, Result<(), PipelineError>) {
+    let _range = trace::run();
     match strategy {
         Strategy::Sequential => sequential::run(corridor),
         Strategy::Pool => concurrent::run(corridor),

@@ -1,10 +1,7 @@
 //! Where to compute: what `--device` says, what is there, and why it was chosen.
 
-use std::sync::Arc;
-
 use super::error::{Concern, OrAbout, SessionError, refuse};
-use crate::cuda::device;
-use crate::cuda::driver::Context;
+use crate::cuda::device::OpeningGpu;
 
 /// Where frames are reduced, and why there.
 #[derive(Debug, Clone)]
@@ -18,8 +15,8 @@ pub enum Device {
     Cuda {
         /// Its number, counted from 0.
         ordinal: usize,
-        /// Open from here on: making it takes a quarter of a second, so it is made once.
-        context: Arc<Context>,
+        /// Open soon, or already: whoever needs it waits for it.
+        gpu: OpeningGpu,
         /// Why.
         why: String,
         /// Whether the user named it: then nothing else will do.
@@ -32,7 +29,7 @@ impl Device {
     /// first one that is.
     ///
     /// # Errors
-    /// An unknown word, or the reason why the GPU cannot be used.
+    /// An unknown word, or the reason why the GPU cannot be used; what only opening it tells comes when it is waited for.
     pub fn choose(word: &str) -> Result<Device, SessionError> {
         let asked = || "asked for with --device".to_owned();
         match word {
@@ -47,15 +44,13 @@ impl Device {
     }
 
     fn cuda(ordinal: usize, why: String) -> Result<Device, SessionError> {
-        let context = device::open(ordinal).or_about(Concern::Device)?;
-        Ok(Device::Cuda { ordinal, context, why, asked: true })
+        let gpu = OpeningGpu::begin(ordinal).or_about(Concern::Device)?;
+        Ok(Device::Cuda { ordinal, gpu, why, asked: true })
     }
 
     fn best() -> Device {
-        match device::open(0) {
-            Ok(context) => {
-                Device::Cuda { ordinal: 0, context, why: "the first GPU".to_owned(), asked: false }
-            }
+        match OpeningGpu::begin(0) {
+            Ok(gpu) => Device::Cuda { ordinal: 0, gpu, why: "the first GPU".to_owned(), asked: false },
             Err(reason) => Device::Cpu { why: reason.to_string() },
         }
     }

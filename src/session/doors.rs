@@ -4,9 +4,12 @@ use std::sync::Arc;
 
 use super::budget;
 use super::crew::{Crew, Decode, Reducers, Traffic};
+use super::device::Device;
 use super::engines::Engines;
 use super::error::{Concern, OrAbout, SessionError};
+use super::plan::Plan;
 use super::store::PatternStore;
+use crate::cuda::driver::Context;
 use crate::cuda::{CudaError, CudaReducer, DevicePatterns, pinned};
 use crate::frame::SlotPool;
 use crate::pipeline::Strategy;
@@ -14,7 +17,7 @@ use crate::reduce::Reducer;
 use crate::reduce::host::{BATCH, HostReducer};
 use crate::source::decoded::Decoding;
 use crate::source::{Reader, Source};
-use crate::trace::Timeline;
+use crate::trace::{self, Timeline};
 
 /// Doors, open, and who stands behind them.
 pub struct Doors {
@@ -33,7 +36,7 @@ pub struct Doors {
 }
 
 impl Doors {
-    /// Opens them. With a timeline, a GPU's lanes are recorded in it; with a store, patterns stay on the GPU too, if they fit.
+    /// Opens them; frames travel in slots that are `pinned` already, if there are any. With a timeline, a GPU's lanes are recorded in it; with a store, patterns stay on the GPU too, if they fit.
     ///
     /// # Errors
     /// When there is no GPU and the crew needs one, or it refuses.
@@ -42,6 +45,7 @@ impl Doors {
         engines: &Engines,
         source: Box<dyn Source>,
         load: Traffic,
+        pinned: Option<SlotPool>,
         timeline: Option<&Timeline>,
         kept: Option<&mut PatternStore>,
     ) -> Result<Doors, SessionError> {
@@ -59,8 +63,12 @@ impl Doors {
                 let reducer = cuda_reducer(crew, engines, load, timeline, kept)?;
                 // The GPU may have had no room for all that was wanted.
                 let fitted = Crew { reducers: Reducers::Gpu(reducer.options()), ..*crew };
-                let slots = pinned::slots(engines.gpu()?.context(), budget::slots(&fitted), bytes);
-                (vec![Box::new(reducer) as Box<dyn Reducer>], slots.or_about(Concern::Device)?)
+                let context = engines.gpu()?.context();
+                let slots = match pinned {
+                    Some(slots) => slots,
+                    None => pin(context, budget::slots(&fitted), bytes).or_about(Concern::Device)?,
+                };
+                (vec![Box::new(reducer) as Box<dyn Reducer>], slots)
             }
         };
         let readers: Vec<_> = (0..crew.reading()).map(|_| reader(crew, source.as_ref())).collect();
@@ -71,6 +79,22 @@ impl Doors {
         };
         Ok(Doors { source, readers, reducers, packed, slots, strategy: crew.strategy() })
     }
+}
+
+/// What pins the slots of a plan's runs, beside other work; `None` when it needs none.
+pub(super) fn pinned_slots(plan: &Plan) -> Option<impl FnOnce() -> Option<SlotPool> + Send + use<>> {
+    let Device::Cuda { gpu, .. } = &plan.device else { return None };
+    let (gpu, count, bytes) = (gpu.clone(), budget::slots(&plan.crew), plan.load().bytes(&plan.crew));
+    let timeline = trace::followed();
+    Some(move || {
+        let _follows = trace::follow(timeline.as_ref(), "pinning");
+        pin(gpu.wait().ok()?, count, bytes).ok()
+    })
+}
+
+fn pin(context: &Arc<Context>, count: usize, bytes: usize) -> Result<SlotPool, CudaError> {
+    let _range = trace::pin(count);
+    pinned::slots(context, count, bytes)
 }
 
 /// A reader of the source's tickets, which decodes them if it is the crew's to do so.

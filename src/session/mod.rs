@@ -46,6 +46,7 @@ mod prepare;
 mod store;
 
 use std::path::Path;
+use std::thread;
 
 pub use crew::{Crew, Decode, Reducers, Traffic};
 pub use device::Device;
@@ -57,6 +58,7 @@ pub use plan::Plan;
 pub use prepare::Preparation;
 pub use store::PatternStore;
 
+use crate::frame::SlotPool;
 use crate::integrate::corrections::Lost;
 use crate::integrate::engine::{ErrorModel, Recipe};
 use crate::output::OutputError;
@@ -64,7 +66,7 @@ use crate::output::result::{Layout, RadialAxis, ResultFile};
 use crate::output::sink::Sink;
 use crate::pipeline::{self, Corridor, PipelineError, Report, Stop, Watch};
 use crate::source::Source;
-use crate::trace::Timeline;
+use crate::trace::{self, Timeline};
 use error::OrAbout;
 use options::StrategyName;
 
@@ -87,6 +89,8 @@ pub struct Session {
     lost: Lost,
     axis: RadialAxis,
     engines: Engines,
+    /// Pinned while the matrix was made; any number of runs travel in them.
+    slots: Option<SlotPool>,
 }
 
 impl Session {
@@ -96,12 +100,23 @@ impl Session {
     /// # Errors
     /// What the corrections, the ranges or the device do not allow.
     pub fn open(mut plan: Plan) -> Result<Session, SessionError> {
-        on_threads(plan.threads, || {
-            let Preparation { lost, axis, recipe } = plan.prepare()?;
-            plan.notes.extend(plausible::mostly_empty(&plan, &axis.centres, &recipe.csr));
-            let engines = engines(&mut plan, recipe)?;
-            Ok(Session { plan, lost, axis, engines })
-        })?
+        let timeline = trace::followed();
+        thread::scope(|scope| {
+            let slots = doors::pinned_slots(&plan).map(|pin| scope.spawn(pin));
+            let (plan, lost, axis, engines) = on_threads(plan.threads, || -> Result<_, SessionError> {
+                let _follows = trace::follow(timeline.as_ref(), "session");
+                let range = trace::matrix(plan.npt);
+                let Preparation { lost, axis, recipe } = plan.prepare()?;
+                drop(range);
+                let _range = trace::engine(plan.npt);
+                plan.notes.extend(plausible::mostly_empty(&plan, &axis.centres, &recipe.csr));
+                let engines = engines(&mut plan, recipe)?;
+                Ok((plan, lost, axis, engines))
+            })??;
+            // Without them a run takes its own, and then says why it cannot.
+            let slots = slots.and_then(|slots| slots.join().ok()).flatten().filter(|_| plan.crew.needs_gpu());
+            Ok(Session { plan, lost, axis, engines, slots })
+        })
     }
 
     /// What was planned.
@@ -129,7 +144,15 @@ impl Session {
         timeline: Option<&Timeline>,
         kept: Option<&mut PatternStore>,
     ) -> Result<Doors, SessionError> {
-        Doors::open(&self.plan.crew, &self.engines, source, self.plan.load(), timeline, kept)
+        Doors::open(
+            &self.plan.crew,
+            &self.engines,
+            source,
+            self.plan.load(),
+            self.slots.clone(),
+            timeline,
+            kept,
+        )
     }
 
     /// The result file of the plan's frames, whole before the first one.

@@ -82,6 +82,8 @@ impl Plan {
         let options = settled(options, &mut notes)?;
         check_values(&options, |option| option.to_owned())?;
         check_pairs(&options)?;
+        // A GPU opens while files are read.
+        let device = Device::choose(options.device.as_deref().unwrap_or("auto"))?;
 
         let Frames { files, left_out, first } = frames(&options, &mut notes)?;
         let encoding = first.encoding;
@@ -96,7 +98,6 @@ impl Plan {
         let dummy = calibration::dummy(&options, &poni, encoding);
         let saturation = calibration::saturation(&options, &files, &first)?;
         let scan = raster(&options, files.len())?;
-        let device = Device::choose(options.device.as_deref().unwrap_or("auto"))?;
         let plan = Plan {
             npt: options.npt.unwrap_or(DEFAULT_NPT),
             split: match options.method.unwrap_or(Splitting::Bbox) {
