@@ -4,4 +4,5 @@
 set -eu
 out=$1
 shift
-exec nsys profile --trace=cuda,nvtx,osrt --force-overwrite true --output "$out" "$@"
+# The corridor alone, without start-up and closing: CAPTURE=run (an NVTX range; its name is no registered string).
+exec env NSYS_NVTX_PROFILER_REGISTER_ONLY=0 nsys profile ${CAPTURE:+--capture-range=nvtx --nvtx-capture="$CAPTURE"} --trace=cuda,nvtx,osrt --force-overwrite true --output "$out" "$@"
