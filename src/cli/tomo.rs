@@ -1,6 +1,6 @@
 //! `xrdct tomo`: a result becomes sinograms, mended sinograms, slices, a file, and a closing summary.
 //!
-//! One way through: what the scan is and what is wrong with it is found once, on the sum over bins ([`Study::study`]); then
+//! One way through: what the scan is and what is wrong with it is found once, on the sum over bins ([`Study::of`]); then
 //! blocks of bins are gathered, mended alike, reconstructed and written, as many at a time as `--memory` allows. The result does
 //! not depend on the size of the blocks.
 
@@ -87,7 +87,7 @@ fn slices(
     let on_device = kept.as_ref().and_then(|kept| kept.on_device.clone());
 
     let started = Instant::now();
-    let scan = Study::study(args, kept)?;
+    let scan = Study::of(args, kept)?;
     let studied = started.elapsed();
     if verbosity > Verbosity::Quiet {
         scan.warnings.iter().for_each(|line| say::warn(line));
@@ -210,7 +210,7 @@ struct Study {
 
 impl Study {
     /// Opens the result, finds out what the scan is and what has to be mended.
-    fn study(args: &TomoArgs, kept: Option<PatternStore>) -> Result<Study, Failure> {
+    fn of(args: &TomoArgs, kept: Option<PatternStore>) -> Result<Study, Failure> {
         let patterns = Patterns::open(&args.input).or_exit(Exit::Input)?;
         let bins = bins(args, &patterns).or_exit(Exit::Usage)?;
         let memory = working_memory(args);

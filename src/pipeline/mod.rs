@@ -73,7 +73,10 @@ pub const MOST_WAITING: usize = 256;
 /// than 64 MiB.
 pub const fn waiting(bytes: usize) -> usize {
     const BYTES: usize = 64 << 20;
-    let fit = if bytes == 0 { MOST_WAITING } else { BYTES / bytes };
+    let fit = match BYTES.checked_div(bytes) {
+        Some(fit) => fit,
+        None => MOST_WAITING,
+    };
     if fit < 2 {
         2
     } else if fit > MOST_WAITING {
