@@ -3,6 +3,7 @@
 //! A [`MemorySource`] asks its `frames` for one image after the other (plain pixels, little endian, C order) and copies it into a
 //! slot. The end may be unknown, and may never come; `frames` may say that nothing is there yet.
 
+use std::iter;
 use std::sync::Arc;
 use std::thread;
 
@@ -81,7 +82,10 @@ impl Source for MemorySource {
             cause: format!("no memory for its {wanted} bytes: {cause}"),
         })?;
         memory.bytes_mut()[..wanted].copy_from_slice(&bytes);
-        Ok(Next::Read(Ticket { ids: id..id + 1, place: Place::Held { slot, parts: vec![0..wanted] } }))
+        Ok(Next::Read(Ticket {
+            ids: id..id + 1,
+            place: Place::Held { slot, parts: iter::once(0..wanted).collect() },
+        }))
     }
 
     fn reader(&self) -> Box<dyn Reader> {
