@@ -31,13 +31,16 @@ fn image(number: usize) -> Vec<u8> {
     bytes_of(&small_pixels(number)).to_vec()
 }
 
+/// A source and what it is called.
+type Named = (&'static str, Box<dyn Source>);
+
 /// Both kinds with the same frames; the files' folder.
-fn sources() -> (tempfile::TempDir, Vec<(&'static str, Box<dyn Source>)>) {
+fn sources() -> (tempfile::TempDir, Vec<Named>) {
     let folder = tempfile::tempdir().expect("a scratch folder");
     let files: Vec<_> = (0..FRAMES).map(|number| write_small_frame(folder.path(), number)).collect();
     let first = probe(&files[0]).expect("a frame");
     let images = (0..FRAMES).map(image).collect();
-    let sources: Vec<(_, Box<dyn Source>)> = vec![
+    let sources: Vec<Named> = vec![
         ("files", Box::new(CbfFiles::new(files, &first, true))),
         ("memory", Box::new(MemorySource::of(SHAPE, PixelType::I32, images))),
     ];
