@@ -65,9 +65,6 @@ const EXCEPTIONS: &[(&str, &[&str])] = &[
     ("src/cli/settings.rs", &["geometry"]),
     ("src/cli/simulate.rs", &["geometry"]),
     ("src/cli/summary.rs", &["geometry", "integrate", "pipeline::Saturated", "pipeline::Stage"]),
-    ("src/cli/tomo.rs", &["budget", "cuda", "tomo"]),
-    ("src/cli/tomo/choices.rs", &["budget", "tomo"]),
-    ("src/cli/tomo/points.rs", &["h5", "tomo"]),
 ];
 
 /// What a path reaches for that no door may name; modules of which some names are open are told name by name.
