@@ -61,7 +61,6 @@ const EXCEPTIONS: &[(&str, &[&str])] = &[
     ("src/cli/info/hdf5.rs", &["h5"]),
     ("src/cli/integrate.rs", &["pipeline::PipelineError"]),
     ("src/cli/mod.rs", &["h5"]),
-    ("src/cli/plot.rs", &["h5", "tomo"]),
     ("src/cli/settings.rs", &["geometry"]),
     ("src/cli/simulate.rs", &["geometry"]),
     ("src/cli/summary.rs", &["geometry", "integrate", "pipeline::Saturated", "pipeline::Stage"]),
