@@ -306,6 +306,7 @@ macro_rules! words {
         }
     };
 }
+pub(super) use words;
 
 words!(Splitting:
     No = "no" "A pixel goes to the bin of its centre",

@@ -8,7 +8,6 @@ use clap::{Args, ValueEnum};
 use super::exit::{Exit, Failure, OrExit};
 use super::say;
 use super::words::with_unit;
-use crate::h5::File;
 use crate::output::draft::{leftovers, write_whole};
 use crate::output::result::{Patterns, RadialAxis};
 use crate::output::tomogram::Tomogram;
@@ -16,7 +15,7 @@ use crate::picture::colour::ColourMap;
 use crate::picture::curve::Mark;
 use crate::picture::sheet::{self, Curve, Look, Map, RegionMaps};
 use crate::picture::svg::Svg;
-use crate::tomo::centre::correlation;
+use crate::simulate::truth::TrueMaps;
 
 /// What is drawn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -184,7 +183,7 @@ fn draw(args: &PlotArgs) -> Result<Svg, Failure> {
     let tomogram = crate::files::open(&args.input)
         .with_context(|| args.input.display().to_string())
         .or_exit(Exit::Input)
-        .map(|_| File::open(&args.input).is_ok_and(|file| file.link_exists("entry_0000/tomo")))?;
+        .map(|_| Tomogram::is_one(&args.input))?;
     if !tomogram {
         return of_result(args, what, look, size);
     }
@@ -326,15 +325,9 @@ pub(super) fn overview(tomo: &Tomogram, truth: Option<&Path>, look: Look) -> Res
 
 /// The true map of a phase, when the file has one of that name and size, and its correlation with a slice.
 fn true_map(path: &Path, name: &str, tomo: &Tomogram, slice: &[f32]) -> anyhow::Result<Option<(Map, f64)>> {
-    let file = File::open(path).with_context(|| format!("--truth {}", path.display()))?;
-    let layout = &tomo.layout;
-    let Ok(dataset) = file.dataset(&format!("phantom/{name}/map")) else { return Ok(None) };
-    if dataset.shape() != [layout.y.len(), layout.x.len()] {
-        return Ok(None);
-    }
-    let values: Vec<f32> = dataset.read_raw()?;
-    let pairs = slice.iter().zip(&values).map(|(a, b)| (f64::from(*a), f64::from(*b)));
-    let correlation = correlation(pairs);
+    let truth = TrueMaps::open(path).with_context(|| format!("--truth {}", path.display()))?;
+    let shape = [tomo.layout.y.len(), tomo.layout.x.len()];
+    let Some((values, correlation)) = truth.beside(name, shape, slice)? else { return Ok(None) };
     Ok(Some((Map { title: format!("{name}: truth"), ..slice_map(tomo, name, values) }, correlation)))
 }
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::output::result::RadialAxis;
 use crate::picture::axis;
+pub(super) use crate::picture::axis::{unit, with_unit};
 
 /// Narrowest column of names.
 const NAMES: usize = 17;
@@ -33,23 +34,9 @@ impl Sentences {
     }
 }
 
-/// A unit in plain letters, as files have it in LaTeX: `\AA^{-1}` is Å⁻¹. Nothing of numbers that have none.
-pub(super) fn unit(symbol: &str) -> String {
-    match symbol {
-        "?" => String::new(),
-        symbol => axis::label(symbol),
-    }
-}
-
-/// A value of the radial axis with its unit.
-pub(super) fn with_unit(value: impl std::fmt::Display, symbol: &str) -> String {
-    format!("{value} {}", unit(symbol)).trim_end().to_owned()
-}
-
 /// From the first bin to the last: `q 0.1 … 6.2 Å⁻¹`.
 pub(super) fn ends(axis: &RadialAxis) -> Option<String> {
-    let (first, last) = (axis.centres.first()?, axis.centres.last()?);
-    Some(with_unit(format!("{} {first:.6} … {last:.6}", axis.name), &axis.unit))
+    axis::ends(&axis.name, &axis.centres, &axis.unit)
 }
 
 /// How many of something: `1 frame`, `2 frames`.

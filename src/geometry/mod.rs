@@ -11,6 +11,7 @@
 pub mod catalogue;
 pub mod correction;
 pub mod detector;
+pub mod letters;
 pub mod mask;
 pub mod poni;
 pub mod position;

@@ -1,5 +1,8 @@
 //! Axes: where ticks go, and numbers and units as people write them.
 
+use crate::geometry::letters::raised;
+pub use crate::geometry::letters::{ends, label, unit, with_unit};
+
 /// Round places for about `wanted` ticks between two ends; none when there is nothing between them.
 pub fn ticks(low: f64, high: f64, wanted: usize) -> Vec<f64> {
     let span = high - low;
@@ -45,7 +48,7 @@ pub fn number(value: f64, ticks: &[f64]) -> String {
         let text = format!("{value:.1e}");
         let (mantissa, power) = text.split_once('e').unwrap_or((&text, "0"));
         let mantissa = mantissa.trim_end_matches('0').trim_end_matches('.');
-        return format!("{}·10{}", minus(mantissa), superscript(power));
+        return format!("{}·10{}", minus(mantissa), raised(power));
     }
     let digits = if step.is_finite() { (-step.log10() - 1e-6).ceil().clamp(0.0, 6.0) as usize } else { 3 };
     let text = format!("{value:.digits$}");
@@ -58,35 +61,4 @@ fn trimmed(text: &str) -> &str {
 
 fn minus(text: &str) -> String {
     text.replace('-', "−")
-}
-
-fn superscript(text: &str) -> String {
-    let raised = |c: char| match c {
-        '-' => '⁻',
-        '0' => '⁰',
-        '1' => '¹',
-        '2' => '²',
-        '3' => '³',
-        '4'..='9' => char::from_u32(0x2070 + c as u32 - '0' as u32).unwrap_or(c),
-        c => c,
-    };
-    text.chars().map(raised).collect()
-}
-
-/// A label as it stands in pyFAI's units (`Scattering vector $q$ ($\AA^{-1}$)`), in plain letters: `… q (Å⁻¹)`.
-pub fn label(text: &str) -> String {
-    let mut plain = text.replace("\\AA", "Å").replace("\\theta", "θ").replace("^{o}", "°").replace("^o", "°");
-    plain = plain.replace("A^-1", "Å⁻¹").replace('$', "");
-    while let Some(start) = plain.find("^{") {
-        let Some(end) = plain[start..].find('}') else { break };
-        let raised = superscript(&plain[start + 2..start + end]);
-        plain.replace_range(start..=start + end, &raised);
-    }
-    while let Some(start) = plain.find("^-") {
-        let end =
-            plain[start + 2..].find(|c: char| !c.is_ascii_digit()).map_or(plain.len(), |e| start + 2 + e);
-        let raised = superscript(&plain[start + 1..end]);
-        plain.replace_range(start..end, &raised);
-    }
-    plain.replace('\\', "")
 }

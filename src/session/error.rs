@@ -33,6 +33,11 @@ impl SessionError {
     pub fn new(about: Concern, words: impl Into<String>) -> SessionError {
         SessionError { about, words: words.into(), source: None }
     }
+
+    /// An error that something else is the cause of.
+    pub(super) fn because(about: Concern, cause: Box<dyn Error + Send + Sync>) -> SessionError {
+        SessionError { about, words: cause.to_string(), source: Some(cause) }
+    }
 }
 
 /// Says what an error is about.
@@ -46,7 +51,7 @@ pub(super) trait OrAbout<T> {
 
 impl<T, E: Error + Send + Sync + 'static> OrAbout<T> for Result<T, E> {
     fn or_about(self, about: Concern) -> Result<T, SessionError> {
-        self.map_err(|error| SessionError { about, words: error.to_string(), source: Some(Box::new(error)) })
+        self.map_err(|error| SessionError::because(about, Box::new(error)))
     }
 
     fn or_about_in(self, about: Concern, place: impl Display) -> Result<T, SessionError> {

@@ -44,6 +44,7 @@ pub mod plan;
 pub mod plausible;
 mod prepare;
 mod store;
+pub mod tomo;
 
 use std::path::Path;
 use std::thread;

@@ -12,6 +12,8 @@
 //!   /frames             NXcollection  rotation (deg), translation (mm), row, column of each frame
 //! ```
 
+use std::path::Path;
+
 use hdf5::types::VarLenUnicode;
 use hdf5::{Group, Location};
 use ndarray::ArrayView2;
@@ -20,6 +22,7 @@ use super::pattern::Ring;
 use super::phantom::{Trajectory, Truth};
 use crate::files::library;
 use crate::h5;
+use crate::tomo::centre::correlation;
 
 /// How to read angles, axes and signs; written into the file word for word.
 const CONVENTIONS: &str = "x points right, y up, both ascending with the index: map[0, :] is the lowest row. \
@@ -38,6 +41,40 @@ pub struct Phase {
     pub rings: Vec<Ring>,
     /// Limits in q, nm⁻¹, of a line of its own.
     pub region: Option<[f64; 2]>,
+}
+
+/// The maps of a `truth.h5`, open for reading.
+pub struct TrueMaps(h5::File);
+
+impl TrueMaps {
+    /// Opens the file.
+    ///
+    /// # Errors
+    /// When it is not an HDF5 file, or one that cannot be read.
+    pub fn open(path: &Path) -> h5::Result<TrueMaps> {
+        h5::File::open(path).map(TrueMaps)
+    }
+
+    /// The map (y, x) of a phase and its correlation with a slice of that shape; `None` when there is no map of this name and
+    /// shape.
+    ///
+    /// # Errors
+    /// When there is one and it cannot be read.
+    pub fn beside(
+        &self,
+        phase: &str,
+        shape: [usize; 2],
+        slice: &[f32],
+    ) -> h5::Result<Option<(Vec<f32>, f64)>> {
+        let Ok(dataset) = self.0.dataset(&format!("phantom/{phase}/map")) else { return Ok(None) };
+        if dataset.shape() != shape {
+            return Ok(None);
+        }
+        let map: Vec<f32> = dataset.read_raw()?;
+        let pairs = slice.iter().zip(&map).map(|(a, b)| (f64::from(*a), f64::from(*b)));
+        let correlation = correlation(pairs);
+        Ok(Some((map, correlation)))
+    }
 }
 
 /// Row and column in the sinogram of each frame, in the order of the files.

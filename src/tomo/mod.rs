@@ -1,5 +1,5 @@
 //! From patterns to slices of the sample: sinograms, their repair, and reconstruction. Pure functions on arrays; files are
-//! `output`'s, choices are `cli`'s, and the GPU's twins of the reconstructions are in `cuda::tomo`.
+//! `output`'s, choices are `session::tomo`'s, and the GPU's twins of the reconstructions are in `cuda::tomo`.
 //!
 //! ```text
 //!   patterns by frame ──scan──▶ sinograms ──repair──▶ sinograms ──reconstruct──▶ slices

@@ -58,13 +58,9 @@ const EXCEPTIONS: &[(&str, &[&str])] = &[
     ("src/cli/info/hdf5.rs", &["h5"]),
     ("src/cli/integrate.rs", &["pipeline::PipelineError"]),
     ("src/cli/mod.rs", &["h5"]),
-    ("src/cli/plot.rs", &["h5", "tomo"]),
     ("src/cli/settings.rs", &["geometry"]),
     ("src/cli/simulate.rs", &["geometry"]),
     ("src/cli/summary.rs", &["geometry", "integrate", "pipeline::Saturated", "pipeline::Stage"]),
-    ("src/cli/tomo.rs", &["budget", "cuda", "tomo"]),
-    ("src/cli/tomo/choices.rs", &["budget", "tomo"]),
-    ("src/cli/tomo/points.rs", &["h5", "tomo"]),
 ];
 
 /// What a path reaches for that no door may name; modules of which some names are open are told name by name.

@@ -4,9 +4,8 @@ use anyhow::{Context, anyhow, ensure};
 use clap::Parser;
 
 use super::args::TomoArgs;
-use super::working_memory;
 use crate::cli::args::IntegrateArgs;
-use crate::session::{Options, PatternStore, Plan};
+use crate::session::{self, Options, PatternStore, Plan};
 
 /// What `xrdct integrate --tomo` asks for, its options read like those of `xrdct tomo`.
 pub(in crate::cli) fn after_integration(
@@ -45,5 +44,5 @@ pub(in crate::cli) fn after_integration(
 
 /// Room for the patterns, to be kept for the second half; none when that is more than half of the memory to work in.
 pub(in crate::cli) fn store(args: &TomoArgs, plan: &Plan) -> Option<PatternStore> {
-    PatternStore::new(working_memory(args) as u64 / 2, plan.files.len(), plan.npt)
+    session::tomo::store(&args.options(), plan)
 }

@@ -1,71 +1,20 @@
-//! What was typed: the options of `xrdct tomo`. They are what a tomogram's `configuration` holds.
+//! What was typed: the options of `xrdct tomo`.
+//!
+//! What a tomogram is told goes on as the session's [`TomoOptions`]; what is left is the command's own: where it goes, what is said.
 
 use std::path::PathBuf;
 
+use clap::builder::PossibleValue;
 use clap::{Args, ValueEnum};
-use serde::{Deserialize, Serialize};
 
-use crate::cli::args::{Saying, count};
-
-/// Which motor moves from frame to frame.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum FastName {
-    /// A line of translations at each rotation
-    Translation,
-    /// A turn at each translation
-    Rotation,
-}
-
-/// Whether every other line runs backwards.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum ZigZagName {
-    /// What neighbouring lines say
-    Auto,
-    /// Turn every other line round
-    Yes,
-    /// Leave lines as they are
-    No,
-}
-
-/// How slices are made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Algorithm {
-    /// Filtered back-projection
-    Fbp,
-    /// Simultaneous iterative reconstruction
-    Sirt,
-    /// Maximum likelihood by expectation maximisation
-    Mlem,
-}
-
-/// Window over the ramp of filtered back-projection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum FilterName {
-    /// Ram-Lak: sharpest, noisiest
-    Ramp,
-    /// Times a sinc
-    SheppLogan,
-    /// Times a cosine
-    Cosine,
-    /// Hamming's window
-    Hamming,
-    /// Hann's window: smoothest
-    Hann,
-    /// Plain back-projection
-    None,
-}
+use crate::cli::args::{Saying, count, words};
+use crate::session::tomo::{Algorithm, FastName, FilterName, TomoOptions, ZigZagName};
 
 /// Sinograms and tomograms of a result, to a NeXus/HDF5 file
-#[derive(Debug, Clone, Default, Args, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Debug, Clone, Default, Args)]
 pub struct TomoArgs {
     /// Result of `xrdct integrate` (or of pyFAI-diffmap)
     #[arg(value_name = "RESULT.h5")]
-    #[serde(skip)]
     pub input: PathBuf,
 
     /// Rotation of each frame, degrees: a header number (omega, phi, start_angle …), FILE.csv[:COLUMN], FILE.h5::/PATH;
@@ -176,49 +125,137 @@ pub struct TomoArgs {
 
     /// Tomogram file
     #[arg(short, long, value_name = "TOMO.h5", help_heading = "Output")]
-    #[serde(skip)]
     pub output: Option<PathBuf>,
 
     /// Replace the tomogram file if it exists
     #[arg(long, help_heading = "Output")]
-    #[serde(skip)]
     pub overwrite: bool,
 
     /// Go on with a tomogram file that was left unfinished
     #[arg(long, conflicts_with = "overwrite", help_heading = "Output")]
-    #[serde(skip)]
     pub resume: bool,
 
     /// Settings of an earlier run: a JSON file or a tomogram file; options given here win
     #[arg(long, value_name = "FILE", help_heading = "Output")]
-    #[serde(skip)]
     pub config: Option<PathBuf>,
 
     /// Look at the scan and say what would be done, but do not do it
     #[arg(long, help_heading = "Output")]
-    #[serde(skip)]
     pub dry_run: bool,
 
     /// Where to reconstruct: auto, cpu, cuda or cuda:N [default: auto]
     #[arg(long, value_name = "DEVICE", help_heading = "Running")]
-    #[serde(skip)]
     pub device: Option<String>,
 
     /// Threads [default: all cores]
     #[arg(long, value_name = "N", value_parser = count, help_heading = "Running")]
-    #[serde(skip)]
     pub threads: Option<usize>,
 
     /// Memory to work in, such as 500M or 16G; bins are taken in blocks that fit [default: 4G]
     #[arg(long, value_name = "SIZE", value_parser = memory, help_heading = "Running")]
-    #[serde(skip)]
     pub memory: Option<u64>,
 
     #[command(flatten)]
-    #[serde(skip)]
     #[allow(missing_docs)]
     pub saying: Saying,
 }
+
+impl TomoArgs {
+    /// What the session is told.
+    pub fn options(&self) -> TomoOptions {
+        // Without `..`, so that a new option cannot be forgotten.
+        let TomoArgs {
+            input,
+            rotation,
+            translation,
+            rotations,
+            translations,
+            fast_axis,
+            zigzag,
+            interleave,
+            offset,
+            radial_range,
+            region,
+            regions_only,
+            monitor,
+            air,
+            keep_spikes,
+            constant_total,
+            jitter,
+            stripes,
+            centre,
+            centre_shift,
+            algorithm,
+            filter,
+            iterations,
+            negative,
+            size,
+            pixel_size,
+            no_circle,
+            output: _,
+            overwrite: _,
+            resume: _,
+            config,
+            dry_run: _,
+            device,
+            threads,
+            memory,
+            saying: _,
+        } = self.clone();
+        TomoOptions {
+            input,
+            rotation,
+            translation,
+            rotations,
+            translations,
+            fast_axis,
+            zigzag,
+            interleave,
+            offset,
+            radial_range,
+            region,
+            regions_only,
+            monitor,
+            air,
+            keep_spikes,
+            constant_total,
+            jitter,
+            stripes,
+            centre,
+            centre_shift,
+            algorithm,
+            filter,
+            iterations,
+            negative,
+            size,
+            pixel_size,
+            no_circle,
+            config,
+            device,
+            threads,
+            memory,
+        }
+    }
+}
+
+words!(FastName:
+    Translation = "translation" "A line of translations at each rotation",
+    Rotation = "rotation" "A turn at each translation");
+words!(ZigZagName:
+    Auto = "auto" "What neighbouring lines say",
+    Yes = "yes" "Turn every other line round",
+    No = "no" "Leave lines as they are");
+words!(Algorithm:
+    Fbp = "fbp" "Filtered back-projection",
+    Sirt = "sirt" "Simultaneous iterative reconstruction",
+    Mlem = "mlem" "Maximum likelihood by expectation maximisation");
+words!(FilterName:
+    Ramp = "ramp" "Ram-Lak: sharpest, noisiest",
+    SheppLogan = "shepp-logan" "Times a sinc",
+    Cosine = "cosine" "Times a cosine",
+    Hamming = "hamming" "Hamming's window",
+    Hann = "hann" "Hann's window: smoothest",
+    None = "none" "Plain back-projection");
 
 /// Bytes of `500M`, `16G`, `1000000`.
 fn memory(text: &str) -> Result<u64, String> {

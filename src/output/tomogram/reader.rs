@@ -2,9 +2,12 @@
 use std::path::{Path, PathBuf};
 
 use super::{RegionEntry, TomogramLayout};
-use crate::h5::{self, Group, Number};
+use crate::h5::{self, File, Group, Number};
 use crate::output::result::{Progress, RadialAxis, opened};
 use crate::output::{OutputError, nexus};
+
+/// The group that makes a file a tomogram.
+const HOME: &str = "entry_0000/tomo";
 
 /// A tomogram file, open for reading.
 #[derive(Debug)]
@@ -39,6 +42,11 @@ pub struct RegionImages {
 }
 
 impl Tomogram {
+    /// Whether a file calls itself a tomogram; not so when it cannot be read.
+    pub fn is_one(path: &Path) -> bool {
+        File::open(path).is_ok_and(|file| file.link_exists(HOME))
+    }
+
     /// Opens a tomogram file.
     ///
     /// # Errors
@@ -47,7 +55,7 @@ impl Tomogram {
         let not = |problem: &str| OutputError::NotAResult { path: path.into(), problem: problem.into() };
         let file = opened(path)?;
         let process = file
-            .group("entry_0000/tomo")
+            .group(HOME)
             .map_err(|_| not("there is no group /entry_0000/tomo in it: it is no tomogram of xrdct"))?;
         let whole = file.group("entry_0000").and_then(|entry| read(path, entry, process));
         whole.map_err(|cause| OutputError::NotAResult {

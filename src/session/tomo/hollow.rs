@@ -1,40 +1,51 @@
 //! Slices without numbers: which there are, what is said of them, and when a tomogram is none.
 
-use anyhow::anyhow;
-
-use super::Study;
-use crate::cli::exit::{Exit, Failure, OrExit};
 use crate::output::tomogram::TomogramLayout;
+use crate::session::error::{SessionError, refuse};
+use crate::tomo::region::Region;
+
+/// A region, and what its bins hold.
+struct Counted {
+    name: String,
+    /// Bins that it counts.
+    bins: usize,
+    /// How many of those hold no data at some point of the scan.
+    empty: usize,
+}
 
 /// What was found while slices were made.
-pub(super) struct Hollow {
-    /// Bins in the file whose slice is NaN, because some point of the scan has no data in them.
+pub struct Hollow {
+    /// Bins of which there are slices.
+    of_bins: usize,
+    /// Those whose slice is NaN, because some point of the scan has no data in them.
     bins: usize,
-    /// Of each region: bins that it counts, and how many of those hold no data at some point.
-    regions: Vec<(usize, usize)>,
+    regions: Vec<Counted>,
     /// Slices with a pixel that is not finite though their sinogram is.
     broken: usize,
 }
 
 impl Hollow {
-    /// Nothing found yet; `weights` are those of each region, one a bin.
-    pub(super) fn new(weights: &[Vec<f32>]) -> Hollow {
-        let counted = |weights: &Vec<f32>| (weights.iter().filter(|w| **w != 0.0).count(), 0);
-        Hollow { bins: 0, regions: weights.iter().map(counted).collect(), broken: 0 }
+    /// Nothing found yet of so many bins; `weights` are those of each region, one a bin.
+    pub(super) fn new(of_bins: usize, regions: &[Region], weights: &[Vec<f32>]) -> Hollow {
+        let counted = |(region, weights): (&Region, &Vec<f32>)| Counted {
+            name: region.name.clone(),
+            bins: weights.iter().filter(|w| **w != 0.0).count(),
+            empty: 0,
+        };
+        Hollow { of_bins, bins: 0, regions: regions.iter().zip(weights).map(counted).collect(), broken: 0 }
     }
 
     /// A bin that holds no data at some point; `has_slice` when the file has one for it.
     pub(super) fn add_bin(&mut self, bin: usize, has_slice: bool, weights: &[Vec<f32>]) {
         self.bins += usize::from(has_slice);
-        for ((_, empty), weights) in self.regions.iter_mut().zip(weights) {
-            *empty += usize::from(weights[bin] != 0.0);
+        for (region, weights) in self.regions.iter_mut().zip(weights) {
+            region.empty += usize::from(weights[bin] != 0.0);
         }
     }
 
     /// Whether none of a region's bins holds data.
     pub(super) fn is_nothing(&self, region: usize) -> bool {
-        let (counted, empty) = self.regions[region];
-        counted == empty
+        self.regions[region].bins == self.regions[region].empty
     }
 
     /// Looks for pixels that are not finite in slices that should be.
@@ -49,36 +60,31 @@ impl Hollow {
     ///
     /// # Errors
     /// What is missing in the result that it was made of.
-    pub(super) fn check(&self, layout: &TomogramLayout) -> Result<(), Failure> {
+    pub(super) fn check(&self, layout: &TomogramLayout) -> Result<(), SessionError> {
         let nothing = (0..self.regions.len()).filter(|region| self.is_nothing(*region)).count();
         if layout.slices() > self.bins + nothing {
             return Ok(());
         }
-        Err(anyhow!(
+        refuse!(
+            Input,
             "the tomogram is empty: every one of its {} slices is NaN, because each bin holds no data at some point of the scan; \
              integrate again with a mask that is the same for all frames, or with fewer bins",
             layout.slices()
-        ))
-        .or_exit(Exit::Input)
+        )
     }
 
-    /// What is not whole, for people.
-    pub(super) fn notes(&self, scan: &Study) -> Vec<String> {
+    /// What is not whole, a line each; empty when everything is.
+    pub fn notes(&self) -> Vec<String> {
         let mut notes = Vec::new();
         if self.bins > 0 {
             notes.push(format!(
                 "{} of {} bins hold no data at some point: their sinograms and slices are NaN",
-                self.bins,
-                scan.bins.len()
+                self.bins, self.of_bins
             ));
         }
-        for (region, (counted, empty)) in scan.regions.iter().zip(&self.regions).filter(|(_, (_, n))| *n > 0)
-        {
-            let so = if empty == counted { "its slice is NaN" } else { "its slice is of the others" };
-            notes.push(format!(
-                "region {}: {empty} of its {counted} bins hold no data at some point; {so}",
-                region.name
-            ));
+        for Counted { name, bins, empty } in self.regions.iter().filter(|region| region.empty > 0) {
+            let so = if empty == bins { "its slice is NaN" } else { "its slice is of the others" };
+            notes.push(format!("region {name}: {empty} of its {bins} bins hold no data at some point; {so}"));
         }
         if self.broken > 0 {
             notes.push(format!("{} slices have pixels that are not finite", self.broken));
