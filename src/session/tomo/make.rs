@@ -18,6 +18,7 @@ use crate::session::error::{Concern, OrAbout, SessionError};
 use crate::session::{Device, on_threads};
 use crate::tomo::assembly::Assembled;
 use crate::tomo::{HostReconstructor, ReconstructError, Reconstructor};
+use crate::trace;
 
 /// Whoever makes slices.
 pub struct Maker(Side);
@@ -113,6 +114,7 @@ impl Study {
                 let place = first.wrapping_sub(self.bins.start);
                 let wanted = inside && !file.done()[place..place + block.len()].iter().all(|done| *done);
                 let mut slices = vec![0.0; if wanted { block.len() * pixels } else { 0 }];
+                let _range = trace::slices(block.len());
                 let Assembled { mut values, empty } = self.one_block(maker, block.clone(), &mut slices)?;
                 for (area, weights) in areas.iter_mut().zip(&weights) {
                     for (weight, bin) in weights[block.clone()].iter().zip(values.chunks(points)) {
