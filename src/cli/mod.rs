@@ -1,4 +1,4 @@
-//! The command line: what was typed ([`args`]), what it means ([`plan`]), and one file a subcommand.
+//! The command line: what was typed ([`args`]), and one file a subcommand; what it means, a [session](crate::session) knows.
 //!
 //! Only this floor prints, in one place (`say`). What a command was asked for goes to stdout, everything else (progress,
 //! warnings, errors) to stderr. Signals are heard in one place (`signals`). Exit codes are in [`exit`].
