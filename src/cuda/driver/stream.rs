@@ -1,0 +1,226 @@
+//! What is enqueued on a device, in order, and what is waited for.
+
+use std::sync::Arc;
+
+use cudarc::driver::{result, sys};
+
+use super::context::Context;
+use super::memory::DeviceBuffer;
+use crate::cuda::error::CudaError;
+
+/// An ordered queue of device work.
+#[derive(Debug)]
+pub struct Stream {
+    pub(super) raw: sys::CUstream,
+    context: Arc<Context>,
+}
+
+// SAFETY: stream handles may be used from any thread.
+unsafe impl Send for Stream {}
+
+impl Stream {
+    /// A stream that does not wait for the default stream.
+    ///
+    /// # Errors
+    /// When the driver refuses.
+    pub fn new(context: &Arc<Context>) -> Result<Stream, CudaError> {
+        context.bind()?;
+        let raw = result::stream::create(result::stream::StreamKind::NonBlocking)
+            .map_err(|e| CudaError::driver("making a stream", e))?;
+        Ok(Stream { raw, context: Arc::clone(context) })
+    }
+
+    /// Likewise, for long work that others need not wait for: kernels of other streams go first.
+    ///
+    /// # Errors
+    /// When the driver refuses.
+    pub fn in_the_background(context: &Arc<Context>) -> Result<Stream, CudaError> {
+        context.bind()?;
+        let raw = result::stream::get_priority_range()
+            .and_then(|(least, _)| {
+                result::stream::create_with_priority(result::stream::StreamKind::NonBlocking, least)
+            })
+            .map_err(|e| CudaError::driver("making a stream", e))?;
+        Ok(Stream { raw, context: Arc::clone(context) })
+    }
+
+    /// The context it belongs to.
+    pub fn context(&self) -> &Arc<Context> {
+        &self.context
+    }
+
+    /// Enqueues a copy of host bytes to `offset` in a device buffer. Does not block when the bytes are pinned.
+    ///
+    /// # Safety
+    /// The bytes must stay as they are until the copy has run.
+    ///
+    /// # Errors
+    /// When they do not fit, or the driver refuses.
+    pub unsafe fn enqueue_upload(
+        &self,
+        to: &DeviceBuffer,
+        offset: usize,
+        bytes: &[u8],
+    ) -> Result<(), CudaError> {
+        to.check(offset, bytes.len())?;
+        // SAFETY: inside the buffer; the caller keeps the bytes.
+        unsafe { result::memcpy_htod_async(to.pointer + offset as u64, bytes, self.raw) }
+            .map_err(|e| CudaError::driver("uploading", e))
+    }
+
+    /// Enqueues a copy from `offset` in a device buffer to pinned host memory.
+    ///
+    /// # Safety
+    /// The target must not be touched until the copy has run.
+    ///
+    /// # Errors
+    /// When the range is outside the buffer, or the driver refuses.
+    pub unsafe fn enqueue_download(
+        &self,
+        from: &DeviceBuffer,
+        offset: usize,
+        to: &mut [u8],
+    ) -> Result<(), CudaError> {
+        from.check(offset, to.len())?;
+        // SAFETY: inside the buffer; the caller leaves the target alone.
+        unsafe { result::memcpy_dtoh_async(to, from.pointer + offset as u64, self.raw) }
+            .map_err(|e| CudaError::driver("downloading", e))
+    }
+
+    /// Enqueues setting bytes of a device buffer to one value.
+    ///
+    /// # Errors
+    /// When the range is outside the buffer, or the driver refuses.
+    pub fn enqueue_fill(
+        &self,
+        buffer: &DeviceBuffer,
+        offset: usize,
+        len: usize,
+        value: u8,
+    ) -> Result<(), CudaError> {
+        buffer.check(offset, len)?;
+        // SAFETY: inside the buffer.
+        unsafe { result::memset_d8_async(buffer.pointer + offset as u64, value, len, self.raw) }
+            .map_err(|e| CudaError::driver("clearing memory", e))
+    }
+
+    /// Enqueues a copy of the first `len` bytes of one device buffer to the beginning of another.
+    ///
+    /// # Errors
+    /// When they are not there or do not fit, or the driver refuses.
+    pub fn enqueue_copy(&self, from: &DeviceBuffer, to: &DeviceBuffer, len: usize) -> Result<(), CudaError> {
+        from.check(0, len)?;
+        to.check(0, len)?;
+        // SAFETY: inside both buffers.
+        unsafe { result::memcpy_dtod_async(to.pointer, from.pointer, len, self.raw) }
+            .map_err(|e| CudaError::driver("copying", e))
+    }
+
+    /// Makes this stream wait for an event of another.
+    ///
+    /// # Errors
+    /// When the driver refuses.
+    pub fn enqueue_after(&self, event: &Event) -> Result<(), CudaError> {
+        // SAFETY: both are alive.
+        unsafe {
+            result::stream::wait_event(self.raw, event.raw, sys::CUevent_wait_flags::CU_EVENT_WAIT_DEFAULT)
+        }
+        .map_err(|e| CudaError::driver("waiting for an event", e))
+    }
+
+    /// Waits until everything enqueued so far has run.
+    ///
+    /// # Errors
+    /// What went wrong on the device.
+    pub fn wait(&self) -> Result<(), CudaError> {
+        // SAFETY: the stream is alive.
+        unsafe { result::stream::synchronize(self.raw) }
+            .map_err(|e| CudaError::driver("waiting for a stream", e))
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        if self.context.bind().is_ok() {
+            // SAFETY: made once, destroyed once. Buffers that its work uses are dropped after it by their lane.
+            let _ = unsafe { result::stream::synchronize(self.raw) };
+            // SAFETY: as above.
+            let _ = unsafe { result::stream::destroy(self.raw) };
+        }
+    }
+}
+
+/// A mark in a stream that can be waited for, and timed.
+#[derive(Debug)]
+pub struct Event {
+    raw: sys::CUevent,
+    context: Arc<Context>,
+}
+
+// SAFETY: event handles may be used from any thread.
+unsafe impl Send for Event {}
+
+impl Event {
+    /// An event that keeps time.
+    ///
+    /// # Errors
+    /// When the driver refuses.
+    pub fn new(context: &Arc<Context>) -> Result<Event, CudaError> {
+        context.bind()?;
+        let raw = result::event::create(sys::CUevent_flags::CU_EVENT_DEFAULT)
+            .map_err(|e| CudaError::driver("making an event", e))?;
+        Ok(Event { raw, context: Arc::clone(context) })
+    }
+
+    /// Enqueues the mark.
+    ///
+    /// # Errors
+    /// When the driver refuses.
+    pub fn enqueue(&self, stream: &Stream) -> Result<(), CudaError> {
+        // SAFETY: both are alive.
+        unsafe { result::event::record(self.raw, stream.raw) }
+            .map_err(|e| CudaError::driver("recording an event", e))
+    }
+
+    /// Whether everything before the mark has run. True for an event that was never enqueued.
+    ///
+    /// # Errors
+    /// What went wrong on the device.
+    pub fn is_done(&self) -> Result<bool, CudaError> {
+        // SAFETY: the event is alive.
+        match unsafe { result::event::query(self.raw) } {
+            Ok(()) => Ok(true),
+            Err(e) if e.0 == sys::CUresult::CUDA_ERROR_NOT_READY => Ok(false),
+            Err(e) => Err(CudaError::driver("asking for an event", e)),
+        }
+    }
+
+    /// Waits until everything before the mark has run.
+    ///
+    /// # Errors
+    /// What went wrong on the device.
+    pub fn wait(&self) -> Result<(), CudaError> {
+        // SAFETY: the event is alive.
+        unsafe { result::event::synchronize(self.raw) }
+            .map_err(|e| CudaError::driver("waiting for an event", e))
+    }
+
+    /// Milliseconds from this mark to a later one; both must be done.
+    ///
+    /// # Errors
+    /// When one is not.
+    pub fn milliseconds_to(&self, later: &Event) -> Result<f32, CudaError> {
+        // SAFETY: both are alive.
+        unsafe { result::event::elapsed(self.raw, later.raw) }
+            .map_err(|e| CudaError::driver("reading the clock", e))
+    }
+}
+
+impl Drop for Event {
+    fn drop(&mut self) {
+        if self.context.bind().is_ok() {
+            // SAFETY: made once, destroyed once.
+            let _ = unsafe { result::event::destroy(self.raw) };
+        }
+    }
+}
