@@ -77,6 +77,35 @@ pub enum CudaError {
         /// The name.
         name: String,
     },
+    /// A kernel that takes something else than its twin in Rust gives.
+    #[error(
+        "kernel {name} takes parameters of {found:?} bytes and would be given one of {given}; this is a defect of xrdct, please report it"
+    )]
+    Arguments {
+        /// The kernel.
+        name: String,
+        /// Sizes of its first and second parameter.
+        found: [Option<usize>; 2],
+        /// The size of what it would be given.
+        given: usize,
+    },
+    /// Nothing to launch, or more than a GPU takes in one launch.
+    #[error(
+        "a launch of {x} x {y} blocks of {threads} threads: a GPU takes 1 to 65535 rows of blocks, of 1 to 1024 threads; this is a defect of xrdct, please report it"
+    )]
+    Launch {
+        /// Blocks along x.
+        x: usize,
+        /// Blocks along y.
+        y: usize,
+        /// Threads of a block.
+        threads: usize,
+    },
+    /// Frames that are only decoded were to be integrated.
+    #[error(
+        "there is no matrix for frames that are only decoded; this is a defect of xrdct, please report it"
+    )]
+    NoMatrix,
     /// A copy that would leave its buffer.
     #[error("a copy of {len} bytes at {offset} does not fit a device buffer of {size} bytes")]
     OutsideBuffer {

@@ -11,13 +11,13 @@ use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::driver::DeviceBuffer;
-use super::driver::{Event, Stream};
+use super::codec::md5::{Digests, MOST_ENTRIES};
+use super::driver::{DeviceBuffer, Event, Stream};
 use super::engine::CudaEngine;
 use super::error::CudaError;
+use super::integrate::fused::Fused;
+use super::integrate::keep::DevicePatterns;
 use super::lane::{self, FrameSums, Lane, MAX_BATCH, TimedStep};
-use super::md5::{Digests, MOST_ENTRIES};
-use super::patterns::DevicePatterns;
 use super::verdict;
 use crate::codec::md5;
 use crate::frame::{BadFrame, Digest, Frame, FrameHeader, FrameId, FrameStatus, Norms, Outcome};
@@ -85,7 +85,7 @@ struct Written {
 /// Digests, and arenas that lanes go on with while the bytes in theirs are looked at.
 struct Verifying {
     digests: Digests,
-    spare: Vec<Arc<DeviceBuffer>>,
+    spare: Vec<Arc<DeviceBuffer<u8>>>,
     /// Places whose arena is looked at, and for which there was no other.
     bare: Vec<usize>,
 }
@@ -139,6 +139,7 @@ impl CudaReducer {
         wanted: LaneSizes,
         memory: usize,
     ) -> Result<CudaReducer, CudaError> {
+        engine.fused().ok_or(CudaError::NoMatrix)?;
         let options = fit(&engine, wanted, memory)?;
         let place = |_| Ok(Batch { lane: Lane::new(&engine, options.batch)?, gathered: Vec::new() });
         let places = (0..options.lanes).map(place).collect::<Result<Vec<_>, CudaError>>()?;
@@ -438,7 +439,9 @@ impl CudaReducer {
         if let Some(bad) = verdict::bad_frame(&self.engine, &sums.verdict, frame.id, &frame.origin) {
             return Some(Err(bad));
         }
-        let norms = self.norms(sums.deficits);
+        let engine = Arc::clone(&self.engine);
+        let fused = engine.fused()?;
+        let norms = self.norms(fused, sums.deficits);
         let of = FrameFacts {
             id: frame.id,
             origin: &frame.origin,
@@ -446,15 +449,15 @@ impl CudaReducer {
             saturated: sums.saturated,
         };
         let sums = pattern::Sums { signal: sums.signal, variance: sums.variance, norms };
-        Some(pattern::pattern(of, sums, self.engine.empty))
+        Some(pattern::pattern(of, sums, fused.empty))
     }
 
-    fn norms(&mut self, deficits: Option<Vec<i64>>) -> Arc<Norms> {
-        let Some(deficits) = deficits else { return self.engine.static_norms() };
+    fn norms(&mut self, fused: &Fused, deficits: Option<Vec<i64>>) -> Arc<Norms> {
+        let Some(deficits) = deficits else { return Arc::clone(&fused.norms) };
         match &self.last_norms {
             Some((same, norms)) if *same == deficits => Arc::clone(norms),
             _ => {
-                let norms = Arc::new(self.engine.norms_without(&deficits));
+                let norms = Arc::new(fused.norms_without(&deficits));
                 self.last_norms = Some((deficits, Arc::clone(&norms)));
                 norms
             }

@@ -1,6 +1,7 @@
 //! Memory of a device, and of the host where the device can reach it.
 
-use std::ptr::NonNull;
+use std::marker::PhantomData;
+use std::ptr::{NonNull, without_provenance_mut};
 use std::sync::Arc;
 
 use cudarc::driver::{result, sys};
@@ -8,16 +9,18 @@ use cudarc::driver::{result, sys};
 use super::context::Context;
 use crate::cuda::error::CudaError;
 
-/// Device memory, not initialised.
+/// Device memory for values of one type, not initialised.
 #[derive(Debug)]
-pub struct DeviceBuffer {
+pub struct DeviceBuffer<T> {
     pub(super) pointer: sys::CUdeviceptr,
+    /// Values.
     len: usize,
     context: Arc<Context>,
+    values: PhantomData<T>,
 }
 
-impl DeviceBuffer {
-    /// Takes `len` bytes for `purpose`; a buffer of 0 bytes is a null pointer.
+impl<T> DeviceBuffer<T> {
+    /// Takes room for `len` values for `purpose`; a buffer of none is a null pointer.
     ///
     /// # Errors
     /// [`CudaError::OutOfMemory`] with what was asked and what is free.
@@ -25,65 +28,59 @@ impl DeviceBuffer {
         context: &Arc<Context>,
         len: usize,
         purpose: &'static str,
-    ) -> Result<DeviceBuffer, CudaError> {
+    ) -> Result<DeviceBuffer<T>, CudaError> {
         context.bind()?;
-        let pointer = match len {
+        let bytes = len.saturating_mul(size_of::<T>());
+        let pointer = match bytes {
             0 => 0,
             // SAFETY: uninitialised memory of plain bytes.
-            _ => match unsafe { result::malloc_sync(len) } {
+            _ => match unsafe { result::malloc_sync(bytes) } {
                 Ok(pointer) => pointer,
                 Err(e) if e.0 == sys::CUresult::CUDA_ERROR_OUT_OF_MEMORY => {
                     let free = context.memory().map_or(0, |memory| memory.0);
-                    return Err(CudaError::OutOfMemory { purpose, asked: len, free });
+                    return Err(CudaError::OutOfMemory { purpose, asked: bytes, free });
                 }
                 Err(e) => return Err(CudaError::driver("taking device memory", e)),
             },
         };
-        Ok(DeviceBuffer { pointer, len, context: Arc::clone(context) })
+        Ok(DeviceBuffer { pointer, len, context: Arc::clone(context), values: PhantomData })
     }
 
-    /// Takes memory for these values and copies them there; blocks until they are there.
-    ///
-    /// # Errors
-    /// As [`DeviceBuffer::take`].
-    pub fn holding<T: Copy>(
-        context: &Arc<Context>,
-        values: &[T],
-        purpose: &'static str,
-    ) -> Result<DeviceBuffer, CudaError> {
-        let buffer = DeviceBuffer::take(context, size_of_val(values), purpose)?;
-        if !values.is_empty() {
-            // SAFETY: as many bytes as the buffer has.
-            unsafe { result::memcpy_htod_sync(buffer.pointer, values) }
-                .map_err(|e| CudaError::driver("uploading", e))?;
-        }
-        Ok(buffer)
+    /// Where it is on the device, as kernels take it; null when it is empty.
+    pub fn pointer(&self) -> *mut T {
+        without_provenance_mut(self.pointer as usize)
     }
 
-    /// Its address on the device, as a kernel argument; 0 when it is empty.
-    pub fn pointer(&self) -> u64 {
-        self.pointer
-    }
-
-    /// Bytes.
+    /// Values.
     pub fn len(&self) -> usize {
         self.len
     }
 
-    /// Whether it has no bytes.
+    /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
 
-    pub(super) fn check(&self, offset: usize, len: usize) -> Result<(), CudaError> {
+    /// Where on the device the values from `offset` on are, of which there must be `len`.
+    pub(super) fn place(&self, offset: usize, len: usize) -> Result<sys::CUdeviceptr, CudaError> {
         match offset.checked_add(len) {
-            Some(end) if end <= self.len => Ok(()),
-            _ => Err(CudaError::OutsideBuffer { offset, len, size: self.len }),
+            Some(end) if end <= self.len => Ok(self.pointer + (offset * size_of::<T>()) as u64),
+            _ => {
+                let [offset, len, size] = [offset, len, self.len].map(|n| n.saturating_mul(size_of::<T>()));
+                Err(CudaError::OutsideBuffer { offset, len, size })
+            }
         }
     }
 }
 
-impl Drop for DeviceBuffer {
+impl DeviceBuffer<u8> {
+    /// Where on the device the bytes from `offset` on are, as values of another type.
+    pub fn pointer_at<T>(&self, offset: usize) -> *mut T {
+        without_provenance_mut(self.pointer as usize + offset)
+    }
+}
+
+impl<T> Drop for DeviceBuffer<T> {
     fn drop(&mut self) {
         if self.pointer != 0 && self.context.bind().is_ok() {
             // SAFETY: taken once, freed once; cuMemFree waits for work that uses it.
@@ -137,14 +134,20 @@ impl PinnedBuffer {
     }
 
     /// Where it is, for the host and (addresses are unified) for kernels that read and write it there.
-    pub fn address(&self) -> u64 {
-        self.pointer.as_ptr() as u64
+    pub fn pointer<T>(&self) -> *mut T {
+        self.pointer.as_ptr().cast()
     }
 
     /// The whole buffer as 32-bit floats; bytes that are left over at the end do not count.
     pub fn floats(&self) -> &[f32] {
         // SAFETY: page-aligned, initialised, owned; any bits are a float.
         unsafe { std::slice::from_raw_parts(self.pointer.as_ptr().cast(), self.len / size_of::<f32>()) }
+    }
+
+    /// The whole buffer as 32-bit words; bytes that are left over at the end do not count.
+    pub fn words_mut(&mut self) -> &mut [u32] {
+        // SAFETY: page-aligned, initialised, owned; any bits are a word.
+        unsafe { std::slice::from_raw_parts_mut(self.pointer.as_ptr().cast(), self.len / size_of::<u32>()) }
     }
 
     /// The whole buffer as 32-bit floats; bytes that are left over at the end do not count.

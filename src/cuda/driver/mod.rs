@@ -8,16 +8,19 @@
 //! calling thread: [`Context::bind`] costs well under a microsecond and is called by whoever comes from outside.
 //!
 //! ```text
-//! context   a device           module    its kernels and how they are launched
+//! context   a device           module    machine code on it
 //! memory    on it, and pinned  stream    what is enqueued, and what is waited for
+//! kernel    what is launched
 //! ```
 
 mod context;
+mod kernel;
 mod memory;
 mod module;
 mod stream;
 
 pub use context::Context;
+pub use kernel::{Kernel, Launch};
 pub use memory::{DeviceBuffer, PinnedBuffer};
-pub use module::{Function, Launch, Module};
+pub use module::Module;
 pub use stream::{Event, Stream};

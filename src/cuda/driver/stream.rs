@@ -49,22 +49,22 @@ impl Stream {
         &self.context
     }
 
-    /// Enqueues a copy of host bytes to `offset` in a device buffer. Does not block when the bytes are pinned.
+    /// Enqueues a copy of host values to `offset` in a device buffer. Does not block when they are pinned.
     ///
     /// # Safety
-    /// The bytes must stay as they are until the copy has run.
+    /// The values must stay as they are until the copy has run.
     ///
     /// # Errors
     /// When they do not fit, or the driver refuses.
-    pub unsafe fn enqueue_upload(
+    pub unsafe fn enqueue_upload<T: Copy>(
         &self,
-        to: &DeviceBuffer,
+        to: &DeviceBuffer<T>,
         offset: usize,
-        bytes: &[u8],
+        values: &[T],
     ) -> Result<(), CudaError> {
-        to.check(offset, bytes.len())?;
-        // SAFETY: inside the buffer; the caller keeps the bytes.
-        unsafe { result::memcpy_htod_async(to.pointer + offset as u64, bytes, self.raw) }
+        let place = to.place(offset, values.len())?;
+        // SAFETY: inside the buffer; the caller keeps the values.
+        unsafe { result::memcpy_htod_async(place, values, self.raw) }
             .map_err(|e| CudaError::driver("uploading", e))
     }
 
@@ -75,44 +75,48 @@ impl Stream {
     ///
     /// # Errors
     /// When the range is outside the buffer, or the driver refuses.
-    pub unsafe fn enqueue_download(
+    pub unsafe fn enqueue_download<T: Copy>(
         &self,
-        from: &DeviceBuffer,
+        from: &DeviceBuffer<T>,
         offset: usize,
-        to: &mut [u8],
+        to: &mut [T],
     ) -> Result<(), CudaError> {
-        from.check(offset, to.len())?;
+        let place = from.place(offset, to.len())?;
         // SAFETY: inside the buffer; the caller leaves the target alone.
-        unsafe { result::memcpy_dtoh_async(to, from.pointer + offset as u64, self.raw) }
+        unsafe { result::memcpy_dtoh_async(to, place, self.raw) }
             .map_err(|e| CudaError::driver("downloading", e))
     }
 
-    /// Enqueues setting bytes of a device buffer to one value.
+    /// Enqueues setting every byte of `len` values of a device buffer, from `offset` on.
     ///
     /// # Errors
     /// When the range is outside the buffer, or the driver refuses.
-    pub fn enqueue_fill(
+    pub fn enqueue_fill<T>(
         &self,
-        buffer: &DeviceBuffer,
+        buffer: &DeviceBuffer<T>,
         offset: usize,
         len: usize,
-        value: u8,
+        byte: u8,
     ) -> Result<(), CudaError> {
-        buffer.check(offset, len)?;
+        let place = buffer.place(offset, len)?;
         // SAFETY: inside the buffer.
-        unsafe { result::memset_d8_async(buffer.pointer + offset as u64, value, len, self.raw) }
+        unsafe { result::memset_d8_async(place, byte, len * size_of::<T>(), self.raw) }
             .map_err(|e| CudaError::driver("clearing memory", e))
     }
 
-    /// Enqueues a copy of the first `len` bytes of one device buffer to the beginning of another.
+    /// Enqueues a copy of the first `len` values of one device buffer to the beginning of another.
     ///
     /// # Errors
     /// When they are not there or do not fit, or the driver refuses.
-    pub fn enqueue_copy(&self, from: &DeviceBuffer, to: &DeviceBuffer, len: usize) -> Result<(), CudaError> {
-        from.check(0, len)?;
-        to.check(0, len)?;
+    pub fn enqueue_copy<T>(
+        &self,
+        from: &DeviceBuffer<T>,
+        to: &DeviceBuffer<T>,
+        len: usize,
+    ) -> Result<(), CudaError> {
+        let (from, to) = (from.place(0, len)?, to.place(0, len)?);
         // SAFETY: inside both buffers.
-        unsafe { result::memcpy_dtod_async(to.pointer, from.pointer, len, self.raw) }
+        unsafe { result::memcpy_dtod_async(to, from, len * size_of::<T>(), self.raw) }
             .map_err(|e| CudaError::driver("copying", e))
     }
 
@@ -147,6 +151,30 @@ impl Drop for Stream {
             // SAFETY: as above.
             let _ = unsafe { result::stream::destroy(self.raw) };
         }
+    }
+}
+
+impl<T: Copy> DeviceBuffer<T> {
+    /// Takes memory for these values and copies them there; blocks until they are there.
+    ///
+    /// The copy goes through a stream and is waited for: the plain one returns while bytes that are not pinned are still on
+    /// their way, and no stream of ours waits for those.
+    ///
+    /// # Errors
+    /// As [`DeviceBuffer::take`].
+    pub fn holding(
+        context: &Arc<Context>,
+        values: &[T],
+        purpose: &'static str,
+    ) -> Result<DeviceBuffer<T>, CudaError> {
+        let buffer = DeviceBuffer::take(context, values.len(), purpose)?;
+        if !values.is_empty() {
+            let stream = Stream::new(context)?;
+            // SAFETY: the values are borrowed until the copy has been waited for.
+            unsafe { stream.enqueue_upload(&buffer, 0, values) }?;
+            stream.wait()?;
+        }
+        Ok(buffer)
     }
 }
 

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
+use crate::cuda::codec::byte_offset::TILE;
 use crate::cuda::driver::{DeviceBuffer, Stream};
 use crate::cuda::engine::CudaEngine;
 use crate::cuda::error::CudaError;
-use crate::cuda::kernels::TILE;
+use crate::cuda::integrate::fused::Fused;
 use crate::cuda::params::{self, XrdctVerdict};
 
 const LONGEST_CODE: usize = params::XRDCT_LONGEST_CODE as usize;
@@ -17,7 +18,7 @@ const ARENA_EIGHTHS: usize = 10;
 /// Results begin on such an edge.
 const ALIGNMENT: usize = 256;
 
-/// Sizes of a lane's buffers, in bytes.
+/// Sizes of a lane's buffers, in bytes; partial sums in values.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Sizes {
     pub(super) arena: usize,
@@ -36,14 +37,15 @@ impl Sizes {
         let longest = (pixels * LONGEST_CODE).next_multiple_of(TILE);
         Sizes {
             arena: usual.max(plain).max(longest) + 2 * TILE,
-            pixels: if size == 8 { batch * pixels * size } else { 0 },
-            partials: batch * engine.recipe.total_slots as usize * size_of::<f64>(),
+            pixels: if size == 8 && engine.fused().is_some() { batch * pixels * size } else { 0 },
+            partials: batch * engine.fused().map_or(0, |fused| fused.recipe.total_slots as usize),
             results: Offsets::new(engine, batch).len,
         }
     }
 
     fn total(&self, engine: &CudaEngine) -> usize {
-        let partials = self.partials * if engine.extent.form.variance { 2 } else { 1 };
+        let terms = if engine.fused().is_some_and(|fused| fused.form.variance) { 2 } else { 1 };
+        let partials = self.partials * terms * size_of::<f64>();
         // The tables come to less than an eighth of the arena.
         self.arena + self.arena / 8 + self.pixels + partials + self.results
     }
@@ -58,7 +60,7 @@ pub fn bytes_needed(engine: &CudaEngine, batch: usize) -> usize {
 ///
 /// # Errors
 /// [`CudaError::OutOfMemory`], or the driver's refusal.
-pub fn arena(engine: &CudaEngine, batch: usize) -> Result<Arc<DeviceBuffer>, CudaError> {
+pub fn arena(engine: &CudaEngine, batch: usize) -> Result<Arc<DeviceBuffer<u8>>, CudaError> {
     let len = Sizes::new(engine, batch).arena;
     let arena = DeviceBuffer::take(engine.context(), len, "a lane's packed frames")?;
     // Kernels read whole chunks: the few bytes around a frame are read and thrown away, but never uninitialised.
@@ -91,11 +93,12 @@ pub(super) struct Offsets {
 impl Offsets {
     pub(super) fn new(engine: &CudaEngine, frames: usize) -> Offsets {
         let sums = frames * engine.npt() * size_of::<f64>();
+        let has = |what: fn(&Fused) -> bool| engine.fused().is_some_and(what);
         let saturated = frames * size_of::<XrdctVerdict>();
         let signal = (saturated + frames * size_of::<u32>()).next_multiple_of(ALIGNMENT);
         let variance = signal + sums;
-        let deficits = variance + if engine.extent.form.variance { sums } else { 0 };
-        let len = deficits + if engine.recipe.has_invalid != 0 { DEFICITS * sums } else { 0 };
+        let deficits = variance + if has(|fused| fused.form.variance) { sums } else { 0 };
+        let len = deficits + if has(|fused| fused.recipe.has_invalid != 0) { DEFICITS * sums } else { 0 };
         Offsets { saturated, signal, variance, deficits, len: len.max(ALIGNMENT) }
     }
 }
