@@ -10,6 +10,7 @@ use crate::budget;
 use crate::codec::pixel::bytes_of;
 use crate::codec::{byte_offset, md5};
 use crate::cuda::decoder::{CudaDecoder, Decoded};
+use crate::cuda::pinned;
 use crate::frame::{BadFrame, Encoding, Frame, FrameId, Shape, SlotPool};
 use crate::source::cbf::CbfReader;
 use crate::source::{Reader, Ticket};
@@ -47,7 +48,8 @@ impl StackDecoder {
             Device::Cuda { ordinal, .. } => {
                 let decoder = CudaDecoder::new(*ordinal, encoding, batch).or_about(About::Device)?;
                 // Grown to the frames' size when they are read.
-                let slots = decoder.slots(batch, encoding.shape.pixels()).or_about(About::Device)?;
+                let slots = pinned::slots(decoder.context(), batch, encoding.shape.pixels())
+                    .or_about(About::Device)?;
                 (Some(decoder), slots)
             }
         };
