@@ -16,15 +16,16 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::codec::byte_offset::{ByteOffsetTables, CHUNK, TILE};
-use super::driver::{DeviceBuffer, Event, PinnedBuffer, Stream};
+use super::driver::{Context, DeviceBuffer, Event, PinnedBuffer, Stream};
 use super::engine::{CudaEngine, Route};
 use super::error::CudaError;
 use super::integrate::fused::{Fused, FusedBuffers, Results};
 use super::integrate::keep::DevicePatterns;
 use super::params::{self, XrdctBatch, XrdctSpan, XrdctVerdict};
 use crate::frame::{Codec, Slot};
+pub(super) use sizes::fit;
 use sizes::{DEFICITS, Offsets, Sizes};
-pub use sizes::{arena, arena_bytes, bytes_needed, is_addressable};
+pub use sizes::{LaneSizes, arena, arena_bytes, bytes_needed, is_addressable};
 
 /// Frames that a launch can take.
 pub const MAX_BATCH: usize = params::XRDCT_MAX_BATCH as usize;
@@ -84,8 +85,23 @@ pub struct Lane {
     codec: Codec,
     used: usize,
     capacity: usize,
-    on_the_way: VecDeque<(usize, Slot)>,
+    on_the_way: OnTheWay,
     engine: Arc<CudaEngine>,
+}
+
+/// Slots whose bytes the device fetches, with the places of their frames. They go home, except from a device that was given up:
+/// it may still fetch, and whoever fills them would have it read something else.
+struct OnTheWay {
+    slots: VecDeque<(usize, Slot)>,
+    context: Arc<Context>,
+}
+
+impl Drop for OnTheWay {
+    fn drop(&mut self) {
+        if self.context.is_given_up() {
+            self.slots.drain(..).for_each(std::mem::forget);
+        }
+    }
 }
 
 impl std::fmt::Debug for Lane {
@@ -127,7 +143,7 @@ impl Lane {
             codec: Codec::ByteOffset,
             used: 0,
             capacity,
-            on_the_way: VecDeque::with_capacity(capacity),
+            on_the_way: OnTheWay { slots: VecDeque::with_capacity(capacity), context: Arc::clone(context) },
             engine: Arc::clone(engine),
         };
         lane.stream.enqueue_fill(&lane.results, 0, lane.results.len(), 0)?;
@@ -209,7 +225,7 @@ impl Lane {
         self.used = end.next_multiple_of(TILE);
         self.codec = codec;
         self.batch.frames += 1;
-        self.on_the_way.push_back((index, slot));
+        self.on_the_way.slots.push_back((index, slot));
         self.arrived[index].enqueue(&self.stream)
     }
 
@@ -218,11 +234,11 @@ impl Lane {
     /// # Errors
     /// What went wrong on the device.
     pub fn release(&mut self) -> Result<(), CudaError> {
-        while let Some((index, _)) = self.on_the_way.front() {
+        while let Some((index, _)) = self.on_the_way.slots.front() {
             if !self.arrived[*index].is_done()? {
                 break;
             }
-            self.on_the_way.pop_front();
+            self.on_the_way.slots.pop_front();
         }
         Ok(())
     }
@@ -385,13 +401,28 @@ impl Lane {
     pub fn wait(&mut self) -> Result<Vec<FrameSums>, CudaError> {
         self.engine.context().bind()?;
         self.done.wait()?;
-        self.on_the_way.clear();
+        self.on_the_way.slots.clear();
         let engine = Arc::clone(&self.engine);
         let fused = engine.fused().ok_or(CudaError::NoMatrix)?;
         let results = (0..self.frames()).map(|frame| self.sums(fused, frame)).collect();
         self.batch.frames = 0;
         self.used = 0;
         Ok(results)
+    }
+
+    /// Forgets the batch, after an error. Slots go home once the device has nothing to do with them any more; when that does not
+    /// come to pass they stay with the lane, and so does everything else of it.
+    ///
+    /// # Errors
+    /// What went wrong on the device; the lane must not be used again.
+    pub fn abandon(&mut self) -> Result<(), CudaError> {
+        let waited = self.engine.context().bind().and_then(|()| self.stream.wait());
+        if !self.engine.context().is_given_up() {
+            self.on_the_way.slots.clear();
+        }
+        self.batch.frames = 0;
+        self.used = 0;
+        waited
     }
 
     /// Keeps the frames that are there: a bench runs the same batch again and again.
@@ -426,7 +457,7 @@ impl Lane {
             self.stream.enqueue_download(&self.results, 0, &mut self.host.bytes_mut()[..verdicts])?;
         }
         self.stream.wait()?;
-        self.on_the_way.clear();
+        self.on_the_way.slots.clear();
         let word = |b: &[u8]| u32::from_le_bytes([b[0], b[1], b[2], b[3]]);
         let verdicts = self.host.bytes()[..verdicts]
             .chunks_exact(8)

@@ -33,5 +33,6 @@ pub use device::{Gpu, Survey, survey};
 pub use engine::CudaEngine;
 pub use error::CudaError;
 pub use integrate::keep::DevicePatterns;
-pub use reducer::{CudaReducer, LaneSizes};
+pub use lane::LaneSizes;
+pub use reducer::CudaReducer;
 pub use tomo::CudaReconstructor;

@@ -13,8 +13,9 @@ mod lane;
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 
-use super::driver::{Context, DeviceBuffer};
+use super::driver::{Context, DeviceBuffer, LIMIT};
 use super::error::CudaError;
 use super::integrate::keep::DevicePatterns;
 use super::params::{self, XrdctTomo, XrdctTurn, XrdctView};
@@ -71,6 +72,8 @@ struct Shared {
     row_scales: DeviceBuffer<f32>,
     column_scales: DeviceBuffer<f32>,
     assembly: Option<DeviceAssembly>,
+    /// How long a block may take.
+    limit: Duration,
     context: Arc<Context>,
 }
 
@@ -112,13 +115,14 @@ impl CudaReconstructor {
     }
 
     fn of(
-        shared: Shared,
+        mut shared: Shared,
         wanted: &Reconstruction,
         options: SliceSizes,
     ) -> Result<CudaReconstructor, CudaError> {
+        let lanes = options.lanes.max(1);
+        shared.limit = lane::limit(shared.method, lanes);
         let shared = Arc::new(shared);
         let (free, _) = shared.context.memory()?;
-        let lanes = options.lanes.max(1);
         let each = (free as f64 * SHARE_OF_FREE) as usize / lanes / lane::bytes_of_group(&shared);
         let bins = options.bins.div_ceil(GROUP).min(each).max(1) * GROUP;
         let lanes =
@@ -266,6 +270,7 @@ impl Shared {
             row_scales: DeviceBuffer::holding(context, &row_scales, what)?,
             column_scales: DeviceBuffer::holding(context, &column_scales, what)?,
             assembly: None,
+            limit: LIMIT,
             context: Arc::clone(context),
         })
     }

@@ -1,7 +1,8 @@
 //! A device.
 
 use std::ffi::c_int;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use cudarc::driver::{result, sys};
 
@@ -12,7 +13,11 @@ use crate::cuda::error::CudaError;
 pub struct Context {
     device: c_int,
     raw: sys::CUcontext,
+    given_up: AtomicBool,
 }
+
+/// What is open: a device has one context, and one fate.
+static OPEN: Mutex<Vec<Weak<Context>>> = Mutex::new(Vec::new());
 
 // SAFETY: a CUcontext may be used from any thread; the driver locks it.
 unsafe impl Send for Context {}
@@ -20,18 +25,39 @@ unsafe impl Send for Context {}
 unsafe impl Sync for Context {}
 
 impl Context {
-    /// Opens device `ordinal`. The driver must be initialised.
+    /// Opens device `ordinal`, or takes part in it where it is open. The driver must be initialised.
     ///
     /// # Errors
     /// When the driver refuses.
     pub fn open(ordinal: usize) -> Result<Arc<Context>, CudaError> {
         let failed = |e| CudaError::driver("opening the device", e);
         let device = result::device::get(ordinal as c_int).map_err(failed)?;
-        // SAFETY: the device was just returned by the driver.
-        let raw = unsafe { result::primary_ctx::retain(device) }.map_err(failed)?;
-        let context = Context { device, raw };
+        let mut open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
+        open.retain(|context| context.strong_count() > 0);
+        let same = open.iter().filter_map(Weak::upgrade).find(|context| context.device == device);
+        let context = match same {
+            Some(context) => context,
+            None => {
+                // SAFETY: the device was just returned by the driver.
+                let raw = unsafe { result::primary_ctx::retain(device) }.map_err(failed)?;
+                let context = Arc::new(Context { device, raw, given_up: AtomicBool::new(false) });
+                open.push(Arc::downgrade(&context));
+                context
+            }
+        };
         context.bind()?;
-        Ok(Arc::new(context))
+        Ok(context)
+    }
+
+    /// Asks nothing of the device any more: it does not answer. What was made in this context stays as it is, for who frees memory
+    /// of a device that hangs waits for ever, and who uses it again has the device write into it.
+    pub(super) fn give_up(&self) {
+        self.given_up.store(true, Ordering::Release);
+    }
+
+    /// Whether the device did not answer once.
+    pub fn is_given_up(&self) -> bool {
+        self.given_up.load(Ordering::Acquire)
     }
 
     /// Whether memory of one is memory of the other.
@@ -42,8 +68,11 @@ impl Context {
     /// Makes the context current on this thread.
     ///
     /// # Errors
-    /// When the driver refuses.
+    /// When the driver refuses, or the device was given up.
     pub fn bind(&self) -> Result<(), CudaError> {
+        if self.is_given_up() {
+            return Err(CudaError::GivenUp);
+        }
         // SAFETY: the context lives as long as self.
         unsafe { result::ctx::set_current(self.raw) }.map_err(|e| CudaError::driver("binding the context", e))
     }
@@ -83,7 +112,9 @@ impl Context {
 
 impl Drop for Context {
     fn drop(&mut self) {
-        // SAFETY: retained in `open`, released once. A failure at this point helps nobody.
-        let _ = unsafe { result::primary_ctx::release(self.device) };
+        if !self.is_given_up() {
+            // SAFETY: retained in `open`, released once. A failure at this point helps nobody.
+            let _ = unsafe { result::primary_ctx::release(self.device) };
+        }
     }
 }

@@ -10,7 +10,7 @@
 //! ```text
 //! context   a device           module    machine code on it
 //! memory    on it, and pinned  stream    what is enqueued, and what is waited for
-//! kernel    what is launched
+//! kernel    what is launched      wait      for how long
 //! ```
 
 mod context;
@@ -18,9 +18,11 @@ mod kernel;
 mod memory;
 mod module;
 mod stream;
+mod wait;
 
 pub use context::Context;
 pub use kernel::{Kernel, Launch};
 pub use memory::{DeviceBuffer, PinnedBuffer};
 pub use module::Module;
 pub use stream::{Event, Stream};
+pub use wait::LIMIT;

@@ -1,11 +1,13 @@
 //! What is enqueued on a device, in order, and what is waited for.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use cudarc::driver::{result, sys};
 
 use super::context::Context;
 use super::memory::DeviceBuffer;
+use super::wait::{LIMIT, until};
 use crate::cuda::error::CudaError;
 
 /// An ordered queue of device work.
@@ -132,23 +134,37 @@ impl Stream {
         .map_err(|e| CudaError::driver("waiting for an event", e))
     }
 
-    /// Waits until everything enqueued so far has run.
+    /// Waits until everything enqueued so far has run, at most [`LIMIT`].
     ///
     /// # Errors
-    /// What went wrong on the device.
+    /// What went wrong on the device, or that it does not answer.
     pub fn wait(&self) -> Result<(), CudaError> {
+        self.wait_within(LIMIT)
+    }
+
+    /// [`Stream::wait`] for many launches in a row.
+    ///
+    /// # Errors
+    /// As [`Stream::wait`].
+    pub fn wait_within(&self, limit: Duration) -> Result<(), CudaError> {
+        until(&self.context, "waiting for a stream", limit, || self.is_done())
+    }
+
+    fn is_done(&self) -> Result<bool, CudaError> {
         // SAFETY: the stream is alive.
-        unsafe { result::stream::synchronize(self.raw) }
-            .map_err(|e| CudaError::driver("waiting for a stream", e))
+        match unsafe { sys::cuStreamQuery(self.raw) }.result() {
+            Ok(()) => Ok(true),
+            Err(e) if e.0 == sys::CUresult::CUDA_ERROR_NOT_READY => Ok(false),
+            Err(e) => Err(CudaError::driver("waiting for a stream", e)),
+        }
     }
 }
 
 impl Drop for Stream {
     fn drop(&mut self) {
-        if self.context.bind().is_ok() {
+        let waited = self.context.bind().and_then(|()| self.wait());
+        if !matches!(waited, Err(CudaError::Hung { .. } | CudaError::GivenUp)) {
             // SAFETY: made once, destroyed once. Buffers that its work uses are dropped after it by their lane.
-            let _ = unsafe { result::stream::synchronize(self.raw) };
-            // SAFETY: as above.
             let _ = unsafe { result::stream::destroy(self.raw) };
         }
     }
@@ -223,14 +239,12 @@ impl Event {
         }
     }
 
-    /// Waits until everything before the mark has run.
+    /// Waits until everything before the mark has run, at most [`LIMIT`].
     ///
     /// # Errors
-    /// What went wrong on the device.
+    /// What went wrong on the device, or that it does not answer.
     pub fn wait(&self) -> Result<(), CudaError> {
-        // SAFETY: the event is alive.
-        unsafe { result::event::synchronize(self.raw) }
-            .map_err(|e| CudaError::driver("waiting for an event", e))
+        until(&self.context, "waiting for an event", LIMIT, || self.is_done())
     }
 
     /// Milliseconds from this mark to a later one; both must be done.

@@ -18,6 +18,22 @@ const ARENA_EIGHTHS: usize = 10;
 /// Results begin on such an edge.
 const ALIGNMENT: usize = 256;
 
+/// Sizes of a reducer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LaneSizes {
+    /// Batches under way at once, the one that gathers included.
+    pub lanes: usize,
+    /// Most frames of a batch.
+    pub batch: usize,
+}
+
+impl Default for LaneSizes {
+    /// Two lanes: one uploads while the other computes, which takes a third of the time. 32 frames read the matrix four times.
+    fn default() -> Self {
+        LaneSizes { lanes: 2, batch: 32 }
+    }
+}
+
 /// Sizes of a lane's buffers, in bytes; partial sums in values.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Sizes {
@@ -78,6 +94,36 @@ pub fn arena_bytes(engine: &CudaEngine, batch: usize) -> usize {
 /// Whether a lane for `batch` frames can be addressed: arenas end below 4 GiB.
 pub fn is_addressable(engine: &CudaEngine, batch: usize) -> bool {
     Sizes::new(engine, batch).arena <= (u32::MAX - params::XRDCT_ARENA_PADDING) as usize
+}
+
+/// The largest sizes up to `wanted` that fit into `allowed` bytes.
+pub(in crate::cuda) fn fit(
+    engine: &CudaEngine,
+    wanted: LaneSizes,
+    allowed: usize,
+) -> Result<LaneSizes, CudaError> {
+    let mut options =
+        LaneSizes { lanes: wanted.lanes.max(1), batch: wanted.batch.clamp(1, super::MAX_BATCH) };
+    loop {
+        let needed = options.lanes * bytes_needed(engine, options.batch);
+        let addressable = is_addressable(engine, options.batch);
+        if addressable && needed <= allowed {
+            return Ok(options);
+        }
+        // Two lanes overlap; below that, smaller batches do not help.
+        match options {
+            LaneSizes { batch: 2.., .. } => options.batch = options.batch.div_ceil(2),
+            LaneSizes { lanes: 2.., .. } => options.lanes -= 1,
+            _ if !addressable => return Err(CudaError::FrameTooLarge { pixels: engine.shape.pixels() }),
+            _ => {
+                return Err(CudaError::OutOfMemory {
+                    purpose: "one lane for one frame",
+                    asked: needed,
+                    free: allowed,
+                });
+            }
+        }
+    }
 }
 
 /// Where a batch's results lie in the result buffer.

@@ -11,13 +11,14 @@
 use std::ops::Range;
 use std::ptr::null;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rayon::prelude::*;
 
 use super::assembly::{DeviceAssembly, Targets};
 use super::iterative::Iteration;
 use super::{GROUP, Shared};
-use crate::cuda::driver::{DeviceBuffer, Event, PinnedBuffer, Stream};
+use crate::cuda::driver::{DeviceBuffer, Event, LIMIT, PinnedBuffer, Stream};
 use crate::cuda::error::CudaError;
 use crate::cuda::params::{
     XrdctApart, XrdctBackProject, XrdctBackward, XrdctFilter, XrdctForward, XrdctSideBySide, XrdctStart,
@@ -37,6 +38,17 @@ fn copy(from: &[f32], to: &mut [f32]) {
 /// Rays and pixels of one bin.
 fn sizes(tomo: &XrdctTomo) -> (usize, usize) {
     (tomo.rotations as usize * tomo.translations as usize, tomo.rows as usize * tomo.columns as usize)
+}
+
+/// How long a block may take: as long as each of its launches may, and those of the other lanes that have their turn meanwhile.
+pub(super) fn limit(method: Method, lanes: usize) -> Duration {
+    let iterations = match method {
+        Method::Fbp { .. } => 0,
+        Method::Sirt { iterations, .. } | Method::Mlem { iterations } => iterations,
+    };
+    // Before and after the iterations: what makes sinograms, lays them side by side, filters, takes them apart.
+    let launches = 2 * iterations + 10;
+    LIMIT.saturating_mul(u32::try_from(launches * lanes).unwrap_or(u32::MAX))
 }
 
 /// Device bytes that a group of bins takes in a lane.
@@ -158,7 +170,7 @@ impl SliceLane {
 
     /// Waits for the block and brings its slices to `slices`; milliseconds that its kernels took.
     pub(super) fn wait(&mut self, slices: &mut [f32]) -> Result<f64, CudaError> {
-        self.stream.wait()?;
+        self.stream.wait_within(self.shared.limit)?;
         self.busy = None;
         copy(&self.down.floats()[..slices.len()], slices);
         Ok(f64::from(self.began.milliseconds_to(&self.ended)?))
@@ -186,7 +198,7 @@ impl SliceLane {
 
     /// Waits for the block, if any, and forgets it.
     pub(super) fn abandon(&mut self) {
-        let _ = self.stream.wait();
+        let _ = self.stream.wait_within(self.shared.limit);
         self.busy = None;
     }
 
