@@ -13,7 +13,7 @@ use rand::{Rng, SeedableRng};
 use xrdct::bench::measure::{Amount, Measure, digest};
 use xrdct::codec::byte_offset::encode;
 use xrdct::cuda::driver::{DeviceBuffer, Event, Stream};
-use xrdct::cuda::engine::CudaTuning;
+use xrdct::cuda::integrate::fused::CudaTuning;
 use xrdct::cuda::lane::Lane;
 use xrdct::cuda::{CudaEngine, CudaReducer, LaneSizes, pinned};
 use xrdct::frame::{Codec, Encoding, Frame, FrameHeader, FrameId, Outcome, PixelType, Shape, SlotPool};
@@ -52,7 +52,7 @@ struct Kernel {
     /// How often the floor moves the packed bytes, and the pixels.
     moves: (f64, f64),
     lanes: usize,
-    enqueue: fn(&Lane, &DeviceBuffer) -> Result<()>,
+    enqueue: fn(&Lane, &DeviceBuffer<u8>) -> Result<()>,
 }
 
 const FUSED: Kernel = Kernel {
@@ -444,8 +444,8 @@ fn copy_rate(engine: &CudaEngine) -> Result<f64> {
     let stream = Stream::new(engine.context())?;
     let len = 1_usize << 30;
     let (from, to) = (
-        DeviceBuffer::take(engine.context(), len, "a copy")?,
-        DeviceBuffer::take(engine.context(), len, "a copy")?,
+        DeviceBuffer::<u8>::take(engine.context(), len, "a copy")?,
+        DeviceBuffer::<u8>::take(engine.context(), len, "a copy")?,
     );
     let (start, end) = (Event::new(engine.context())?, Event::new(engine.context())?);
     let mut best = 0.0_f64;

@@ -1,8 +1,9 @@
 /* The one header that both languages read: nvcc includes it, bindgen turns it into Rust.
  *
- * Only plain C structures, fixed-width integers and constants. Every structure is passed to a kernel by value, as its
- * last argument, after the pointers. Sizes are asserted here for the device side; a Rust test compares them with what
- * bindgen saw.
+ * Only plain C structures, fixed-width integers, constants, and pointers to device memory. A kernel takes one structure, by value;
+ * what it does not write is const there, and what a kernel takes in groups (a pair of weights, a plane of four bins) has the type of
+ * one. Null stands for what is not wanted. Sizes are asserted here for the device side; a Rust test compares them with what bindgen
+ * saw, and whoever loads a kernel compares them with the kernel's own.
  *
  * Words: the arena is the device buffer that holds the packed bytes of a batch of frames, one after another. A chunk
  * is the 16 bytes that one thread looks at, a step the 512 bytes that a warp looks at, a tile 8 steps. A frame starts
@@ -14,10 +15,14 @@
 #include <stdint.h>
 
 #ifdef __cplusplus
-#define XRDCT_SIZE(type, bytes) static_assert(sizeof(type) == (bytes), #type " has another size than params.h says")
+#define XRDCT_FITS(fact, otherwise) static_assert(fact, otherwise)
 #else
-#define XRDCT_SIZE(type, bytes) _Static_assert(sizeof(type) == (bytes), #type " has another size than params.h says")
+#define XRDCT_FITS(fact, otherwise) _Static_assert(fact, otherwise)
 #endif
+#define XRDCT_SIZE(type, bytes) XRDCT_FITS(sizeof(type) == (bytes), #type " has another size than params.h says")
+
+/* What a kernel takes must fit into its parameters, of which there are 4 KiB. */
+#define XRDCT_ARGUMENTS(type) XRDCT_FITS(sizeof(struct type) <= 4096, #type " is too large for a kernel's parameters")
 
 /* Byte-offset geometry. A code is at most 15 bytes long, so that a chunk of 16 is a map of nibbles in one 64-bit word. */
 #define XRDCT_CHUNK_BYTES 16u
@@ -95,6 +100,51 @@ struct XrdctVerdict {
 };
 XRDCT_SIZE(struct XrdctVerdict, 8);
 
+/* Tables of the byte-offset decoder, for one arena. Running values are 32 bits wide or, in wide batches, 64: the others are null. */
+struct XrdctTables {
+    uint64_t* exits; /* [tiles] where each entry offset comes out, a nibble each */
+    uint8_t* entries; /* [chunks] entry offset */
+    uint16_t* step_codes; /* [steps] codes that start in the tile before the step */
+    uint32_t* tile_pixel; /* [tiles] codes, later the frame's codes before the tile */
+    uint32_t* subtile_tile; /* [frames][subtiles] tile in which the sub-tile's first pixel is */
+    uint32_t* step_value; /* [steps] sum of the differences in the tile before the step */
+    uint32_t* tile_value; /* [tiles] sum of differences, later the running value before the tile */
+    uint64_t* wide_step_value; /* likewise */
+    uint64_t* wide_tile_value;
+};
+XRDCT_SIZE(struct XrdctTables, 72);
+
+/* cuda/codec/byte_offset.cu */
+struct XrdctExits {
+    const uint8_t* arena;
+    uint64_t* exits;
+    struct XrdctBatch batch;
+};
+XRDCT_ARGUMENTS(XrdctExits);
+
+struct XrdctCount {
+    const uint8_t* arena;
+    struct XrdctTables tables;
+    struct XrdctBatch batch;
+};
+XRDCT_ARGUMENTS(XrdctCount);
+
+struct XrdctPrefix {
+    struct XrdctTables tables;
+    struct XrdctVerdict* verdicts; /* [frames] */
+    struct XrdctBatch batch;
+};
+XRDCT_ARGUMENTS(XrdctPrefix);
+
+struct XrdctPixels {
+    const uint8_t* arena;
+    struct XrdctTables tables;
+    const struct XrdctVerdict* verdicts;
+    uint8_t* pixels; /* [frames][pixels] of the kernel's type */
+    struct XrdctBatch batch;
+};
+XRDCT_ARGUMENTS(XrdctPixels);
+
 /* Digests of packed frames. Bytes that MD5 takes at a time; threads of a block, a frame each. */
 #define XRDCT_DIGEST_BLOCK 64u
 #define XRDCT_DIGEST_THREADS 32u
@@ -105,9 +155,9 @@ XRDCT_SIZE(struct XrdctVerdict, 8);
 
 /* A frame's digest in the making. */
 struct XrdctDigest {
-    uint64_t next;     /* address of the next block */
-    uint32_t blocks;   /* whole blocks that are left, or XRDCT_DIGEST_DONE */
-    uint32_t length;   /* bytes of the frame */
+    uint64_t next; /* address of the next block */
+    uint32_t blocks; /* whole blocks that are left, or XRDCT_DIGEST_DONE */
+    uint32_t length; /* bytes of the frame */
     uint32_t state[4]; /* A, B, C, D; the digest in the end */
 };
 XRDCT_SIZE(struct XrdctDigest, 32);
@@ -118,6 +168,13 @@ struct XrdctSlice {
     uint32_t entry[XRDCT_MAX_ENTRIES];
 };
 XRDCT_SIZE(struct XrdctSlice, 4 + 4 * XRDCT_MAX_ENTRIES);
+
+/* cuda/codec/md5.cu */
+struct XrdctHash {
+    struct XrdctDigest* digests; /* [entry][XRDCT_MAX_BATCH], memory of the host */
+    struct XrdctSlice slice;
+};
+XRDCT_ARGUMENTS(XrdctHash);
 
 /* One block's share of the matrix: some sub-tiles in a row, and the bins (slots) that it gathers for them. */
 struct XrdctItem {
@@ -149,15 +206,71 @@ XRDCT_SIZE(struct XrdctPass, 8);
 struct XrdctRecipe {
     uint32_t bins;
     uint32_t total_slots; /* slots of all items: values a frame has in `partials` */
-    uint32_t has_invalid;    /* 1: a frame may have invalid pixels of its own, dummies or saturated ones */
+    uint32_t has_invalid; /* 1: a frame may have invalid pixels of its own, dummies or saturated ones */
     uint32_t mask_saturated; /* 1: saturated pixels are invalid, 0: they are counted and stay */
-    float dummy;             /* NaN, to which nothing is near, when there is none */
+    float dummy; /* NaN, to which nothing is near, when there is none */
     float delta_dummy;
-    float scale_n;     /* fixed-point scales of the deficits N, N2, C: powers of two */
+    float scale_n; /* fixed-point scales of the deficits N, N2, C: powers of two */
     float scale_n2;
     float scale_c;
 };
 XRDCT_SIZE(struct XrdctRecipe, 36);
+
+/* The matrix on the device (built by src/cuda/integrate/matrix.rs). */
+struct XrdctMatrix {
+    const struct XrdctItem* items;
+    const struct XrdctPart* parts;
+    const struct XrdctPass* passes;
+    const uint16_t* row_slot; /* [passes][32] */
+    const uint16_t* entry_pixel; /* [pairs][2] swizzled places in the sub-tile */
+    const float* entry_weight; /* [pairs][2] */
+};
+XRDCT_SIZE(struct XrdctMatrix, 48);
+
+/* What else the sums need. */
+struct XrdctTerms {
+    const float* dark; /* [pixels], or null */
+    const float* normalization; /* [pixels], read for invalid pixels only */
+    const uint32_t* slot_bin; /* [total_slots] */
+    const uint32_t* used; /* one bit a pixel: it has an entry; read where a pixel is saturated */
+    int64_t* deficits; /* [frames][XRDCT_DEFICITS][bins] fixed point */
+    uint32_t* saturated; /* [frames] such pixels at or above the batch's cutoff */
+    double* signal; /* [frames][total_slots] partial sums */
+    double* variance; /* likewise, or null */
+};
+XRDCT_SIZE(struct XrdctTerms, 64);
+
+/* cuda/integrate/fused.cu */
+struct XrdctPacked {
+    const uint8_t* arena;
+    const struct XrdctVerdict* verdicts;
+    struct XrdctTables tables;
+    struct XrdctMatrix matrix;
+    struct XrdctTerms terms;
+    struct XrdctBatch batch;
+    struct XrdctRecipe recipe;
+};
+XRDCT_ARGUMENTS(XrdctPacked);
+
+struct XrdctPlain {
+    const uint8_t* pixels; /* at their spans, or one frame after another */
+    const struct XrdctVerdict* verdicts;
+    struct XrdctMatrix matrix;
+    struct XrdctTerms terms;
+    struct XrdctBatch batch;
+    struct XrdctRecipe recipe;
+};
+XRDCT_ARGUMENTS(XrdctPlain);
+
+struct XrdctBins {
+    const double* partials; /* [frames][total_slots] */
+    const uint32_t* bin_first; /* [bins + 1] into position */
+    const uint32_t* position; /* partial sums of each bin */
+    const struct XrdctVerdict* verdicts;
+    double* sums; /* [frames][bins] */
+    struct XrdctRecipe recipe;
+};
+XRDCT_ARGUMENTS(XrdctBins);
 
 /* Reconstruction. Bins lie side by side, four to a plane, so that a float4 holds a value of each; a thread takes some
  * planes together, so that one interpolation weight serves all their bins. */
@@ -176,7 +289,7 @@ struct XrdctTurn {
     float cosine;
     float sine;
     float weight; /* half the angle's share of the half circle */
-    float step;   /* change of u from column to column */
+    float step; /* change of u from column to column */
 };
 XRDCT_SIZE(struct XrdctTurn, 16);
 
@@ -202,13 +315,13 @@ XRDCT_SIZE(struct XrdctShare, 16);
 struct XrdctSource {
     uint32_t left;
     uint32_t right; /* the same as left where the point was measured */
-    float share;    /* of the right one */
+    float share; /* of the right one */
 };
 XRDCT_SIZE(struct XrdctSource, 12);
 
 /* Sinograms that are made of patterns on the device. */
 struct XrdctAssembly {
-    uint32_t npt;   /* bins of a pattern */
+    uint32_t npt; /* bins of a pattern */
     uint32_t first; /* first bin of the block */
     uint32_t bins;
     uint32_t rotations;
@@ -224,13 +337,26 @@ struct XrdctRows {
 };
 XRDCT_SIZE(struct XrdctRows, 4 * XRDCT_MAX_BATCH + 4);
 
+/* cuda/integrate/keep.cu */
+struct XrdctKeep {
+    const double* signal; /* [frames][bins] */
+    const int64_t* deficits; /* [frames][XRDCT_DEFICITS][bins], or null: nothing is invalid */
+    const struct XrdctVerdict* verdicts;
+    const double* norms; /* N, N2: [bins] each, of a frame in which all is valid */
+    const int64_t* fixed; /* likewise in fixed point */
+    float* patterns; /* [rows][bins] */
+    struct XrdctRecipe recipe;
+    struct XrdctRows rows;
+};
+XRDCT_ARGUMENTS(XrdctKeep);
+
 /* Rays, pixels and bins of a block of slices. */
 struct XrdctTomo {
-    double x0;    /* x of column 0, in translation steps */
-    double y0;    /* y of row 0 */
+    double x0; /* x of column 0, in translation steps */
+    double y0; /* y of row 0 */
     double pixel; /* side of a pixel */
-    float axis;   /* translation step at which the rotation axis is seen */
-    float least;  /* SIRT: smallest value of a pixel */
+    float axis; /* translation step at which the rotation axis is seen */
+    float least; /* SIRT: smallest value of a pixel */
     uint32_t bins;
     uint32_t rotations;
     uint32_t translations;
@@ -239,5 +365,113 @@ struct XrdctTomo {
     uint32_t unused;
 };
 XRDCT_SIZE(struct XrdctTomo, 56);
+
+/* cuda/tomo/fbp.cu. Rows and images are planes of four bins, [plane][ray or pixel][4]. */
+struct XrdctSideBySide {
+    const float* bins; /* [bin][ray] */
+    const uint32_t* empty; /* [bin] 1: it has no data; or null: all have */
+    float* rows;
+    struct XrdctTomo tomo;
+};
+XRDCT_ARGUMENTS(XrdctSideBySide);
+
+struct XrdctFilter {
+    const float* rows;
+    const float* taps;
+    float* filtered;
+    struct XrdctTomo tomo;
+};
+XRDCT_ARGUMENTS(XrdctFilter);
+
+struct XrdctBackProject {
+    const float* rows;
+    const struct XrdctTurn* turns;
+    float* image;
+    struct XrdctTomo tomo;
+};
+XRDCT_ARGUMENTS(XrdctBackProject);
+
+struct XrdctApart {
+    const float* image;
+    const uint8_t* kept; /* [pixel] 1 or 0 */
+    float* slices; /* [bin][pixel] */
+    struct XrdctTomo tomo;
+};
+XRDCT_ARGUMENTS(XrdctApart);
+
+/* cuda/tomo/iterative.cu */
+struct XrdctStart {
+    const uint8_t* kept;
+    float* image;
+    struct XrdctTomo tomo;
+};
+XRDCT_ARGUMENTS(XrdctStart);
+
+struct XrdctForward {
+    const float* image;
+    const float* measured;
+    const struct XrdctView* views;
+    const float* scales; /* [ray] 1 / row sum */
+    float* rest;
+    struct XrdctTomo tomo;
+};
+XRDCT_ARGUMENTS(XrdctForward);
+
+struct XrdctBackward {
+    const float* rest;
+    const struct XrdctView* views;
+    const float* scales; /* [pixel] 1 / column sum */
+    const uint8_t* kept;
+    float* image;
+    struct XrdctTomo tomo;
+};
+XRDCT_ARGUMENTS(XrdctBackward);
+
+/* cuda/tomo/assembly.cu. Sinograms are [bin][rotation][translation]. */
+struct XrdctGather {
+    const float* patterns; /* [frame][npt] */
+    const struct XrdctShare* shares;
+    const uint32_t* starts; /* [points + 1] into shares */
+    const struct XrdctSource* sources;
+    float* sinograms;
+    uint32_t* empty; /* [bin] */
+    struct XrdctAssembly sizes;
+};
+XRDCT_ARGUMENTS(XrdctGather);
+
+struct XrdctAir {
+    float* sinograms;
+    struct XrdctAssembly sizes;
+};
+XRDCT_ARGUMENTS(XrdctAir);
+
+struct XrdctScale {
+    float* sinograms;
+    const float* factors; /* [rotation] */
+    struct XrdctAssembly sizes;
+};
+XRDCT_ARGUMENTS(XrdctScale);
+
+struct XrdctShift {
+    const float* sinograms;
+    const float* shifts; /* [rotation] */
+    float* shifted;
+    struct XrdctAssembly sizes;
+};
+XRDCT_ARGUMENTS(XrdctShift);
+
+struct XrdctColumnMeans {
+    const float* sinograms;
+    double* means; /* [bin][translation] */
+    struct XrdctAssembly sizes;
+};
+XRDCT_ARGUMENTS(XrdctColumnMeans);
+
+struct XrdctStripes {
+    float* sinograms;
+    const double* means;
+    struct XrdctAssembly sizes;
+};
+XRDCT_ARGUMENTS(XrdctStripes);
 
 #endif

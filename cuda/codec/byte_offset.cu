@@ -31,9 +31,8 @@ static __device__ __forceinline__ bool find_place(const XrdctBatch& batch, Place
     return place->position < place->span.end;
 }
 
-extern "C" __global__ void __launch_bounds__(XRDCT_THREADS)
-    xrdct_byte_offset_exits(const uint8_t* __restrict__ arena, u64* __restrict__ exits,
-                            const __grid_constant__ XrdctBatch batch) {
+extern "C" __global__ void __launch_bounds__(XRDCT_THREADS) xrdct_byte_offset_exits(const __grid_constant__ XrdctExits a) {
+    const XrdctBatch& batch = a.batch;
     Place place;
     if (!find_place(batch, &place)) return;
     // Lane e holds the exit of all that has been read so far for entry e: at first nothing has.
@@ -41,7 +40,7 @@ extern "C" __global__ void __launch_bounds__(XRDCT_THREADS)
     for (int step = STEPS - 1; step >= 0; --step) {
         const uint32_t start = place.position + step * STEP;
         if (start >= place.span.end) continue;
-        const Chunk chunk = assemble(load_step(arena, start, place.span.end));
+        const Chunk chunk = assemble(load_step(a.arena, start, place.span.end));
         const u64 map = lane_map(chunk, find_0x80(chunk), start + lane_id() * CHUNK, place.span.first);
         const unsigned constant = __ballot_sync(ALL_LANES, is_constant(map));
         const int last = constant ? 31 - __clz(constant) : -1;
@@ -54,11 +53,11 @@ extern "C" __global__ void __launch_bounds__(XRDCT_THREADS)
     }
     u64 map = lane_id() < 16 ? (u64)reached << (4 * lane_id()) : 0;
     map = warp_sum(map);
-    if (lane_id() == 0) exits[place.tile] = map;
+    if (lane_id() == 0) a.exits[place.tile] = map;
 }
 
 // Entry offset of the frame's tile: from the last constant tile before it, or from the frame's beginning.
-static __device__ __forceinline__ uint32_t tile_entry(const u64* exits, const Place& place) {
+static __device__ __forceinline__ uint32_t tile_entry(const ReadOnly<u64>& exits, const Place& place) {
     const uint32_t first_tile = place.span.first / TILE;
     uint32_t from = place.tile;
     while (from > first_tile && !is_constant(exits[from - 1])) --from;
@@ -68,9 +67,11 @@ static __device__ __forceinline__ uint32_t tile_entry(const u64* exits, const Pl
 }
 
 template <typename Value>
-static __device__ __forceinline__ void count_codes(const uint8_t* arena, const u64* exits, uint8_t* entries, uint16_t* step_codes,
-                                                   Value* step_value, uint32_t* tile_codes, Value* tile_sum,
-                                                   const XrdctBatch& batch) {
+static __device__ __forceinline__ void count_codes(const XrdctCount& a) {
+    const uint8_t* arena = a.arena;
+    const ReadOnly<u64> exits = read_only_as<u64>(a.tables.exits);
+    const Values<Value> values = values_of<Value>(a.tables);
+    const XrdctBatch& batch = a.batch;
     Place place;
     if (!find_place(batch, &place)) return;
     uint32_t carry = tile_entry(exits, place);
@@ -92,10 +93,10 @@ static __device__ __forceinline__ void count_codes(const uint8_t* arena, const u
         }
         // Chunks before the frame's first byte hold no codes: the span starts in the first chunk of its tile.
         const Codes<Value> codes = find_codes<Value>(chunk, found, entry, here < place.span.end ? place.span.end - here : 0);
-        entries[start / CHUNK + lane_id()] = (uint8_t)entry;
+        a.tables.entries[start / CHUNK + lane_id()] = (uint8_t)entry;
         if (lane_id() == 0) {
-            step_codes[start / STEP] = (uint16_t)codes_before;
-            step_value[start / STEP] = sum_before;
+            a.tables.step_codes[start / STEP] = (uint16_t)codes_before;
+            values.step[start / STEP] = sum_before;
         }
         codes_before += warp_sum((uint32_t)__popc(codes.starts));
         sum_before += warp_sum(codes.sum);
@@ -103,30 +104,27 @@ static __device__ __forceinline__ void count_codes(const uint8_t* arena, const u
         carry = exit;
     }
     if (lane_id() == 0) {
-        tile_codes[place.tile] = codes_before | (broken ? 0x80000000u : 0u);
-        tile_sum[place.tile] = sum_before;
+        a.tables.tile_pixel[place.tile] = codes_before | (broken ? 0x80000000u : 0u);
+        values.tile[place.tile] = sum_before;
     }
 }
 
-extern "C" __global__ void __launch_bounds__(XRDCT_THREADS)
-    xrdct_byte_offset_count_32(const uint8_t* __restrict__ arena, const u64* __restrict__ exits, uint8_t* __restrict__ entries,
-                               uint16_t* __restrict__ step_codes, uint32_t* __restrict__ step_value,
-                               uint32_t* __restrict__ tile_codes, uint32_t* __restrict__ tile_sum,
-                               const __grid_constant__ XrdctBatch batch) {
-    count_codes<uint32_t>(arena, exits, entries, step_codes, step_value, tile_codes, tile_sum, batch);
+extern "C" __global__ void __launch_bounds__(XRDCT_THREADS) xrdct_byte_offset_count_32(const __grid_constant__ XrdctCount a) {
+    count_codes<uint32_t>(a);
 }
 
-extern "C" __global__ void __launch_bounds__(XRDCT_THREADS)
-    xrdct_byte_offset_count_64(const uint8_t* __restrict__ arena, const u64* __restrict__ exits, uint8_t* __restrict__ entries,
-                               uint16_t* __restrict__ step_codes, u64* __restrict__ step_value, uint32_t* __restrict__ tile_codes,
-                               u64* __restrict__ tile_sum, const __grid_constant__ XrdctBatch batch) {
-    count_codes<u64>(arena, exits, entries, step_codes, step_value, tile_codes, tile_sum, batch);
+extern "C" __global__ void __launch_bounds__(XRDCT_THREADS) xrdct_byte_offset_count_64(const __grid_constant__ XrdctCount a) {
+    count_codes<u64>(a);
 }
 
 // Turns counts and sums into first pixels and running values, in place; one block a frame.
 template <typename Value>
-static __device__ __forceinline__ void prefix_tiles(uint32_t* tile_codes, Value* tile_sum, uint32_t* subtile_tile,
-                                                    XrdctVerdict* verdicts, const XrdctBatch& batch) {
+static __device__ __forceinline__ void prefix_tiles(const XrdctPrefix& a) {
+    // Nothing else reads or writes these.
+    uint32_t* __restrict__ tile_codes = a.tables.tile_pixel;
+    Value* __restrict__ tile_sum = values_of<Value>(a.tables).tile;
+    uint32_t* __restrict__ subtile_tile = a.tables.subtile_tile;
+    const XrdctBatch& batch = a.batch;
     __shared__ uint32_t warp_codes[WARP];
     __shared__ Value warp_sums[WARP];
     __shared__ uint32_t any_broken;
@@ -175,36 +173,34 @@ static __device__ __forceinline__ void prefix_tiles(uint32_t* tile_codes, Value*
         uint32_t status = XRDCT_GOOD;
         if (pixels_before < batch.pixels) status = XRDCT_TRUNCATED;
         else if (pixels_before > batch.pixels || any_broken) status = XRDCT_OVERLONG;
-        verdicts[blockIdx.x] = {status, pixels_before};
+        a.verdicts[blockIdx.x] = {status, pixels_before};
     }
 }
 
 extern "C" __global__ void __launch_bounds__(XRDCT_FRAME_THREADS)
-    xrdct_byte_offset_prefix_32(uint32_t* __restrict__ tile_codes, uint32_t* __restrict__ tile_sum,
-                                uint32_t* __restrict__ subtile_tile, XrdctVerdict* __restrict__ verdicts,
-                                const __grid_constant__ XrdctBatch batch) {
-    prefix_tiles<uint32_t>(tile_codes, tile_sum, subtile_tile, verdicts, batch);
+    xrdct_byte_offset_prefix_32(const __grid_constant__ XrdctPrefix a) {
+    prefix_tiles<uint32_t>(a);
 }
 
 extern "C" __global__ void __launch_bounds__(XRDCT_FRAME_THREADS)
-    xrdct_byte_offset_prefix_64(uint32_t* __restrict__ tile_codes, u64* __restrict__ tile_sum,
-                                uint32_t* __restrict__ subtile_tile, XrdctVerdict* __restrict__ verdicts,
-                                const __grid_constant__ XrdctBatch batch) {
-    prefix_tiles<u64>(tile_codes, tile_sum, subtile_tile, verdicts, batch);
+    xrdct_byte_offset_prefix_64(const __grid_constant__ XrdctPrefix a) {
+    prefix_tiles<u64>(a);
 }
 
 // Pixels of a step wait in shared memory until they are written in order; padded so that lanes do not share banks.
 static __device__ __forceinline__ uint32_t padded(uint32_t n) { return n + n / CHUNK; }
 
 template <typename Value, typename Pixel>
-static __device__ __forceinline__ void write_pixels(const uint8_t* arena, const Index<Value>& index, const XrdctVerdict* verdicts,
-                                                    Pixel* pixels, const XrdctBatch& batch) {
+static __device__ __forceinline__ void write_pixels(const XrdctPixels& a) {
+    const uint8_t* arena = a.arena;
+    const Index<Value> index = index_of<Value>(a.tables);
+    const XrdctBatch& batch = a.batch;
     __shared__ Pixel waiting[XRDCT_THREADS / WARP][STEP + STEP / CHUNK];
     Place place;
-    if (!find_place(batch, &place) || verdicts[blockIdx.y].status != XRDCT_GOOD) return;
+    if (!find_place(batch, &place) || read_only(a.verdicts)[blockIdx.y].status != XRDCT_GOOD) return;
     Pixel* mine = waiting[warp_id()];
     const SharedRow<Pixel> row(mine);
-    Pixel* out = pixels + (size_t)blockIdx.y * batch.pixels;
+    Pixel* out = reinterpret_cast<Pixel*>(a.pixels) + (size_t)blockIdx.y * batch.pixels;
     const uint32_t first_step = place.tile * STEPS;
     const uint32_t last_step = min(first_step + STEPS, (place.span.end + STEP - 1) / STEP);
     OpenStep<Value> open = open_step(arena, index, first_step, place.span.end);
@@ -221,17 +217,13 @@ static __device__ __forceinline__ void write_pixels(const uint8_t* arena, const 
     }
 }
 
-#define XRDCT_PIXELS(bits, Value)                                                                                         \
-    extern "C" __global__ void __launch_bounds__(XRDCT_THREADS) xrdct_byte_offset_pixels_##bits(                          \
-        const uint8_t* __restrict__ arena, const uint8_t* __restrict__ entries, const uint16_t* __restrict__ step_codes,  \
-        const Value* __restrict__ step_value, const uint32_t* __restrict__ tile_pixel,                                    \
-        const Value* __restrict__ tile_value, const XrdctVerdict* __restrict__ verdicts,                                  \
-        uint##bits##_t* __restrict__ pixels, const __grid_constant__ XrdctBatch batch) {                                                    \
-        const Index<Value> index = {entries, step_codes, step_value, tile_pixel, tile_value};                             \
-        write_pixels<Value, uint##bits##_t>(arena, index, verdicts, pixels, batch);                                       \
+#define XRDCT_WRITE(bits, Value)                                                                                          \
+    extern "C" __global__ void __launch_bounds__(XRDCT_THREADS)                                                           \
+        xrdct_byte_offset_pixels_##bits(const __grid_constant__ XrdctPixels a) {                                          \
+        write_pixels<Value, uint##bits##_t>(a);                                                                           \
     }
 
-XRDCT_PIXELS(8, uint32_t)
-XRDCT_PIXELS(16, uint32_t)
-XRDCT_PIXELS(32, uint32_t)
-XRDCT_PIXELS(64, u64)
+XRDCT_WRITE(8, uint32_t)
+XRDCT_WRITE(16, uint32_t)
+XRDCT_WRITE(32, uint32_t)
+XRDCT_WRITE(64, u64)

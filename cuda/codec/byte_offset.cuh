@@ -14,6 +14,7 @@
 #ifndef XRDCT_BYTE_OFFSET_CUH
 #define XRDCT_BYTE_OFFSET_CUH
 
+#include "lib/read_only.cuh"
 #include "lib/warp.cuh"
 #include "params.h"
 
@@ -34,7 +35,7 @@ struct Chunk {
 __device__ __forceinline__ uint4 load_chunk(const uint8_t* arena, uint32_t position, uint32_t end) {
     uint4 bytes = make_uint4(0, 0, 0, 0);
     if (position < end) {
-        bytes = *reinterpret_cast<const uint4*>(arena + position);
+        bytes = load_read_only(reinterpret_cast<const uint4*>(arena + position));
         const uint32_t left = end - position;
         if (left < CHUNK) {
             uint32_t* word = &bytes.x;
@@ -260,12 +261,29 @@ __device__ __forceinline__ void walk_codes(const Chunk& chunk, const Codes<Value
 // The tables that the index kernels leave behind, one entry a chunk, step or tile of the arena.
 template <typename Value>
 struct Index {
-    const uint8_t* entry;          // [chunks] entry offset
-    const uint16_t* step_codes;    // [steps] codes that start in the tile before the step
-    const Value* step_value;       // [steps] sum of their differences
-    const uint32_t* tile_pixel;    // [tiles] codes of the frame before the tile
-    const Value* tile_value;       // [tiles] running value before the tile
+    ReadOnly<uint8_t> entry;        // [chunks] entry offset
+    ReadOnly<uint16_t> step_codes;  // [steps] codes that start in the tile before the step
+    ReadOnly<Value> step_value;     // [steps] sum of their differences
+    ReadOnly<uint32_t> tile_pixel;  // [tiles] codes of the frame before the tile
+    ReadOnly<Value> tile_value;     // [tiles] running value before the tile
 };
+
+// The tables of running values, 32 or 64 bits wide.
+template <typename Value>
+struct Values {
+    Value *step, *tile;
+};
+template <typename Value>
+__device__ __forceinline__ Values<Value> values_of(const XrdctTables& tables) {
+    if constexpr (sizeof(Value) == 8) return {(Value*)tables.wide_step_value, (Value*)tables.wide_tile_value};
+    else return {tables.step_value, tables.tile_value};
+}
+
+template <typename Value>
+__device__ __forceinline__ Index<Value> index_of(const XrdctTables& tables) {
+    const Values<Value> values = values_of<Value>(tables);
+    return {{tables.entries}, {tables.step_codes}, {values.step}, {tables.tile_pixel}, {values.tile}};
+}
 
 // A step that is about to be decoded: its bytes and where it stands, all loaded, nothing computed.
 template <typename Value>

@@ -137,10 +137,10 @@ __device__ __noinline__ void add_tail(State* state, const uint8_t* bytes, uint32
 
 }  // namespace
 
-extern "C" __global__ void __launch_bounds__(XRDCT_DIGEST_THREADS)
-    xrdct_md5(XrdctDigest* __restrict__ digests, const __grid_constant__ XrdctSlice slice) {
+extern "C" __global__ void __launch_bounds__(XRDCT_DIGEST_THREADS) xrdct_md5(const __grid_constant__ XrdctHash a) {
+    const XrdctSlice& slice = a.slice;
     const uint32_t frame = blockIdx.x * blockDim.x + threadIdx.x;
-    XrdctDigest* mine = digests + (size_t)slice.entry[blockIdx.y] * XRDCT_MAX_BATCH + frame;
+    XrdctDigest* mine = a.digests + (size_t)slice.entry[blockIdx.y] * XRDCT_MAX_BATCH + frame;
     XrdctDigest digest = *mine;
     if (digest.blocks == XRDCT_DIGEST_DONE) return;
     const uint32_t blocks = digest.blocks < slice.budget ? digest.blocks : slice.budget;

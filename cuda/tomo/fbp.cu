@@ -16,9 +16,10 @@
 
 using namespace xrdct;
 
-extern "C" __global__ void __launch_bounds__(XRDCT_THREADS)
-    xrdct_tomo_side_by_side(const float* __restrict__ bins, const uint32_t* __restrict__ empty, float4* __restrict__ planes,
-                            const __grid_constant__ XrdctTomo tomo) {
+extern "C" __global__ void __launch_bounds__(XRDCT_THREADS) xrdct_tomo_side_by_side(const __grid_constant__ XrdctSideBySide a) {
+    const XrdctTomo& tomo = a.tomo;
+    const ReadOnly<float> bins = {a.bins};
+    const ReadOnly<uint32_t> empty = {a.empty};
     const size_t rays = rays_of(tomo), ray = (size_t)blockIdx.x * blockDim.x + threadIdx.x;
     if (ray >= rays) return;
     float value[4];
@@ -27,26 +28,28 @@ extern "C" __global__ void __launch_bounds__(XRDCT_THREADS)
         const uint32_t bin = blockIdx.y * 4 + k;
         value[k] = bin < tomo.bins && !(empty && empty[bin]) ? bins[bin * rays + ray] : 0.0f;
     }
-    planes[blockIdx.y * rays + ray] = make_float4(value[0], value[1], value[2], value[3]);
+    reinterpret_cast<float4*>(a.rows)[blockIdx.y * rays + ray] = make_float4(value[0], value[1], value[2], value[3]);
 }
 
-extern "C" __global__ void __launch_bounds__(XRDCT_THREADS)
-    xrdct_tomo_apart(const float4* __restrict__ planes, const uint8_t* __restrict__ kept, float* __restrict__ slices,
-                     const __grid_constant__ XrdctTomo tomo) {
+extern "C" __global__ void __launch_bounds__(XRDCT_THREADS) xrdct_tomo_apart(const __grid_constant__ XrdctApart a) {
+    const XrdctTomo& tomo = a.tomo;
+    const ReadOnly<float4> planes = read_only_as<float4>(a.image);
     const size_t pixels = pixels_of(tomo), pixel = (size_t)blockIdx.x * blockDim.x + threadIdx.x;
     if (pixel >= pixels) return;
-    const float4 of = kept[pixel] ? planes[blockIdx.y * pixels + pixel] : make_float4(0.0f, 0.0f, 0.0f, 0.0f);
+    const float4 of = read_only(a.kept)[pixel] ? planes[blockIdx.y * pixels + pixel] : make_float4(0.0f, 0.0f, 0.0f, 0.0f);
     const float value[4] = {of.x, of.y, of.z, of.w};
 #pragma unroll
     for (uint32_t k = 0; k < 4; ++k) {
         const uint32_t bin = blockIdx.y * 4 + k;
-        if (bin < tomo.bins) slices[bin * pixels + pixel] = value[k];
+        if (bin < tomo.bins) a.slices[bin * pixels + pixel] = value[k];
     }
 }
 
-extern "C" __global__ void __launch_bounds__(XRDCT_TOMO_RUN / 2)
-    xrdct_tomo_filter(const float4* __restrict__ rows, const float* __restrict__ taps, float4* __restrict__ filtered,
-                      const __grid_constant__ XrdctTomo tomo) {
+extern "C" __global__ void __launch_bounds__(XRDCT_TOMO_RUN / 2) xrdct_tomo_filter(const __grid_constant__ XrdctFilter a) {
+    const XrdctTomo& tomo = a.tomo;
+    const ReadOnly<float4> rows = read_only_as<float4>(a.rows);
+    const ReadOnly<float> taps = {a.taps};
+    float4* filtered = reinterpret_cast<float4*>(a.filtered);
     // A thread makes the values at `place` and half a run further, of two planes: each value and each tap that it reads from
     // shared memory serves several multiply-adds.
     constexpr uint32_t RUN = XRDCT_TOMO_RUN, HALF = RUN / 2, TOGETHER = 2;
@@ -96,8 +99,10 @@ extern "C" __global__ void __launch_bounds__(XRDCT_TOMO_RUN / 2)
 }
 
 extern "C" __global__ void __launch_bounds__(XRDCT_TOMO_TILE_THREADS)
-    xrdct_tomo_back_project(const float4* __restrict__ rows, const XrdctTurn* __restrict__ turns, float4* __restrict__ image,
-                            const __grid_constant__ XrdctTomo tomo) {
+    xrdct_tomo_back_project(const __grid_constant__ XrdctBackProject a) {
+    const XrdctTomo& tomo = a.tomo;
+    const ReadOnly<XrdctTurn> turns = {a.turns};
+    float4* image = reinterpret_cast<float4*>(a.image);
     __shared__ XrdctTurn staged[TURNS];
     const Pixel pixel(tomo);
     const size_t rays = rays_of(tomo), pixels = pixels_of(tomo);
@@ -106,14 +111,14 @@ extern "C" __global__ void __launch_bounds__(XRDCT_TOMO_TILE_THREADS)
     const float x = (float)__dadd_rn(tomo.x0, __dmul_rn((double)pixel.first_column, tomo.pixel));
     const float y = (float)__dadd_rn(tomo.y0, __dmul_rn((double)pixel.row, tomo.pixel));
     const float along = (float)pixel.in_tile;
-    const float4* row = rows + (size_t)blockIdx.y * PLANES * rays;
+    ReadOnly<float4> row = read_only_as<float4>(a.rows) + (size_t)blockIdx.y * PLANES * rays;
     Side sums = {};
     for (uint32_t from = 0; from < tomo.rotations; from += TURNS) {
         const uint32_t count = min(TURNS, tomo.rotations - from);
         __syncthreads();
         for (uint32_t i = threadIdx.x; i < count; i += blockDim.x) staged[i] = turns[from + i];
         __syncthreads();
-        for (uint32_t i = 0; i < count; ++i, row += n) {
+        for (uint32_t i = 0; i < count; ++i, row = row + n) {
             const XrdctTurn turn = staged[i];
             const float start = __fadd_rn(tomo.axis, __fsub_rn(__fmul_rn(x, turn.cosine), __fmul_rn(y, turn.sine)));
             const float u = __fadd_rn(start, __fmul_rn(along, turn.step));

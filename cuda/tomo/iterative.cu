@@ -26,28 +26,28 @@ static __device__ __forceinline__ float weight_of(const XrdctView& view, float d
     return view.height * fmaxf(__fsub_rn(1.0f, __fmul_rn(fabsf(distance), view.slope)), 0.0f);
 }
 
-extern "C" __global__ void __launch_bounds__(XRDCT_THREADS)
-    xrdct_tomo_start(const uint8_t* __restrict__ kept, float4* __restrict__ image, const __grid_constant__ XrdctTomo tomo) {
+extern "C" __global__ void __launch_bounds__(XRDCT_THREADS) xrdct_tomo_start(const __grid_constant__ XrdctStart a) {
+    const XrdctTomo& tomo = a.tomo;
     const size_t pixels = pixels_of(tomo), pixel = (size_t)blockIdx.x * blockDim.x + threadIdx.x;
     if (pixel >= pixels) return;
-    const float value = kept[pixel] ? 1.0f : 0.0f;
-    image[blockIdx.y * pixels + pixel] = make_float4(value, value, value, value);
+    const float value = read_only(a.kept)[pixel] ? 1.0f : 0.0f;
+    reinterpret_cast<float4*>(a.image)[blockIdx.y * pixels + pixel] = make_float4(value, value, value, value);
 }
 
 // The ray's sums, and where its values lie; false beyond the last ray.
-static __device__ __forceinline__ bool project(const float4* __restrict__ image, const XrdctView* __restrict__ views,
-                                               const XrdctTomo& tomo, size_t* ray, Side* sums) {
+static __device__ __forceinline__ bool project(const XrdctForward& a, size_t* ray, Side* sums) {
+    const XrdctTomo& tomo = a.tomo;
     const size_t pixels = pixels_of(tomo);
     *ray = (size_t)blockIdx.x * blockDim.x + threadIdx.x;
     if (*ray >= rays_of(tomo)) return false;
-    const XrdctView view = views[*ray / tomo.translations];
+    const XrdctView view = read_only(a.views)[*ray / tomo.translations];
     const float t = (float)(*ray % tomo.translations);
     const bool by_rows = fabsf(view.along_x) >= fabsf(view.along_y);
     const uint32_t lines = by_rows ? tomo.rows : tomo.columns, across = by_rows ? tomo.columns : tomo.rows;
     const float along_line = by_rows ? view.along_y : view.along_x;
     const float along_across = by_rows ? view.along_x : view.along_y;
     const size_t line_stride = by_rows ? tomo.columns : 1, across_stride = by_rows ? 1 : tomo.columns;
-    const float4* from = image + (size_t)blockIdx.y * PLANES * pixels;
+    const ReadOnly<float4> from = read_only_as<float4>(a.image) + (size_t)blockIdx.y * PLANES * pixels;
     for (uint32_t line = 0; line < lines; ++line) {
         const float start = __fadd_rn(view.origin, __fmul_rn((float)line, along_line));
         // Where the ray crosses this line, in pixels across it: at most one pixel outside matters.
@@ -64,14 +64,14 @@ static __device__ __forceinline__ bool project(const float4* __restrict__ image,
     return true;
 }
 
-extern "C" __global__ void __launch_bounds__(XRDCT_THREADS)
-    xrdct_tomo_forward_sirt(const float4* __restrict__ image, const float4* __restrict__ measured,
-                            const XrdctView* __restrict__ views, const float* __restrict__ scales, float4* __restrict__ rest,
-                            const __grid_constant__ XrdctTomo tomo) {
+extern "C" __global__ void __launch_bounds__(XRDCT_THREADS) xrdct_tomo_forward_sirt(const __grid_constant__ XrdctForward a) {
+    const XrdctTomo& tomo = a.tomo;
+    const ReadOnly<float4> measured = read_only_as<float4>(a.measured);
+    float4* rest = reinterpret_cast<float4*>(a.rest);
     size_t ray;
     Side sums = {};
-    if (!project(image, views, tomo, &ray, &sums)) return;
-    const float scale = scales[ray];
+    if (!project(a, &ray, &sums)) return;
+    const float scale = read_only(a.scales)[ray];
 #pragma unroll
     for (uint32_t k = 0; k < PLANES; ++k) {
         const size_t at = ((size_t)blockIdx.y * PLANES + k) * rays_of(tomo) + ray;
@@ -79,14 +79,14 @@ extern "C" __global__ void __launch_bounds__(XRDCT_THREADS)
     }
 }
 
-extern "C" __global__ void __launch_bounds__(XRDCT_THREADS)
-    xrdct_tomo_forward_mlem(const float4* __restrict__ image, const float4* __restrict__ measured,
-                            const XrdctView* __restrict__ views, const float* __restrict__ scales, float4* __restrict__ ratio,
-                            const __grid_constant__ XrdctTomo tomo) {
+extern "C" __global__ void __launch_bounds__(XRDCT_THREADS) xrdct_tomo_forward_mlem(const __grid_constant__ XrdctForward a) {
+    const XrdctTomo& tomo = a.tomo;
+    const ReadOnly<float4> measured = read_only_as<float4>(a.measured);
+    float4* ratio = reinterpret_cast<float4*>(a.rest);
     size_t ray;
     Side sums = {};
-    if (!project(image, views, tomo, &ray, &sums)) return;
-    const bool counts = scales[ray] > 0.0f;
+    if (!project(a, &ray, &sums)) return;
+    const bool counts = read_only(a.scales)[ray] > 0.0f;
 #pragma unroll
     for (uint32_t k = 0; k < PLANES; ++k) {
         const size_t at = ((size_t)blockIdx.y * PLANES + k) * rays_of(tomo) + ray;
@@ -96,19 +96,20 @@ extern "C" __global__ void __launch_bounds__(XRDCT_THREADS)
 }
 
 // The pixel's sums over all rays that it lies on.
-static __device__ __forceinline__ void project_back(const float4* __restrict__ rows, const XrdctView* __restrict__ views,
-                                                    const XrdctTomo& tomo, const Pixel& pixel, Side* sums) {
+static __device__ __forceinline__ void project_back(const XrdctBackward& a, const Pixel& pixel, Side* sums) {
+    const XrdctTomo& tomo = a.tomo;
+    const ReadOnly<XrdctView> views = {a.views};
     __shared__ XrdctView staged[TURNS];
     const size_t rays = rays_of(tomo);
     const uint32_t n = tomo.translations;
     const float row = (float)pixel.row, column = (float)pixel.column();
-    const float4* from = rows + (size_t)blockIdx.y * PLANES * rays;
+    ReadOnly<float4> from = read_only_as<float4>(a.rest) + (size_t)blockIdx.y * PLANES * rays;
     for (uint32_t first = 0; first < tomo.rotations; first += TURNS) {
         const uint32_t count = min(TURNS, tomo.rotations - first);
         __syncthreads();
         for (uint32_t i = threadIdx.x; i < count; i += blockDim.x) staged[i] = views[first + i];
         __syncthreads();
-        for (uint32_t i = 0; i < count; ++i, from += n) {
+        for (uint32_t i = 0; i < count; ++i, from = from + n) {
             const XrdctView view = staged[i];
             const float u = __fadd_rn(__fadd_rn(view.origin, __fmul_rn(row, view.along_y)), __fmul_rn(column, view.along_x));
             const float reach = 1.0f / view.slope;
@@ -121,14 +122,14 @@ static __device__ __forceinline__ void project_back(const float4* __restrict__ r
 }
 
 extern "C" __global__ void __launch_bounds__(XRDCT_TOMO_TILE_THREADS)
-    xrdct_tomo_backward_sirt(const float4* __restrict__ rest, const XrdctView* __restrict__ views,
-                             const float* __restrict__ scales, const uint8_t* __restrict__ kept, float4* __restrict__ image,
-                             const __grid_constant__ XrdctTomo tomo) {
+    xrdct_tomo_backward_sirt(const __grid_constant__ XrdctBackward a) {
+    const XrdctTomo& tomo = a.tomo;
+    float4* image = reinterpret_cast<float4*>(a.image);
     const Pixel pixel(tomo);
     Side sums = {};
-    project_back(rest, views, tomo, pixel, &sums);
-    if (!pixel.is_inside(tomo) || !kept[pixel.index(tomo)]) return;
-    const float scale = scales[pixel.index(tomo)];
+    project_back(a, pixel, &sums);
+    if (!pixel.is_inside(tomo) || !read_only(a.kept)[pixel.index(tomo)]) return;
+    const float scale = read_only(a.scales)[pixel.index(tomo)];
 #pragma unroll
     for (uint32_t k = 0; k < PLANES; ++k) {
         const size_t at = ((size_t)blockIdx.y * PLANES + k) * pixels_of(tomo) + pixel.index(tomo);
@@ -138,14 +139,14 @@ extern "C" __global__ void __launch_bounds__(XRDCT_TOMO_TILE_THREADS)
 }
 
 extern "C" __global__ void __launch_bounds__(XRDCT_TOMO_TILE_THREADS)
-    xrdct_tomo_backward_mlem(const float4* __restrict__ ratio, const XrdctView* __restrict__ views,
-                             const float* __restrict__ scales, const uint8_t* __restrict__ kept, float4* __restrict__ image,
-                             const __grid_constant__ XrdctTomo tomo) {
+    xrdct_tomo_backward_mlem(const __grid_constant__ XrdctBackward a) {
+    const XrdctTomo& tomo = a.tomo;
+    float4* image = reinterpret_cast<float4*>(a.image);
     const Pixel pixel(tomo);
     Side sums = {};
-    project_back(ratio, views, tomo, pixel, &sums);
-    if (!pixel.is_inside(tomo) || !kept[pixel.index(tomo)]) return;
-    const float scale = scales[pixel.index(tomo)];
+    project_back(a, pixel, &sums);
+    if (!pixel.is_inside(tomo) || !read_only(a.kept)[pixel.index(tomo)]) return;
+    const float scale = read_only(a.scales)[pixel.index(tomo)];
 #pragma unroll
     for (uint32_t k = 0; k < PLANES; ++k) {
         const size_t at = ((size_t)blockIdx.y * PLANES + k) * pixels_of(tomo) + pixel.index(tomo);

@@ -2,6 +2,7 @@
 #ifndef XRDCT_TOMO_CUH
 #define XRDCT_TOMO_CUH
 
+#include "lib/read_only.cuh"
 #include "lib/warp.cuh"
 #include "params.h"
 
@@ -16,10 +17,10 @@ struct Side {
     float4 plane[PLANES];
 
     // Adds weight times the values at `from`, whose planes lie `stride` values apart.
-    __device__ __forceinline__ void add(float weight, const float4* __restrict__ from, size_t stride) {
+    __device__ __forceinline__ void add(float weight, ReadOnly<float4> from, size_t stride) {
 #pragma unroll
         for (uint32_t k = 0; k < PLANES; ++k) {
-            const float4 value = __ldg(from + k * stride);
+            const float4 value = from[k * stride];
             plane[k].x = fmaf(weight, value.x, plane[k].x);
             plane[k].y = fmaf(weight, value.y, plane[k].y);
             plane[k].z = fmaf(weight, value.z, plane[k].z);

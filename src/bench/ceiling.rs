@@ -171,7 +171,7 @@ impl Reducer for Dropped {
 pub struct Uploads {
     // The stream goes first: it waits for its work while buffer and slots are alive.
     stream: Stream,
-    arena: DeviceBuffer,
+    arena: DeviceBuffer<u8>,
     events: Vec<Event>,
     flying: VecDeque<(usize, Frame)>,
     next: usize,

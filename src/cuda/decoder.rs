@@ -3,13 +3,12 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use super::driver::Context;
 use super::engine::CudaEngine;
 use super::error::CudaError;
 use super::lane::Lane;
-use super::{pinned, verdict};
-use crate::frame::{BadFrame, Encoding, Frame, FrameId, SlotPool};
-use crate::integrate::csr::Csr;
-use crate::integrate::engine::{ErrorModel, Recipe, Saturation};
+use super::verdict;
+use crate::frame::{BadFrame, Encoding, Frame, FrameId};
 
 /// A frame's pixels as little-endian bytes, or why there are none.
 pub type Decoded = Result<Vec<u8>, BadFrame>;
@@ -27,30 +26,14 @@ impl CudaDecoder {
     /// # Errors
     /// When there is no such GPU, no kernels for it, or not enough memory.
     pub fn new(ordinal: usize, encoding: Encoding, batch: usize) -> Result<CudaDecoder, CudaError> {
-        let pixels = encoding.shape.pixels();
-        // A matrix of one entry: an engine must have one, and it is never applied.
-        let recipe = Recipe {
-            csr: Csr { pixels, indptr: vec![0, 1], indices: vec![0], weights: vec![1.0] },
-            normalization: vec![1.0; pixels],
-            dark: None,
-            dummy: None,
-            saturation: Saturation::default(),
-            error_model: ErrorModel::None,
-            empty: 0.0,
-            shape: encoding.shape,
-            pixel: encoding.pixel,
-        };
-        let engine = Arc::new(CudaEngine::new(ordinal, &recipe)?);
+        let engine = Arc::new(CudaEngine::decoding(ordinal, encoding)?);
         let lane = Lane::new(&engine, batch)?;
         Ok(CudaDecoder { lane, engine })
     }
 
-    /// Pinned slots for the frames that are to be decoded.
-    ///
-    /// # Errors
-    /// When the host cannot lock so much memory.
-    pub fn slots(&self, count: usize, len: usize) -> Result<SlotPool, CudaError> {
-        pinned::slots(self.engine.context(), count, len)
+    /// The context that slots for its frames are taken in.
+    pub fn context(&self) -> &Arc<Context> {
+        self.engine.context()
     }
 
     /// Decodes frames; for each, in their order, its pixels as little-endian bytes, or why there are none. Blocks.

@@ -2,6 +2,8 @@
 
 use cudarc::driver::DriverError;
 
+use crate::frame::FrameId;
+
 /// Why there is no GPU to work with, or why it stopped working.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CudaError {
@@ -77,6 +79,35 @@ pub enum CudaError {
         /// The name.
         name: String,
     },
+    /// A kernel that takes something else than its twin in Rust gives.
+    #[error(
+        "kernel {name} takes parameters of {found:?} bytes and would be given one of {given}; this is a defect of xrdct, please report it"
+    )]
+    Arguments {
+        /// The kernel.
+        name: String,
+        /// Sizes of its first and second parameter.
+        found: [Option<usize>; 2],
+        /// The size of what it would be given.
+        given: usize,
+    },
+    /// Nothing to launch, or more than a GPU takes in one launch.
+    #[error(
+        "a launch of {x} x {y} blocks of {threads} threads: a GPU takes 1 to 65535 rows of blocks, of 1 to 1024 threads; this is a defect of xrdct, please report it"
+    )]
+    Launch {
+        /// Blocks along x.
+        x: usize,
+        /// Blocks along y.
+        y: usize,
+        /// Threads of a block.
+        threads: usize,
+    },
+    /// Frames that are only decoded were to be integrated.
+    #[error(
+        "there is no matrix for frames that are only decoded; this is a defect of xrdct, please report it"
+    )]
+    NoMatrix,
     /// A copy that would leave its buffer.
     #[error("a copy of {len} bytes at {offset} does not fit a device buffer of {size} bytes")]
     OutsideBuffer {
@@ -86,6 +117,27 @@ pub enum CudaError {
         len: usize,
         /// The buffer's size.
         size: usize,
+    },
+    /// It did not answer.
+    #[error(
+        "the GPU did not answer within {seconds} s while {doing}: it hangs, or another program keeps it; see nvidia-smi and dmesg"
+    )]
+    Hung {
+        /// What was waited for.
+        doing: &'static str,
+        /// For how long.
+        seconds: u64,
+    },
+    /// It did not answer before.
+    #[error("the GPU did not answer before, and nothing more is asked of it")]
+    GivenUp,
+    /// Any of these, with frames on their way.
+    #[error("{error}; frames in flight: {}", ranges(.frames))]
+    InFlight {
+        /// What happened.
+        error: Box<CudaError>,
+        /// The frames that nothing came of.
+        frames: Vec<FrameId>,
     },
     /// Anything else that the driver reports.
     #[error("the GPU failed while {doing}: {cause}")]
@@ -105,5 +157,40 @@ impl CudaError {
         let text =
             error.error_string().map_or_else(|_| String::new(), |t| format!(", {}", t.to_string_lossy()));
         CudaError::Driver { doing, cause: format!("{name}{text}") }
+    }
+}
+
+/// Ranges of numbers that are named; more are counted.
+const NAMED: usize = 8;
+
+/// Frames by number: `3-17, 20`.
+fn ranges(frames: &[FrameId]) -> String {
+    let mut sorted: Vec<usize> = frames.iter().map(|frame| frame.0).collect();
+    sorted.sort_unstable();
+    sorted.dedup();
+    let runs: Vec<&[usize]> = sorted.chunk_by(|a, b| a + 1 == *b).collect();
+    let name = |run: &&[usize]| match run {
+        [first, .., last] => format!("{first}-{last}"),
+        _ => run.iter().map(usize::to_string).collect(),
+    };
+    let named: Vec<String> = runs.iter().take(NAMED).map(name).collect();
+    let rest: usize = runs.iter().skip(NAMED).map(|run| run.len()).sum();
+    let more = if rest > 0 { format!(" and {rest} more") } else { String::new() };
+    format!("{}{more}", named.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_names_the_frames_in_flight() {
+        let said = |frames: &[usize]| {
+            let frames = frames.iter().map(|id| FrameId(*id)).collect();
+            CudaError::InFlight { error: Box::new(CudaError::GivenUp), frames }.to_string()
+        };
+        assert!(said(&[20, 4, 3, 5, 9, 10]).ends_with("; frames in flight: 3-5, 9-10, 20"));
+        let scattered: Vec<usize> = (0..20).map(|n| 2 * n).collect();
+        assert!(said(&scattered).ends_with("10, 12, 14 and 12 more"));
     }
 }

@@ -15,29 +15,26 @@ mod sizes;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::driver::{DeviceBuffer, Event, PinnedBuffer, Stream};
-use super::engine::CudaEngine;
+use super::codec::byte_offset::{ByteOffsetTables, CHUNK, TILE};
+use super::driver::{Context, DeviceBuffer, Event, PinnedBuffer, Stream};
+use super::engine::{CudaEngine, Route};
 use super::error::CudaError;
-use super::kernels::{self, TILE, Tables, TermAddresses};
+use super::integrate::fused::{Fused, FusedBuffers, Results};
+use super::integrate::keep::DevicePatterns;
 use super::params::{self, XrdctBatch, XrdctSpan, XrdctVerdict};
-use super::patterns::DevicePatterns;
 use crate::frame::{Codec, Slot};
+pub(super) use sizes::fit;
 use sizes::{DEFICITS, Offsets, Sizes};
-pub use sizes::{arena, arena_bytes, bytes_needed, is_addressable};
+pub use sizes::{LaneSizes, arena, arena_bytes, bytes_needed, is_addressable};
 
-const CHUNK: usize = params::XRDCT_CHUNK_BYTES as usize;
-const STEP: usize = params::XRDCT_STEP_BYTES as usize;
 /// Frames that a launch can take.
 pub const MAX_BATCH: usize = params::XRDCT_MAX_BATCH as usize;
-#[derive(Debug)]
-struct TableBuffers {
-    exits: DeviceBuffer,
-    entries: DeviceBuffer,
-    step_codes: DeviceBuffer,
-    step_value: DeviceBuffer,
-    tile_pixel: DeviceBuffer,
-    tile_value: DeviceBuffer,
-    subtile_tile: DeviceBuffer,
+
+/// What a route needs of its own.
+enum RouteBuffers {
+    /// Decoded pixels go where they are wanted.
+    Pixels,
+    Fused(FusedBuffers),
 }
 
 /// What came back for one frame.
@@ -79,19 +76,32 @@ pub struct Lane {
     indexed: Event,
     computed: Event,
     done: Event,
-    arena: Arc<DeviceBuffer>,
-    tables: TableBuffers,
-    pixels: DeviceBuffer,
-    signal: DeviceBuffer,
-    variance: DeviceBuffer,
-    results: DeviceBuffer,
+    arena: Arc<DeviceBuffer<u8>>,
+    tables: ByteOffsetTables,
+    route: RouteBuffers,
+    results: DeviceBuffer<u8>,
     host: PinnedBuffer,
     batch: XrdctBatch,
     codec: Codec,
     used: usize,
     capacity: usize,
-    on_the_way: VecDeque<(usize, Arc<Slot>)>,
+    on_the_way: OnTheWay,
     engine: Arc<CudaEngine>,
+}
+
+/// Slots whose bytes the device fetches, with the places of their frames. They go home, except from a device that was given up:
+/// it may still fetch, and whoever fills them would have it read something else.
+struct OnTheWay {
+    slots: VecDeque<(usize, Arc<Slot>)>,
+    context: Arc<Context>,
+}
+
+impl Drop for OnTheWay {
+    fn drop(&mut self) {
+        if self.context.is_given_up() {
+            self.slots.drain(..).for_each(std::mem::forget);
+        }
+    }
 }
 
 impl std::fmt::Debug for Lane {
@@ -109,20 +119,7 @@ impl Lane {
         let capacity = capacity.clamp(1, MAX_BATCH);
         let context = engine.context();
         let sizes = Sizes::new(engine, capacity);
-        let take = |len, purpose| DeviceBuffer::take(context, len, purpose);
-        let (tiles, steps, wide) = (sizes.arena / TILE + 1, sizes.arena / STEP + 1, engine.pixel.size() == 8);
-        let value = if wide { 8 } else { 4 };
-        let tables = "the decoder's tables";
-        let subtiles = engine.shape.pixels().div_ceil(super::tiles::SUBTILE);
-        let batch = XrdctBatch {
-            pixels: engine.shape.pixels() as u32,
-            pixel: kernels::pixel_code(engine.pixel),
-            wide: u32::from(wide),
-            subtiles: subtiles as u32,
-            cutoff: engine.saturation.cutoff,
-            ..XrdctBatch::default()
-        };
-        let variance = if engine.extent.form.variance { sizes.partials } else { 0 };
+        let batch = engine.empty_batch();
         let lane = Lane {
             stream: Stream::new(context)?,
             arrived: (0..capacity).map(|_| Event::new(context)).collect::<Result<_, _>>()?,
@@ -132,25 +129,21 @@ impl Lane {
             computed: Event::new(context)?,
             done: Event::new(context)?,
             arena: arena(engine, capacity)?,
-            tables: TableBuffers {
-                exits: take(tiles * 8, tables)?,
-                entries: take(sizes.arena / CHUNK, tables)?,
-                step_codes: take(steps * 2, tables)?,
-                step_value: take(steps * value, tables)?,
-                tile_pixel: take(tiles * 4, tables)?,
-                tile_value: take(tiles * value, tables)?,
-                subtile_tile: take(capacity * subtiles * 4, tables)?,
+            tables: ByteOffsetTables::new(context, sizes.arena, capacity, &batch)?,
+            route: match &engine.route {
+                Route::Pixels => RouteBuffers::Pixels,
+                Route::Fused(fused) => {
+                    let sizes = (sizes.pixels, sizes.partials);
+                    RouteBuffers::Fused(FusedBuffers::new(context, fused.form, sizes)?)
+                }
             },
-            pixels: take(sizes.pixels, "a lane's pixels")?,
-            signal: take(sizes.partials, "a lane's partial sums")?,
-            variance: take(variance, "a lane's partial sums")?,
-            results: take(sizes.results, "a lane's results")?,
+            results: DeviceBuffer::take(context, sizes.results, "a lane's results")?,
             host: PinnedBuffer::take(context, sizes.results)?,
             batch,
             codec: Codec::ByteOffset,
             used: 0,
             capacity,
-            on_the_way: VecDeque::with_capacity(capacity),
+            on_the_way: OnTheWay { slots: VecDeque::with_capacity(capacity), context: Arc::clone(context) },
             engine: Arc::clone(engine),
         };
         lane.stream.enqueue_fill(&lane.results, 0, lane.results.len(), 0)?;
@@ -170,12 +163,12 @@ impl Lane {
     /// Goes on with another arena and gives the one that it had.
     ///
     /// The lane is empty ([`Lane::wait`]), and the arena is one for as many frames ([`arena`]).
-    pub fn exchange(&mut self, arena: Arc<DeviceBuffer>) -> Arc<DeviceBuffer> {
+    pub fn exchange(&mut self, arena: Arc<DeviceBuffer<u8>>) -> Arc<DeviceBuffer<u8>> {
         std::mem::replace(&mut self.arena, arena)
     }
 
     /// What holds the packed frames.
-    pub fn arena(&self) -> &Arc<DeviceBuffer> {
+    pub fn arena(&self) -> &Arc<DeviceBuffer<u8>> {
         &self.arena
     }
 
@@ -232,7 +225,7 @@ impl Lane {
         self.used = end.next_multiple_of(TILE);
         self.codec = codec;
         self.batch.frames += 1;
-        self.on_the_way.push_back((index, slot));
+        self.on_the_way.slots.push_back((index, slot));
         self.arrived[index].enqueue(&self.stream)
     }
 
@@ -241,25 +234,32 @@ impl Lane {
     /// # Errors
     /// What went wrong on the device.
     pub fn release(&mut self) -> Result<(), CudaError> {
-        while let Some((index, _)) = self.on_the_way.front() {
+        while let Some((index, _)) = self.on_the_way.slots.front() {
             if !self.arrived[*index].is_done()? {
                 break;
             }
-            self.on_the_way.pop_front();
+            self.on_the_way.slots.pop_front();
         }
         Ok(())
     }
 
-    fn table_addresses(&self) -> Tables {
-        let t = &self.tables;
-        Tables {
-            exits: t.exits.pointer(),
-            entries: t.entries.pointer(),
-            step_codes: t.step_codes.pointer(),
-            step_value: t.step_value.pointer(),
-            tile_pixel: t.tile_pixel.pointer(),
-            tile_value: t.tile_value.pointer(),
-            subtile_tile: t.subtile_tile.pointer(),
+    /// Where the results of the batch are on the device.
+    fn results(&self) -> Results {
+        let (results, offsets) = (&self.results, Offsets::new(&self.engine, self.frames()));
+        Results {
+            verdicts: results.pointer_at(0),
+            saturated: results.pointer_at(offsets.saturated),
+            signal: results.pointer_at(offsets.signal),
+            variance: results.pointer_at(offsets.variance),
+            deficits: results.pointer_at(offsets.deficits),
+        }
+    }
+
+    /// The fused route and this lane's part of it.
+    fn fused(&self) -> Result<(&Fused, &FusedBuffers), CudaError> {
+        match (&self.engine.route, &self.route) {
+            (Route::Fused(fused), RouteBuffers::Fused(buffers)) => Ok((fused, buffers)),
+            _ => Err(CudaError::NoMatrix),
         }
     }
 
@@ -268,48 +268,24 @@ impl Lane {
     /// # Errors
     /// When the driver refuses.
     pub fn enqueue_index(&self) -> Result<(), CudaError> {
-        let (arena, verdicts) = (self.arena.pointer(), self.results.pointer());
+        let Lane { engine, stream, arena, tables, batch, .. } = self;
         // SAFETY: all buffers are this lane's and sized for its arena.
-        unsafe {
-            self.engine.kernels.enqueue_index(
-                &self.stream,
-                arena,
-                &self.table_addresses(),
-                verdicts,
-                &self.batch,
-            )
-        }
+        unsafe { engine.decoder.enqueue_index(stream, arena, tables, self.results().verdicts, batch) }
     }
 
     /// Enqueues decoding to `pixels`, which must have room for the whole batch; after [`Lane::enqueue_index`].
     ///
     /// # Errors
     /// When there is no room, or the driver refuses.
-    pub fn enqueue_pixels(&self, pixels: &DeviceBuffer) -> Result<(), CudaError> {
+    pub fn enqueue_pixels(&self, pixels: &DeviceBuffer<u8>) -> Result<(), CudaError> {
         let needed = self.frames() * self.engine.shape.pixels() * self.engine.pixel.size();
         if needed > pixels.len() {
             return Err(CudaError::OutsideBuffer { offset: 0, len: needed, size: pixels.len() });
         }
-        let addresses = (self.arena.pointer(), self.results.pointer(), pixels.pointer());
+        let Lane { engine, stream, arena, tables, batch, .. } = self;
+        let to = (self.results().verdicts.cast_const(), pixels);
         // SAFETY: as in `enqueue_index`; the size of `pixels` was checked.
-        unsafe {
-            self.engine.kernels.enqueue_pixels(&self.stream, addresses, &self.table_addresses(), &self.batch)
-        }
-    }
-
-    fn terms(&self) -> TermAddresses {
-        let engine = &self.engine;
-        let layout = Offsets::new(engine, self.frames());
-        TermAddresses([
-            engine.dark.pointer(),
-            engine.normalization.pointer(),
-            engine.slot_bin.pointer(),
-            self.results.pointer() + layout.deficits as u64,
-            self.signal.pointer(),
-            self.variance.pointer(),
-            engine.used.pointer(),
-            self.results.pointer() + layout.saturated as u64,
-        ])
+        unsafe { engine.decoder.enqueue_pixels(stream, arena, tables, to, batch) }
     }
 
     /// Clears what kernels add to; before the sums are enqueued.
@@ -321,7 +297,7 @@ impl Lane {
         // Verdicts of plain frames: all good. Those of packed frames are written by the index.
         let first = if self.codec == Codec::Raw { 0 } else { layout.saturated };
         self.stream.enqueue_fill(&self.results, first, layout.signal - first, 0)?;
-        if self.engine.recipe.has_invalid != 0 {
+        if self.fused()?.0.recipe.has_invalid != 0 {
             self.stream.enqueue_fill(&self.results, layout.deficits, layout.len - layout.deficits, 0)?;
         }
         Ok(())
@@ -332,36 +308,22 @@ impl Lane {
     /// # Errors
     /// When the driver refuses.
     pub fn enqueue_packed(&self) -> Result<(), CudaError> {
-        let engine = &self.engine;
-        let (matrix, terms) = (engine.matrix(), self.terms());
-        let addresses = (self.arena.pointer(), self.results.pointer());
-        let over = (&matrix, &terms, engine.extent);
+        let (fused, buffers) = self.fused()?;
+        let packed = (&*self.arena, self.tables.arguments());
         // SAFETY: all buffers are this lane's and sized for its arena and batch.
-        unsafe {
-            let tables = self.table_addresses();
-            engine.kernels.enqueue_packed(
-                &self.stream,
-                addresses,
-                &tables,
-                over,
-                (&self.batch, &engine.recipe),
-            )
-        }
+        unsafe { fused.enqueue_packed(&self.stream, packed, buffers, self.results(), &self.batch) }
     }
 
     /// Enqueues integration of decoded frames: at their spans in the arena, or one after another in `pixels`.
     ///
     /// # Errors
     /// When the driver refuses.
-    pub fn enqueue_plain(&self, pixels: Option<&DeviceBuffer>) -> Result<(), CudaError> {
-        let engine = &self.engine;
-        let mut batch = self.batch;
-        batch.contiguous = u32::from(pixels.is_some());
-        let (matrix, terms) = (engine.matrix(), self.terms());
-        let addresses = (pixels.unwrap_or(&self.arena).pointer(), self.results.pointer());
-        let over = (&matrix, &terms, engine.extent);
+    pub fn enqueue_plain(&self, pixels: Option<&DeviceBuffer<u8>>) -> Result<(), CudaError> {
+        let (fused, buffers) = self.fused()?;
+        let batch = XrdctBatch { contiguous: u32::from(pixels.is_some()), ..self.batch };
+        let pixels = pixels.unwrap_or(&self.arena);
         // SAFETY: as in `enqueue_packed`; `enqueue_pixels` has checked the size of `pixels`.
-        unsafe { engine.kernels.enqueue_plain(&self.stream, addresses, over, (&batch, &engine.recipe)) }
+        unsafe { fused.enqueue_plain(&self.stream, pixels, buffers, self.results(), &batch) }
     }
 
     /// Enqueues the last step: each bin's sum over the items.
@@ -369,22 +331,9 @@ impl Lane {
     /// # Errors
     /// When the driver refuses.
     pub fn enqueue_bins(&self) -> Result<(), CudaError> {
-        let engine = &self.engine;
-        let layout = Offsets::new(engine, self.frames());
-        let results = self.results.pointer();
-        let bins = |partials: &DeviceBuffer, sums: usize| {
-            let pointers = [
-                partials.pointer(),
-                engine.bin_first.pointer(),
-                engine.position.pointer(),
-                results,
-                results + sums as u64,
-            ];
-            // SAFETY: as in `enqueue_packed`.
-            unsafe { engine.kernels.enqueue_bins(&self.stream, pointers, self.frames(), &engine.recipe) }
-        };
-        bins(&self.signal, layout.signal)?;
-        if engine.extent.form.variance { bins(&self.variance, layout.variance) } else { Ok(()) }
+        let (fused, buffers) = self.fused()?;
+        // SAFETY: as in `enqueue_packed`.
+        unsafe { fused.enqueue_bins(&self.stream, buffers, self.results(), self.frames()) }
     }
 
     /// Enqueues the patterns of the batch into `kept`, each good frame's into its row; after [`Lane::enqueue_bins`].
@@ -392,19 +341,9 @@ impl Lane {
     /// # Errors
     /// When a row is not there, or the driver refuses.
     fn enqueue_patterns(&self, kept: &DevicePatterns, rows: &[usize]) -> Result<(), CudaError> {
-        let (engine, frames, recipe) = (&self.engine, self.frames(), &self.engine.recipe);
-        let target = kept.rows_for(&rows[..frames], engine.npt(), engine.empty)?;
-        let (layout, results) = (Offsets::new(engine, frames), self.results.pointer());
-        let pointers = [
-            results + layout.signal as u64,
-            if recipe.has_invalid == 0 { 0 } else { results + layout.deficits as u64 },
-            results,
-            engine.device_norms.pointer(),
-            engine.device_fixed.pointer(),
-            kept.values.pointer(),
-        ];
-        // SAFETY: as in `enqueue_packed`; rows and bins are those of `kept`, which the reducer holds.
-        unsafe { engine.kernels.enqueue_patterns(&self.stream, pointers, frames, recipe, &target) }
+        let (fused, _) = self.fused()?;
+        // SAFETY: as in `enqueue_packed`; the reducer holds `kept`.
+        unsafe { fused.enqueue_patterns(&self.stream, self.results(), kept, &rows[..self.frames()]) }
     }
 
     /// Enqueues everything that turns the gathered frames into results on the host; with `kept`, their patterns stay in
@@ -422,16 +361,17 @@ impl Lane {
                     self.indexed.enqueue(&self.stream)?;
                     self.enqueue_plain(None)?;
                 }
-                Codec::ByteOffset if self.pixels.is_empty() => {
-                    self.enqueue_index()?;
-                    self.indexed.enqueue(&self.stream)?;
-                    self.enqueue_packed()?;
-                }
                 Codec::ByteOffset => {
+                    let (_, buffers) = self.fused()?;
                     self.enqueue_index()?;
-                    self.enqueue_pixels(&self.pixels)?;
-                    self.indexed.enqueue(&self.stream)?;
-                    self.enqueue_plain(Some(&self.pixels))?;
+                    if buffers.pixels.is_empty() {
+                        self.indexed.enqueue(&self.stream)?;
+                        self.enqueue_packed()?;
+                    } else {
+                        self.enqueue_pixels(&buffers.pixels)?;
+                        self.indexed.enqueue(&self.stream)?;
+                        self.enqueue_plain(Some(&buffers.pixels))?;
+                    }
                 }
             }
             self.enqueue_bins()?;
@@ -461,12 +401,28 @@ impl Lane {
     pub fn wait(&mut self) -> Result<Vec<FrameSums>, CudaError> {
         self.engine.context().bind()?;
         self.done.wait()?;
-        self.on_the_way.clear();
-        let frames = self.frames();
-        let results = (0..frames).map(|frame| self.sums(frame)).collect();
+        self.on_the_way.slots.clear();
+        let engine = Arc::clone(&self.engine);
+        let fused = engine.fused().ok_or(CudaError::NoMatrix)?;
+        let results = (0..self.frames()).map(|frame| self.sums(fused, frame)).collect();
         self.batch.frames = 0;
         self.used = 0;
         Ok(results)
+    }
+
+    /// Forgets the batch, after an error. Slots go home once the device has nothing to do with them any more; when that does not
+    /// come to pass they stay with the lane, and so does everything else of it.
+    ///
+    /// # Errors
+    /// What went wrong on the device; the lane must not be used again.
+    pub fn abandon(&mut self) -> Result<(), CudaError> {
+        let waited = self.engine.context().bind().and_then(|()| self.stream.wait());
+        if !self.engine.context().is_given_up() {
+            self.on_the_way.slots.clear();
+        }
+        self.batch.frames = 0;
+        self.used = 0;
+        waited
     }
 
     /// Keeps the frames that are there: a bench runs the same batch again and again.
@@ -501,7 +457,7 @@ impl Lane {
             self.stream.enqueue_download(&self.results, 0, &mut self.host.bytes_mut()[..verdicts])?;
         }
         self.stream.wait()?;
-        self.on_the_way.clear();
+        self.on_the_way.slots.clear();
         let word = |b: &[u8]| u32::from_le_bytes([b[0], b[1], b[2], b[3]]);
         let verdicts = self.host.bytes()[..verdicts]
             .chunks_exact(8)
@@ -539,7 +495,7 @@ impl Lane {
         Ok(steps)
     }
 
-    fn sums(&self, frame: usize) -> FrameSums {
+    fn sums(&self, fused: &Fused, frame: usize) -> FrameSums {
         let (frames, npt) = (self.frames(), self.engine.npt());
         let layout = Offsets::new(&self.engine, frames);
         let words = |from: usize, count: usize| {
@@ -552,13 +508,13 @@ impl Lane {
         let at = layout.saturated + frame * size_of::<u32>();
         let saturated = self.host.bytes()[at..].first_chunk().map_or(0, |b| u32::from_le_bytes(*b));
         let per_bin = |from: usize| words(from + frame * npt * 8, npt).map(f64::from_bits).collect();
-        let deficits: Option<Vec<i64>> = (self.engine.recipe.has_invalid != 0).then(|| {
+        let deficits: Option<Vec<i64>> = (fused.recipe.has_invalid != 0).then(|| {
             words(layout.deficits + frame * DEFICITS * npt * 8, DEFICITS * npt).map(|w| w as i64).collect()
         });
         FrameSums {
             verdict: XrdctVerdict { status: verdict as u32, codes: (verdict >> 32) as u32 },
             signal: per_bin(layout.signal),
-            variance: self.engine.extent.form.variance.then(|| per_bin(layout.variance)),
+            variance: fused.form.variance.then(|| per_bin(layout.variance)),
             deficits: deficits.filter(|deficits| deficits.iter().any(|lost| *lost != 0)),
             saturated,
         }

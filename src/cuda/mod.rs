@@ -4,37 +4,35 @@
 //!
 //! ```text
 //! device    what there is: driver, GPUs, kernels in the binary, or why not
-//! driver    the driver API's few words as owners          image     the fatbins
-//! params    cuda/params.h                                 kernels   names and launches
-//! tiles     the matrix as the device reads it             engine    what a run shares
-//! pinned    slots that the device fetches by itself       lane      what a batch needs
-//! reducer   the third door                                decoder   decoding alone, for checks
-//! verdict   what the device says of a frame, in words    patterns  patterns that stay there
-//! md5       whether frames are as they were written
-//! tomo      patterns or sinograms to slices, lanes of its own
+//! driver    the driver API's few words as owners          image      the fatbins
+//! params    cuda/params.h                                 codec      packed frames, a file a unit
+//! engine    what a run shares                             integrate  pixels to bins, likewise
+//! lane      what a batch needs                            tomo       patterns or sinograms to slices, lanes of its own
+//! pinned    slots that the device fetches by itself       decoder    decoding alone
+//! reducer   the third door                                verdict    what the device says of a frame, in words
 //! ```
 //!
-//! `enqueue_*` never blocks and never allocates; `wait` is the only verb that blocks.
+//! A kernel takes one structure of `cuda/params.h`, by value. `enqueue_*` never blocks and never allocates; `wait` is the only
+//! verb that blocks.
+pub mod codec;
 pub mod decoder;
 pub mod device;
 pub mod driver;
 pub mod engine;
 pub mod error;
 pub mod image;
-pub mod kernels;
+pub mod integrate;
 pub mod lane;
-pub mod md5;
 pub mod params;
-pub mod patterns;
 pub mod pinned;
 pub mod reducer;
-pub mod tiles;
 pub mod tomo;
 mod verdict;
 
 pub use device::{Gpu, Survey, survey};
 pub use engine::CudaEngine;
 pub use error::CudaError;
-pub use patterns::DevicePatterns;
-pub use reducer::{CudaReducer, LaneSizes};
+pub use integrate::keep::DevicePatterns;
+pub use lane::LaneSizes;
+pub use reducer::CudaReducer;
 pub use tomo::CudaReconstructor;

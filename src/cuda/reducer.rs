@@ -11,13 +11,13 @@ use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::driver::DeviceBuffer;
-use super::driver::{Event, Stream};
+use super::codec::md5::{Digests, MOST_ENTRIES};
+use super::driver::{DeviceBuffer, Event, Stream};
 use super::engine::CudaEngine;
 use super::error::CudaError;
-use super::lane::{self, FrameSums, Lane, MAX_BATCH, TimedStep};
-use super::md5::{Digests, MOST_ENTRIES};
-use super::patterns::DevicePatterns;
+use super::integrate::fused::Fused;
+use super::integrate::keep::DevicePatterns;
+use super::lane::{self, FrameSums, Lane, LaneSizes, TimedStep};
 use super::verdict;
 use crate::codec::md5;
 use crate::frame::{BadFrame, Digest, Frame, FrameHeader, FrameId, FrameStatus, Norms, Outcome};
@@ -32,22 +32,6 @@ const SHARE_OF_FREE: f64 = 0.8;
 const VERIFIED_AT_ONCE: usize = 60;
 /// Fewest frames of a run for which the device makes digests: the host takes 4 ms for one of 2.48 MB, the device 30 for any number.
 const FEWEST_VERIFIED: usize = 8;
-
-/// Sizes of a reducer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct LaneSizes {
-    /// Batches under way at once, the one that gathers included.
-    pub lanes: usize,
-    /// Most frames of a batch.
-    pub batch: usize,
-}
-
-impl Default for LaneSizes {
-    /// Two lanes: one uploads while the other computes, which takes a third of the time. 32 frames read the matrix four times.
-    fn default() -> Self {
-        LaneSizes { lanes: 2, batch: 32 }
-    }
-}
 
 /// A frame of a batch, once its bytes are on their way.
 #[derive(Debug)]
@@ -85,7 +69,7 @@ struct Written {
 /// Digests, and arenas that lanes go on with while the bytes in theirs are looked at.
 struct Verifying {
     digests: Digests,
-    spare: Vec<Arc<DeviceBuffer>>,
+    spare: Vec<Arc<DeviceBuffer<u8>>>,
     /// Places whose arena is looked at, and for which there was no other.
     bare: Vec<usize>,
 }
@@ -103,6 +87,8 @@ pub struct CudaReducer {
     settled: VecDeque<Settled>,
     verifying: Option<Verifying>,
     waiting: VecDeque<Frame>,
+    /// What went wrong beside outcomes that were there to be given first.
+    failed: Option<CudaError>,
     options: LaneSizes,
     /// Norms of the frame before: most frames have the same invalid pixels.
     last_norms: Option<(Vec<i64>, Arc<Norms>)>,
@@ -139,7 +125,8 @@ impl CudaReducer {
         wanted: LaneSizes,
         memory: usize,
     ) -> Result<CudaReducer, CudaError> {
-        let options = fit(&engine, wanted, memory)?;
+        engine.fused().ok_or(CudaError::NoMatrix)?;
+        let options = lane::fit(&engine, wanted, memory)?;
         let place = |_| Ok(Batch { lane: Lane::new(&engine, options.batch)?, gathered: Vec::new() });
         let places = (0..options.lanes).map(place).collect::<Result<Vec<_>, CudaError>>()?;
         Ok(CudaReducer {
@@ -150,6 +137,7 @@ impl CudaReducer {
             settled: VecDeque::new(),
             verifying: None,
             waiting: VecDeque::new(),
+            failed: None,
             options,
             last_norms: None,
             timeline: None,
@@ -255,12 +243,14 @@ impl CudaReducer {
         let bad = damaged.or(refused);
         let Frame { id, origin, header, slot, payload, .. } = frame;
         let place = &mut self.places[at];
-        if bad.is_none() {
+        let is_good = bad.is_none();
+        // It is in flight from here on, whatever happens to it.
+        place.gathered.push(Gathered { id, origin, header, digest, bad });
+        if is_good {
             let _range = trace::upload(id);
             place.lane.set_cutoff(cutoff);
             place.lane.enqueue_upload(codec, slot, payload)?;
         }
-        place.gathered.push(Gathered { id, origin, header, digest, bad });
         if place.gathered.len() >= self.options.batch {
             self.launch()?;
         }
@@ -310,17 +300,21 @@ impl CudaReducer {
             let _range = trace::download(self.places[at].gathered.len());
             self.places[at].lane.wait()?
         };
-        let gathered = std::mem::take(&mut self.places[at].gathered);
         if !sums.is_empty() {
             self.add_to_timeline(at, sums.len())?;
         }
-        let entry = self.begin_digests(at, &gathered)?;
+        let gathered = std::mem::take(&mut self.places[at].gathered);
+        let entry = match self.begin_digests(at, &gathered) {
+            Ok(entry) => entry,
+            Err(error) => {
+                // Nobody knows whether these are as they were written.
+                self.places[at].gathered = gathered;
+                return Err(error);
+            }
+        };
         // Keep the GPU busy before turning sums into patterns.
-        self.feed()?;
-        self.release()?;
-        if self.in_flight.is_empty() {
-            self.launch()?;
-        }
+        let fed = self.go_on();
+        self.later(fed);
         let mut sums = sums.into_iter();
         let outcomes: Vec<Outcome> =
             gathered.into_iter().filter_map(|frame| self.outcome(frame, &mut sums)).collect();
@@ -328,12 +322,24 @@ impl CudaReducer {
             // These left a row on the device: only the host looks at the whole of it.
             let is_implausible = |status| matches!(status, FrameStatus::NoPixels | FrameStatus::NotFinite);
             let bad = outcomes.iter().filter_map(|outcome| outcome.as_ref().err());
-            for bad in bad.filter(|bad| is_implausible(bad.status)) {
-                kept.forget(bad.id.0)?;
-            }
+            let mut bad = bad.filter(|bad| is_implausible(bad.status));
+            let forgotten = bad.try_for_each(|bad| kept.forget(bad.id.0));
+            self.later(forgotten);
         }
         self.settled.push_back(Settled { outcomes, entry });
         Ok(())
+    }
+
+    /// Gives the GPU what waits for it.
+    fn go_on(&mut self) -> Result<(), CudaError> {
+        self.feed()?;
+        self.release()?;
+        if self.in_flight.is_empty() { self.launch() } else { Ok(()) }
+    }
+
+    /// Keeps an error until outcomes that are there have been given.
+    fn later(&mut self, done: Result<(), CudaError>) {
+        self.failed = self.failed.take().or(done.err());
     }
 
     /// Has the digests of a batch made, if it has frames with one; the place is idle then, as soon as it has an arena.
@@ -391,12 +397,15 @@ impl CudaReducer {
             let outcome = &mut outcomes[*outcome];
             let id = outcome.as_ref().map_or_else(|bad| bad.id, |pattern| pattern.id);
             let message = md5::damaged(origin, digest, found);
-            if let (Some(kept), Ok(_)) = (&self.kept, &*outcome) {
-                kept.forget(id.0)?;
-            }
+            let forgotten = match (&self.kept, &*outcome) {
+                (Some(kept), Ok(_)) => kept.forget(id.0),
+                _ => Ok(()),
+            };
+            self.failed = self.failed.take().or(forgotten.err());
             *outcome = Err(BadFrame { id, status: FrameStatus::Md5Mismatch, message });
         }
-        self.feed()?;
+        let fed = self.feed();
+        self.later(fed);
         Ok(Some(outcomes))
     }
 
@@ -409,12 +418,14 @@ impl CudaReducer {
     }
 
     fn collect_oldest(&mut self) -> Result<Vec<Outcome>, CudaError> {
-        self.engine.context().bind()?;
         loop {
-            self.harvest()?;
+            // What has come back is good, even if the device is not any more.
+            let harvested = self.ready().and_then(|()| self.harvest());
+            self.later(harvested);
             if let Some(outcomes) = self.judged()? {
                 return Ok(outcomes);
             }
+            self.ready()?;
             if self.in_flight.is_empty() {
                 self.launch()?;
             }
@@ -429,6 +440,52 @@ impl CudaReducer {
         }
     }
 
+    /// Whether the device can be asked for anything.
+    fn ready(&self) -> Result<(), CudaError> {
+        match &self.failed {
+            Some(error) => Err(error.clone()),
+            None => self.engine.context().bind(),
+        }
+    }
+
+    /// Frames that were handed in and that no outcome was given for.
+    fn frames_in_flight(&self) -> Vec<FrameId> {
+        let gathered = self.places.iter().flat_map(|place| &place.gathered).map(|frame| frame.id);
+        let settled = self.settled.iter().flat_map(|settled| &settled.outcomes);
+        let settled = settled.map(|outcome| outcome.as_ref().map_or_else(|bad| bad.id, |pattern| pattern.id));
+        settled.chain(gathered).chain(self.waiting.iter().map(|frame| frame.id)).collect()
+    }
+
+    /// An error, with the frames that it meets.
+    fn name(&self, error: CudaError) -> ReduceError {
+        let frames = self.frames_in_flight();
+        match frames.is_empty() {
+            true => error.into(),
+            false => CudaError::InFlight { error: Box::new(error), frames }.into(),
+        }
+    }
+
+    /// Gives up what is in flight, after an error: the frames that no outcome will be given for. What was complete has been collected
+    /// before. Slots go home, but for those that a device which does not answer may still fetch. Waits for the device as long as for
+    /// a batch. When that works the reducer can be used again.
+    pub fn abandon(&mut self) -> Vec<FrameId> {
+        let frames = self.frames_in_flight();
+        self.waiting.clear();
+        self.settled.clear();
+        self.gathering = None;
+        self.in_flight.clear();
+        for place in &mut self.places {
+            place.gathered.clear();
+            // An error comes again, should anybody go on.
+            let _ = place.lane.abandon();
+        }
+        // Waits for the digests; then a lane's arena is its own again. Later frames' are made by the host.
+        self.verifying = None;
+        self.idle = (0..self.places.len()).rev().collect();
+        self.failed = self.engine.context().bind().err();
+        frames
+    }
+
     /// One frame's outcome; takes the next sums unless the frame was refused.
     fn outcome(&mut self, frame: Gathered, sums: &mut impl Iterator<Item = FrameSums>) -> Option<Outcome> {
         if let Some(bad) = frame.bad {
@@ -438,7 +495,9 @@ impl CudaReducer {
         if let Some(bad) = verdict::bad_frame(&self.engine, &sums.verdict, frame.id, &frame.origin) {
             return Some(Err(bad));
         }
-        let norms = self.norms(sums.deficits);
+        let engine = Arc::clone(&self.engine);
+        let fused = engine.fused()?;
+        let norms = self.norms(fused, sums.deficits);
         let of = FrameFacts {
             id: frame.id,
             origin: &frame.origin,
@@ -446,42 +505,17 @@ impl CudaReducer {
             saturated: sums.saturated,
         };
         let sums = pattern::Sums { signal: sums.signal, variance: sums.variance, norms };
-        Some(pattern::pattern(of, sums, self.engine.empty))
+        Some(pattern::pattern(of, sums, fused.empty))
     }
 
-    fn norms(&mut self, deficits: Option<Vec<i64>>) -> Arc<Norms> {
-        let Some(deficits) = deficits else { return self.engine.static_norms() };
+    fn norms(&mut self, fused: &Fused, deficits: Option<Vec<i64>>) -> Arc<Norms> {
+        let Some(deficits) = deficits else { return Arc::clone(&fused.norms) };
         match &self.last_norms {
             Some((same, norms)) if *same == deficits => Arc::clone(norms),
             _ => {
-                let norms = Arc::new(self.engine.norms_without(&deficits));
+                let norms = Arc::new(fused.norms_without(&deficits));
                 self.last_norms = Some((deficits, Arc::clone(&norms)));
                 norms
-            }
-        }
-    }
-}
-
-/// The largest sizes up to `wanted` that fit into `allowed` bytes.
-fn fit(engine: &CudaEngine, wanted: LaneSizes, allowed: usize) -> Result<LaneSizes, CudaError> {
-    let mut options = LaneSizes { lanes: wanted.lanes.max(1), batch: wanted.batch.clamp(1, MAX_BATCH) };
-    loop {
-        let needed = options.lanes * lane::bytes_needed(engine, options.batch);
-        let addressable = lane::is_addressable(engine, options.batch);
-        if addressable && needed <= allowed {
-            return Ok(options);
-        }
-        // Two lanes overlap; below that, smaller batches do not help.
-        match options {
-            LaneSizes { batch: 2.., .. } => options.batch = options.batch.div_ceil(2),
-            LaneSizes { lanes: 2.., .. } => options.lanes -= 1,
-            _ if !addressable => return Err(CudaError::FrameTooLarge { pixels: engine.shape.pixels() }),
-            _ => {
-                return Err(CudaError::OutOfMemory {
-                    purpose: "one lane for one frame",
-                    asked: needed,
-                    free: allowed,
-                });
             }
         }
     }
@@ -501,29 +535,31 @@ impl Reducer for CudaReducer {
     }
 
     fn submit(&mut self, frame: Frame) -> Result<(), ReduceError> {
-        self.engine.context().bind()?;
-        self.release()?;
-        self.harvest()?;
+        // In flight from here on, whatever happens to it.
         self.waiting.push_back(frame);
-        Ok(self.feed()?)
+        let taken = self.ready().and_then(|()| {
+            self.release()?;
+            self.harvest()?;
+            self.feed()
+        });
+        taken.map_err(|error| self.name(error))
     }
 
     fn flush(&mut self) -> Result<(), ReduceError> {
-        self.engine.context().bind()?;
-        self.release()?;
-        self.harvest()?;
-        if self.in_flight.is_empty() {
-            self.launch()?;
-        }
-        Ok(())
+        let started = self.ready().and_then(|()| {
+            self.release()?;
+            self.harvest()?;
+            if self.in_flight.is_empty() { self.launch() } else { Ok(()) }
+        });
+        started.map_err(|error| self.name(error))
     }
 
     fn is_ready(&self) -> Result<bool, ReduceError> {
-        self.engine.context().bind()?;
-        Ok(self.is_judged()?)
+        let judged = self.engine.context().bind().and_then(|()| self.is_judged());
+        judged.map_err(|error| self.name(error))
     }
 
     fn collect(&mut self) -> Result<Vec<Outcome>, ReduceError> {
-        Ok(self.collect_oldest()?)
+        self.collect_oldest().map_err(|error| self.name(error))
     }
 }

@@ -6,23 +6,26 @@
 //! sinogram alone, not on the blocks.
 
 mod assembly;
-mod kernels;
+mod fbp;
+mod geometry;
+mod iterative;
 mod lane;
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 
-use super::driver::{Context, DeviceBuffer};
+use super::driver::{Context, DeviceBuffer, LIMIT};
 use super::error::CudaError;
+use super::integrate::keep::DevicePatterns;
 use super::params::{self, XrdctTomo, XrdctTurn, XrdctView};
-use super::patterns::DevicePatterns;
 use crate::tomo::assembly::{Assembled, Assembly};
-use crate::tomo::iterative::Model;
-use crate::tomo::project::View;
-use crate::tomo::{Method, ReconstructError, Reconstruction, Reconstructor, TomoError, fbp, filter};
+use crate::tomo::{Method, ReconstructError, Reconstruction, Reconstructor, TomoError};
 pub use assembly::AssemblyTables;
 use assembly::DeviceAssembly;
-use kernels::SliceKernels;
+use fbp::FbpKernels;
+pub use geometry::Geometry;
+use iterative::IterativeKernels;
 use lane::SliceLane;
 
 /// Part of the free device memory that lanes may take.
@@ -58,16 +61,19 @@ pub struct CudaReconstructor {
 
 /// What is the same for every block of a run.
 struct Shared {
-    kernels: SliceKernels,
+    fbp: FbpKernels,
+    iterative: IterativeKernels,
     method: Method,
     tomo: XrdctTomo,
-    kept: DeviceBuffer,
-    turns: DeviceBuffer,
-    taps: DeviceBuffer,
-    views: DeviceBuffer,
-    row_scales: DeviceBuffer,
-    column_scales: DeviceBuffer,
+    kept: DeviceBuffer<u8>,
+    turns: DeviceBuffer<XrdctTurn>,
+    taps: DeviceBuffer<f32>,
+    views: DeviceBuffer<XrdctView>,
+    row_scales: DeviceBuffer<f32>,
+    column_scales: DeviceBuffer<f32>,
     assembly: Option<DeviceAssembly>,
+    /// How long a block may take.
+    limit: Duration,
     context: Arc<Context>,
 }
 
@@ -109,13 +115,14 @@ impl CudaReconstructor {
     }
 
     fn of(
-        shared: Shared,
+        mut shared: Shared,
         wanted: &Reconstruction,
         options: SliceSizes,
     ) -> Result<CudaReconstructor, CudaError> {
+        let lanes = options.lanes.max(1);
+        shared.limit = lane::limit(shared.method, lanes);
         let shared = Arc::new(shared);
         let (free, _) = shared.context.memory()?;
-        let lanes = options.lanes.max(1);
         let each = (free as f64 * SHARE_OF_FREE) as usize / lanes / lane::bytes_of_group(&shared);
         let bins = options.bins.div_ceil(GROUP).min(each).max(1) * GROUP;
         let lanes =
@@ -252,7 +259,8 @@ impl Shared {
         let Geometry { tomo, kept, turns, taps, views, row_scales, column_scales } = Geometry::new(wanted);
         let what = "the geometry of a reconstruction";
         Ok(Shared {
-            kernels: SliceKernels::load(context)?,
+            fbp: FbpKernels::load(context)?,
+            iterative: IterativeKernels::load(context)?,
             method: wanted.method,
             tomo,
             kept: DeviceBuffer::holding(context, &kept, what)?,
@@ -262,78 +270,8 @@ impl Shared {
             row_scales: DeviceBuffer::holding(context, &row_scales, what)?,
             column_scales: DeviceBuffer::holding(context, &column_scales, what)?,
             assembly: None,
+            limit: LIMIT,
             context: Arc::clone(context),
         })
-    }
-}
-
-/// A reconstruction as the kernels take it (cuda/params.h).
-#[derive(Debug, Clone, Default)]
-pub struct Geometry {
-    /// Rays and pixels; `bins` is 0.
-    pub tomo: XrdctTomo,
-    /// Whether each pixel is kept, 1 or 0.
-    pub kept: Vec<u8>,
-    /// FBP: the rotations.
-    pub turns: Vec<XrdctTurn>,
-    /// FBP: the filter.
-    pub taps: Vec<f32>,
-    /// SIRT, MLEM: the rotations.
-    pub views: Vec<XrdctView>,
-    /// SIRT, MLEM: 1 / row sums, one a ray.
-    pub row_scales: Vec<f32>,
-    /// SIRT, MLEM: 1 / column sums, one a pixel.
-    pub column_scales: Vec<f32>,
-}
-
-impl Geometry {
-    /// What a sound reconstruction means to the kernels.
-    pub fn new(wanted: &Reconstruction) -> Geometry {
-        let Reconstruction { rays, grid, method, .. } = wanted;
-        let kept = wanted.kept();
-        let mut geometry = Geometry {
-            tomo: XrdctTomo {
-                x0: grid.x0,
-                y0: grid.y0,
-                pixel: grid.pixel,
-                axis: rays.axis as f32,
-                least: f32::NEG_INFINITY,
-                rotations: rays.angles.len() as u32,
-                translations: rays.translations as u32,
-                rows: grid.rows as u32,
-                columns: grid.columns as u32,
-                ..XrdctTomo::default()
-            },
-            kept: kept.iter().map(|&kept| u8::from(kept)).collect(),
-            ..Geometry::default()
-        };
-        match *method {
-            Method::Fbp { filter } => {
-                let turn = |[cosine, sine, weight]: [f32; 3]| XrdctTurn {
-                    cosine,
-                    sine,
-                    weight,
-                    step: grid.pixel as f32 * cosine,
-                };
-                geometry.turns = fbp::turns(rays).into_iter().map(turn).collect();
-                geometry.taps = filter::taps(filter, rays.translations);
-            }
-            Method::Sirt { .. } | Method::Mlem { .. } => {
-                let Model { views, rows, columns, .. } = Model::new(rays, grid, &kept);
-                let view = |View { origin, along_x, along_y, slope, height }| XrdctView {
-                    origin,
-                    along_x,
-                    along_y,
-                    slope,
-                    height,
-                };
-                geometry.views = views.into_iter().map(view).collect();
-                (geometry.row_scales, geometry.column_scales) = (rows, columns);
-            }
-        }
-        if let Method::Sirt { non_negative: true, .. } = method {
-            geometry.tomo.least = 0.0;
-        }
-        geometry
     }
 }

@@ -3,7 +3,7 @@
 //! intensity = S / N and errors = √V / N in `f64`, rounded once to `f32`; a bin with N₂ = 0 has no pixel and gets the value
 //! for empty bins. Two things make a frame bad here, because a row of them would look like a measurement: not one valid pixel
 //! in any bin, and a bin that has pixels but no finite value. The GPU's copy of the formula, for patterns that stay there, is
-//! `cuda/integrate/patterns.cu`.
+//! `cuda/integrate/keep.cu`.
 
 use std::path::Path;
 use std::sync::Arc;

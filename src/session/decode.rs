@@ -10,6 +10,7 @@ use crate::budget;
 use crate::codec::pixel::bytes_of;
 use crate::codec::{byte_offset, md5};
 use crate::cuda::decoder::{CudaDecoder, Decoded};
+use crate::cuda::pinned;
 use crate::frame::{BadFrame, Encoding, Frame, FrameId, Shape, SlotPool};
 use crate::source::cbf::CbfReader;
 use crate::with_pixel;
@@ -46,7 +47,8 @@ impl StackDecoder {
             Device::Cuda { ordinal, .. } => {
                 let decoder = CudaDecoder::new(*ordinal, encoding, batch).or_about(Concern::Device)?;
                 // Grown to the frames' size when they are read.
-                let slots = decoder.slots(batch, encoding.shape.pixels()).or_about(Concern::Device)?;
+                let slots = pinned::slots(decoder.context(), batch, encoding.shape.pixels())
+                    .or_about(Concern::Device)?;
                 (Some(decoder), slots)
             }
         };

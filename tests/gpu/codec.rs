@@ -6,31 +6,15 @@ use xrdct::codec::Pixel;
 use xrdct::codec::byte_offset::decode_reference;
 use xrdct::cuda::lane::{Lane, MAX_BATCH};
 use xrdct::cuda::{CudaEngine, pinned};
-use xrdct::frame::{Codec, PixelType, Shape};
-use xrdct::integrate::csr::Csr;
-use xrdct::integrate::engine::{ErrorModel, Recipe, Saturation};
+use xrdct::frame::{Codec, Encoding, PixelType, Shape};
 
 use super::super::streams::{self, Case};
 use super::frame;
 
-/// A recipe for frames that are decoded and not integrated.
-fn decode_only(pixels: usize, pixel: PixelType) -> Recipe {
-    Recipe {
-        csr: Csr { pixels, indptr: vec![0, 1], indices: vec![0], weights: vec![1.0] },
-        normalization: vec![1.0; pixels],
-        dark: None,
-        dummy: None,
-        saturation: Saturation::default(),
-        error_model: ErrorModel::None,
-        empty: 0.0,
-        shape: Shape { slow: 1, fast: pixels },
-        pixel,
-    }
-}
-
 fn check_codec<T: Pixel + Default + PartialEq + std::fmt::Debug>(cases: &[Case<T>], pixels: usize) {
-    let recipe = decode_only(pixels, T::TYPE);
-    let engine = Arc::new(CudaEngine::new(0, &recipe).unwrap());
+    let encoding =
+        Encoding { codec: Codec::ByteOffset, pixel: T::TYPE, shape: Shape { slow: 1, fast: pixels } };
+    let engine = Arc::new(CudaEngine::decoding(0, encoding).unwrap());
     let slots = pinned::slots(engine.context(), MAX_BATCH, pixels * 16 + 64).unwrap();
     let mut lane = Lane::new(&engine, MAX_BATCH).unwrap();
     let mut waiting: Vec<&Case<T>> = Vec::new();
@@ -56,7 +40,7 @@ fn check_codec<T: Pixel + Default + PartialEq + std::fmt::Debug>(cases: &[Case<T
         if case.bytes.len() > pixels * 15 {
             continue;
         }
-        let frame = frame(&slots, n, &recipe, Codec::ByteOffset, &case.bytes, n % 37);
+        let frame = frame(&slots, n, encoding, &case.bytes, n % 37);
         lane.enqueue_upload(Codec::ByteOffset, frame.slot, frame.payload).unwrap();
         waiting.push(case);
     }

@@ -26,17 +26,20 @@ use xrdct::reduce::Reducer;
 use crate::support::{real_frames, side_by_side};
 
 /// A frame whose bytes begin `offset` bytes into its slot.
-fn frame(slots: &SlotPool, id: usize, recipe: &Recipe, codec: Codec, bytes: &[u8], offset: usize) -> Frame {
+fn frame(slots: &SlotPool, id: usize, encoding: Encoding, bytes: &[u8], offset: usize) -> Frame {
     let mut slot = slots.take();
     let payload: Range<usize> = offset..offset + bytes.len();
     slot.memory_mut().grow(payload.end).unwrap();
     slot.memory_mut().bytes_mut()[payload.clone()].copy_from_slice(bytes);
-    let encoding = Encoding { codec, pixel: recipe.pixel, shape: recipe.shape };
     let origin = std::path::Path::new("frame").into();
     // Now and then a frame with another cutoff than its neighbours in the batch.
     let cutoff = if id % 16 == 15 { 400.0 } else { 500_000.0 };
     let header = FrameHeader { count_cutoff: Some(cutoff), ..FrameHeader::default() };
     Frame { id: FrameId(id), origin, encoding, slot: Arc::new(slot), payload, header }
+}
+
+fn encoding(recipe: &Recipe, codec: Codec) -> Encoding {
+    Encoding { codec, pixel: recipe.pixel, shape: recipe.shape }
 }
 
 /// A tilted geometry in the middle of a frame of `shape`, pixels of 172 µm.
@@ -119,7 +122,7 @@ fn drive(
     while next < frames.len() || flying > 0 {
         while next < frames.len() && flying < reducer.capacity() {
             let (codec, bytes) = &frames[next];
-            let mut frame = frame(&slots, next, recipe, *codec, bytes, next % 23);
+            let mut frame = frame(&slots, next, encoding(recipe, *codec), bytes, next % 23);
             frame.header.digest = digest(next);
             reducer.submit(frame).unwrap();
             next += 1;
@@ -158,7 +161,7 @@ fn on_the_host(recipe: &Recipe, frames: &[(Codec, Vec<u8>)]) -> Vec<Outcome> {
     let frames: Vec<Frame> = frames
         .iter()
         .enumerate()
-        .map(|(id, (codec, bytes))| frame(&slots, id, recipe, *codec, bytes, 0))
+        .map(|(id, (codec, bytes))| frame(&slots, id, encoding(recipe, *codec), bytes, 0))
         .collect();
     engine.integrate(&frames, &mut Scratch::default())
 }

@@ -6,7 +6,7 @@
 #include "emulator.h"
 
 #include "codec/byte_offset.cu"
-#include "integrate/tiles.cu"
+#include "integrate/fused.cu"
 
 typedef std::vector<uint8_t> Bytes;
 
@@ -24,9 +24,9 @@ struct Input {
     std::vector<XrdctPart> parts;
     std::vector<XrdctPass> passes;
     std::vector<uint16_t> row_slot;
-    std::vector<float2> entry_weight;
-    std::vector<float> dark, normalization;
-    std::vector<uint32_t> entry_pixel, slot_bin, bin_first, position, used;
+    std::vector<float> entry_weight, dark, normalization;
+    std::vector<uint16_t> entry_pixel;
+    std::vector<uint32_t> slot_bin, bin_first, position, used;
 };
 
 static Input read_input(const char* path) {
@@ -44,8 +44,8 @@ static Input read_input(const char* path) {
     in.parts = read_array<XrdctPart>(file);
     in.passes = read_array<XrdctPass>(file);
     in.row_slot = read_array<uint16_t>(file);
-    in.entry_pixel = read_array<uint32_t>(file);
-    in.entry_weight = read_array<float2>(file);
+    in.entry_pixel = read_array<uint16_t>(file);
+    in.entry_weight = read_array<float>(file);
     in.dark = read_array<float>(file);
     in.normalization = read_array<float>(file);
     in.slot_bin = read_array<uint32_t>(file);
@@ -81,32 +81,53 @@ struct Tables {
     }
 };
 
-template <typename Value, typename Count, typename Prefix>
-static void index_frames(const Input& in, Tables<Value>& t, Count count, Prefix prefix) {
+// The tables as a kernel takes them: those of the other width are null.
+static XrdctTables addresses(Tables<uint32_t>& t) {
+    return {(uint64_t*)t.exits.data(),
+            t.entries.data(),
+            t.step_codes.data(),
+            t.tile_pixel.data(),
+            t.subtile_tile.data(),
+            t.step_value.data(),
+            t.tile_value.data(),
+            nullptr,
+            nullptr};
+}
+static XrdctTables addresses(Tables<unsigned long long>& t) {
+    return {(uint64_t*)t.exits.data(),
+            t.entries.data(),
+            t.step_codes.data(),
+            t.tile_pixel.data(),
+            t.subtile_tile.data(),
+            nullptr,
+            nullptr,
+            (uint64_t*)t.step_value.data(),
+            (uint64_t*)t.tile_value.data()};
+}
+
+static Dim3 codec_grid(const Input& in) {
     uint32_t tiles = 1;
     for (uint32_t f = 0; f < in.batch.frames; ++f)
         tiles = std::max(tiles, (in.batch.span[f].end + TILE - 1) / TILE - in.batch.span[f].first / TILE);
-    const Dim3 grid = {(tiles + 7) / 8, in.batch.frames, 1};
-    emulator::launch(grid, XRDCT_THREADS, 0, [&] { xrdct_byte_offset_exits(in.arena.data(), t.exits.data(), in.batch); });
-    emulator::launch(grid, XRDCT_THREADS, 0, [&] {
-        count(in.arena.data(), t.exits.data(), t.entries.data(), t.step_codes.data(), t.step_value.data(), t.tile_pixel.data(),
-              t.tile_value.data(), in.batch);
-    });
-    emulator::launch({in.batch.frames, 1, 1}, XRDCT_FRAME_THREADS, 0, [&] {
-        prefix(t.tile_pixel.data(), t.tile_value.data(), t.subtile_tile.data(), t.verdicts.data(), in.batch);
-    });
+    return {(tiles + 7) / 8, in.batch.frames, 1};
+}
+
+template <typename Value, typename Count, typename Prefix>
+static void index_frames(const Input& in, Tables<Value>& t, Count count, Prefix prefix) {
+    const XrdctTables tables = addresses(t);
+    const XrdctExits exits = {in.arena.data(), tables.exits, in.batch};
+    const XrdctCount counted = {in.arena.data(), tables, in.batch};
+    const XrdctPrefix before = {tables, t.verdicts.data(), in.batch};
+    emulator::launch(codec_grid(in), XRDCT_THREADS, 0, [&] { xrdct_byte_offset_exits(exits); });
+    emulator::launch(codec_grid(in), XRDCT_THREADS, 0, [&] { count(counted); });
+    emulator::launch({in.batch.frames, 1, 1}, XRDCT_FRAME_THREADS, 0, [&] { prefix(before); });
 }
 
 template <typename Value, typename Pixel, typename Kernel>
-static Bytes decode(const Input& in, const Tables<Value>& t, Kernel kernel) {
+static Bytes decode(const Input& in, Tables<Value>& t, Kernel kernel) {
     std::vector<Pixel> pixels((size_t)in.batch.frames * in.batch.pixels, (Pixel)0x5A5A5A5A);
-    uint32_t tiles = 1;
-    for (uint32_t f = 0; f < in.batch.frames; ++f)
-        tiles = std::max(tiles, (in.batch.span[f].end + TILE - 1) / TILE - in.batch.span[f].first / TILE);
-    emulator::launch({(tiles + 7) / 8, in.batch.frames, 1}, XRDCT_THREADS, 0, [&] {
-        kernel(in.arena.data(), t.entries.data(), t.step_codes.data(), t.step_value.data(), t.tile_pixel.data(),
-               t.tile_value.data(), t.verdicts.data(), pixels.data(), in.batch);
-    });
+    const XrdctPixels a = {in.arena.data(), addresses(t), t.verdicts.data(), (uint8_t*)pixels.data(), in.batch};
+    emulator::launch(codec_grid(in), XRDCT_THREADS, 0, [&] { kernel(a); });
     Bytes bytes(pixels.size() * sizeof(Pixel));
     memcpy(bytes.data(), pixels.data(), bytes.size());
     return bytes;
@@ -114,7 +135,7 @@ static Bytes decode(const Input& in, const Tables<Value>& t, Kernel kernel) {
 
 struct Sums {
     std::vector<double> partial_signal, partial_variance, signal, variance;
-    std::vector<unsigned long long> deficits;
+    std::vector<int64_t> deficits;
     std::vector<uint32_t> saturated;
 
     Sums(const Input& in) {
@@ -132,21 +153,26 @@ struct Sums {
 
 static void add_bins(const Input& in, const std::vector<XrdctVerdict>& verdicts, const std::vector<double>& partials,
                      std::vector<double>& sums) {
-    emulator::launch({(in.recipe.bins + 255) / 256, in.batch.frames, 1}, XRDCT_THREADS, 0, [&] {
-        xrdct_bins(partials.data(), in.bin_first.data(), in.position.data(), verdicts.data(), sums.data(), in.recipe);
-    });
+    const XrdctBins a = {partials.data(), in.bin_first.data(), in.position.data(), verdicts.data(), sums.data(), in.recipe};
+    emulator::launch({(in.recipe.bins + 255) / 256, in.batch.frames, 1}, XRDCT_THREADS, 0, [&] { xrdct_bins(a); });
 }
 
-template <typename Kernel>
-static Sums integrate(const Input& in, const std::vector<XrdctVerdict>& verdicts, uint32_t group, Kernel kernel) {
+static XrdctMatrix matrix_of(const Input& in) {
+    return {in.items.data(),    in.parts.data(),       in.passes.data(),
+            in.row_slot.data(), in.entry_pixel.data(), in.entry_weight.data()};
+}
+
+// Launches `kernel` on what `arguments` makes of the terms.
+template <typename Kernel, typename Arguments>
+static Sums integrate(const Input& in, const std::vector<XrdctVerdict>& verdicts, Kernel kernel, Arguments arguments) {
     Sums sums(in);
-    const size_t shared = (size_t)group * (XRDCT_RING_PIXELS * 4 + in.max_slots * 8 * (in.with_variance ? 2 : 1)) +
+    const size_t shared = (size_t)in.group * (XRDCT_RING_PIXELS * 4 + in.max_slots * 8 * (in.with_variance ? 2 : 1)) +
                           (in.dark.empty() ? 0 : XRDCT_SUBTILE_PIXELS * 4);
-    emulator::launch({(in.batch.frames + group - 1) / group, (unsigned)in.items.size(), 1}, XRDCT_INTEGRATE_THREADS, shared, [&] {
-        kernel(in.items.data(), in.parts.data(), in.passes.data(), in.row_slot.data(), in.entry_pixel.data(),
-               in.entry_weight.data(), or_null(in.dark), in.normalization.data(), in.slot_bin.data(), sums.deficits.data(),
-               sums.partial_signal.data(), sums.partial_variance.data(), in.used.data(), sums.saturated.data());
-    });
+    const auto a =
+        arguments(XrdctTerms{or_null(in.dark), in.normalization.data(), in.slot_bin.data(), in.used.data(), sums.deficits.data(),
+                             sums.saturated.data(), sums.partial_signal.data(), sums.partial_variance.data()});
+    const Dim3 grid = {(in.batch.frames + in.group - 1) / in.group, (unsigned)in.items.size(), 1};
+    emulator::launch(grid, XRDCT_INTEGRATE_THREADS, shared, [&] { kernel(a); });
     add_bins(in, verdicts, sums.partial_signal, sums.signal);
     if (in.with_variance) add_bins(in, verdicts, sums.partial_variance, sums.variance);
     return sums;
@@ -159,27 +185,12 @@ static void write_sums(FILE* out, const Sums& sums) {
     write_array(out, sums.saturated);
 }
 
-#define PLAIN(kernel)                                                                                                   \
-    integrate(in, verdicts, group, [&](auto items, auto parts, auto passes, auto slots, auto pixel, auto weight, auto dark, \
-                                       auto norm, auto bins, auto deficits, auto signal, auto variance, auto used,      \
-                                       auto saturated) {                                                               \
-        kernel(pixels.data(), verdicts.data(), items, parts, passes, slots, pixel, weight, dark, norm, bins, deficits,  \
-               signal, variance, used, saturated, plain_batch, in.recipe);                                             \
-    })
-#define PACKED(kernel)                                                                                                  \
-    integrate(in, verdicts, group, [&](auto items, auto parts, auto passes, auto slots, auto pixel, auto weight, auto dark, \
-                                       auto norm, auto bins, auto deficits, auto signal, auto variance, auto used,      \
-                                       auto saturated) {                                                               \
-        kernel(in.arena.data(), narrow.entries.data(), narrow.step_codes.data(), narrow.step_value.data(),             \
-               narrow.tile_pixel.data(), narrow.tile_value.data(), narrow.subtile_tile.data(), verdicts.data(), items, parts, \
-               passes, slots, pixel, weight, dark, norm, bins, deficits, signal, variance, used, saturated, in.batch,   \
-               in.recipe);                                                                                             \
-    })
-#define CHOOSE(which, form)                                                                          \
-    (!in.dark.empty() ? (in.with_variance ? which(xrdct_##form##_dark_variance) : which(xrdct_##form##_dark)) \
-     : in.with_variance ? which(xrdct_##form##_variance)                                             \
-     : group == XRDCT_GROUP_WIDE ? which(xrdct_##form##_wide)                                        \
-                                 : which(xrdct_##form##_narrow))
+// The kernel of a form for what is wanted.
+#define CHOOSE(form)                                                                                \
+    (!in.dark.empty() ? (in.with_variance ? xrdct_##form##_dark_variance : xrdct_##form##_dark)     \
+     : in.with_variance ? xrdct_##form##_variance                                                   \
+     : in.group == XRDCT_GROUP_WIDE ? xrdct_##form##_wide                                           \
+                                    : xrdct_##form##_narrow)
 
 int main(int count, char** arguments) {
     if (count != 3) return 2;
@@ -203,11 +214,16 @@ int main(int count, char** arguments) {
     write_array(out, verdicts);
     write_array(out, pixels);
     if (!in.items.empty()) {
-        const uint32_t group = in.group;
         XrdctBatch plain_batch = in.batch;
         plain_batch.contiguous = 1;
-        write_sums(out, CHOOSE(PLAIN, plain));
-        if (!in.batch.wide) write_sums(out, CHOOSE(PACKED, packed));
+        const auto plain = [&](const XrdctTerms& terms) {
+            return XrdctPlain{pixels.data(), verdicts.data(), matrix_of(in), terms, plain_batch, in.recipe};
+        };
+        const auto packed = [&](const XrdctTerms& terms) {
+            return XrdctPacked{in.arena.data(), verdicts.data(), addresses(narrow), matrix_of(in), terms, in.batch, in.recipe};
+        };
+        write_sums(out, integrate(in, verdicts, CHOOSE(plain), plain));
+        if (!in.batch.wide) write_sums(out, integrate(in, verdicts, CHOOSE(packed), packed));
     }
     fclose(out);
     return 0;

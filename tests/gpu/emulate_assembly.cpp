@@ -6,7 +6,7 @@
 #include "arrays.h"
 #include "emulator.h"
 
-#include "integrate/patterns.cu"
+#include "integrate/keep.cu"
 #include "tomo/assembly.cu"
 
 static Dim3 flat(size_t items) { return {(unsigned)((items + XRDCT_THREADS - 1) / XRDCT_THREADS), 1, 1}; }
@@ -16,15 +16,16 @@ static void leave_patterns(FILE* in, FILE* out) {
     const XrdctRows rows = read_array<XrdctRows>(in).at(0);
     const auto verdicts = read_array<XrdctVerdict>(in);
     const auto signal = read_array<double>(in);
-    const auto deficits = read_array<long long>(in);
+    const auto deficits = read_array<int64_t>(in);
     const auto norms = read_array<double>(in);
-    const auto fixed = read_array<long long>(in);
+    const auto fixed = read_array<int64_t>(in);
     auto patterns = read_array<float>(in);
     const Dim3 grid = {(recipe.bins + XRDCT_THREADS - 1) / XRDCT_THREADS, (unsigned)verdicts.size(), 1};
-    emulator::launch(grid, XRDCT_THREADS, 0, [&] {
-        xrdct_patterns(signal.data(), deficits.empty() ? nullptr : deficits.data(), verdicts.data(), norms.data(), fixed.data(),
-                       patterns.data(), recipe, rows);
-    });
+    const XrdctKeep keep = {signal.data(),   deficits.empty() ? nullptr : deficits.data(),
+                            verdicts.data(), norms.data(),
+                            fixed.data(),    patterns.data(),
+                            recipe,          rows};
+    emulator::launch(grid, XRDCT_THREADS, 0, [&] { xrdct_patterns(keep); });
     write_array(out, patterns);
 }
 
@@ -41,23 +42,24 @@ static void assemble(FILE* in, FILE* out) {
     std::vector<uint32_t> empty(sizes.bins);
     std::vector<double> means((size_t)sizes.bins * sizes.translations);
 
-    emulator::launch({(unsigned)((rays + SIDE - 1) / SIDE), (sizes.bins + SIDE - 1) / SIDE, 1}, XRDCT_THREADS, 0, [&] {
-        xrdct_tomo_gather(patterns.data(), shares.data(), starts.data(), sources.data(), sinograms.data(), empty.data(), sizes);
-    });
-    if (sizes.edge)
-        emulator::launch(flat((size_t)sizes.bins * sizes.rotations), XRDCT_THREADS, 0,
-                         [&] { xrdct_tomo_air(sinograms.data(), sizes); });
-    if (!factors.empty())
-        emulator::launch(flat(values), XRDCT_THREADS, 0, [&] { xrdct_tomo_scale(sinograms.data(), factors.data(), sizes); });
+    const XrdctGather gather = {patterns.data(),  shares.data(), starts.data(), sources.data(),
+                                sinograms.data(), empty.data(),  sizes};
+    emulator::launch({(unsigned)((rays + SIDE - 1) / SIDE), (sizes.bins + SIDE - 1) / SIDE, 1}, XRDCT_THREADS, 0,
+                     [&] { xrdct_tomo_gather(gather); });
+    const XrdctAir air = {sinograms.data(), sizes};
+    if (sizes.edge) emulator::launch(flat((size_t)sizes.bins * sizes.rotations), XRDCT_THREADS, 0, [&] { xrdct_tomo_air(air); });
+    const XrdctScale scale = {sinograms.data(), factors.data(), sizes};
+    if (!factors.empty()) emulator::launch(flat(values), XRDCT_THREADS, 0, [&] { xrdct_tomo_scale(scale); });
     if (!shifts.empty()) {
-        emulator::launch(flat(values), XRDCT_THREADS, 0,
-                         [&] { xrdct_tomo_shift(sinograms.data(), shifts.data(), moved.data(), sizes); });
+        const XrdctShift shift = {sinograms.data(), shifts.data(), moved.data(), sizes};
+        emulator::launch(flat(values), XRDCT_THREADS, 0, [&] { xrdct_tomo_shift(shift); });
         sinograms = moved;
     }
     if (stripes) {
-        emulator::launch(flat(means.size()), XRDCT_THREADS, 0,
-                         [&] { xrdct_tomo_column_means(sinograms.data(), means.data(), sizes); });
-        emulator::launch(flat(values), XRDCT_THREADS, 0, [&] { xrdct_tomo_stripes(sinograms.data(), means.data(), sizes); });
+        const XrdctColumnMeans columns = {sinograms.data(), means.data(), sizes};
+        emulator::launch(flat(means.size()), XRDCT_THREADS, 0, [&] { xrdct_tomo_column_means(columns); });
+        const XrdctStripes off = {sinograms.data(), means.data(), sizes};
+        emulator::launch(flat(values), XRDCT_THREADS, 0, [&] { xrdct_tomo_stripes(off); });
     }
     write_array(out, sinograms);
     write_array(out, empty);

@@ -1,4 +1,4 @@
-// Runs the kernel of digests on what tests/gpu/emulated_md5.rs wrote, as src/cuda/md5.rs does: slice after slice until all are done.
+// Runs the kernel of digests on what tests/gpu/emulated_md5.rs wrote, as src/cuda/codec/md5.rs does: slice after slice until all are done.
 //
 // In: arrays, each a 64-bit byte count and its bytes: digests (their `next` counted from the arena's first byte), the arena, the entries of
 // a slice, its budget. Out: the digests.
@@ -14,8 +14,8 @@ int main(int, char** argv) {
     auto digests = read_array<XrdctDigest>(in);
     const auto arena = read_array<uint8_t>(in);
     const auto entries = read_array<uint32_t>(in);
-    XrdctSlice slice = {read_array<uint32_t>(in).at(0), {}};
-    std::copy(entries.begin(), entries.end(), slice.entry);
+    XrdctHash hash = {digests.data(), {read_array<uint32_t>(in).at(0), {}}};
+    std::copy(entries.begin(), entries.end(), hash.slice.entry);
     // The sanitizer sees each step outside the arena, which begins on an edge of 16 bytes as device memory does.
     if ((uintptr_t)arena.data() % 16) abort();
     for (XrdctDigest& digest : digests) digest.next += (uint64_t)(uintptr_t)arena.data();
@@ -27,7 +27,7 @@ int main(int, char** argv) {
     };
     while (unfinished()) {
         const Dim3 grid = {XRDCT_MAX_BATCH / XRDCT_DIGEST_THREADS, (unsigned)entries.size(), 1};
-        emulator::launch(grid, XRDCT_DIGEST_THREADS, 0, [&] { xrdct_md5(digests.data(), slice); });
+        emulator::launch(grid, XRDCT_DIGEST_THREADS, 0, [&] { xrdct_md5(hash); });
     }
     write_array(out, digests);
     fclose(in);

@@ -10,8 +10,8 @@ use std::sync::OnceLock;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use xrdct::codec::Pixel;
+use xrdct::cuda::integrate::matrix::{CsrRows, Limits, SubTiles};
 use xrdct::cuda::params::{self, XrdctBatch, XrdctRecipe, XrdctSpan};
-use xrdct::cuda::tiles::{CsrRows, Limits, SubTiles};
 
 use super::streams::{self, Case};
 

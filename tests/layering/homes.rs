@@ -42,7 +42,6 @@ const AT_HOME: &[(&[&str], &str, &[&str])] = &[
         &[
             "src/bench/ceiling.rs",
             "src/bench/subject.rs",
-            "src/cuda/decoder.rs",
             "src/frame.rs",
             "src/integrate/engine.rs",
             "src/source/decoded.rs",

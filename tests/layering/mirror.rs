@@ -7,15 +7,7 @@ use super::text::{Kind, Token, tokens};
 use super::tree::{self, File};
 
 /// Units that somebody else loads today, and who: a unit's kernels belong into its twin.
-const EXCEPTIONS: &[(&str, &str)] = &[
-    ("cuda/codec/byte_offset.cu", "src/cuda/kernels.rs"),
-    ("cuda/codec/md5.cu", "src/cuda/md5.rs"),
-    ("cuda/integrate/patterns.cu", "src/cuda/kernels.rs"),
-    ("cuda/integrate/tiles.cu", "src/cuda/kernels.rs"),
-    ("cuda/tomo/assembly.cu", "src/cuda/tomo/kernels.rs"),
-    ("cuda/tomo/fbp.cu", "src/cuda/tomo/kernels.rs"),
-    ("cuda/tomo/iterative.cu", "src/cuda/tomo/kernels.rs"),
-];
+const EXCEPTIONS: &[(&str, &str)] = &[];
 
 /// A macro that writes kernels: its parameters and its body.
 struct Macro<'a> {

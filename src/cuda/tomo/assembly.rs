@@ -1,15 +1,21 @@
-//! Sinograms of patterns that lie on the device: `tomo::assembly`'s steps, each with the same bits.
+//! Sinograms of patterns that lie on the device: `tomo::assembly`'s steps, each with the same bits. Host side of
+//! `cuda/tomo/assembly.cu`.
 
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::kernels::{self, AssemblyKernels};
-use crate::cuda::driver::{Context, DeviceBuffer, Stream};
+use crate::cuda::driver::{Context, DeviceBuffer, Kernel, Launch, Module, Stream};
 use crate::cuda::error::CudaError;
-use crate::cuda::kernels::Address;
-use crate::cuda::params::{XrdctAssembly, XrdctShare, XrdctSource};
-use crate::cuda::patterns::DevicePatterns;
+use crate::cuda::integrate::keep::DevicePatterns;
+use crate::cuda::params::{
+    self, XrdctAir, XrdctAssembly, XrdctColumnMeans, XrdctGather, XrdctScale, XrdctShare, XrdctShift,
+    XrdctSource, XrdctStripes,
+};
 use crate::tomo::assembly::Assembly;
+
+const THREADS: usize = params::XRDCT_THREADS as usize;
+/// Values and bins that a block of the gathering kernel takes.
+const SIDE: usize = 32;
 
 /// An assembly as the kernels take it (cuda/params.h).
 #[derive(Debug, Clone, Default)]
@@ -60,29 +66,58 @@ impl AssemblyTables {
     }
 }
 
+/// The kernels.
+struct AssemblyKernels {
+    gather: Kernel<XrdctGather>,
+    air: Kernel<XrdctAir>,
+    scale: Kernel<XrdctScale>,
+    shift: Kernel<XrdctShift>,
+    column_means: Kernel<XrdctColumnMeans>,
+    stripes: Kernel<XrdctStripes>,
+}
+
+impl AssemblyKernels {
+    fn load(context: &Arc<Context>) -> Result<AssemblyKernels, CudaError> {
+        let module = Module::of(context, "assembly")?;
+        Ok(AssemblyKernels {
+            gather: Kernel::load(&module, "xrdct_tomo_gather")?,
+            air: Kernel::load(&module, "xrdct_tomo_air")?,
+            scale: Kernel::load(&module, "xrdct_tomo_scale")?,
+            shift: Kernel::load(&module, "xrdct_tomo_shift")?,
+            column_means: Kernel::load(&module, "xrdct_tomo_column_means")?,
+            stripes: Kernel::load(&module, "xrdct_tomo_stripes")?,
+        })
+    }
+}
+
+/// A thread an item.
+fn flat(items: usize) -> Launch {
+    Launch { grid: (items.div_ceil(THREADS), 1), threads: THREADS, shared: 0 }
+}
+
 /// Patterns, and how sinograms are made of them: the same for every block.
 pub(super) struct DeviceAssembly {
     pub(super) patterns: Arc<DevicePatterns>,
     kernels: AssemblyKernels,
     sizes: XrdctAssembly,
     stripes: bool,
-    shares: DeviceBuffer,
-    starts: DeviceBuffer,
-    sources: DeviceBuffer,
-    factors: DeviceBuffer,
-    shifts: DeviceBuffer,
+    shares: DeviceBuffer<XrdctShare>,
+    starts: DeviceBuffer<u32>,
+    sources: DeviceBuffer<XrdctSource>,
+    factors: DeviceBuffer<f32>,
+    shifts: DeviceBuffer<f32>,
 }
 
 /// A lane's buffers, for blocks of some bins.
 pub(super) struct Targets<'a> {
     /// `[bin][ray]`.
-    pub(super) sinograms: &'a DeviceBuffer,
+    pub(super) sinograms: &'a DeviceBuffer<f32>,
     /// As large; whatever it held is lost.
-    pub(super) spare: &'a DeviceBuffer,
+    pub(super) spare: &'a DeviceBuffer<f32>,
     /// u32 a bin.
-    pub(super) empty: &'a DeviceBuffer,
+    pub(super) empty: &'a DeviceBuffer<u32>,
     /// f64 a column of each bin.
-    pub(super) means: &'a DeviceBuffer,
+    pub(super) means: &'a DeviceBuffer<f64>,
 }
 
 impl DeviceAssembly {
@@ -132,26 +167,42 @@ impl DeviceAssembly {
         to: Targets<'_>,
     ) -> Result<(), CudaError> {
         let sizes = XrdctAssembly { first: bins.start as u32, bins: bins.len() as u32, ..self.sizes };
-        let [sinograms, spare, empty, means] =
-            [to.sinograms, to.spare, to.empty, to.means].map(DeviceBuffer::pointer);
-        let tables: [Address; 4] =
-            [&self.patterns.values, &self.shares, &self.starts, &self.sources].map(DeviceBuffer::pointer);
+        let (bins, rotations) = (sizes.bins as usize, sizes.rotations as usize);
+        let rays = rotations * sizes.translations as usize;
+        let values = flat(bins * rays);
+        let (sinograms, means) = (to.sinograms.pointer(), to.means.pointer());
         stream.enqueue_fill(to.empty, 0, to.empty.len(), 0)?;
-        // SAFETY: the caller's promise; tables were made for these rays.
+        let kernels = &self.kernels;
+        // SAFETY: the caller's promise; tables were made for these rays; each structure is its kernel's.
         unsafe {
-            self.kernels.enqueue_gather(stream, tables, [sinograms, empty], &sizes)?;
+            let gather = XrdctGather {
+                patterns: self.patterns.values.pointer(),
+                shares: self.shares.pointer(),
+                starts: self.starts.pointer(),
+                sources: self.sources.pointer(),
+                sinograms,
+                empty: to.empty.pointer(),
+                sizes,
+            };
+            let grid = (rays.div_ceil(SIDE), bins.div_ceil(SIDE));
+            kernels.gather.enqueue(stream, Launch { grid, threads: THREADS, shared: 0 }, &gather)?;
             if sizes.edge > 0 {
-                self.kernels.enqueue_air(stream, sinograms, &sizes)?;
+                kernels.air.enqueue(stream, flat(bins * rotations), &XrdctAir { sinograms, sizes })?;
             }
             if !self.factors.is_empty() {
-                self.kernels.enqueue_scale(stream, [sinograms, self.factors.pointer()], &sizes)?;
+                let scale = XrdctScale { sinograms, factors: self.factors.pointer(), sizes };
+                kernels.scale.enqueue(stream, values, &scale)?;
             }
             if !self.shifts.is_empty() {
-                self.kernels.enqueue_shift(stream, [sinograms, self.shifts.pointer(), spare], &sizes)?;
-                stream.enqueue_copy(to.spare, to.sinograms, kernels::values(&sizes) * size_of::<f32>())?;
+                let (shifts, shifted) = (self.shifts.pointer(), to.spare.pointer());
+                kernels.shift.enqueue(stream, values, &XrdctShift { sinograms, shifts, shifted, sizes })?;
+                stream.enqueue_copy(to.spare, to.sinograms, bins * rays)?;
             }
             if self.stripes {
-                self.kernels.enqueue_stripes(stream, [sinograms, means], &sizes)?;
+                let columns = flat(bins * sizes.translations as usize);
+                let of_columns = XrdctColumnMeans { sinograms, means, sizes };
+                kernels.column_means.enqueue(stream, columns, &of_columns)?;
+                kernels.stripes.enqueue(stream, values, &XrdctStripes { sinograms, means, sizes })?;
             }
         }
         Ok(())

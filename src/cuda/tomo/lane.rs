@@ -9,22 +9,24 @@
 //! belong, on all cores, while other lanes go on.
 
 use std::ops::Range;
+use std::ptr::null;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rayon::prelude::*;
 
 use super::assembly::{DeviceAssembly, Targets};
-use super::kernels::Iteration;
+use super::iterative::Iteration;
 use super::{GROUP, Shared};
-use crate::cuda::driver::{DeviceBuffer, Event, PinnedBuffer, Stream};
+use crate::cuda::driver::{DeviceBuffer, Event, LIMIT, PinnedBuffer, Stream};
 use crate::cuda::error::CudaError;
-use crate::cuda::kernels::Address;
-use crate::cuda::params::XrdctTomo;
+use crate::cuda::params::{
+    XrdctApart, XrdctBackProject, XrdctBackward, XrdctFilter, XrdctForward, XrdctSideBySide, XrdctStart,
+    XrdctTomo,
+};
 use crate::tomo::Method;
 
 const FLOAT: usize = size_of::<f32>();
-/// Bytes of a bin's mark.
-const MARK: usize = size_of::<u32>();
 /// Values that one core copies at a time.
 const PIECE: usize = 1 << 16;
 
@@ -36,6 +38,17 @@ fn copy(from: &[f32], to: &mut [f32]) {
 /// Rays and pixels of one bin.
 fn sizes(tomo: &XrdctTomo) -> (usize, usize) {
     (tomo.rotations as usize * tomo.translations as usize, tomo.rows as usize * tomo.columns as usize)
+}
+
+/// How long a block may take: as long as each of its launches may, and those of the other lanes that have their turn meanwhile.
+pub(super) fn limit(method: Method, lanes: usize) -> Duration {
+    let iterations = match method {
+        Method::Fbp { .. } => 0,
+        Method::Sirt { iterations, .. } | Method::Mlem { iterations } => iterations,
+    };
+    // Before and after the iterations: what makes sinograms, lays them side by side, filters, takes them apart.
+    let launches = 2 * iterations + 10;
+    LIMIT.saturating_mul(u32::try_from(launches * lanes).unwrap_or(u32::MAX))
 }
 
 /// Device bytes that a group of bins takes in a lane.
@@ -56,17 +69,17 @@ pub(super) struct SliceLane {
     /// Sinograms of the host, on their way there or back.
     up: PinnedBuffer,
     down: PinnedBuffer,
-    sinograms: DeviceBuffer,
+    sinograms: DeviceBuffer<f32>,
     /// Marks of bins without data, there and here, and the means of columns: for sinograms that are made of patterns.
-    empty: DeviceBuffer,
+    empty: DeviceBuffer<u32>,
     marks: PinnedBuffer,
-    means: DeviceBuffer,
+    means: DeviceBuffer<f64>,
     /// Measured rows, side by side.
-    rows: DeviceBuffer,
+    rows: DeviceBuffer<f32>,
     /// Filtered rows, or what is left of them.
-    work: DeviceBuffer,
-    image: DeviceBuffer,
-    slices: DeviceBuffer,
+    work: DeviceBuffer<f32>,
+    image: DeviceBuffer<f32>,
+    slices: DeviceBuffer<f32>,
     shared: Arc<Shared>,
 }
 
@@ -76,7 +89,7 @@ impl SliceLane {
         let context = &shared.context;
         let (rays, pixels) = sizes(&shared.tomo);
         let (mark, means) = shared.assembly.as_ref().map_or((0, 0), DeviceAssembly::bytes_of_bin);
-        let take = |values: usize| DeviceBuffer::take(context, bins * values * FLOAT, "a block of slices");
+        let take = |values: usize| DeviceBuffer::take(context, bins * values, "a block of slices");
         Ok(SliceLane {
             stream: Stream::new(context)?,
             began: Event::new(context)?,
@@ -85,9 +98,9 @@ impl SliceLane {
             up: PinnedBuffer::take(context, bins * rays * FLOAT)?,
             down: PinnedBuffer::take(context, bins * pixels * FLOAT)?,
             sinograms: take(rays)?,
-            empty: DeviceBuffer::take(context, bins * mark, "a block of slices")?,
+            empty: DeviceBuffer::take(context, bins * mark / size_of::<u32>(), "a block of slices")?,
             marks: PinnedBuffer::take(context, bins * mark)?,
-            means: DeviceBuffer::take(context, bins * means, "a block of slices")?,
+            means: DeviceBuffer::take(context, bins * means / size_of::<f64>(), "a block of slices")?,
             rows: take(rays)?,
             work: take(rays)?,
             image: take(pixels)?,
@@ -104,19 +117,14 @@ impl SliceLane {
     /// Starts a block; the lane must not be busy. Does not wait for the device.
     pub(super) fn enqueue(&mut self, sinograms: &[f32]) -> Result<(), CudaError> {
         let bins = sinograms.len() / sizes(&self.shared.tomo).0;
-        let bytes = size_of_val(sinograms);
+        let count = sinograms.len();
         self.busy = Some(bins);
-        let pieces = self.up.bytes_mut()[..bytes].par_chunks_mut(PIECE * FLOAT);
-        pieces.zip(sinograms.par_chunks(PIECE)).for_each(|(to, from)| {
-            to.chunks_exact_mut(FLOAT)
-                .zip(from)
-                .for_each(|(to, from)| to.copy_from_slice(&from.to_ne_bytes()));
-        });
+        copy(sinograms, &mut self.up.floats_mut()[..count]);
         // SAFETY: `up` and `down` are not touched before `wait` or `abandon` has waited for the stream.
         unsafe {
-            self.stream.enqueue_upload(&self.sinograms, 0, &self.up.bytes()[..bytes])?;
+            self.stream.enqueue_upload(&self.sinograms, 0, &self.up.floats()[..count])?;
             self.began.enqueue(&self.stream)?;
-            self.enqueue_slices(bins, 0)
+            self.enqueue_slices(bins, null())
         }
     }
 
@@ -133,12 +141,12 @@ impl SliceLane {
         self.began.enqueue(&self.stream)?;
         let targets =
             Targets { sinograms: &self.sinograms, spare: &self.work, empty: &self.empty, means: &self.means };
-        let (empty, bytes) = (self.empty.pointer(), count * sizes(&self.shared.tomo).0 * FLOAT);
+        let (empty, rays) = (self.empty.pointer(), count * sizes(&self.shared.tomo).0);
         // SAFETY: as in `enqueue`; whoever asks for bins has compared them with those of the patterns, and with this lane's.
         unsafe {
             assembly.enqueue(&self.stream, bins, targets)?;
-            self.stream.enqueue_download(&self.sinograms, 0, &mut self.up.bytes_mut()[..bytes])?;
-            self.stream.enqueue_download(&self.empty, 0, &mut self.marks.bytes_mut()[..count * MARK])?;
+            self.stream.enqueue_download(&self.sinograms, 0, &mut self.up.floats_mut()[..rays])?;
+            self.stream.enqueue_download(&self.empty, 0, &mut self.marks.words_mut()[..count])?;
             match slices {
                 true => self.enqueue_slices(count, empty),
                 false => self.ended.enqueue(&self.stream),
@@ -150,19 +158,19 @@ impl SliceLane {
     ///
     /// # Safety
     /// `down` must not be touched before `wait` or `abandon` has waited for the stream.
-    unsafe fn enqueue_slices(&mut self, bins: usize, empty: Address) -> Result<(), CudaError> {
-        let bytes = bins * sizes(&self.shared.tomo).1 * FLOAT;
+    unsafe fn enqueue_slices(&mut self, bins: usize, empty: *const u32) -> Result<(), CudaError> {
+        let pixels = bins * sizes(&self.shared.tomo).1;
         // SAFETY: the lane's buffers live until the stream has run: it is waited for before they go.
         unsafe {
             self.enqueue_kernels(bins, empty)?;
             self.ended.enqueue(&self.stream)?;
-            self.stream.enqueue_download(&self.slices, 0, &mut self.down.bytes_mut()[..bytes])
+            self.stream.enqueue_download(&self.slices, 0, &mut self.down.floats_mut()[..pixels])
         }
     }
 
     /// Waits for the block and brings its slices to `slices`; milliseconds that its kernels took.
     pub(super) fn wait(&mut self, slices: &mut [f32]) -> Result<f64, CudaError> {
-        self.stream.wait()?;
+        self.stream.wait_within(self.shared.limit)?;
         self.busy = None;
         copy(&self.down.floats()[..slices.len()], slices);
         Ok(f64::from(self.began.milliseconds_to(&self.ended)?))
@@ -178,7 +186,7 @@ impl SliceLane {
         let milliseconds = self.wait(slices)?;
         copy(&self.up.floats()[..sinograms.len()], sinograms);
         let rays = sizes(&self.shared.tomo).0;
-        let marks = self.marks.bytes().chunks_exact(MARK).take(sinograms.len() / rays);
+        let marks = self.marks.bytes().chunks_exact(size_of::<u32>()).take(sinograms.len() / rays);
         let empty: Vec<usize> = marks
             .enumerate()
             .filter(|(_, mark)| mark.iter().any(|byte| *byte != 0))
@@ -190,25 +198,28 @@ impl SliceLane {
 
     /// Waits for the block, if any, and forgets it.
     pub(super) fn abandon(&mut self) {
-        let _ = self.stream.wait();
+        let _ = self.stream.wait_within(self.shared.limit);
         self.busy = None;
     }
 
     /// # Safety
     /// The lane's buffers must live until the stream has run, which they do: it is waited for before they go.
-    unsafe fn enqueue_kernels(&self, bins: usize, empty: Address) -> Result<(), CudaError> {
+    unsafe fn enqueue_kernels(&self, bins: usize, empty: *const u32) -> Result<(), CudaError> {
         let shared = &*self.shared;
         let tomo = XrdctTomo { bins: bins as u32, ..shared.tomo };
-        let (kernels, stream) = (&shared.kernels, &self.stream);
+        let Shared { fbp, iterative, .. } = shared;
+        let stream = &self.stream;
         let [rows, work, image] = [&self.rows, &self.work, &self.image].map(DeviceBuffer::pointer);
-        let [kept, views] = [&shared.kept, &shared.views].map(DeviceBuffer::pointer);
+        let (kept, views) = (shared.kept.pointer().cast_const(), shared.views.pointer().cast_const());
+        let sinograms = self.sinograms.pointer();
         // SAFETY: buffers of whole groups of bins, alive as the caller promises.
         unsafe {
-            kernels.enqueue_side_by_side(stream, [self.sinograms.pointer(), empty, rows], &tomo)?;
+            fbp.enqueue_side_by_side(stream, &XrdctSideBySide { bins: sinograms, empty, rows, tomo })?;
             let (step, iterations) = match shared.method {
                 Method::Fbp { .. } => {
-                    kernels.enqueue_filter(stream, [rows, shared.taps.pointer(), work], &tomo)?;
-                    kernels.enqueue_back_project(stream, [work, shared.turns.pointer(), image], &tomo)?;
+                    let (taps, turns) = (shared.taps.pointer(), shared.turns.pointer());
+                    fbp.enqueue_filter(stream, &XrdctFilter { rows, taps, filtered: work, tomo })?;
+                    fbp.enqueue_back_project(stream, &XrdctBackProject { rows: work, turns, image, tomo })?;
                     (Iteration::Sirt, 0)
                 }
                 Method::Sirt { iterations, .. } => {
@@ -216,16 +227,19 @@ impl SliceLane {
                     (Iteration::Sirt, iterations)
                 }
                 Method::Mlem { iterations } => {
-                    kernels.enqueue_start(stream, [kept, image], &tomo)?;
+                    iterative.enqueue_start(stream, &XrdctStart { kept, image, tomo })?;
                     (Iteration::Mlem, iterations)
                 }
             };
-            let (row_scales, column_scales) = (shared.row_scales.pointer(), shared.column_scales.pointer());
+            let scales = shared.row_scales.pointer();
+            let forward = XrdctForward { image, measured: rows, views, scales, rest: work, tomo };
+            let scales = shared.column_scales.pointer();
+            let backward = XrdctBackward { rest: work, views, scales, kept, image, tomo };
             for _ in 0..iterations {
-                kernels.enqueue_forward(stream, step, [image, rows, views, row_scales, work], &tomo)?;
-                kernels.enqueue_backward(stream, step, [work, views, column_scales, kept, image], &tomo)?;
+                iterative.enqueue_forward(stream, step, &forward)?;
+                iterative.enqueue_backward(stream, step, &backward)?;
             }
-            kernels.enqueue_apart(stream, [image, kept, self.slices.pointer()], &tomo)
+            fbp.enqueue_apart(stream, &XrdctApart { image, kept, slices: self.slices.pointer(), tomo })
         }
     }
 }

@@ -9,12 +9,11 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::driver::{Context, DeviceBuffer, Event, Function, Launch, PinnedBuffer, Stream};
-use super::error::CudaError;
-use super::kernels::{by_value, launch, module};
-use super::params::{
+use crate::cuda::driver::{Context, DeviceBuffer, Event, Kernel, Launch, Module, PinnedBuffer, Stream};
+use crate::cuda::error::CudaError;
+use crate::cuda::params::{
     XRDCT_DIGEST_BLOCK, XRDCT_DIGEST_DONE, XRDCT_DIGEST_THREADS, XRDCT_MAX_BATCH, XRDCT_MAX_ENTRIES,
-    XrdctDigest, XrdctSlice, XrdctSpan,
+    XrdctDigest, XrdctHash, XrdctSlice, XrdctSpan,
 };
 use crate::frame::Digest;
 
@@ -32,7 +31,7 @@ const START: [u32; 4] = [0x67452301, 0xefcdab89, 0x98badcfe, 0x10325476];
 #[derive(Debug)]
 struct Entry {
     /// What holds its bytes, kept until they are done.
-    arena: Arc<DeviceBuffer>,
+    arena: Arc<DeviceBuffer<u8>>,
     frames: usize,
     /// Blocks that its longest frame still has to be given.
     blocks: u32,
@@ -45,7 +44,7 @@ struct Entry {
 pub struct Digests {
     // The stream goes first and waits for its work; then what that uses.
     stream: Stream,
-    kernel: Function,
+    kernel: Kernel<XrdctHash>,
     digests: PinnedBuffer,
     entries: Vec<Option<Entry>>,
     /// Slices under way, oldest first.
@@ -64,7 +63,7 @@ impl Digests {
         let entries = entries.clamp(1, MOST_ENTRIES);
         Ok(Digests {
             stream: Stream::in_the_background(context)?,
-            kernel: module(context, "md5")?.function("xrdct_md5")?,
+            kernel: Kernel::load(&Module::of(context, "md5")?, "xrdct_md5")?,
             digests: PinnedBuffer::take(context, entries * BATCH * size_of::<XrdctDigest>())?,
             entries: (0..entries).map(|_| None).collect(),
             slices: VecDeque::new(),
@@ -85,7 +84,7 @@ impl Digests {
     /// [`CudaError::NoEntry`] when all entries are taken, or when a span is outside the arena.
     pub fn begin(
         &mut self,
-        arena: &Arc<DeviceBuffer>,
+        arena: &Arc<DeviceBuffer<u8>>,
         spans: &[XrdctSpan],
         wanted: impl Fn(usize) -> bool,
     ) -> Result<usize, CudaError> {
@@ -103,7 +102,7 @@ impl Digests {
                     // The tail is done with the last whole block, or in a slice of its own.
                     blocks = blocks.max((length / XRDCT_DIGEST_BLOCK).max(1));
                     XrdctDigest {
-                        next: arena.pointer() + u64::from(span.first),
+                        next: arena.pointer_at::<u8>(span.first as usize).addr() as u64,
                         blocks: length / XRDCT_DIGEST_BLOCK,
                         length,
                         state: START,
@@ -146,8 +145,9 @@ impl Digests {
         let Some(done) = (count > 0).then(|| self.spare.pop()).flatten() else { return Ok(false) };
         let threads = XRDCT_DIGEST_THREADS as usize;
         let shape = Launch { grid: (frames.div_ceil(threads), count), threads, shared: 0 };
+        let hash = XrdctHash { digests: self.digests.pointer(), slice };
         // SAFETY: the state is ours and alive; its addresses are inside arenas that the entries keep.
-        unsafe { launch(&self.kernel, &self.stream, shape, &[self.digests.address()], &[by_value(&slice)]) }?;
+        unsafe { self.kernel.enqueue(&self.stream, shape, &hash) }?;
         done.enqueue(&self.stream)?;
         self.slices.push_back((self.next, done));
         self.next += 1;
@@ -186,7 +186,7 @@ impl Digests {
     }
 
     /// The digests of an entry that is done, one a frame (of those that were not wanted, anything), and its arena, free again.
-    pub fn take(&mut self, entry: usize) -> Option<(Vec<Digest>, Arc<DeviceBuffer>)> {
+    pub fn take(&mut self, entry: usize) -> Option<(Vec<Digest>, Arc<DeviceBuffer<u8>>)> {
         let Entry { arena, frames, .. } = self.entries[entry].take()?;
         let digest = |frame| {
             // SAFETY: inside the buffer; the slice that wrote it has been waited for.
@@ -202,7 +202,6 @@ impl Digests {
     }
 
     fn place(&self, entry: usize, frame: usize) -> *mut XrdctDigest {
-        let first = self.digests.address() as *mut XrdctDigest;
-        first.wrapping_add(entry * BATCH + frame)
+        self.digests.pointer::<XrdctDigest>().wrapping_add(entry * BATCH + frame)
     }
 }

@@ -22,7 +22,7 @@
 
 use rayon::prelude::*;
 
-use super::params::{self, XrdctItem, XrdctPart, XrdctPass};
+use crate::cuda::params::{self, XrdctItem, XrdctPart, XrdctPass};
 
 /// Pixels in a sub-tile.
 pub const SUBTILE: usize = params::XRDCT_SUBTILE_PIXELS as usize;
@@ -82,7 +82,7 @@ pub struct SubTiles {
     pub max_slots: usize,
 }
 
-/// Where the device keeps a pixel of a sub-tile (cuda/integrate/tiles.cuh says why).
+/// Where the device keeps a pixel of a sub-tile (cuda/integrate/fused.cuh says why).
 pub const fn swizzle(place: usize) -> usize {
     place ^ ((place >> 4) & 31)
 }

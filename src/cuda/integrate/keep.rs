@@ -1,13 +1,13 @@
-//! Patterns that stay on the device: a row for each frame, NaN until its pattern is there.
+//! Patterns that stay on the device: a row for each frame, NaN until its pattern is there. Host side of `cuda/integrate/keep.cu`.
 //!
-//! A reducer that is told to ([`super::CudaReducer::keep`]) leaves each good frame's intensities here as well as sending its sums
-//! to the host, for whoever goes on with them on the same GPU ([`super::tomo`]).
+//! A reducer that is told to ([`crate::cuda::CudaReducer::keep`]) leaves each good frame's intensities here as well as sending its sums
+//! to the host, for whoever goes on with them on the same GPU ([`crate::cuda::tomo`]).
 
 use std::sync::Arc;
 
-use super::driver::{Context, DeviceBuffer, PinnedBuffer, Stream};
-use super::error::CudaError;
-use super::params::{XRDCT_MAX_BATCH, XrdctRows};
+use crate::cuda::driver::{Context, DeviceBuffer, Kernel, Module, PinnedBuffer, Stream};
+use crate::cuda::error::CudaError;
+use crate::cuda::params::{XRDCT_MAX_BATCH, XrdctKeep, XrdctRows};
 
 const PURPOSE: &str = "patterns that stay on the device";
 /// Part of the free device memory that patterns may take: the rest is for those who make them and go on with them.
@@ -15,10 +15,15 @@ const SHARE_OF_FREE: f64 = 0.4;
 /// Every byte of a NaN.
 const NAN_BYTE: u8 = 0xFF;
 
+/// The kernel that leaves them there.
+pub(super) fn kernel(context: &Arc<Context>) -> Result<Kernel<XrdctKeep>, CudaError> {
+    Kernel::load(&Module::of(context, "keep")?, "xrdct_patterns")
+}
+
 /// `[frame][bin]`, float32.
 #[derive(Debug)]
 pub struct DevicePatterns {
-    pub(super) values: DeviceBuffer,
+    pub(in crate::cuda) values: DeviceBuffer<f32>,
     context: Arc<Context>,
     frames: usize,
     npt: usize,
@@ -30,8 +35,8 @@ impl DevicePatterns {
     /// # Errors
     /// [`CudaError::OutOfMemory`] when they would take more than their share of the free memory; what the driver refuses.
     pub fn new(context: &Arc<Context>, frames: usize, npt: usize) -> Result<DevicePatterns, CudaError> {
-        let len = frames * npt * size_of::<f32>();
-        check_share(context, len)?;
+        let len = frames * npt;
+        check_share(context, len * size_of::<f32>())?;
         let values = DeviceBuffer::take(context, len, PURPOSE)?;
         let stream = Stream::new(context)?;
         stream.enqueue_fill(&values, 0, len, NAN_BYTE)?;
@@ -68,13 +73,13 @@ impl DevicePatterns {
         &self.context
     }
 
-    /// Where the frames of a batch, at most [`super::lane::MAX_BATCH`], go; checked, because the kernel does not.
+    /// Where the frames of a batch, at most [`XRDCT_MAX_BATCH`], go; checked, because the kernel does not.
     pub(super) fn rows_for(&self, rows: &[usize], npt: usize, empty: f32) -> Result<XrdctRows, CudaError> {
         let mut target = XrdctRows { row: [0; XRDCT_MAX_BATCH as usize], empty };
         for (place, &row) in target.row.iter_mut().zip(rows) {
             if row >= self.frames || npt != self.npt {
-                let len = npt * size_of::<f32>();
-                return Err(CudaError::OutsideBuffer { offset: row * len, len, size: self.values.len() });
+                let (len, size) = (npt * size_of::<f32>(), self.values.len() * size_of::<f32>());
+                return Err(CudaError::OutsideBuffer { offset: row * len, len, size });
             }
             *place = row as u32;
         }
@@ -86,9 +91,8 @@ impl DevicePatterns {
     /// # Errors
     /// When there is no such row, or what the driver refuses.
     pub fn forget(&self, row: usize) -> Result<(), CudaError> {
-        let len = self.npt * size_of::<f32>();
         let stream = Stream::new(&self.context)?;
-        stream.enqueue_fill(&self.values, row * len, len, NAN_BYTE)?;
+        stream.enqueue_fill(&self.values, row * self.npt, self.npt, NAN_BYTE)?;
         stream.wait()
     }
 
@@ -98,12 +102,13 @@ impl DevicePatterns {
     /// What the driver refuses.
     pub fn read(&self) -> Result<Vec<f32>, CudaError> {
         self.context.bind()?;
-        let mut host = PinnedBuffer::take(&self.context, self.values.len())?;
+        let len = self.values.len();
+        let mut host = PinnedBuffer::take(&self.context, len * size_of::<f32>())?;
         let stream = Stream::new(&self.context)?;
         // SAFETY: the buffer is read after `wait`.
-        unsafe { stream.enqueue_download(&self.values, 0, host.bytes_mut()) }?;
+        unsafe { stream.enqueue_download(&self.values, 0, &mut host.floats_mut()[..len]) }?;
         stream.wait()?;
-        Ok(host.floats().to_vec())
+        Ok(host.floats()[..len].to_vec())
     }
 }
 

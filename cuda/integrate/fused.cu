@@ -3,14 +3,14 @@
 // What     packed : decodes a sub-tile of a group of frames into shared memory and multiplies it there, so that pixels
 //                   never reach device memory;  plain : the same from decoded pixels;  bins : adds up the blocks' partial
 //                   sums, each bin's in a fixed order
-// Layout   matrix cut into items and passes (tiles.cuh); partial sums [frame][item's slots], float64
+// Layout   matrix cut into items and passes (fused.cuh); partial sums [frame][item's slots], float64
 // Mapping  blockIdx = (group of frames, item): blocks that share an item's entries run side by side and share the L2.
 //          While decoding, THREADS/32/GROUP warps take a frame's steps in turn; while multiplying, a warp takes a pass
 // Cost     a frame of 2.5 million pixels: 2.5 MB of packed bytes, the matrix once a group from the L2, about 0.8 MB of
 //          partial sums written and read
 // Safety   frames whose verdict is not good are left out and read as zeros
 // CPU      src/integrate/engine.rs; notes and measurements in profiles/notes/tiles.md
-#include "integrate/tiles.cuh"
+#include "integrate/fused.cuh"
 
 using namespace xrdct;
 
@@ -20,8 +20,8 @@ struct Packed {
     static constexpr uint32_t TEAM = WARPS / GROUP;
     const uint8_t* arena;
     Index<uint32_t> index;
-    const uint32_t* subtile_tile;
-    const XrdctVerdict* verdicts;
+    ReadOnly<uint32_t> subtile_tile;
+    ReadOnly<XrdctVerdict> verdicts;
     const XrdctBatch& batch;
     const XrdctRecipe& recipe;
     uint32_t column, end, step;
@@ -72,13 +72,12 @@ struct Packed {
 };
 
 template <int GROUP, bool VARIANCE, typename Sum>
-static __device__ __forceinline__ void integrate_packed(const uint8_t* arena, const Index<uint32_t>& index,
-                                                        const uint32_t* subtile_tile, const XrdctVerdict* verdicts,
-                                                        const Matrix& matrix, const Terms& terms, const XrdctBatch& batch,
-                                                        const XrdctRecipe& recipe) {
+static __device__ __forceinline__ void integrate_packed(const XrdctPacked& a) {
     XRDCT_DYNAMIC_SHARED(shared);
-    Packed<GROUP> source = {arena, index, subtile_tile, verdicts, batch, recipe, 0, 0, 0, false, {}};
-    integrate_item<GROUP, VARIANCE, Sum>(source, shared, matrix, terms, verdicts, batch, recipe);
+    const ReadOnly<XrdctVerdict> verdicts = read_only(a.verdicts);
+    Packed<GROUP> source = {
+        a.arena, index_of<uint32_t>(a.tables), {a.tables.subtile_tile}, verdicts, a.batch, a.recipe, 0, 0, 0, false, {}};
+    integrate_item<GROUP, VARIANCE, Sum>(source, shared, Matrix(a.matrix), Terms(a.terms), verdicts, a.batch, a.recipe);
 }
 
 // Copies one sub-tile of a group's frames into the ring; not inlined, because there are eight of it in five kernels.
@@ -129,40 +128,22 @@ struct Plain {
 };
 
 template <int GROUP, bool VARIANCE, typename Sum>
-static __device__ __forceinline__ void integrate_plain(const uint8_t* pixels, const XrdctVerdict* verdicts, const Matrix& matrix,
-                                                       const Terms& terms, const XrdctBatch& batch, const XrdctRecipe& recipe) {
+static __device__ __forceinline__ void integrate_plain(const XrdctPlain& a) {
     XRDCT_DYNAMIC_SHARED(shared);
-    Plain<GROUP> source = {pixels, verdicts, batch, recipe, 0};
-    integrate_item<GROUP, VARIANCE, Sum>(source, shared, matrix, terms, verdicts, batch, recipe);
+    Plain<GROUP> source = {a.pixels, a.verdicts, a.batch, a.recipe, 0};
+    integrate_item<GROUP, VARIANCE, Sum>(source, shared, Matrix(a.matrix), Terms(a.terms), read_only(a.verdicts), a.batch,
+                                         a.recipe);
 }
 
-#define XRDCT_MATRIX                                                                                             \
-    const XrdctItem *__restrict__ items, const XrdctPart *__restrict__ parts, const XrdctPass *__restrict__ passes, \
-        const uint16_t *__restrict__ row_slot, const uint32_t *__restrict__ entry_pixel, const float2 *__restrict__ entry_weight
-#define XRDCT_TERMS                                                                                         \
-    const float *__restrict__ dark, const float *__restrict__ normalization, const uint32_t *__restrict__ slot_bin, \
-        unsigned long long *__restrict__ deficits, double *__restrict__ signal, double *__restrict__ variance, \
-        const uint32_t *__restrict__ used, uint32_t *__restrict__ saturated
-
 // One kernel a combination: frames a group, with variance or not, sums of a row in float or (with dark) double.
-#define XRDCT_INTEGRATE(name, group, with_variance, Sum)                                                                 \
-    extern "C" __global__ void __launch_bounds__(XRDCT_INTEGRATE_THREADS, 2) xrdct_packed_##name(                        \
-        const uint8_t* __restrict__ arena, const uint8_t* __restrict__ entries, const uint16_t* __restrict__ step_codes, \
-        const uint32_t* __restrict__ step_value, const uint32_t* __restrict__ tile_pixel,                                \
-        const uint32_t* __restrict__ tile_value, const uint32_t* __restrict__ subtile_tile,                              \
-        const XrdctVerdict* __restrict__ verdicts, XRDCT_MATRIX, XRDCT_TERMS, const __grid_constant__ XrdctBatch batch,  \
-        const __grid_constant__ XrdctRecipe recipe) {                                                                                      \
-        const Index<uint32_t> index = {entries, step_codes, step_value, tile_pixel, tile_value};                         \
-        const Matrix matrix = {items, parts, passes, row_slot, entry_pixel, entry_weight};                               \
-        const Terms terms = {dark, normalization, slot_bin, deficits, signal, variance, used, saturated};                                 \
-        integrate_packed<group, with_variance, Sum>(arena, index, subtile_tile, verdicts, matrix, terms, batch, recipe); \
-    }                                                                                                                    \
-    extern "C" __global__ void __launch_bounds__(XRDCT_INTEGRATE_THREADS, 2)                                             \
-        xrdct_plain_##name(const uint8_t* __restrict__ pixels, const XrdctVerdict* __restrict__ verdicts, XRDCT_MATRIX,  \
-                           XRDCT_TERMS, const __grid_constant__ XrdctBatch batch, const __grid_constant__ XrdctRecipe recipe) {                              \
-        const Matrix matrix = {items, parts, passes, row_slot, entry_pixel, entry_weight};                               \
-        const Terms terms = {dark, normalization, slot_bin, deficits, signal, variance, used, saturated};                                 \
-        integrate_plain<group, with_variance, Sum>(pixels, verdicts, matrix, terms, batch, recipe);                      \
+#define XRDCT_INTEGRATE(name, group, with_variance, Sum)                                         \
+    extern "C" __global__ void __launch_bounds__(XRDCT_INTEGRATE_THREADS, 2)                     \
+        xrdct_packed_##name(const __grid_constant__ XrdctPacked a) {                             \
+        integrate_packed<group, with_variance, Sum>(a);                                          \
+    }                                                                                            \
+    extern "C" __global__ void __launch_bounds__(XRDCT_INTEGRATE_THREADS, 2)                     \
+        xrdct_plain_##name(const __grid_constant__ XrdctPlain a) {                               \
+        integrate_plain<group, with_variance, Sum>(a);                                           \
     }
 
 XRDCT_INTEGRATE(wide, XRDCT_GROUP_WIDE, false, float)
@@ -172,7 +153,7 @@ XRDCT_INTEGRATE(dark, XRDCT_GROUP_NARROW, false, double)
 XRDCT_INTEGRATE(dark_variance, XRDCT_GROUP_NARROW, true, double)
 
 // blockIdx.y = frame; a thread takes a bin and adds its partial sums, four at a time, always in the same order.
-static __device__ __forceinline__ double add_partials(const double* partials, const uint32_t* position, uint32_t from,
+static __device__ __forceinline__ double add_partials(ReadOnly<double> partials, ReadOnly<uint32_t> position, uint32_t from,
                                                       uint32_t to) {
     double sum[4] = {0.0, 0.0, 0.0, 0.0};
     uint32_t i = from;
@@ -182,13 +163,13 @@ static __device__ __forceinline__ double add_partials(const double* partials, co
     return (sum[0] + sum[1]) + (sum[2] + sum[3]);
 }
 
-extern "C" __global__ void __launch_bounds__(XRDCT_THREADS)
-    xrdct_bins(const double* __restrict__ partials, const uint32_t* __restrict__ bin_first, const uint32_t* __restrict__ position,
-               const XrdctVerdict* __restrict__ verdicts, double* __restrict__ sums, const __grid_constant__ XrdctRecipe recipe) {
-    const uint32_t bin = blockIdx.x * blockDim.x + threadIdx.x;
-    if (bin >= recipe.bins) return;
+extern "C" __global__ void __launch_bounds__(XRDCT_THREADS) xrdct_bins(const __grid_constant__ XrdctBins a) {
+    const ReadOnly<uint32_t> first = {a.bin_first};
+    const uint32_t bin = blockIdx.x * blockDim.x + threadIdx.x, frame = blockIdx.y;
+    if (bin >= a.recipe.bins) return;
     double sum = 0.0;
-    if (verdicts[blockIdx.y].status == XRDCT_GOOD)
-        sum = add_partials(partials + (size_t)blockIdx.y * recipe.total_slots, position, bin_first[bin], bin_first[bin + 1]);
-    sums[(size_t)blockIdx.y * recipe.bins + bin] = sum;
+    if (read_only(a.verdicts)[frame].status == XRDCT_GOOD)
+        sum = add_partials(read_only(a.partials + (size_t)frame * a.recipe.total_slots), read_only(a.position), first[bin],
+                           first[bin + 1]);
+    a.sums[(size_t)frame * a.recipe.bins + bin] = sum;
 }

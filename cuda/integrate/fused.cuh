@@ -5,8 +5,8 @@
 // side by side: their pixels are neighbours too, so that lanes read different banks. A row's sum goes to its slot, in
 // float64; nobody else touches that slot until the next barrier, so sums have one fixed order and the same bits on
 // every run, whatever frames share the launch.
-#ifndef XRDCT_TILES_CUH
-#define XRDCT_TILES_CUH
+#ifndef XRDCT_FUSED_CUH
+#define XRDCT_FUSED_CUH
 
 #include "codec/byte_offset.cuh"
 
@@ -26,26 +26,43 @@ __device__ __forceinline__ uint32_t unswizzle(uint32_t place) {
     return place ^ (place >> 4 & 15);
 }
 
-// The matrix on the device (built by src/cuda/tiles.rs).
+// The matrix and what else the sums need, as the loops read them (params.h).
 struct Matrix {
-    const XrdctItem* items;
-    const XrdctPart* parts;
-    const XrdctPass* passes;
-    const uint16_t* row_slot;      // [passes][32]
-    const uint32_t* entry_pixel;   // [pairs] swizzled places in the sub-tile, 16 bits each
-    const float2* entry_weight;    // [pairs]
+    ReadOnly<XrdctItem> items;
+    ReadOnly<XrdctPart> parts;
+    ReadOnly<XrdctPass> passes;
+    ReadOnly<uint16_t> row_slot;
+    ReadOnly<uint32_t> entry_pixel;  // two places of 16 bits
+    ReadOnly<float2> entry_weight;
+
+    __device__ __forceinline__ explicit Matrix(const XrdctMatrix& from)
+        : items{from.items},
+          parts{from.parts},
+          passes{from.passes},
+          row_slot{from.row_slot},
+          entry_pixel(read_only_as<uint32_t>(from.entry_pixel)),
+          entry_weight(read_only_as<float2>(from.entry_weight)) {}
 };
 
-// What else the sums need; null where it is not wanted.
 struct Terms {
-    const float* dark;             // [pixels]
-    const float* normalization;    // [pixels], read for invalid pixels only
-    const uint32_t* slot_bin;      // [total_slots]
-    unsigned long long* deficits;  // [frames][XRDCT_DEFICITS][bins] fixed point
-    double* signal;                // [frames][total_slots] partial sums
-    double* variance;              // likewise
-    const uint32_t* used;          // one bit a pixel: it has an entry; read where a pixel is saturated
-    uint32_t* saturated;           // [frames] such pixels at or above the batch's cutoff
+    ReadOnly<float> dark;
+    const float* normalization;
+    ReadOnly<uint32_t> slot_bin;
+    const uint32_t* used;
+    unsigned long long* deficits;
+    uint32_t* saturated;
+    double* signal;
+    double* variance;
+
+    __device__ __forceinline__ explicit Terms(const XrdctTerms& from)
+        : dark{from.dark},
+          normalization(from.normalization),
+          slot_bin{from.slot_bin},
+          used(from.used),
+          deficits((unsigned long long*)from.deficits),
+          saturated(from.saturated),
+          signal(from.signal),
+          variance(from.variance) {}
 };
 
 // A pixel's value as pyFAI takes it: float32, NaN when it is a dummy (|value - dummy| <= delta).
@@ -155,18 +172,22 @@ __device__ __forceinline__ uint32_t pass_of(uint32_t round) {
     return round * WARPS + (round & 1 ? WARPS - 1 - warp_id() : warp_id());
 }
 
+// Sums are kept in double where a dark image is subtracted, and nowhere else: differences may cancel.
+template <typename Sum>
+constexpr bool HAS_DARK = sizeof(Sum) == sizeof(double);
+
 // Multiplies one sub-tile by its part of the matrix. Sum is float, or double where dark subtraction may cancel.
 template <int GROUP, bool VARIANCE, typename Sum>
 __device__ __forceinline__ void multiply(const Board<GROUP, VARIANCE>& board, const Matrix& matrix, const Terms& terms,
                                          const XrdctRecipe& recipe, const XrdctItem& item, const XrdctPart& part, Head head,
                                          uint32_t subtile, uint32_t first_frame) {
     const float* half = board.ring + (subtile & 1) * SUBTILE;
-    const float* dark = terms.dark ? board.dark : nullptr;
+    const float* dark = HAS_DARK<Sum> ? board.dark : nullptr;
     for (uint32_t round = 0; pass_of(round) < part.passes; ++round) {
         const XrdctPass pass = head.pass;
         const uint32_t slot = head.slot;
-        const uint32_t* places_of = matrix.entry_pixel + pass.first_pair + lane_id();
-        const float2* weights_of = matrix.entry_weight + pass.first_pair + lane_id();
+        const ReadOnly<uint32_t> places_of = matrix.entry_pixel + pass.first_pair + lane_id();
+        const ReadOnly<float2> weights_of = matrix.entry_weight + pass.first_pair + lane_id();
         uint32_t next_places = places_of[0];
         float2 next_weights = weights_of[0];
         head = look_up(matrix, part, pass_of(round + 1));
@@ -174,6 +195,8 @@ __device__ __forceinline__ void multiply(const Board<GROUP, VARIANCE>& board, co
         Sum variance[GROUP];
 #pragma unroll
         for (int g = 0; g < GROUP; ++g) signal[g] = variance[g] = 0;
+        // As nvcc would by itself, did it know that nothing is written meanwhile.
+#pragma unroll 8
         for (uint32_t k = 1; k <= pass.pairs; ++k) {
             const uint32_t places = next_places;
             const float2 weights = next_weights;
@@ -204,7 +227,7 @@ __device__ __forceinline__ void multiply(const Board<GROUP, VARIANCE>& board, co
             for (int g = 0; g < GROUP; ++g) {
                 if (signal[g] == signal[g]) continue;
                 const RowSums<Sum> sums = careful_row<VARIANCE, Sum>(
-                    half + g * RING, dark, places_of, weights_of, pass.pairs, terms.normalization + subtile * SUBTILE,
+                    half + g * RING, dark, places_of.first, weights_of.first, pass.pairs, terms.normalization + subtile * SUBTILE,
                     terms.deficits + (size_t)(first_frame + g) * XRDCT_DEFICITS * recipe.bins + bin, recipe);
                 signal[g] = sums.signal;
                 variance[g] = sums.variance;
@@ -229,7 +252,8 @@ __device__ __forceinline__ uint32_t first_step_of(const Index<uint32_t>& index, 
 // fill says whether this thread put one there that is at or above the cutoff, in this sub-tile or the next.
 template <int GROUP, bool VARIANCE, typename Sum, typename Source>
 __device__ __forceinline__ void integrate_item(Source& source, unsigned char* shared, const Matrix& matrix, const Terms& terms,
-                                               const XrdctVerdict* verdicts, const XrdctBatch& batch, const XrdctRecipe& recipe) {
+                                               ReadOnly<XrdctVerdict> verdicts, const XrdctBatch& batch,
+                                               const XrdctRecipe& recipe) {
     const XrdctItem item = matrix.items[blockIdx.y];
     const uint32_t first_frame = blockIdx.x * GROUP;
     const Board<GROUP, VARIANCE> board(shared, item.slots);
@@ -244,7 +268,7 @@ __device__ __forceinline__ void integrate_item(Source& source, unsigned char* sh
         const XrdctPart part = matrix.parts[item.first_part + subtile - item.first_subtile];
         const Head head = look_up(matrix, part, pass_of(0));
         const bool high = source.fill(board.ring, subtile);
-        if (terms.dark) {
+        if (HAS_DARK<Sum>) {
             for (uint32_t i = threadIdx.x; i < SUBTILE; i += THREADS) {
                 const uint32_t pixel = subtile * SUBTILE + i;
                 board.dark[swizzle(i)] = pixel < batch.pixels ? terms.dark[pixel] : 0.0f;

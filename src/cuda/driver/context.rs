@@ -1,0 +1,120 @@
+//! A device.
+
+use std::ffi::c_int;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use cudarc::driver::{result, sys};
+
+use crate::cuda::error::CudaError;
+
+/// A device's primary context, kept alive by everything that was made in it.
+#[derive(Debug)]
+pub struct Context {
+    device: c_int,
+    raw: sys::CUcontext,
+    given_up: AtomicBool,
+}
+
+/// What is open: a device has one context, and one fate.
+static OPEN: Mutex<Vec<Weak<Context>>> = Mutex::new(Vec::new());
+
+// SAFETY: a CUcontext may be used from any thread; the driver locks it.
+unsafe impl Send for Context {}
+// SAFETY: as above.
+unsafe impl Sync for Context {}
+
+impl Context {
+    /// Opens device `ordinal`, or takes part in it where it is open. The driver must be initialised.
+    ///
+    /// # Errors
+    /// When the driver refuses.
+    pub fn open(ordinal: usize) -> Result<Arc<Context>, CudaError> {
+        let failed = |e| CudaError::driver("opening the device", e);
+        let device = result::device::get(ordinal as c_int).map_err(failed)?;
+        let mut open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
+        open.retain(|context| context.strong_count() > 0);
+        let same = open.iter().filter_map(Weak::upgrade).find(|context| context.device == device);
+        let context = match same {
+            Some(context) => context,
+            None => {
+                // SAFETY: the device was just returned by the driver.
+                let raw = unsafe { result::primary_ctx::retain(device) }.map_err(failed)?;
+                let context = Arc::new(Context { device, raw, given_up: AtomicBool::new(false) });
+                open.push(Arc::downgrade(&context));
+                context
+            }
+        };
+        context.bind()?;
+        Ok(context)
+    }
+
+    /// Asks nothing of the device any more: it does not answer. What was made in this context stays as it is, for who frees memory
+    /// of a device that hangs waits for ever, and who uses it again has the device write into it.
+    pub(super) fn give_up(&self) {
+        self.given_up.store(true, Ordering::Release);
+    }
+
+    /// Whether the device did not answer once.
+    pub fn is_given_up(&self) -> bool {
+        self.given_up.load(Ordering::Acquire)
+    }
+
+    /// Whether memory of one is memory of the other.
+    pub fn is_on_the_device_of(&self, other: &Context) -> bool {
+        self.device == other.device
+    }
+
+    /// Makes the context current on this thread.
+    ///
+    /// # Errors
+    /// When the driver refuses, or the device was given up.
+    pub fn bind(&self) -> Result<(), CudaError> {
+        if self.is_given_up() {
+            return Err(CudaError::GivenUp);
+        }
+        // SAFETY: the context lives as long as self.
+        unsafe { result::ctx::set_current(self.raw) }.map_err(|e| CudaError::driver("binding the context", e))
+    }
+
+    /// One number that the driver knows about the device.
+    ///
+    /// # Errors
+    /// When the driver refuses.
+    pub fn attribute(&self, attribute: sys::CUdevice_attribute) -> Result<usize, CudaError> {
+        // SAFETY: the device was returned by the driver.
+        let value = unsafe { result::device::get_attribute(self.device, attribute) };
+        value.map(|v| v.max(0) as usize).map_err(|e| CudaError::driver("asking for a device attribute", e))
+    }
+
+    /// Bytes a second that all first-level caches give at the highest clock (CUDA C++ Programming Guide: 128 a clock and
+    /// multiprocessor).
+    ///
+    /// # Errors
+    /// When the driver refuses.
+    pub fn cache_bandwidth(&self) -> Result<f64, CudaError> {
+        use sys::CUdevice_attribute as Attribute;
+        const BYTES_A_CLOCK: f64 = 128.0;
+        let multiprocessors = self.attribute(Attribute::CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT)?;
+        let kilohertz = self.attribute(Attribute::CU_DEVICE_ATTRIBUTE_CLOCK_RATE)?;
+        Ok(multiprocessors as f64 * kilohertz as f64 * 1e3 * BYTES_A_CLOCK)
+    }
+
+    /// Free and total bytes of device memory.
+    ///
+    /// # Errors
+    /// When the driver refuses.
+    pub fn memory(&self) -> Result<(usize, usize), CudaError> {
+        self.bind()?;
+        result::mem_get_info().map_err(|e| CudaError::driver("asking for free memory", e))
+    }
+}
+
+impl Drop for Context {
+    fn drop(&mut self) {
+        if !self.is_given_up() {
+            // SAFETY: retained in `open`, released once. A failure at this point helps nobody.
+            let _ = unsafe { result::primary_ctx::release(self.device) };
+        }
+    }
+}
