@@ -63,7 +63,15 @@ fn frame(id: usize, counts: &[i32]) -> Frame {
     let origin = std::path::Path::new("simulated").into();
     // Every detector says from which count on its pixels are saturated.
     let header = FrameHeader { count_cutoff: Some(1_048_575.0), ..FrameHeader::default() };
-    Frame { id: FrameId(id), origin, encoding, slot: Arc::new(slot), payload: 0..bytes.len(), header }
+    Frame {
+        id: FrameId(id),
+        origin,
+        encoding,
+        slot: Arc::new(slot),
+        payload: 0..bytes.len(),
+        header,
+        factor: 1.0,
+    }
 }
 
 /// S of each bin, entry by entry.

@@ -245,6 +245,7 @@ fn next_frame(slots: &SlotPool, id: usize) -> (Frame, usize) {
             slot: Arc::new(slot),
             payload: 64..64 + len,
             header: header(),
+            factor: 1.0,
         },
         which,
     )
@@ -404,6 +405,7 @@ fn expected(recipe: &Recipe, packed: &[Vec<u8>]) -> Result<Vec<Outcome>> {
                 slot: Arc::new(slot),
                 payload: 0..bytes.len(),
                 header: header(),
+                factor: 1.0,
             })
         })
         .collect::<Result<_>>()?;

@@ -330,12 +330,14 @@ struct XrdctAssembly {
 };
 XRDCT_SIZE(struct XrdctAssembly, 24);
 
-/* Where the patterns of a batch are kept, and what an empty bin holds. */
+/* Where the patterns of a batch are kept, and what the host would make of their frames. */
 struct XrdctRows {
+    double factor[XRDCT_MAX_BATCH]; /* what N is multiplied by, of each frame */
     uint32_t row[XRDCT_MAX_BATCH];
     float empty;
+    uint32_t unused;
 };
-XRDCT_SIZE(struct XrdctRows, 4 * XRDCT_MAX_BATCH + 4);
+XRDCT_SIZE(struct XrdctRows, 12 * XRDCT_MAX_BATCH + 8);
 
 /* cuda/integrate/keep.cu */
 struct XrdctKeep {

@@ -291,6 +291,8 @@ pub struct Frame {
     pub payload: Range<usize>,
     /// What its header said.
     pub header: FrameHeader,
+    /// What N of its pattern is multiplied by: a monitor, an exposure; pyFAI's normalization factor of one frame.
+    pub factor: f64,
 }
 
 impl Frame {

@@ -143,7 +143,15 @@ fn frame(id: usize, codec: Codec, pixel: PixelType, bytes: &[u8]) -> Frame {
     slot.memory_mut().bytes_mut()[payload.clone()].copy_from_slice(bytes);
     let encoding = Encoding { codec, pixel, shape: SHAPE };
     let origin = Path::new("frame").into();
-    Frame { id: FrameId(id), origin, encoding, slot: Arc::new(slot), payload, header: FrameHeader::default() }
+    Frame {
+        id: FrameId(id),
+        origin,
+        encoding,
+        slot: Arc::new(slot),
+        payload,
+        header: FrameHeader::default(),
+        factor: 1.0,
+    }
 }
 
 fn packed<T: Pixel>(id: usize, pixels: &[T]) -> Frame {
@@ -510,4 +518,37 @@ fn threads_share_an_engine() {
             });
         }
     });
+}
+
+#[test]
+fn a_factor_of_a_frame_divides_its_pattern_and_leaves_the_norms_to_all() {
+    let mut rng = StdRng::seed_from_u64(17);
+    let recipe = Recipe { error_model: ErrorModel::Poisson, dummy: None, ..recipe(PixelType::I32, &mut rng) };
+    let engine = Engine::new(recipe).unwrap();
+    let counts: Vec<i32> = (0..SHAPE.pixels() as i32).map(|pixel| 3 + pixel % 90).collect();
+    let factors = [1.0, 4.0, 0.3, 0.0, -1.0, f64::NAN, f64::INFINITY];
+    let frames: Vec<Frame> =
+        factors.iter().enumerate().map(|(id, &factor)| Frame { factor, ..packed(id, &counts) }).collect();
+    let outcomes = engine.integrate(&frames, &mut Scratch::default());
+    let first = outcomes[0].as_ref().unwrap();
+    for (outcome, factor) in outcomes.iter().zip(factors).take(3) {
+        let pattern = outcome.as_ref().unwrap();
+        assert!(Arc::ptr_eq(&pattern.norms, &first.norms) || pattern.norms == first.norms);
+        assert_eq!(pattern.signal, first.signal);
+        let (errors, variance) = (pattern.errors.as_ref().unwrap(), pattern.variance.as_ref().unwrap());
+        for bin in (0..pattern.signal.len()).filter(|&bin| pattern.norms.count[bin] > 0.0) {
+            let n = pattern.norms.normalization[bin] * factor;
+            assert_eq!(
+                pattern.intensity[bin],
+                (pattern.signal[bin] / n) as f32,
+                "factor {factor}, bin {bin}"
+            );
+            assert_eq!(errors[bin], (variance[bin].sqrt() / n) as f32, "factor {factor}, bin {bin}");
+        }
+    }
+    for (outcome, factor) in outcomes.iter().zip(factors).skip(3) {
+        let bad = outcome.as_ref().expect_err("no pattern can be divided by that");
+        assert_eq!(bad.status, FrameStatus::NotFinite, "{factor}");
+        assert!(bad.message.contains("factor"), "{}", bad.message);
+    }
 }

@@ -119,6 +119,7 @@ impl FakeReader {
             slot: Arc::new(slot),
             payload: 0..1,
             header: FrameHeader::default(),
+            factor: 1.0,
         })
     }
 }

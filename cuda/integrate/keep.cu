@@ -1,6 +1,6 @@
 // Patterns that stay on the device: S / N of a batch's frames, each in the row of its frame.
 //
-// What     S over N, as the host computes it of the same sums, bit for bit; `empty` where no pixel counts
+// What     S over N times the factor of the frame, as the host computes it of the same sums, bit for bit; `empty` where no pixel counts
 // Layout   sums [frame][bin] float64, deficits [frame][N, N2, C][bin] in fixed point; patterns [row][bin] float32
 // Mapping  blockIdx.y = frame of the batch; a thread takes a bin
 // Cost     12 bytes a bin: nothing beside the sums
@@ -28,5 +28,5 @@ extern "C" __global__ void __launch_bounds__(XRDCT_THREADS) xrdct_patterns(const
         n2 = norm(n2, fixed[bins + bin], lost[bins], a.recipe.scale_n2);
     }
     const double s = read_only(a.signal)[(size_t)frame * bins + bin];
-    a.patterns[(size_t)a.rows.row[frame] * bins + bin] = n2 <= 0.0 ? a.rows.empty : (float)(s / n);
+    a.patterns[(size_t)a.rows.row[frame] * bins + bin] = n2 <= 0.0 ? a.rows.empty : (float)(s / (n * a.rows.factor[frame]));
 }

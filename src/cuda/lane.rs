@@ -20,7 +20,7 @@ use super::driver::{Context, DeviceBuffer, Event, PinnedBuffer, Stream};
 use super::engine::{CudaEngine, Route};
 use super::error::CudaError;
 use super::integrate::fused::{Fused, FusedBuffers, Results};
-use super::integrate::keep::DevicePatterns;
+use super::integrate::keep::{DevicePatterns, KeptRow};
 use super::params::{self, XrdctBatch, XrdctSpan, XrdctVerdict};
 use crate::frame::{Codec, Slot};
 pub(super) use sizes::fit;
@@ -340,7 +340,7 @@ impl Lane {
     ///
     /// # Errors
     /// When a row is not there, or the driver refuses.
-    fn enqueue_patterns(&self, kept: &DevicePatterns, rows: &[usize]) -> Result<(), CudaError> {
+    fn enqueue_patterns(&self, kept: &DevicePatterns, rows: &[KeptRow]) -> Result<(), CudaError> {
         let (fused, _) = self.fused()?;
         // SAFETY: as in `enqueue_packed`; the reducer holds `kept`.
         unsafe { fused.enqueue_patterns(&self.stream, self.results(), kept, &rows[..self.frames()]) }
@@ -351,7 +351,7 @@ impl Lane {
     ///
     /// # Errors
     /// When the driver refuses.
-    pub fn enqueue_batch(&mut self, kept: Option<(&DevicePatterns, &[usize])>) -> Result<(), CudaError> {
+    pub fn enqueue_batch(&mut self, kept: Option<(&DevicePatterns, &[KeptRow])>) -> Result<(), CudaError> {
         self.engine.context().bind()?;
         self.begun.enqueue(&self.stream)?;
         if self.frames() > 0 {

@@ -16,7 +16,7 @@ use super::driver::{DeviceBuffer, Event, Stream};
 use super::engine::CudaEngine;
 use super::error::CudaError;
 use super::integrate::fused::Fused;
-use super::integrate::keep::DevicePatterns;
+use super::integrate::keep::{DevicePatterns, KeptRow};
 use super::lane::{self, FrameSums, Lane, LaneSizes, TimedStep};
 use super::verdict;
 use crate::codec::md5;
@@ -39,6 +39,7 @@ struct Gathered {
     id: FrameId,
     origin: Arc<Path>,
     header: FrameHeader,
+    factor: f64,
     /// What its bytes must have, when the device is to find that out.
     digest: Option<Digest>,
     /// Already known to be bad: it was not uploaded.
@@ -241,11 +242,11 @@ impl CudaReducer {
         let digest = md5::expected(&frame).filter(|_| on_device);
         let damaged = if on_device { None } else { md5::damage_of(&frame) };
         let bad = damaged.or(refused);
-        let Frame { id, origin, header, slot, payload, .. } = frame;
+        let Frame { id, origin, header, factor, slot, payload, .. } = frame;
         let place = &mut self.places[at];
         let is_good = bad.is_none();
         // It is in flight from here on, whatever happens to it.
-        place.gathered.push(Gathered { id, origin, header, digest, bad });
+        place.gathered.push(Gathered { id, origin, header, factor, digest, bad });
         if is_good {
             let _range = trace::upload(id);
             place.lane.set_cutoff(cutoff);
@@ -263,7 +264,8 @@ impl CudaReducer {
             let place = &mut self.places[at];
             let _range = trace::integrate(place.gathered.len());
             let uploaded = place.gathered.iter().filter(|frame| frame.bad.is_none());
-            let rows: Vec<usize> = uploaded.map(|frame| frame.id.0).collect();
+            let row = |frame: &Gathered| KeptRow { row: frame.id.0, factor: frame.factor };
+            let rows: Vec<KeptRow> = uploaded.map(row).collect();
             place.lane.enqueue_batch(self.kept.as_deref().map(|kept| (kept, &rows[..])))?;
             self.in_flight.push_back(at);
         }
@@ -502,6 +504,7 @@ impl CudaReducer {
             id: frame.id,
             origin: &frame.origin,
             header: frame.header,
+            factor: frame.factor,
             saturated: sums.saturated,
         };
         let sums = pattern::Sums { signal: sums.signal, variance: sums.variance, norms };

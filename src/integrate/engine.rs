@@ -390,6 +390,7 @@ impl Engine {
             id: frame.id,
             origin: &frame.origin,
             header: frame.header.clone(),
+            factor: frame.factor,
             saturated: scratch.saturated[at],
         };
         pattern::pattern(of, sums, self.empty)

@@ -1,6 +1,6 @@
 //! From sums to a pattern: the one formula that every route ends with, and whether what comes out can be believed.
 //!
-//! intensity = S / N and errors = √V / N in `f64`, rounded once to `f32`; a bin with N₂ = 0 has no pixel and gets the value
+//! intensity = S / (N·f) and errors = √V / (N·f), f the factor of the frame, in `f64`, rounded once to `f32`; a bin with N₂ = 0 has no pixel and gets the value
 //! for empty bins. Two things make a frame bad here, because a row of them would look like a measurement: not one valid pixel
 //! in any bin, and a bin that has pixels but no finite value. The GPU's copy of the formula, for patterns that stay there, is
 //! `cuda/integrate/keep.cu`.
@@ -19,6 +19,8 @@ pub struct FrameFacts<'a> {
     pub origin: &'a Path,
     /// What its header said.
     pub header: FrameHeader,
+    /// What its normalisation is multiplied by; N itself stays what frames share.
+    pub factor: f64,
     /// How many of its pixels are saturated.
     pub saturated: u32,
 }
@@ -41,10 +43,16 @@ pub struct Sums {
 /// intensity or error of a bin that has some is not a finite `f32`.
 pub fn pattern(of: FrameFacts<'_>, sums: Sums, empty: f32) -> Outcome {
     let Sums { signal, variance, norms } = sums;
-    let FrameFacts { id, origin, header, saturated } = of;
+    let FrameFacts { id, origin, header, factor, saturated } = of;
     let bad = |status, cause: String| {
         Err(BadFrame { id, status, message: format!("{}: {cause}", origin.display()) })
     };
+    if !(factor.is_finite() && factor > 0.0) {
+        return bad(
+            FrameStatus::NotFinite,
+            format!("its normalisation factor is {factor}: it must be above zero"),
+        );
+    }
     let is_empty = |bin: usize| norms.normalization_squared[bin] <= 0.0;
     if (0..signal.len()).all(is_empty) {
         return bad(
@@ -56,15 +64,17 @@ pub fn pattern(of: FrameFacts<'_>, sums: Sums, empty: f32) -> Outcome {
     let per_bin = |value: &dyn Fn(usize) -> f64| -> Vec<f32> {
         (0..signal.len()).map(|bin| if is_empty(bin) { empty } else { value(bin) as f32 }).collect()
     };
-    let intensity = per_bin(&|bin| signal[bin] / norms.normalization[bin]);
-    let errors =
-        variance.as_ref().map(|variance| per_bin(&|bin| variance[bin].sqrt() / norms.normalization[bin]));
+    let intensity = per_bin(&|bin| signal[bin] / (norms.normalization[bin] * factor));
+    let errors = variance
+        .as_ref()
+        .map(|variance| per_bin(&|bin| variance[bin].sqrt() / (norms.normalization[bin] * factor)));
     for (what, values) in [("intensity", Some(&intensity)), ("error", errors.as_ref())] {
         let wrong = |bin: &usize| !is_empty(*bin) && values.is_some_and(|values| !values[*bin].is_finite());
         if let Some(bin) = (0..signal.len()).find(wrong) {
             let cause = format!(
                 "the {what} of bin {bin} is not a finite number: it sums to {:e} and is divided by {:e}",
-                signal[bin], norms.normalization[bin]
+                signal[bin],
+                norms.normalization[bin] * factor
             );
             return bad(FrameStatus::NotFinite, cause);
         }

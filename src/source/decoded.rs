@@ -72,5 +72,6 @@ fn decode(packed: &Frame, mut slot: Slot) -> Result<Frame, BadFrame> {
         payload: start..start + bytes,
         // Still with the digest: its bytes were verified here.
         header: packed.header.clone(),
+        factor: packed.factor,
     })
 }

@@ -119,6 +119,7 @@ impl Reader for HeldReader {
                 slot: Arc::clone(&slot),
                 payload,
                 header: self.about.header.clone(),
+                factor: 1.0,
             }));
         }
     }

@@ -34,8 +34,10 @@ fn frame(slots: &SlotPool, id: usize, encoding: Encoding, bytes: &[u8], offset: 
     let origin = std::path::Path::new("frame").into();
     // Now and then a frame with another cutoff than its neighbours in the batch.
     let cutoff = if id % 16 == 15 { 400.0 } else { 500_000.0 };
+    // And every frame with a factor of its own.
+    let factor = 0.75 + id as f64 * 0.125;
     let header = FrameHeader { count_cutoff: Some(cutoff), ..FrameHeader::default() };
-    Frame { id: FrameId(id), origin, encoding, slot: Arc::new(slot), payload, header }
+    Frame { id: FrameId(id), origin, encoding, slot: Arc::new(slot), payload, header, factor }
 }
 
 fn encoding(recipe: &Recipe, codec: Codec) -> Encoding {

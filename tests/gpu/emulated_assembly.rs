@@ -67,8 +67,9 @@ fn patterns_are_sums_over_norms() {
     }
     let verdict = |status| XrdctVerdict { status, codes: 0 };
     let verdicts = [verdict(XRDCT_GOOD), verdict(XRDCT_GOOD), verdict(XRDCT_TRUNCATED)];
-    let mut rows = XrdctRows { row: [0; 64], empty: -1.0 };
+    let mut rows = XrdctRows { empty: -1.0, ..XrdctRows::default() };
     rows.row[..3].copy_from_slice(&[2, 0, 1]);
+    rows.factor[..3].copy_from_slice(&[0.7, 1.0, 3.0]);
     let recipe = XrdctRecipe {
         bins: BINS as u32,
         scale_n: scale as f32,
@@ -87,7 +88,7 @@ fn patterns_are_sums_over_norms() {
         let pattern = |frame: usize| -> Vec<f32> {
             let value = |bin: usize| match norm(frame, 1, bin) <= 0.0 {
                 true => -1.0,
-                false => (signal[frame * BINS + bin] / norm(frame, 0, bin)) as f32,
+                false => (signal[frame * BINS + bin] / (norm(frame, 0, bin) * rows.factor[frame])) as f32,
             };
             (0..BINS).map(value).collect()
         };

@@ -5,7 +5,7 @@ use std::ptr::null;
 use std::sync::Arc;
 
 use super::form::Form;
-use super::keep::{self, DevicePatterns};
+use super::keep::{self, DevicePatterns, KeptRow};
 use super::matrix::{CsrRows, Limits, SubTiles};
 use super::norms::{Fixed, static_norms, used_pixels};
 use crate::cuda::driver::{Context, DeviceBuffer, Kernel, Launch, Module, Stream};
@@ -339,7 +339,7 @@ impl Fused {
         stream: &Stream,
         results: Results,
         kept: &DevicePatterns,
-        rows: &[usize],
+        rows: &[KeptRow],
     ) -> Result<(), CudaError> {
         let arguments = XrdctKeep {
             signal: results.signal,

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::cuda::driver::{Context, DeviceBuffer, Kernel, Module, PinnedBuffer, Stream};
 use crate::cuda::error::CudaError;
-use crate::cuda::params::{XRDCT_MAX_BATCH, XrdctKeep, XrdctRows};
+use crate::cuda::params::{XrdctKeep, XrdctRows};
 
 const PURPOSE: &str = "patterns that stay on the device";
 /// Part of the free device memory that patterns may take: the rest is for those who make them and go on with them.
@@ -18,6 +18,15 @@ const NAN_BYTE: u8 = 0xFF;
 /// The kernel that leaves them there.
 pub(super) fn kernel(context: &Arc<Context>) -> Result<Kernel<XrdctKeep>, CudaError> {
     Kernel::load(&Module::of(context, "keep")?, "xrdct_patterns")
+}
+
+/// Where a frame's pattern goes, and what its normalisation is multiplied by.
+#[derive(Debug, Clone, Copy)]
+pub struct KeptRow {
+    /// KeptRow of the patterns.
+    pub row: usize,
+    /// [`crate::frame::Frame::factor`].
+    pub factor: f64,
 }
 
 /// `[frame][bin]`, float32.
@@ -74,14 +83,16 @@ impl DevicePatterns {
     }
 
     /// Where the frames of a batch, at most [`XRDCT_MAX_BATCH`], go; checked, because the kernel does not.
-    pub(super) fn rows_for(&self, rows: &[usize], npt: usize, empty: f32) -> Result<XrdctRows, CudaError> {
-        let mut target = XrdctRows { row: [0; XRDCT_MAX_BATCH as usize], empty };
-        for (place, &row) in target.row.iter_mut().zip(rows) {
+    pub(super) fn rows_for(&self, rows: &[KeptRow], npt: usize, empty: f32) -> Result<XrdctRows, CudaError> {
+        let mut target = XrdctRows { empty, ..XrdctRows::default() };
+        for ((place, factor), &KeptRow { row, factor: own }) in
+            target.row.iter_mut().zip(&mut target.factor).zip(rows)
+        {
             if row >= self.frames || npt != self.npt {
                 let (len, size) = (npt * size_of::<f32>(), self.values.len() * size_of::<f32>());
                 return Err(CudaError::OutsideBuffer { offset: row * len, len, size });
             }
-            *place = row as u32;
+            (*place, *factor) = (row as u32, own);
         }
         Ok(target)
     }

@@ -86,7 +86,7 @@ impl CbfReader {
         match self.fill(id, path, slot.memory_mut()) {
             Ok((encoding, payload, header)) => {
                 let (origin, slot) = (Arc::clone(path), Arc::new(slot));
-                Ok(Frame { id, origin, encoding, slot, payload, header })
+                Ok(Frame { id, origin, encoding, slot, payload, header, factor: 1.0 })
             }
             Err(error) => Err(error.bad_frame(id)),
         }
