@@ -33,14 +33,14 @@ fn in_work(crew: &Crew) -> usize {
 }
 
 /// Slots for a crew: what is in work, as much again that waits (for each worker, or for the next lane), and one in the hands of
-/// each reader. On one thread there is one frame at a time.
-pub fn slots(crew: &Crew) -> usize {
+/// each reader; no more than there are frames. On one thread there is one frame at a time.
+pub fn slots(crew: &Crew, frames: usize) -> usize {
     let Some(readers) = crew.readers else { return 1 };
     let waiting = match crew.reducers {
         Reducers::Host(_) => in_work(crew),
         Reducers::Gpu(LaneSizes { batch, .. }) => batch,
     };
-    in_work(crew) + waiting + readers
+    (in_work(crew) + waiting + readers).min(frames).max(1)
 }
 
 /// Sees that there is memory for what is known of each pixel, as soon as the first frame says how many there are.
@@ -58,7 +58,7 @@ pub(super) fn check_frames(Shape { slow, fast }: Shape) -> Result<(), OverBudget
 /// [`OverBudget`], which says what the run is.
 pub(super) fn check(crew: &Crew, traffic: &Traffic, npt: usize, rows: usize) -> Result<(), OverBudget> {
     let Shape { slow, fast } = traffic.encoding.shape;
-    let slots = slots(crew);
+    let slots = slots(crew, traffic.frames);
     let patterns = in_work(crew) + crew.readers.map_or(0, |_| waiting_outcomes(npt));
     let bytes = [
         budget::bytes_of(&[slow, fast], PIXEL),

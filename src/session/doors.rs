@@ -57,7 +57,10 @@ impl Doors {
                 let batch = if crew.readers.is_none() { 1 } else { BATCH };
                 let reducer =
                     |_| Box::new(HostReducer::with_batch(Arc::clone(engine), batch)) as Box<dyn Reducer>;
-                ((0..workers).map(reducer).collect(), SlotPool::on_host(budget::slots(crew), bytes))
+                (
+                    (0..workers).map(reducer).collect(),
+                    SlotPool::on_host(budget::slots(crew, load.frames), bytes),
+                )
             }
             Reducers::Gpu(_) => {
                 let reducer = cuda_reducer(crew, engines, load, timeline, kept)?;
@@ -66,7 +69,9 @@ impl Doors {
                 let context = engines.gpu()?.context();
                 let slots = match pinned {
                     Some(slots) => slots,
-                    None => pin(context, budget::slots(&fitted), bytes).or_about(Concern::Device)?,
+                    None => {
+                        pin(context, budget::slots(&fitted, load.frames), bytes).or_about(Concern::Device)?
+                    }
                 };
                 (vec![Box::new(reducer) as Box<dyn Reducer>], slots)
             }
@@ -84,7 +89,8 @@ impl Doors {
 /// What pins the slots of a plan's runs, beside other work; `None` when it needs none.
 pub(super) fn pinned_slots(plan: &Plan) -> Option<impl FnOnce() -> Option<SlotPool> + Send + use<>> {
     let Device::Cuda { gpu, .. } = &plan.device else { return None };
-    let (gpu, count, bytes) = (gpu.clone(), budget::slots(&plan.crew), plan.load().bytes(&plan.crew));
+    let (gpu, count, bytes) =
+        (gpu.clone(), budget::slots(&plan.crew, plan.files.len()), plan.load().bytes(&plan.crew));
     let timeline = trace::followed();
     Some(move || {
         let _follows = trace::follow(timeline.as_ref(), "pinning");
