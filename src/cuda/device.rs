@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use cudarc::driver::{result, sys};
 
-use super::driver::Context;
+use super::driver::{self, Context};
 use super::error::CudaError;
 use super::image;
 
@@ -42,7 +42,11 @@ pub struct Survey {
 pub fn survey() -> Survey {
     let architectures = image::ARCHITECTURES.to_vec();
     match start() {
-        Ok(driver) => Survey { architectures, driver: Some(driver), devices: list() },
+        Ok(driver) => Survey {
+            architectures,
+            driver: Some(driver),
+            devices: runs_kernels(driver).and_then(|()| list()),
+        },
         Err(error) => Survey { architectures, driver: None, devices: Err(error) },
     }
 }
@@ -65,13 +69,14 @@ pub fn start() -> Result<(usize, usize), CudaError> {
             other => other,
         },
     })?;
-    let mut version = 0;
-    // SAFETY: writes one integer.
-    unsafe { sys::cuDriverGetVersion(&mut version) }
-        .result()
-        .map_err(|e| CudaError::driver("asking for the driver's version", e))?;
-    let version = version.max(0) as usize;
-    Ok((version / 1000, version % 1000 / 10))
+    driver::version()
+}
+
+/// Whether a driver runs what is in this binary: machine code of its own major version of CUDA, or of an older one (CUDA's minor
+/// version compatibility). PTX takes more, but then only on a GPU that is younger than the binary ([`driver::Module::load`]).
+fn runs_kernels(driver: (usize, usize)) -> Result<(), CudaError> {
+    let needed = (image::TOOLKIT.0, 0);
+    if driver < needed { Err(CudaError::DriverTooOld { found: driver, needed }) } else { Ok(()) }
 }
 
 fn list() -> Result<Vec<Gpu>, CudaError> {
@@ -119,10 +124,34 @@ pub fn open(ordinal: usize) -> Result<Arc<Context>, CudaError> {
     if image::UNITS.is_empty() {
         return Err(CudaError::NoKernels);
     }
-    start()?;
+    runs_kernels(start()?)?;
     let present = count()?;
     if ordinal >= present {
         return Err(CudaError::NoSuchDevice { asked: ordinal, present });
     }
     Context::open(ordinal)
+}
+
+/// Opens the GPU with most free memory, of several the first; those that do not open are passed over.
+///
+/// # Errors
+/// Why there is none; where there is one, why it does not open.
+pub fn open_roomiest() -> Result<(usize, Arc<Context>), CudaError> {
+    let first = open(0);
+    let rest = (1..count().unwrap_or(1)).map(open);
+    let mut failed = None;
+    let mut best: Option<(usize, usize, Arc<Context>)> = None;
+    for (ordinal, opened) in std::iter::once(first).chain(rest).enumerate() {
+        match opened.and_then(|context| Ok((context.memory()?.0, context))) {
+            Ok((free, context)) if best.as_ref().is_none_or(|(_, most, _)| free > *most) => {
+                best = Some((ordinal, free, context));
+            }
+            Ok(_) => {}
+            Err(error) => failed = failed.or(Some(error)),
+        }
+    }
+    match best {
+        Some((ordinal, _, context)) => Ok((ordinal, context)),
+        None => Err(failed.unwrap_or(CudaError::NoDevice)),
+    }
 }
