@@ -91,6 +91,7 @@ impl Ceiling {
             reducers: vec![reducer],
             slots,
             strategy: Strategy::Pool,
+            notes: vec![],
         })
     }
 }

@@ -53,6 +53,7 @@ pub(super) fn run(args: &IntegrateArgs) -> Result<Exit, Failure> {
     let timeline = args.trace.is_some().then(Timeline::default);
     let mut kept = tomo.as_ref().and_then(|tomo| tomo::store(tomo, plan));
     let doors = session.doors(timeline.as_ref(), kept.as_mut())?;
+    doors.notes.iter().for_each(|line| say::warn(line));
     let matrix_time = started.elapsed();
     save_configuration(args, plan)?;
     let trace = open_trace(args)?;

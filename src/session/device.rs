@@ -29,7 +29,7 @@ pub enum Device {
 
 impl Device {
     /// What `--device` means: `auto`, `cpu`, `cuda` or `cuda:N`. A GPU that is asked for must be there; `auto` takes the
-    /// first one that is.
+    /// one with most free memory, if there is any.
     ///
     /// # Errors
     /// An unknown word, or the reason why the GPU cannot be used.
@@ -52,9 +52,10 @@ impl Device {
     }
 
     fn best() -> Device {
-        match device::open(0) {
-            Ok(context) => {
-                Device::Cuda { ordinal: 0, context, why: "the first GPU".to_owned(), asked: false }
+        match device::open_roomiest() {
+            Ok((ordinal, context)) => {
+                let why = "the GPU with most free memory".to_owned();
+                Device::Cuda { ordinal, context, why, asked: false }
             }
             Err(reason) => Device::Cpu { why: reason.to_string() },
         }

@@ -27,6 +27,8 @@ pub struct Doors {
     pub slots: SlotPool,
     /// How they are manned.
     pub strategy: Strategy,
+    /// What is not as it was wanted.
+    pub notes: Vec<String>,
 }
 
 impl Doors {
@@ -42,6 +44,7 @@ impl Doors {
         kept: Option<&mut PatternStore>,
     ) -> Result<Doors, SessionError> {
         let bytes = load.bytes(crew);
+        let mut notes = vec![];
         let (reducers, slots) = match crew.reducers {
             Reducers::Host(workers) => {
                 let engine = engines.host()?;
@@ -55,11 +58,19 @@ impl Doors {
                 let reducer = cuda_reducer(crew, engines, load, timeline, kept)?;
                 // The GPU may have had no room for all that was wanted.
                 let fitted = Crew { reducers: Reducers::Gpu(reducer.options()), ..*crew };
-                let slots = pinned::slots(engines.gpu()?.context(), budget::slots(&fitted), bytes);
-                (vec![Box::new(reducer) as Box<dyn Reducer>], slots.or_about(About::Device)?)
+                // With one for each reader and one on its way the corridor still moves.
+                let (wanted, least) = (budget::slots(&fitted), crew.readers.unwrap_or(0) + 1);
+                let (slots, had) = pinned::slots_or_fewer(engines.gpu()?.context(), wanted, least, bytes)
+                    .or_about(About::Device)?;
+                if had < wanted {
+                    notes.push(format!(
+                        "pinned memory for {had} frames instead of {wanted}: this machine locks no more, and readers may wait"
+                    ));
+                }
+                (vec![Box::new(reducer) as Box<dyn Reducer>], slots)
             }
         };
-        Ok(Doors { readers: readers(crew, load), reducers, slots, strategy: crew.strategy() })
+        Ok(Doors { readers: readers(crew, load), reducers, slots, strategy: crew.strategy(), notes })
     }
 }
 

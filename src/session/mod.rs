@@ -163,7 +163,7 @@ impl Session {
     ) -> (Report, Result<(), PipelineError>) {
         let Run { stop, timeline, mut watchers, kept } = run;
         watchers.extend(kept.map(|kept| kept as &mut dyn Watch));
-        let Doors { readers, reducers, slots, strategy } = doors;
+        let Doors { readers, reducers, slots, strategy, .. } = doors;
         let ticket = |(id, path): (usize, &std::path::PathBuf)| Ticket {
             id: FrameId(id),
             path: path.as_path().into(),
