@@ -52,7 +52,7 @@ fn build() -> Result<(), Box<dyn Error>> {
             println!(
                 "cargo:warning=no nvcc found: built without CUDA kernels (set XRDCT_CUDA_HOME, or run make setup)"
             );
-            write_table(&out, &[], &[])
+            write_table(&out, &[], &[], (0, 0))
         }
     }
 }
@@ -129,30 +129,48 @@ fn architectures(nvcc: &Path, wanted: &str) -> Result<Vec<u32>, Box<dyn Error>> 
     Ok(list)
 }
 
+/// CUDA version of an nvcc: major, minor.
+fn toolkit(nvcc: &Path) -> Result<(usize, usize), Box<dyn Error>> {
+    let said = String::from_utf8(Command::new(nvcc).arg("--version").output()?.stdout)?;
+    let number = said.split("release ").nth(1).and_then(|rest| rest.split(',').next());
+    let version = number.and_then(|number| {
+        let (major, minor) = number.trim().split_once('.')?;
+        Some((major.parse().ok()?, minor.parse().ok()?))
+    });
+    version.ok_or_else(|| format!("{} --version does not say its release: {said}", nvcc.display()).into())
+}
+
 fn compile_kernels(nvcc: &Path, wanted: &str, out: &Path) -> Result<(), Box<dyn Error>> {
     let list = architectures(nvcc, wanted)?;
-    let help = String::from_utf8_lossy(&Command::new(nvcc).arg("--help").output()?.stdout).into_owned();
+    let toolkit = toolkit(nvcc)?;
     let units = units()?;
     let jobs: Vec<_> = units
         .iter()
         .map(|(name, source)| {
-            let (nvcc, help, list) = (nvcc.to_owned(), help.clone(), list.clone());
+            let (nvcc, list) = (nvcc.to_owned(), list.clone());
             let (source, fatbin) = (source.clone(), out.join(format!("{name}.fatbin")));
-            thread::spawn(move || compile_one(&nvcc, &help, &list, &source, &fatbin))
+            thread::spawn(move || compile_one(&nvcc, toolkit, &list, &source, &fatbin))
         })
         .collect();
     for job in jobs {
         job.join().map_err(|_| "a thread that ran nvcc panicked")??;
     }
     let names: Vec<&str> = units.iter().map(|(name, _)| name.as_str()).collect();
-    write_table(out, &names, &list)
+    write_table(out, &names, &list, toolkit)
 }
 
-fn compile_one(nvcc: &Path, help: &str, list: &[u32], source: &Path, fatbin: &Path) -> Result<(), String> {
+fn compile_one(
+    nvcc: &Path,
+    toolkit: (usize, usize),
+    list: &[u32],
+    source: &Path,
+    fatbin: &Path,
+) -> Result<(), String> {
     let mut command = Command::new(nvcc);
     command.args(["--fatbin", "-O3", "-std=c++17", "--threads", "0", "-I", "cuda"]);
-    // Twelve architectures are 30 MB, or 3 MB packed (nvcc 12.8 and later can; so can every driver that runs CUDA 13).
-    if help.contains("--compress-mode") {
+    // Twelve architectures are 30 MB, or 3 MB packed. Every driver that runs what nvcc 13 makes unpacks that; of those that run what
+    // nvcc 12 makes, the older ones (525 to 545) do not.
+    if toolkit.0 >= 13 {
         command.arg("--compress-mode=size");
     }
     command.args(["-Xcompiler", "-Wall,-Wextra", "-Werror", "all-warnings"]);
@@ -171,7 +189,12 @@ fn compile_one(nvcc: &Path, help: &str, list: &[u32], source: &Path, fatbin: &Pa
 }
 
 /// The kernel table that `src/cuda/image.rs` includes.
-fn write_table(out: &Path, names: &[&str], list: &[u32]) -> Result<(), Box<dyn Error>> {
+fn write_table(
+    out: &Path,
+    names: &[&str],
+    list: &[u32],
+    toolkit: (usize, usize),
+) -> Result<(), Box<dyn Error>> {
     let mut table = String::new();
     writeln!(
         table,
@@ -183,6 +206,8 @@ fn write_table(out: &Path, names: &[&str], list: &[u32]) -> Result<(), Box<dyn E
     writeln!(table, "];")?;
     writeln!(table, "/// Architectures they hold machine code for, ascending (90 is sm_90).")?;
     writeln!(table, "pub static ARCHITECTURES: &[u32] = &{list:?};")?;
+    writeln!(table, "/// CUDA version of the nvcc that made them: major, minor; zeros when there are none.")?;
+    writeln!(table, "pub static TOOLKIT: (usize, usize) = {toolkit:?};")?;
     fs::write(out.join("kernels.rs"), table)?;
     Ok(())
 }

@@ -91,6 +91,7 @@ impl Ceiling {
             packed: slots.clone(),
             slots,
             strategy: Strategy::Pool,
+            notes: vec![],
         })
     }
 }

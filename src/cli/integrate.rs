@@ -54,6 +54,7 @@ pub(super) fn run(args: &IntegrateArgs) -> Result<Exit, Failure> {
     }
     let mut kept = tomo.as_ref().and_then(|tomo| tomo::store(tomo, plan));
     let doors = session.doors(plan.source(), timeline.as_ref(), kept.as_mut())?;
+    doors.notes.iter().for_each(|line| say::warn(line));
     let matrix_time = started.elapsed();
     drop(follows);
     save_configuration(args, plan)?;

@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 
 use cudarc::driver::{result, sys};
 
-use super::driver::Context;
+use super::driver::{self, Context};
 use super::error::CudaError;
 use super::image;
 use crate::trace;
@@ -43,7 +43,11 @@ pub struct Survey {
 pub fn survey() -> Survey {
     let architectures = image::ARCHITECTURES.to_vec();
     match start() {
-        Ok(driver) => Survey { architectures, driver: Some(driver), devices: list() },
+        Ok(driver) => Survey {
+            architectures,
+            driver: Some(driver),
+            devices: runs_kernels(driver).and_then(|()| list()),
+        },
         Err(error) => Survey { architectures, driver: None, devices: Err(error) },
     }
 }
@@ -66,13 +70,14 @@ pub fn start() -> Result<(usize, usize), CudaError> {
             other => other,
         },
     })?;
-    let mut version = 0;
-    // SAFETY: writes one integer.
-    unsafe { sys::cuDriverGetVersion(&mut version) }
-        .result()
-        .map_err(|e| CudaError::driver("asking for the driver's version", e))?;
-    let version = version.max(0) as usize;
-    Ok((version / 1000, version % 1000 / 10))
+    driver::version()
+}
+
+/// Whether a driver runs what is in this binary: machine code of its own major version of CUDA, or of an older one (CUDA's minor
+/// version compatibility). PTX takes more, but then only on a GPU that is younger than the binary ([`driver::Module::load`]).
+fn runs_kernels(driver: (usize, usize)) -> Result<(), CudaError> {
+    let needed = (image::TOOLKIT.0, 0);
+    if driver < needed { Err(CudaError::DriverTooOld { found: driver, needed }) } else { Ok(()) }
 }
 
 fn list() -> Result<Vec<Gpu>, CudaError> {
@@ -136,6 +141,24 @@ impl OpeningGpu {
         Ok(gpu)
     }
 
+    /// The GPU with most free memory; where there is only one, it is being opened.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub fn roomiest() -> Result<OpeningGpu, CudaError> {
+        look(0)?;
+        if count()? == 1 {
+            return OpeningGpu::begin(0);
+        }
+        let (ordinal, context) = open_roomiest()?;
+        Ok(OpeningGpu { ordinal, opened: Arc::new(OnceLock::from(Ok(context))) })
+    }
+
+    /// Its number, counted from 0.
+    pub fn ordinal(&self) -> usize {
+        self.ordinal
+    }
+
     /// Waits until it is open.
     ///
     /// # Errors
@@ -154,7 +177,7 @@ fn look(ordinal: usize) -> Result<(), CudaError> {
     if image::UNITS.is_empty() {
         return Err(CudaError::NoKernels);
     }
-    start()?;
+    runs_kernels(start()?)?;
     let present = count()?;
     if ordinal >= present {
         return Err(CudaError::NoSuchDevice { asked: ordinal, present });
@@ -169,4 +192,28 @@ fn look(ordinal: usize) -> Result<(), CudaError> {
 pub fn open(ordinal: usize) -> Result<Arc<Context>, CudaError> {
     look(ordinal)?;
     Context::open(ordinal)
+}
+
+/// Opens the GPU with most free memory, of several the first; those that do not open are passed over.
+///
+/// # Errors
+/// Why there is none; where there is one, why it does not open.
+fn open_roomiest() -> Result<(usize, Arc<Context>), CudaError> {
+    let first = open(0);
+    let rest = (1..count().unwrap_or(1)).map(open);
+    let mut failed = None;
+    let mut best: Option<(usize, usize, Arc<Context>)> = None;
+    for (ordinal, opened) in std::iter::once(first).chain(rest).enumerate() {
+        match opened.and_then(|context| Ok((context.memory()?.0, context))) {
+            Ok((free, context)) if best.as_ref().is_none_or(|(_, most, _)| free > *most) => {
+                best = Some((ordinal, free, context));
+            }
+            Ok(_) => {}
+            Err(error) => failed = failed.or(Some(error)),
+        }
+    }
+    match best {
+        Some((ordinal, _, context)) => Ok((ordinal, context)),
+        None => Err(failed.unwrap_or(CudaError::NoDevice)),
+    }
 }

@@ -16,6 +16,17 @@ pub enum CudaError {
         /// What the driver said.
         cause: String,
     },
+    /// The driver is older than what made the kernels.
+    #[error(
+        "the NVIDIA driver is one of CUDA {}.{}; the kernels of this xrdct need one of CUDA {}.{} or later{}: install a newer driver, build xrdct with an older nvcc, or use --device cpu",
+        .found.0, .found.1, .needed.0, .needed.1, branch(*.needed)
+    )]
+    DriverTooOld {
+        /// CUDA version of the driver.
+        found: (usize, usize),
+        /// The least that would do.
+        needed: (usize, usize),
+    },
     /// A driver, but no GPU.
     #[error("the NVIDIA driver sees no GPU (CUDA_VISIBLE_DEVICES may hide it); use --device cpu")]
     NoDevice,
@@ -157,6 +168,15 @@ impl CudaError {
         let text =
             error.error_string().map_or_else(|_| String::new(), |t| format!(", {}", t.to_string_lossy()));
         CudaError::Driver { doing, cause: format!("{name}{text}") }
+    }
+}
+
+/// The first driver of a CUDA version, where nvidia-smi's number is known: those of major versions, which all of the major version needs.
+fn branch(cuda: (usize, usize)) -> &'static str {
+    match cuda {
+        (12, 0) => " (525 in nvidia-smi)",
+        (13, 0) => " (580 in nvidia-smi)",
+        _ => "",
     }
 }
 

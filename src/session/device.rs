@@ -26,7 +26,7 @@ pub enum Device {
 
 impl Device {
     /// What `--device` means: `auto`, `cpu`, `cuda` or `cuda:N`. A GPU that is asked for must be there; `auto` takes the
-    /// first one that is.
+    /// one with most free memory, if there is any.
     ///
     /// # Errors
     /// An unknown word, or the reason why the GPU cannot be used; what only opening it tells comes when it is waited for.
@@ -49,8 +49,11 @@ impl Device {
     }
 
     fn best() -> Device {
-        match OpeningGpu::begin(0) {
-            Ok(gpu) => Device::Cuda { ordinal: 0, gpu, why: "the first GPU".to_owned(), asked: false },
+        match OpeningGpu::roomiest() {
+            Ok(gpu) => {
+                let why = "the GPU with most free memory".to_owned();
+                Device::Cuda { ordinal: gpu.ordinal(), gpu, why, asked: false }
+            }
             Err(reason) => Device::Cpu { why: reason.to_string() },
         }
     }

@@ -33,10 +33,13 @@ pub struct Doors {
     pub slots: SlotPool,
     /// How they are manned.
     pub strategy: Strategy,
+    /// What is not as it was wanted.
+    pub notes: Vec<String>,
 }
 
 impl Doors {
-    /// Opens them; frames travel in slots that are `pinned` already, if there are any. With a timeline, a GPU's lanes are recorded in it; with a store, patterns stay on the GPU too, if they fit.
+    /// Opens them; frames travel in slots that are `pinned` already, if there are any. With a timeline, a GPU's lanes are recorded in
+    /// it; with a store, patterns stay on the GPU too, if they fit.
     ///
     /// # Errors
     /// When there is no GPU and the crew needs one, or it refuses.
@@ -45,11 +48,12 @@ impl Doors {
         engines: &Engines,
         source: Box<dyn Source>,
         load: Traffic,
-        pinned: Option<SlotPool>,
+        pinned: Option<Pinned>,
         timeline: Option<&Timeline>,
         kept: Option<&mut PatternStore>,
     ) -> Result<Doors, SessionError> {
         let bytes = load.bytes(crew);
+        let mut notes = vec![];
         let (reducers, slots) = match crew.reducers {
             Reducers::Host(workers) => {
                 let engine = engines.host()?;
@@ -66,13 +70,13 @@ impl Doors {
                 let reducer = cuda_reducer(crew, engines, load, timeline, kept)?;
                 // The GPU may have had no room for all that was wanted.
                 let fitted = Crew { reducers: Reducers::Gpu(reducer.options()), ..*crew };
-                let context = engines.gpu()?.context();
-                let slots = match pinned {
-                    Some(slots) => slots,
+                let Pinned { slots, note } = match pinned {
+                    Some(pinned) => pinned,
                     None => {
-                        pin(context, budget::slots(&fitted, load.frames), bytes).or_about(Concern::Device)?
+                        Pinned::take(engines.gpu()?.context(), &fitted, load).or_about(Concern::Device)?
                     }
                 };
+                notes.extend(note);
                 (vec![Box::new(reducer) as Box<dyn Reducer>], slots)
             }
         };
@@ -82,25 +86,43 @@ impl Doors {
             Decode::Reader => SlotPool::on_host(2 * readers.len() + 1, 0),
             Decode::Reducer => slots.clone(),
         };
-        Ok(Doors { source, readers, reducers, packed, slots, strategy: crew.strategy() })
+        Ok(Doors { source, readers, reducers, packed, slots, strategy: crew.strategy(), notes })
     }
 }
 
-/// What pins the slots of a plan's runs, beside other work; `None` when it needs none.
-pub(super) fn pinned_slots(plan: &Plan) -> Option<impl FnOnce() -> Option<SlotPool> + Send + use<>> {
-    let Device::Cuda { gpu, .. } = &plan.device else { return None };
-    let (gpu, count, bytes) =
-        (gpu.clone(), budget::slots(&plan.crew, plan.files.len()), plan.load().bytes(&plan.crew));
-    let timeline = trace::followed();
-    Some(move || {
-        let _follows = trace::follow(timeline.as_ref(), "pinning");
-        pin(gpu.wait().ok()?, count, bytes).ok()
-    })
+/// Slots that are pinned.
+#[derive(Clone)]
+pub struct Pinned {
+    slots: SlotPool,
+    /// That there are fewer than were wanted.
+    note: Option<String>,
 }
 
-fn pin(context: &Arc<Context>, count: usize, bytes: usize) -> Result<SlotPool, CudaError> {
-    let _range = trace::pin(count);
-    pinned::slots(context, count, bytes)
+impl Pinned {
+    /// Pins what a crew wants, or as much of it as this machine locks; with a slot for each reader and one on its way the corridor
+    /// still moves.
+    fn take(context: &Arc<Context>, crew: &Crew, load: Traffic) -> Result<Pinned, CudaError> {
+        let wanted = budget::slots(crew, load.frames);
+        let least = (crew.readers.unwrap_or(0) + 1).min(wanted);
+        let _range = trace::pin(wanted);
+        let (slots, had) = pinned::slots_or_fewer(context, wanted, least, load.bytes(crew))?;
+        let note = (had < wanted).then(|| {
+            format!(
+                "pinned memory for {had} frames instead of {wanted}: this machine locks no more, and readers may wait"
+            )
+        });
+        Ok(Pinned { slots, note })
+    }
+
+    /// What pins the slots of a plan's runs, beside other work; `None` when it needs none.
+    pub(super) fn of(plan: &Plan) -> Option<impl FnOnce() -> Option<Pinned> + Send + use<>> {
+        let Device::Cuda { gpu, .. } = &plan.device else { return None };
+        let (gpu, crew, load, timeline) = (gpu.clone(), plan.crew, plan.load(), trace::followed());
+        Some(move || {
+            let _follows = trace::follow(timeline.as_ref(), "pinning");
+            Pinned::take(gpu.wait().ok()?, &crew, load).ok()
+        })
+    }
 }
 
 /// A reader of the source's tickets, which decodes them if it is the crew's to do so.

@@ -51,7 +51,7 @@ use std::thread;
 
 pub use crew::{Crew, Decode, Reducers, Traffic};
 pub use device::Device;
-pub use doors::Doors;
+pub use doors::{Doors, Pinned};
 pub use engines::Engines;
 pub use error::{Concern, SessionError};
 pub use options::Options;
@@ -59,7 +59,6 @@ pub use plan::Plan;
 pub use prepare::Preparation;
 pub use store::PatternStore;
 
-use crate::frame::SlotPool;
 use crate::integrate::corrections::Lost;
 use crate::integrate::engine::{ErrorModel, Recipe};
 use crate::output::OutputError;
@@ -91,7 +90,7 @@ pub struct Session {
     axis: RadialAxis,
     engines: Engines,
     /// Pinned while the matrix was made; any number of runs travel in them.
-    slots: Option<SlotPool>,
+    slots: Option<Pinned>,
 }
 
 impl Session {
@@ -103,7 +102,7 @@ impl Session {
     pub fn open(mut plan: Plan) -> Result<Session, SessionError> {
         let timeline = trace::followed();
         thread::scope(|scope| {
-            let slots = doors::pinned_slots(&plan).map(|pin| scope.spawn(pin));
+            let slots = Pinned::of(&plan).map(|pin| scope.spawn(pin));
             let (plan, lost, axis, engines) = on_threads(plan.threads, || -> Result<_, SessionError> {
                 let _follows = trace::follow(timeline.as_ref(), "session");
                 let range = trace::matrix(plan.npt);
@@ -187,7 +186,7 @@ impl Session {
     ) -> (Report, Result<(), PipelineError>) {
         let Run { stop, timeline, mut watchers, kept } = run;
         watchers.extend(kept.map(|kept| kept as &mut dyn Watch));
-        let Doors { source, readers, reducers, packed, slots, strategy } = doors;
+        let Doors { source, readers, reducers, packed, slots, strategy, .. } = doors;
         let corridor = Corridor {
             source,
             readers,

@@ -424,6 +424,39 @@ fn digests_are_clean_under_the_sanitizer() {
 
 #[test]
 #[ignore = "needs an NVIDIA GPU"]
+fn what_is_given_up_is_named_and_the_reducer_goes_on() {
+    let shape = Shape { slow: 195, fast: 487 };
+    let recipe = recipe(shape, Split::BBox, 300);
+    let engine = Arc::new(CudaEngine::new(0, &recipe).unwrap());
+    let frames = mixed_frames(shape, 12);
+    let options = LaneSizes { lanes: 2, batch: 5 };
+    let plain = reduce(&engine, &recipe, &frames, options);
+    for verifies in [false, true] {
+        let mut reducer = CudaReducer::new(Arc::clone(&engine), options).unwrap();
+        if verifies {
+            reducer.verify(100).unwrap();
+        }
+        // One batch under way, one that gathers; every slot comes home.
+        let slots = pinned::slots(engine.context(), 7, 64).unwrap();
+        for (id, (codec, bytes)) in frames[..7].iter().enumerate() {
+            let mut frame = frame(&slots, id, encoding(&recipe, *codec), bytes, 3);
+            frame.header.digest = Some(xrdct::codec::md5::digest(bytes));
+            reducer.submit(frame).unwrap();
+        }
+        let mut given_up: Vec<usize> = reducer.abandon().into_iter().map(|id| id.0).collect();
+        given_up.sort_unstable();
+        assert_eq!(given_up, (0..7).collect::<Vec<_>>());
+        assert!(reducer.abandon().is_empty() && reducer.collect().unwrap().is_empty());
+        let _home: Vec<_> = (0..7).map(|_| slots.take()).collect();
+        let again = drive(reducer, &engine, &recipe, &frames, &|_| None);
+        for (again, plain) in side_by_side(&again, &plain) {
+            assert!(bits(again) == bits(plain), "verifies: {verifies}");
+        }
+    }
+}
+
+#[test]
+#[ignore = "needs an NVIDIA GPU"]
 fn a_small_card_gets_smaller_batches() {
     let recipe = recipe(Shape { slow: 1679, fast: 1475 }, Split::BBox, 1000);
     let engine = Arc::new(CudaEngine::new(0, &recipe).unwrap());

@@ -8,6 +8,20 @@ use cudarc::driver::{result, sys};
 
 use crate::cuda::error::CudaError;
 
+/// The CUDA version of the driver, which must be there: major, minor.
+///
+/// # Errors
+/// When the driver refuses.
+pub fn version() -> Result<(usize, usize), CudaError> {
+    let mut version = 0;
+    // SAFETY: writes one integer.
+    unsafe { sys::cuDriverGetVersion(&mut version) }
+        .result()
+        .map_err(|e| CudaError::driver("asking for the driver's version", e))?;
+    let version = version.max(0) as usize;
+    Ok((version / 1000, version % 1000 / 10))
+}
+
 /// A device's primary context, kept alive by everything that was made in it.
 #[derive(Debug)]
 pub struct Context {

@@ -2,12 +2,13 @@
 
 use std::ffi::{CString, c_int, c_void};
 use std::marker::PhantomData;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use cudarc::driver::{result, sys};
 
 use super::module::Module;
 use super::stream::Stream;
+use super::symbol::symbol;
 use crate::cuda::error::CudaError;
 
 /// Most blocks along x, and along y (compute capability 7.5 and later).
@@ -52,17 +53,8 @@ impl Launch {
     }
 }
 
-/// `cuFuncGetParamInfo`: where a kernel's parameter begins, and its size.
+/// `cuFuncGetParamInfo`, which drivers have from CUDA 12.4 on: where a kernel's parameter begins, and its size.
 type ParameterInfo = unsafe extern "C" fn(sys::CUfunction, usize, *mut usize, *mut usize) -> sys::CUresult;
-
-/// The driver's, which has it from CUDA 12.4 on.
-fn parameter_info() -> Option<ParameterInfo> {
-    static FOUND: OnceLock<Option<ParameterInfo>> = OnceLock::new();
-    *FOUND.get_or_init(|| {
-        // SAFETY: a module was loaded, so the library is there; the type is that of cuda.h.
-        unsafe { sys::culib().get::<ParameterInfo>(b"cuFuncGetParamInfo\0") }.ok().map(|found| *found)
-    })
-}
 
 impl<A: Copy> Kernel<A> {
     /// The kernel of that name.
@@ -72,11 +64,11 @@ impl<A: Copy> Kernel<A> {
     pub fn load(module: &Arc<Module>, name: &str) -> Result<Kernel<A>, CudaError> {
         let failed = |e| CudaError::driver("looking up a kernel", e);
         module.context.bind()?;
-        let symbol = CString::new(name).map_err(|_| CudaError::Kernel { name: name.to_owned() })?;
+        let called = CString::new(name).map_err(|_| CudaError::Kernel { name: name.to_owned() })?;
         // SAFETY: the module is loaded.
-        let raw = unsafe { result::module::get_function(module.raw, symbol) }.map_err(failed)?;
+        let raw = unsafe { result::module::get_function(module.raw, called) }.map_err(failed)?;
         let kernel = Kernel { raw, module: Arc::clone(module), arguments: PhantomData };
-        match parameter_info().map(|info| kernel.takes(info)) {
+        match symbol("cuFuncGetParamInfo").map(|info| kernel.takes(info)) {
             Some(found) if found != [Some(size_of::<A>()), None] => {
                 Err(CudaError::Arguments { name: name.to_owned(), found, given: size_of::<A>() })
             }

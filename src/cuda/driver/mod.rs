@@ -11,6 +11,7 @@
 //! context   a device           module    machine code on it
 //! memory    on it, and pinned  stream    what is enqueued, and what is waited for
 //! kernel    what is launched      wait      for how long
+//! symbol    what not every driver has
 //! ```
 
 mod context;
@@ -18,9 +19,10 @@ mod kernel;
 mod memory;
 mod module;
 mod stream;
+mod symbol;
 mod wait;
 
-pub use context::Context;
+pub use context::{Context, version};
 pub use kernel::{Kernel, Launch};
 pub use memory::{DeviceBuffer, PinnedBuffer};
 pub use module::Module;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use cudarc::driver::{result, sys};
 
-use super::context::Context;
+use super::context::{Context, version};
 use crate::cuda::error::CudaError;
 use crate::cuda::image;
 
@@ -32,7 +32,8 @@ impl Module {
     /// Loads machine code that fits the device, or has its PTX compiled.
     ///
     /// # Errors
-    /// [`CudaError::NotCovered`] when the image holds nothing for this device, else the driver's refusal.
+    /// [`CudaError::NotCovered`] when the image holds nothing for this device, [`CudaError::DriverTooOld`] when the driver does not know
+    /// PTX so young, else the driver's refusal.
     pub fn load(context: &Arc<Context>, image: &[u8]) -> Result<Module, CudaError> {
         context.bind()?;
         // The driver wants the image aligned; a vector of words is.
@@ -47,6 +48,9 @@ impl Module {
             Ok(raw) => Ok(Module { raw, context: Arc::clone(context) }),
             Err(e) if e.0 == sys::CUresult::CUDA_ERROR_NO_BINARY_FOR_GPU => {
                 Err(CudaError::NotCovered { built_for: image::ARCHITECTURES.to_vec() })
+            }
+            Err(e) if e.0 == sys::CUresult::CUDA_ERROR_UNSUPPORTED_PTX_VERSION => {
+                Err(CudaError::DriverTooOld { found: version()?, needed: image::TOOLKIT })
             }
             Err(e) => Err(CudaError::driver("loading kernels", e)),
         }

@@ -7,6 +7,7 @@ use cudarc::driver::{result, sys};
 
 use super::context::Context;
 use super::memory::DeviceBuffer;
+use super::symbol::symbol;
 use super::wait::{LIMIT, until};
 use crate::cuda::error::CudaError;
 
@@ -194,6 +195,9 @@ impl<T: Copy> DeviceBuffer<T> {
     }
 }
 
+/// `cuEventElapsedTime`: cudarc would ask for its second version, which drivers have from CUDA 12.8 on.
+type ElapsedTime = unsafe extern "C" fn(*mut f32, sys::CUevent, sys::CUevent) -> sys::CUresult;
+
 /// A mark in a stream that can be waited for, and timed.
 #[derive(Debug)]
 pub struct Event {
@@ -252,9 +256,16 @@ impl Event {
     /// # Errors
     /// When one is not.
     pub fn milliseconds_to(&self, later: &Event) -> Result<f32, CudaError> {
-        // SAFETY: both are alive.
-        unsafe { result::event::elapsed(self.raw, later.raw) }
-            .map_err(|e| CudaError::driver("reading the clock", e))
+        let Some(elapsed) = symbol::<ElapsedTime>("cuEventElapsedTime") else {
+            let cause = "the driver has no cuEventElapsedTime".to_owned();
+            return Err(CudaError::Driver { doing: "reading the clock", cause });
+        };
+        let mut milliseconds = 0.0;
+        // SAFETY: both are alive; one number is written; the type is that of cuda.h.
+        unsafe { elapsed(&mut milliseconds, self.raw, later.raw) }
+            .result()
+            .map_err(|e| CudaError::driver("reading the clock", e))?;
+        Ok(milliseconds)
     }
 }
 

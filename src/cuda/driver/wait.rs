@@ -24,14 +24,44 @@ pub(super) fn until(
     limit: Duration,
     is_so: impl Fn() -> Result<bool, CudaError>,
 ) -> Result<(), CudaError> {
+    if within(limit, is_so)? {
+        return Ok(());
+    }
+    context.give_up();
+    Err(CudaError::Hung { doing, seconds: limit.as_secs() })
+}
+
+/// Whether it came to be so in time.
+fn within(limit: Duration, is_so: impl Fn() -> Result<bool, CudaError>) -> Result<bool, CudaError> {
     let start = Instant::now();
     while !is_so()? {
         let waited = start.elapsed();
         if waited >= limit {
-            context.give_up();
-            return Err(CudaError::Hung { doing, seconds: limit.as_secs() });
+            return Ok(false);
         }
         if waited < EAGER { thread::yield_now() } else { thread::sleep(NAP) }
     }
-    Ok(())
+    Ok(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    #[test]
+    fn a_wait_ends() {
+        let (limit, asked) = (Duration::from_millis(20), Cell::new(0));
+        let start = Instant::now();
+        assert_eq!(within(limit, || Ok(false)), Ok(false));
+        assert!(start.elapsed() >= limit);
+        let later = || Ok(start.elapsed() > Duration::from_millis(30));
+        assert_eq!(within(Duration::from_secs(600), later), Ok(true));
+        let failed = || {
+            asked.set(asked.get() + 1);
+            if asked.get() < 3 { Ok(false) } else { Err(CudaError::GivenUp) }
+        };
+        assert_eq!(within(limit, failed), Err(CudaError::GivenUp));
+    }
 }
