@@ -116,16 +116,21 @@ fn describe(ordinal: usize) -> Result<Gpu, CudaError> {
     })
 }
 
+/// How many GPUs there are to work on: kernels must be built in, the driver there and young enough.
+fn usable() -> Result<usize, CudaError> {
+    if image::UNITS.is_empty() {
+        return Err(CudaError::NoKernels);
+    }
+    runs_kernels(start()?)?;
+    count()
+}
+
 /// Opens GPU `ordinal` for work: kernels must be built in, the driver there, the GPU present.
 ///
 /// # Errors
 /// Which of these is missing.
 pub fn open(ordinal: usize) -> Result<Arc<Context>, CudaError> {
-    if image::UNITS.is_empty() {
-        return Err(CudaError::NoKernels);
-    }
-    runs_kernels(start()?)?;
-    let present = count()?;
+    let present = usable()?;
     if ordinal >= present {
         return Err(CudaError::NoSuchDevice { asked: ordinal, present });
     }
@@ -137,21 +142,17 @@ pub fn open(ordinal: usize) -> Result<Arc<Context>, CudaError> {
 /// # Errors
 /// Why there is none; where there is one, why it does not open.
 pub fn open_roomiest() -> Result<(usize, Arc<Context>), CudaError> {
-    let first = open(0);
-    let rest = (1..count().unwrap_or(1)).map(open);
-    let mut failed = None;
+    let mut failed = CudaError::NoDevice;
     let mut best: Option<(usize, usize, Arc<Context>)> = None;
-    for (ordinal, opened) in std::iter::once(first).chain(rest).enumerate() {
-        match opened.and_then(|context| Ok((context.memory()?.0, context))) {
-            Ok((free, context)) if best.as_ref().is_none_or(|(_, most, _)| free > *most) => {
+    // The first one's reason is told, so it comes last.
+    for ordinal in (0..usable()?).rev() {
+        match Context::open(ordinal).and_then(|context| Ok((context.memory()?.0, context))) {
+            Ok((free, context)) if best.as_ref().is_none_or(|(_, most, _)| free >= *most) => {
                 best = Some((ordinal, free, context));
             }
             Ok(_) => {}
-            Err(error) => failed = failed.or(Some(error)),
+            Err(error) => failed = error,
         }
     }
-    match best {
-        Some((ordinal, _, context)) => Ok((ordinal, context)),
-        None => Err(failed.unwrap_or(CudaError::NoDevice)),
-    }
+    best.map(|(ordinal, _, context)| (ordinal, context)).ok_or(failed)
 }
