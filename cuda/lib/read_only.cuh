@@ -1,8 +1,8 @@
 // Device memory that nobody writes while a kernel runs, and which is therefore read by way of the texture cache (LDG.CONSTANT).
 //
 // A kernel takes one structure with its pointers inside, and what `__restrict__` says of a pointer parameter the compiler does not
-// believe of a member, nor of a local copy of one (nvcc 13.0: no such load was left in the integration kernels, and a third of their
-// shared loads were scheduled otherwise). So that nobody writes is said by a type.
+// believe of a member, nor of a local copy of one, nor of the parameter of a function that is inlined (nvcc 13.0: the integration
+// kernels had no such load left, and their inner loop was not unrolled). So that nobody writes is said by a type.
 #ifndef XRDCT_READ_ONLY_CUH
 #define XRDCT_READ_ONLY_CUH
 

@@ -146,8 +146,7 @@ impl OpeningGpu {
     /// # Errors
     /// Why there is none.
     pub fn roomiest() -> Result<OpeningGpu, CudaError> {
-        look(0)?;
-        if count()? == 1 {
+        if usable()? == 1 {
             return OpeningGpu::begin(0);
         }
         let (ordinal, context) = open_roomiest()?;
@@ -172,17 +171,22 @@ impl OpeningGpu {
     }
 }
 
-/// Sees that there are kernels, a driver, and GPU `ordinal`.
-fn look(ordinal: usize) -> Result<(), CudaError> {
+/// How many GPUs there are to work on: kernels must be built in, the driver there and young enough.
+fn usable() -> Result<usize, CudaError> {
     if image::UNITS.is_empty() {
         return Err(CudaError::NoKernels);
     }
     runs_kernels(start()?)?;
-    let present = count()?;
-    if ordinal >= present {
-        return Err(CudaError::NoSuchDevice { asked: ordinal, present });
+    count()
+}
+
+/// Sees that GPU `ordinal` is there to work on.
+fn look(ordinal: usize) -> Result<(), CudaError> {
+    let present = usable()?;
+    match ordinal < present {
+        true => Ok(()),
+        false => Err(CudaError::NoSuchDevice { asked: ordinal, present }),
     }
-    Ok(())
 }
 
 /// Opens GPU `ordinal` for work: kernels must be built in, the driver there, the GPU present.
@@ -199,21 +203,17 @@ pub fn open(ordinal: usize) -> Result<Arc<Context>, CudaError> {
 /// # Errors
 /// Why there is none; where there is one, why it does not open.
 fn open_roomiest() -> Result<(usize, Arc<Context>), CudaError> {
-    let first = open(0);
-    let rest = (1..count().unwrap_or(1)).map(open);
-    let mut failed = None;
+    let mut failed = CudaError::NoDevice;
     let mut best: Option<(usize, usize, Arc<Context>)> = None;
-    for (ordinal, opened) in std::iter::once(first).chain(rest).enumerate() {
-        match opened.and_then(|context| Ok((context.memory()?.0, context))) {
-            Ok((free, context)) if best.as_ref().is_none_or(|(_, most, _)| free > *most) => {
+    // The first one's reason is told, so it comes last.
+    for ordinal in (0..usable()?).rev() {
+        match Context::open(ordinal).and_then(|context| Ok((context.memory()?.0, context))) {
+            Ok((free, context)) if best.as_ref().is_none_or(|(_, most, _)| free >= *most) => {
                 best = Some((ordinal, free, context));
             }
             Ok(_) => {}
-            Err(error) => failed = failed.or(Some(error)),
+            Err(error) => failed = error,
         }
     }
-    match best {
-        Some((ordinal, _, context)) => Ok((ordinal, context)),
-        None => Err(failed.unwrap_or(CudaError::NoDevice)),
-    }
+    best.map(|(ordinal, _, context)| (ordinal, context)).ok_or(failed)
 }
