@@ -18,8 +18,7 @@ use xrdct::frame::{
 use xrdct::output::sink::{Sink, SinkError};
 use xrdct::pipeline::{BadFrames, Corridor, MOST_WAITING, PipelineError, Report, Stop, Strategy, Watch, run};
 use xrdct::reduce::{ReduceError, Reducer};
-use xrdct::source::tickets::Tickets;
-use xrdct::source::{About, Reader, Ticket};
+use xrdct::source::{About, Next, Reader, Source, SourceError, Ticket};
 
 use crate::support::within;
 
@@ -75,13 +74,31 @@ struct Reads {
     late: AtomicUsize,
 }
 
-/// A list of frames; the readers are made beside it.
-fn source_of(frames: usize) -> Tickets {
-    let encoding = Encoding { codec: Codec::Raw, pixel: PixelType::U8, shape: Shape { slow: 1, fast: 1 } };
-    let about = About { encoding, count: Some(frames), slot_bytes: 1, header: FrameHeader::default() };
-    let path: Arc<Path> = Path::new("f").into();
-    let tickets = (0..frames).map(|id| Ticket::file(FrameId(id), Arc::clone(&path))).collect();
-    Tickets::new(Arc::new(about), tickets, Box::new(|| unreachable!("readers are made beside it")))
+/// Lists so many frames; the readers are made beside it.
+struct FakeSource {
+    frames: usize,
+    given: usize,
+}
+
+impl Source for FakeSource {
+    fn about(&mut self) -> Result<Option<Arc<About>>, SourceError> {
+        let encoding =
+            Encoding { codec: Codec::Raw, pixel: PixelType::U8, shape: Shape { slow: 1, fast: 1 } };
+        let (count, header) = (Some(self.frames), FrameHeader::default());
+        Ok(Some(Arc::new(About { encoding, count, slot_bytes: 1, header })))
+    }
+
+    fn next(&mut self, _: &SlotPool) -> Result<Next, SourceError> {
+        if self.given == self.frames {
+            return Ok(Next::End);
+        }
+        self.given += 1;
+        Ok(Next::Read(Ticket::file(FrameId(self.given - 1), Path::new("f"))))
+    }
+
+    fn reader(&self) -> Box<dyn Reader> {
+        unreachable!("readers are made beside it")
+    }
 }
 
 struct FakeReader {
@@ -264,7 +281,7 @@ fn walk(setup: Setup, frames: usize, stopped: bool) -> Walked {
         };
         let (report, ending) = run(
             Corridor {
-                source: Box::new(source_of(frames)),
+                source: Box::new(FakeSource { frames, given: 0 }),
                 readers: (0..setup.readers).map(reader).map(|r| r as Box<dyn Reader>).collect(),
                 reducers: (0..setup.reducers).map(reducer).map(|r| r as Box<dyn Reducer>).collect(),
                 sink: &mut sink,

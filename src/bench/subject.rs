@@ -144,11 +144,11 @@ impl Subject {
         timeline: Option<&Timeline>,
     ) -> Result<Doors, BenchError> {
         let source = self.plan.laps(frames, crew.verify);
-        Ok(Doors::open(crew, engines, source, self.load(frames), None, timeline, None)?)
+        Ok(Doors::open(crew, engines, source, self.traffic(frames), None, timeline, None)?)
     }
 
     /// A run over so many of its frames.
-    fn load(&self, frames: usize) -> Traffic {
+    fn traffic(&self, frames: usize) -> Traffic {
         Traffic { encoding: self.encoding, slot_bytes: self.slot_bytes, frames }
     }
 

@@ -43,12 +43,12 @@ pub(super) fn run(args: &IntegrateArgs) -> Result<Exit, Failure> {
         return Ok(Exit::Success);
     }
 
+    if verbosity == Verbosity::Verbose {
+        summary::explain_plan(args, &plan);
+    }
     let said = plan.notes.len();
     let session = Session::open(plan)?;
     let plan = session.plan();
-    if verbosity == Verbosity::Verbose {
-        summary::explain_plan(args, plan, session.lost());
-    }
     if verbosity > Verbosity::Quiet {
         plan.notes[said..].iter().for_each(|line| say::warn(line));
     }

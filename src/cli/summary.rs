@@ -32,9 +32,10 @@ pub(super) fn print_plan(args: &IntegrateArgs, plan: &Plan, lost: &Lost) -> Resu
 }
 
 /// The same, to stderr, before a verbose run.
-pub(super) fn explain_plan(args: &IntegrateArgs, plan: &Plan, lost: &Lost) {
+pub(super) fn explain_plan(args: &IntegrateArgs, plan: &Plan) {
     let mut text = String::new();
-    describe(args, plan, lost, &mut text);
+    // What the corrections leave out is in the closing summary.
+    describe(args, plan, &Lost::default(), &mut text);
     say::note(text.trim_end());
 }
 

@@ -44,8 +44,8 @@ impl StackDecoder {
         .or_about(Concern::Input)?;
         let (cuda, slots) = match device {
             Device::Cpu { .. } => (None, SlotPool::on_host(batch, 0)),
-            Device::Cuda { ordinal, .. } => {
-                let decoder = CudaDecoder::new(*ordinal, encoding, batch).or_about(Concern::Device)?;
+            Device::Cuda { gpu, .. } => {
+                let decoder = CudaDecoder::new(gpu.ordinal(), encoding, batch).or_about(Concern::Device)?;
                 // Grown to the frames' size when they are read.
                 let slots = pinned::slots(decoder.context(), batch, encoding.shape.pixels())
                     .or_about(Concern::Device)?;

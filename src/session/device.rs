@@ -13,8 +13,6 @@ pub enum Device {
     },
     /// On a GPU.
     Cuda {
-        /// Its number, counted from 0.
-        ordinal: usize,
         /// Open soon, or already: whoever needs it waits for it.
         gpu: OpeningGpu,
         /// Why.
@@ -45,14 +43,14 @@ impl Device {
 
     fn cuda(ordinal: usize, why: String) -> Result<Device, SessionError> {
         let gpu = OpeningGpu::begin(ordinal).or_about(Concern::Device)?;
-        Ok(Device::Cuda { ordinal, gpu, why, asked: true })
+        Ok(Device::Cuda { gpu, why, asked: true })
     }
 
     fn best() -> Device {
         match OpeningGpu::roomiest() {
             Ok(gpu) => {
                 let why = "the GPU with most free memory".to_owned();
-                Device::Cuda { ordinal: gpu.ordinal(), gpu, why, asked: false }
+                Device::Cuda { gpu, why, asked: false }
             }
             Err(reason) => Device::Cpu { why: reason.to_string() },
         }
@@ -62,7 +60,7 @@ impl Device {
     pub fn name(&self) -> String {
         match self {
             Device::Cpu { why } => format!("CPU ({why})"),
-            Device::Cuda { ordinal, why, .. } => format!("cuda:{ordinal} ({why})"),
+            Device::Cuda { gpu, why, .. } => format!("cuda:{} ({why})", gpu.ordinal()),
         }
     }
 }

@@ -47,12 +47,12 @@ impl Doors {
         crew: &Crew,
         engines: &Engines,
         source: Box<dyn Source>,
-        load: Traffic,
+        traffic: Traffic,
         pinned: Option<Pinned>,
         timeline: Option<&Timeline>,
         kept: Option<&mut PatternStore>,
     ) -> Result<Doors, SessionError> {
-        let bytes = load.bytes(crew);
+        let bytes = traffic.bytes(crew);
         let mut notes = vec![];
         let (reducers, slots) = match crew.reducers {
             Reducers::Host(workers) => {
@@ -63,17 +63,17 @@ impl Doors {
                     |_| Box::new(HostReducer::with_batch(Arc::clone(engine), batch)) as Box<dyn Reducer>;
                 (
                     (0..workers).map(reducer).collect(),
-                    SlotPool::on_host(budget::slots(crew, load.frames), bytes),
+                    SlotPool::on_host(budget::slots(crew, traffic.frames), bytes),
                 )
             }
             Reducers::Gpu(_) => {
-                let reducer = cuda_reducer(crew, engines, load, timeline, kept)?;
+                let reducer = cuda_reducer(crew, engines, traffic, timeline, kept)?;
                 // The GPU may have had no room for all that was wanted.
                 let fitted = Crew { reducers: Reducers::Gpu(reducer.options()), ..*crew };
                 let Pinned { slots, note } = match pinned {
                     Some(pinned) => pinned,
                     None => {
-                        Pinned::take(engines.gpu()?.context(), &fitted, load).or_about(Concern::Device)?
+                        Pinned::take(engines.gpu()?.context(), &fitted, traffic).or_about(Concern::Device)?
                     }
                 };
                 notes.extend(note);
@@ -101,11 +101,11 @@ pub struct Pinned {
 impl Pinned {
     /// Pins what a crew wants, or as much of it as this machine locks; with a slot for each reader and one on its way the corridor
     /// still moves.
-    fn take(context: &Arc<Context>, crew: &Crew, load: Traffic) -> Result<Pinned, CudaError> {
-        let wanted = budget::slots(crew, load.frames);
+    fn take(context: &Arc<Context>, crew: &Crew, traffic: Traffic) -> Result<Pinned, CudaError> {
+        let wanted = budget::slots(crew, traffic.frames);
         let least = (crew.readers.unwrap_or(0) + 1).min(wanted);
         let _range = trace::pin(wanted);
-        let (slots, had) = pinned::slots_or_fewer(context, wanted, least, load.bytes(crew))?;
+        let (slots, had) = pinned::slots_or_fewer(context, wanted, least, traffic.bytes(crew))?;
         let note = (had < wanted).then(|| {
             format!(
                 "pinned memory for {had} frames instead of {wanted}: this machine locks no more, and readers may wait"
@@ -117,10 +117,10 @@ impl Pinned {
     /// What pins the slots of a plan's runs, beside other work; `None` when it needs none.
     pub(super) fn of(plan: &Plan) -> Option<impl FnOnce() -> Option<Pinned> + Send + use<>> {
         let Device::Cuda { gpu, .. } = &plan.device else { return None };
-        let (gpu, crew, load, timeline) = (gpu.clone(), plan.crew, plan.load(), trace::followed());
+        let (gpu, crew, traffic, timeline) = (gpu.clone(), plan.crew, plan.traffic(), trace::followed());
         Some(move || {
             let _follows = trace::follow(timeline.as_ref(), "pinning");
-            Pinned::take(gpu.wait().ok()?, &crew, load).ok()
+            Pinned::take(gpu.wait().ok()?, &crew, traffic).ok()
         })
     }
 }
@@ -136,7 +136,7 @@ fn reader(crew: &Crew, source: &dyn Source) -> Box<dyn Reader> {
 fn cuda_reducer(
     crew: &Crew,
     engines: &Engines,
-    load: Traffic,
+    traffic: Traffic,
     timeline: Option<&Timeline>,
     kept: Option<&mut PatternStore>,
 ) -> Result<CudaReducer, SessionError> {
@@ -147,14 +147,14 @@ fn cuda_reducer(
     // Where the GPU has no room for all patterns, the host's copy is brought back block by block.
     let patterns = match &kept {
         None => None,
-        Some(kept) => match DevicePatterns::new(engine.context(), load.frames, kept.npt()) {
+        Some(kept) => match DevicePatterns::new(engine.context(), traffic.frames, kept.npt()) {
             Err(CudaError::OutOfMemory { .. }) => None,
             made => Some(Arc::new(made.or_about(Concern::Device)?)),
         },
     };
     let mut reducer = CudaReducer::new(Arc::clone(engine), wanted).or_about(Concern::Device)?;
     if crew.verify && crew.decode == Decode::Reducer {
-        reducer.verify(load.frames).or_about(Concern::Device)?;
+        reducer.verify(traffic.frames).or_about(Concern::Device)?;
     }
     if let Some(patterns) = &patterns {
         reducer.keep(Arc::clone(patterns));

@@ -137,22 +137,19 @@ impl Session {
     /// The doors of a run over the frames of a source, open; those of the plan are [`Plan::source`].
     ///
     /// # Errors
-    /// When the device refuses.
+    /// When the source is broken, or the device refuses.
     pub fn doors(
         &self,
-        source: Box<dyn Source>,
+        mut source: Box<dyn Source>,
         timeline: Option<&Timeline>,
         kept: Option<&mut PatternStore>,
     ) -> Result<Doors, SessionError> {
-        Doors::open(
-            &self.plan.crew,
-            &self.engines,
-            source,
-            self.plan.load(),
-            self.slots.clone(),
-            timeline,
-            kept,
-        )
+        let planned = self.plan.traffic();
+        let count = source.about().or_about(Concern::Input)?.and_then(|about| about.count);
+        let traffic = Traffic { frames: count.unwrap_or(planned.frames), ..planned };
+        // What was pinned is for as many frames as the plan has.
+        let pinned = self.slots.clone().filter(|_| traffic.frames <= planned.frames);
+        Doors::open(&self.plan.crew, &self.engines, source, traffic, pinned, timeline, kept)
     }
 
     /// The result file of the plan's frames, whole before the first one.
@@ -215,12 +212,12 @@ pub fn on_threads<T: Send>(threads: usize, work: impl FnOnce() -> T + Send) -> R
 
 /// The engine of the plan's device.
 fn engines(plan: &mut Plan, recipe: Recipe) -> Result<Engines, SessionError> {
-    let Device::Cuda { ordinal, asked, .. } = plan.device else {
+    let Device::Cuda { gpu, asked, .. } = &plan.device else {
         return Engines::on_host(recipe, "the cores were asked for");
     };
-    let reason = match Engines::on_gpu(ordinal, &recipe) {
+    let reason = match Engines::on_gpu(gpu.ordinal(), &recipe) {
         Ok(engines) => return Ok(engines),
-        Err(reason) if asked || plan.options.strategy == Some(StrategyName::Gpu) => {
+        Err(reason) if *asked || plan.options.strategy == Some(StrategyName::Gpu) => {
             return Err(reason).or_about(Concern::Device);
         }
         Err(reason) => format!("the GPU cannot be used: {reason}"),

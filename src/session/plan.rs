@@ -131,7 +131,7 @@ impl Plan {
             notes,
         };
         let rows = plan.scan.as_ref().map_or(plan.files.len(), Raster::points);
-        budget::check(&plan.crew, &plan.load(), plan.npt, rows).or_about(Concern::Usage)?;
+        budget::check(&plan.crew, &plan.traffic(), plan.npt, rows).or_about(Concern::Usage)?;
         Ok(plan)
     }
 
@@ -161,7 +161,7 @@ impl Plan {
     }
 
     /// What is to walk through the corridor.
-    pub(super) fn load(&self) -> Traffic {
+    pub(super) fn traffic(&self) -> Traffic {
         Traffic {
             encoding: self.encoding(),
             // Frames of a scan differ a little in size; a slot that is too small grows, which is slow when pinned.

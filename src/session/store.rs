@@ -46,8 +46,11 @@ impl PatternStore {
 
 impl Watch for PatternStore {
     fn see(&mut self, _: usize, outcome: &Outcome) {
-        if let Ok(pattern) = outcome {
-            self.values[pattern.id.0 * self.npt..][..self.npt].copy_from_slice(&pattern.intensity);
+        // The sink refuses a pattern that has no place, and says so.
+        if let Ok(pattern) = outcome
+            && let Some(place) = self.values.chunks_exact_mut(self.npt).nth(pattern.id.0)
+        {
+            place.copy_from_slice(&pattern.intensity);
         }
     }
 }

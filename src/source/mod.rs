@@ -14,7 +14,6 @@ pub mod decoded;
 pub mod image;
 pub mod listing;
 pub mod memory;
-pub mod tickets;
 
 use std::ops::Range;
 use std::path::Path;

@@ -14,12 +14,13 @@ use xrdct::frame::{
 use xrdct::output::sink::{Sink, SinkError};
 use xrdct::pipeline::{BadFrames, Corridor, MOST_WAITING, PipelineError, Report, Stop, Strategy, run};
 use xrdct::reduce::{ReduceError, Reducer};
+use xrdct::session::{Options, PatternStore, Plan, Run, Session};
 use xrdct::source::cbf::{CbfFiles, probe};
 use xrdct::source::decoded::Decoding;
 use xrdct::source::memory::{Arrival, MemorySource};
 use xrdct::source::{About, Next, Reader, Source, SourceError};
 
-use crate::support::{small_pixels, within, write_small_frame};
+use crate::support::{small_pixels, within, write_small_frame, write_small_scan};
 
 const SHAPE: Shape = Shape { slow: 61, fast: 47 };
 const FRAMES: usize = 12;
@@ -226,6 +227,52 @@ fn a_source_that_breaks_ends_the_run_and_what_came_before_is_kept() {
         assert!(matches!(error, PipelineError::Source(_)));
         assert!(walked.ids.len() <= 5, "{:?}", walked.ids);
         assert!(strategy == Strategy::Pool || walked.ids == [0, 1, 2, 3, 4]);
+    }
+}
+
+#[test]
+fn a_session_makes_the_same_patterns_of_images_in_memory_and_of_more_than_were_planned() {
+    let folder = tempfile::tempdir().expect("a scratch folder");
+    write_small_scan(folder.path(), 3);
+    let options = Options {
+        inputs: vec![folder.path().join("scan").display().to_string()],
+        poni: Some(folder.path().join("small.poni")),
+        npt: Some(50),
+        device: Some("cpu".into()),
+        ..Options::default()
+    };
+    let session = Session::open(Plan::new(options).expect("a plan")).expect("a session");
+    let walked = |source: Box<dyn Source>| {
+        let mut patterns = Patterns(BTreeMap::new());
+        let mut kept = PatternStore::new(u64::MAX, 3, 50).expect("room");
+        let doors = session.doors(source, None, Some(&mut kept)).expect("doors");
+        let (report, ended) =
+            session.walk(doors, &mut patterns, Run { kept: Some(&mut kept), ..Run::default() });
+        ended.expect("a run");
+        (report.done, patterns.0)
+    };
+    let files = walked(session.plan().source());
+    assert_eq!(files.0, 3);
+    let images = |count| (0..count).map(image).collect();
+    let memory = walked(Box::new(MemorySource::of(SHAPE, PixelType::I32, images(3))));
+    assert_eq!(memory, files);
+    let more = walked(Box::new(MemorySource::of(SHAPE, PixelType::I32, images(90))));
+    assert_eq!((more.0, more.1.len()), (90, 90));
+    assert!(files.1.iter().all(|(id, pattern)| more.1[id] == *pattern));
+}
+
+/// Keeps intensities.
+struct Patterns(BTreeMap<usize, Vec<f32>>);
+
+impl Sink for Patterns {
+    fn put(&mut self, outcome: Outcome) -> Result<(), SinkError> {
+        let pattern = outcome.map_err(|bad| bad.message)?;
+        self.0.insert(pattern.id.0, pattern.intensity);
+        Ok(())
+    }
+
+    fn pause(&mut self) -> Result<(), SinkError> {
+        Ok(())
     }
 }
 

@@ -98,7 +98,7 @@ fn some(names: &[String]) -> Value {
 fn engine(plan: &Plan) -> String {
     let place = match plan.device {
         Device::Cpu { .. } => "cpu".to_owned(),
-        Device::Cuda { ordinal, .. } => format!("cuda:{ordinal}"),
+        Device::Cuda { ref gpu, .. } => format!("cuda:{}", gpu.ordinal()),
     };
     format!("xrdct {} csr {place}", env!("CARGO_PKG_VERSION"))
 }
