@@ -234,35 +234,22 @@ impl Drop for Slot {
 /// An MD5: 16 bytes.
 pub type Digest = [u8; 16];
 
-/// Numbers that a detector writes into each frame's header and that change from frame to frame.
-///
-/// Units as DECTRIS writes them: seconds, degrees, metres.
-pub const HEADER_NUMBERS: [&str; 16] = [
-    "exposure_time",
-    "exposure_period",
-    "start_angle",
-    "angle_increment",
-    "detector_2theta",
-    "alpha",
-    "kappa",
-    "phi",
-    "phi_increment",
-    "chi",
-    "chi_increment",
-    "omega",
-    "omega_increment",
-    "start_position",
-    "position_increment",
-    "flux",
-];
+/// A number that each frame's header may have: an angle, a position, a time, a monitor.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Column {
+    /// Its name, which is that of its dataset: `omega`, `exposure_time`.
+    pub name: String,
+    /// Its unit as NeXus spells it; empty when it has none or nobody knows.
+    pub unit: String,
+}
 
 /// What a frame's own header says and the next frame's may say otherwise.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct FrameHeader {
     /// Date as written, ISO 8601 with fractions of a second; empty when the header has none.
     pub date: String,
-    /// One value for each name in [`HEADER_NUMBERS`]; NaN when the header has none.
-    pub numbers: [f64; HEADER_NUMBERS.len()],
+    /// One value for each [`Column`] of its source; NaN when the header has none. Empty: none of them.
+    pub numbers: Vec<f64>,
     /// MD5 that the packed bytes must have; none when the header has none, or nobody is to check it. Whoever reduces a frame
     /// checks it, so that a good pattern with a digest is one of verified bytes.
     pub digest: Option<Digest>,
@@ -270,10 +257,41 @@ pub struct FrameHeader {
     pub count_cutoff: Option<f64>,
 }
 
-impl Default for FrameHeader {
-    fn default() -> Self {
-        let numbers = [f64::NAN; HEADER_NUMBERS.len()];
-        FrameHeader { date: String::new(), numbers, digest: None, count_cutoff: None }
+impl FrameHeader {
+    /// The value of a column; NaN when the header has none.
+    pub fn number(&self, column: usize) -> f64 {
+        self.numbers.get(column).copied().unwrap_or(f64::NAN)
+    }
+}
+
+/// Where a frame came from: what messages begin with.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Origin {
+    /// The file, or what stands for it.
+    pub file: Arc<Path>,
+    /// Which image of it, when it holds several; counted from 0.
+    pub image: Option<usize>,
+}
+
+impl Origin {
+    /// A file that is one frame.
+    pub fn file(path: impl Into<Arc<Path>>) -> Origin {
+        Origin { file: path.into(), image: None }
+    }
+}
+
+impl From<&Path> for Origin {
+    fn from(file: &Path) -> Origin {
+        Origin::file(file)
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.image {
+            None => write!(f, "{}", self.file.display()),
+            Some(image) => write!(f, "{}, image {image}", self.file.display()),
+        }
     }
 }
 
@@ -282,7 +300,7 @@ pub struct Frame {
     /// Which row its pattern goes to.
     pub id: FrameId,
     /// Where it came from, for messages.
-    pub origin: Arc<Path>,
+    pub origin: Origin,
     /// How to read its bytes.
     pub encoding: Encoding,
     /// The buffer that holds them, and perhaps those of other frames: it goes home with the last one.

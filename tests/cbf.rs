@@ -10,10 +10,8 @@ use base64::prelude::BASE64_STANDARD;
 use md5::{Digest, Md5};
 use xrdct::codec::byte_offset::{decode, encode};
 use xrdct::codec::pixel::bytes_of;
-use xrdct::frame::{
-    BadFrame, Encoding, Frame, FrameHeader, FrameId, FrameStatus, HEADER_NUMBERS, PixelType, SlotPool,
-};
-use xrdct::source::cbf::{CbfHeader, CbfReader, HeaderError, parse_header, probe, read};
+use xrdct::frame::{BadFrame, Encoding, Frame, FrameHeader, FrameId, FrameStatus, PixelType, SlotPool};
+use xrdct::source::cbf::{CbfHeader, CbfReader, HeaderError, NUMBERS, parse_header, probe, read};
 use xrdct::with_pixel;
 
 use crate::support::{ask_oracle_code, data, real_frames};
@@ -30,13 +28,14 @@ fn summary(header: &CbfHeader, file: &[u8]) -> String {
 }
 
 fn number(header: &CbfHeader, name: &str) -> f64 {
-    let place = HEADER_NUMBERS.iter().position(|&n| n == name).expect("a name of the list");
+    let place = NUMBERS.iter().position(|(n, _)| *n == name).expect("a name of the list");
     header.frame.numbers[place]
 }
 
 /// Equal, where no number is equal to no number.
 fn same(a: &FrameHeader, b: &FrameHeader) -> bool {
-    a.date == b.date && a.numbers.map(f64::to_bits) == b.numbers.map(f64::to_bits)
+    let bits = |header: &FrameHeader| header.numbers.iter().map(|n| n.to_bits()).collect::<Vec<_>>();
+    a.date == b.date && bits(a) == bits(b)
 }
 
 /// A small frame as a detector would write it: 5 x 4 pixels of 32 bits.

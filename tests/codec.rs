@@ -190,11 +190,16 @@ fn an_empty_image_is_an_image() {
 #[test]
 fn decode_errors_become_bad_frames_that_say_where() {
     let shape = Shape { slow: 10, fast: 7 };
-    let bad = DecodeError::Truncated { pixel: 23, byte: 99 }.bad_frame(FrameId(5), Path::new("x.cbf"), shape);
+    let bad = DecodeError::Truncated { pixel: 23, byte: 99 }.bad_frame(
+        FrameId(5),
+        &Path::new("x.cbf").into(),
+        shape,
+    );
     assert_eq!((bad.id, bad.status), (FrameId(5), FrameStatus::Truncated));
     assert!(bad.message.contains("row 3, column 2 of 10 x 7"), "{}", bad.message);
     assert!(bad.message.contains("byte 99"), "{}", bad.message);
-    let bad = DecodeError::Overlong { bytes_left: 4 }.bad_frame(FrameId(6), Path::new("x.cbf"), shape);
+    let bad =
+        DecodeError::Overlong { bytes_left: 4 }.bad_frame(FrameId(6), &Path::new("x.cbf").into(), shape);
     assert_eq!((bad.id, bad.status), (FrameId(6), FrameStatus::Overlong));
     assert!(bad.message.contains("4 compressed bytes are left"), "{}", bad.message);
 }

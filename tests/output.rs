@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 use xrdct::frame::{
-    BadFrame, FrameHeader, FrameId, FrameStatus, HEADER_NUMBERS, Norms, Outcome, Pattern, PixelType, Shape,
+    BadFrame, Column, FrameHeader, FrameId, FrameStatus, Norms, Outcome, Pattern, PixelType, Shape,
 };
 use xrdct::output::OutputError;
 use xrdct::output::result::{Ending, Layout, Progress, RadialAxis, Raster, ResultFile, ResultInfo};
@@ -34,20 +34,17 @@ fn layout(frames: usize, npt: usize) -> Layout {
     layout.title = "a série".into();
     layout.configuration = json!({ "answer": 42 });
     layout.inputs = (0..frames).map(|n| format!("f_{n:05}.cbf")).collect();
+    // One of them is not in any header.
+    let columns = [("exposure_time", "s"), ("phi", "deg"), ("omega", "deg")];
+    let column = |(name, unit): (&str, &str)| Column { name: name.into(), unit: unit.into() };
+    layout.columns = columns.into_iter().map(column).collect();
     layout.header = header(0);
     layout
 }
 
 fn header(n: usize) -> FrameHeader {
-    let mut header = FrameHeader { date: format!("2024-01-01T00:00:{n:02}"), ..Default::default() };
-    for (value, name) in header.numbers.iter_mut().zip(HEADER_NUMBERS) {
-        match name {
-            "exposure_time" => *value = 0.25,
-            "omega" => *value = n as f64 * 0.5,
-            _ => {}
-        }
-    }
-    header
+    let numbers = vec![0.25, f64::NAN, n as f64 * 0.5];
+    FrameHeader { date: format!("2024-01-01T00:00:{n:02}"), numbers, ..FrameHeader::default() }
 }
 
 /// Frame n: intensity 1000·n + bin; errors and sums are multiples of it, each by its own factor; there are three sets of norms,

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use xrdct::codec::byte_offset;
-use xrdct::frame::{Codec, Encoding, HEADER_NUMBERS, PixelType, Shape};
+use xrdct::frame::{Codec, Encoding, PixelType, Shape};
 use xrdct::geometry::detector::Detector;
 use xrdct::geometry::poni::Poni;
 use xrdct::simulate::crystal::Substance;
@@ -269,7 +269,7 @@ fn headers_are_read_by_the_projects_own_reader() {
     assert!(header.md5.is_some());
     assert_eq!(header.frame.date, "2026-01-01T08:00:03.500");
     let number = |name: &str| {
-        let place = HEADER_NUMBERS.iter().position(|n| *n == name).unwrap();
+        let place = cbf::NUMBERS.iter().position(|(n, _)| *n == name).unwrap();
         header.frame.numbers[place]
     };
     for (name, value) in [

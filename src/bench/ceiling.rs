@@ -83,7 +83,7 @@ impl Ceiling {
             }
             Ceiling::Upload => return Err(BenchError::NoFrames),
         };
-        let source = subject.plan.laps(frames, false);
+        let source = subject.plan.frames.source(frames, false);
         Ok(Doors {
             readers: (0..readers).map(|_| source.reader()).collect(),
             source,

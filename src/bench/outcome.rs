@@ -149,7 +149,7 @@ pub struct Row {
 
 /// What frames were measured with.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Frames {
+pub struct MeasuredFrames {
     /// How many.
     pub count: usize,
     /// Pixels, slow × fast.
@@ -176,7 +176,7 @@ pub struct Table {
     /// On what.
     pub machine: Machine,
     /// With what.
-    pub frames: Frames,
+    pub frames: MeasuredFrames,
     /// Threads that plans were given.
     pub threads: usize,
     /// Runs of each row.

@@ -70,7 +70,7 @@ impl Subject {
         let prepared = plan.prepare()?;
         let sizes = files.iter().map(|file| at(file, file.metadata()).map(|m| m.len()));
         let sizes = sizes.collect::<Result<Vec<u64>, BenchError>>()?;
-        let largest = sizes.iter().max().map_or(0, |len| *len as usize).max(plan.first.payload.end);
+        let largest = sizes.iter().max().map_or(0, |len| *len as usize).max(plan.frames.about().slot_bytes);
         Ok(Subject {
             files: files.iter().map(|file| Arc::from(file.as_path())).collect(),
             encoding: plan.encoding(),
@@ -143,7 +143,7 @@ impl Subject {
         frames: usize,
         timeline: Option<&Timeline>,
     ) -> Result<Doors, BenchError> {
-        let source = self.plan.laps(frames, crew.verify);
+        let source = self.plan.frames.source(frames, crew.verify);
         Ok(Doors::open(crew, engines, source, self.traffic(frames), None, timeline, None)?)
     }
 

@@ -8,7 +8,7 @@ use super::BenchError;
 use super::cache::{self, Cold};
 use super::ceiling::{self, Ceiling};
 use super::machine::{Machine, file_system};
-use super::outcome::{Cell, Frames, Rate, Row, RowGroup, StartFrom, Table};
+use super::outcome::{Cell, MeasuredFrames, Rate, Row, RowGroup, StartFrom, Table};
 use super::paper::published;
 use super::subject::Subject;
 use super::walk::{Pass, Passed, agree, walk};
@@ -160,9 +160,9 @@ pub fn run(
     Ok(table)
 }
 
-fn frames(subject: &Subject, settings: &Settings) -> Frames {
+fn frames(subject: &Subject, settings: &Settings) -> MeasuredFrames {
     let shape = subject.encoding.shape;
-    Frames {
+    MeasuredFrames {
         count: subject.files.len(),
         shape: [shape.slow, shape.fast],
         pixel: subject.encoding.pixel.name().to_owned(),

@@ -7,41 +7,44 @@ use super::exit::{Exit, Failure, OrExit};
 use super::progress::{ProgressLine, Verbosity};
 use super::say;
 use super::words::seconds;
-use crate::frame::{FrameId, FrameStatus};
+use crate::frame::FrameStatus;
 use crate::output::draft::leftovers;
 use crate::output::stack::{StackLayout, StackWriter};
 use crate::session::Device;
 use crate::session::decode::StackDecoder;
-use crate::session::plan::first_usable;
-use crate::source::listing::{Listing, list};
+use crate::session::plan::input;
 
 /// Runs the command.
 pub(super) fn run(args: &ConvertArgs) -> Result<Exit, Failure> {
     let verbosity = Verbosity::of(args.saying);
-    let Listing { files, notes } = list(&args.inputs).or_exit(Exit::Input)?;
+    let input = input(&args.inputs, 0)?;
     if verbosity > Verbosity::Quiet {
-        notes.iter().for_each(|note| say::warn(note));
+        input.notes.iter().for_each(|note| say::warn(note));
     }
-    let encoding = first_usable(&files)?.encoding;
+    let frames = input.frames.as_ref();
+    let (count, encoding) = (frames.count(), frames.about().encoding);
     let layout = StackLayout {
-        frames: files.len(),
+        frames: count,
         shape: encoding.shape,
         pixel: encoding.pixel,
         gzip: args.gzip,
-        inputs: files.iter().map(|f| f.display().to_string()).collect(),
+        inputs: frames.files().iter().map(|f| f.display().to_string()).collect(),
     };
     if verbosity > Verbosity::Quiet {
         super::warn_of_leftovers(leftovers(&args.output));
     }
-    let mut decoder = StackDecoder::new(&Device::choose(&args.device)?, encoding, !args.no_verify)?;
+    let mut decoder = StackDecoder::new(&Device::choose(&args.device)?, frames, !args.no_verify)?;
     let mut stack = StackWriter::create(&args.output, &layout, args.overwrite).or_exit(Exit::Output)?;
 
     let start = Instant::now();
-    let mut progress = ProgressLine::new(files.len(), verbosity);
+    let mut progress = ProgressLine::new(count, verbosity);
     let (mut done, mut bad_frames) = (0, Vec::new());
-    for (number, some) in files.chunks(decoder.batch()).enumerate() {
-        let first = number * decoder.batch();
-        for (id, outcome) in (first..).map(FrameId).zip(decoder.decode(first, some)?) {
+    loop {
+        let batch = decoder.next()?;
+        if batch.is_empty() {
+            break;
+        }
+        for (id, outcome) in batch {
             match &outcome {
                 Ok(pixels) => stack.put(id, pixels).or_exit(Exit::Output)?,
                 Err(bad) => stack.put_bad(bad).or_exit(Exit::Output)?,
@@ -55,9 +58,9 @@ pub(super) fn run(args: &ConvertArgs) -> Result<Exit, Failure> {
     let path = stack.finish().or_exit(Exit::Output)?;
     if verbosity > Verbosity::Quiet {
         let wall = start.elapsed();
-        let rate = files.len() as f64 / wall.as_secs_f64();
+        let rate = count as f64 / wall.as_secs_f64();
         let failed = bad_frames.iter().filter(|bad| bad.status == FrameStatus::Md5Mismatch).count();
-        let unverified = files.len() - bad_frames.len() - decoder.verified();
+        let unverified = count - bad_frames.len() - decoder.verified();
         let digests = match args.no_verify {
             true => "digests not compared (--no-verify)\n".to_owned(),
             false => {
@@ -69,7 +72,7 @@ pub(super) fn run(args: &ConvertArgs) -> Result<Exit, Failure> {
         };
         say::summary(&format!(
             "{} frames of {} {} in {} ({rate:.1} frames/s), {} bad\n{}{}: /entry_0000/data/data\n",
-            files.len(),
+            count,
             encoding.shape,
             encoding.pixel.name(),
             seconds(wall),

@@ -63,7 +63,7 @@ pub(super) fn run(args: &IntegrateArgs) -> Result<Exit, Failure> {
     let output = plan.options.output.clone().unwrap_or_default();
     let asked = Asked::first();
     let mut file = session.result(&output, args.overwrite).or_exit(Exit::Output)?;
-    let mut progress = ProgressLine::new(plan.files.len(), verbosity);
+    let mut progress = ProgressLine::new(plan.frames.count(), verbosity);
     let (report, ended) = session.walk(
         doors,
         &mut file,
@@ -144,7 +144,7 @@ fn check_outputs(args: &IntegrateArgs, plan: &Plan) -> anyhow::Result<()> {
         let same = |other: &&Path| {
             other.file_name() == written.file_name() && whole(other).as_ref() == Some(&written)
         };
-        let frames = plan.files.iter().map(PathBuf::as_path);
+        let frames = plan.frames.files().iter().map(PathBuf::as_path);
         if let Some(input) = frames.chain(read.iter().copied()).find(same) {
             bail!("{option} {}: that is {}, which this run reads", path.display(), input.display());
         }

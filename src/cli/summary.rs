@@ -42,10 +42,15 @@ pub(super) fn explain_plan(args: &IntegrateArgs, plan: &Plan) {
 fn describe(args: &IntegrateArgs, plan: &Plan, lost: &Lost, text: &mut String) {
     let encoding = plan.encoding();
     let mut line = |name: &str, value: String| text.push_str(&format!("{name:<14}{value}\n"));
-    let first = plan.files.first().map_or_else(String::new, |f| f.display().to_string());
     line(
         "frames",
-        format!("{} of {} {}, from {first}", plan.files.len(), encoding.shape, encoding.pixel.name()),
+        format!(
+            "{} of {} {}, from {}",
+            plan.frames.count(),
+            encoding.shape,
+            encoding.pixel.name(),
+            plan.frames.origin(0)
+        ),
     );
     let poni = plan.geometry_name();
     line("geometry", format!("{poni}: {}, {:.4} m", plan.poni.detector.name, plan.poni.distance));
@@ -133,7 +138,7 @@ pub(super) fn print_run(
     let mut text = String::new();
     let mut line = |name: &str, value: String| text.push_str(&format!("{name:<14}{value}\n"));
     let interrupted = if report.interrupted { "; interrupted" } else { "" };
-    line("frames", format!("{} of {}{interrupted}", report.done, plan.files.len()));
+    line("frames", format!("{} of {}{interrupted}", report.done, plan.frames.count()));
     if !report.bad.is_empty() {
         let listed = "rows of NaN; listed in the output's bad_frames";
         line("bad frames", format!("{}: {} ({listed})", report.bad.len(), kinds(&report.bad)));

@@ -25,11 +25,9 @@ mod avx512;
 #[cfg(target_arch = "x86_64")]
 mod block;
 
-use std::path::Path;
-
 pub use super::simd::Simd;
 use crate::codec::Pixel;
-use crate::frame::{BadFrame, FrameId, FrameStatus, Shape};
+use crate::frame::{BadFrame, FrameId, FrameStatus, Origin, Shape};
 
 /// Why packed bytes are not the image that they were said to be.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -52,7 +50,7 @@ pub enum DecodeError {
 
 impl DecodeError {
     /// The same as data: the frame that cannot be reduced.
-    pub fn bad_frame(&self, id: FrameId, origin: &Path, shape: Shape) -> BadFrame {
+    pub fn bad_frame(&self, id: FrameId, origin: &Origin, shape: Shape) -> BadFrame {
         let (status, place) = match *self {
             DecodeError::Truncated { pixel, .. } => {
                 let place =
@@ -61,7 +59,6 @@ impl DecodeError {
             }
             DecodeError::Overlong { .. } => (FrameStatus::Overlong, "end of the image".to_owned()),
         };
-        let origin = origin.display();
         let message = format!("{origin}: {place} of {shape} pixels: {self}: the data are damaged");
         BadFrame { id, status, message }
     }

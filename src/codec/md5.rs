@@ -15,14 +15,13 @@ mod avx512;
 mod lanes;
 
 use std::borrow::Borrow;
-use std::path::Path;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 
 use super::simd::Simd;
 pub use crate::frame::Digest;
-use crate::frame::{BadFrame, Codec, Frame, FrameStatus};
+use crate::frame::{BadFrame, Codec, Frame, FrameStatus, Origin};
 
 /// Messages that are hashed side by side.
 pub const LANES: usize = 16;
@@ -94,11 +93,10 @@ fn mismatch(frame: &Frame, written: Digest, found: Digest) -> Option<BadFrame> {
 }
 
 /// What is said of a frame whose bytes have another digest than its header says.
-pub fn damaged(origin: &Path, written: Digest, found: Digest) -> String {
+pub fn damaged(origin: &Origin, written: Digest, found: Digest) -> String {
     let (written, found) = (BASE64_STANDARD.encode(written), BASE64_STANDARD.encode(found));
     format!(
-        "{}: the MD5 of the compressed bytes is {found}, but the header says {written}: the data are damaged",
-        origin.display()
+        "{origin}: the MD5 of the compressed bytes is {found}, but the header says {written}: the data are damaged"
     )
 }
 

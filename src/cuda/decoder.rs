@@ -1,6 +1,5 @@
 //! Decoding alone, back to the host: for checking the device's decoder against everybody else's.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use super::driver::Context;
@@ -8,7 +7,7 @@ use super::engine::CudaEngine;
 use super::error::CudaError;
 use super::lane::Lane;
 use super::verdict;
-use crate::frame::{BadFrame, Encoding, Frame, FrameId};
+use crate::frame::{BadFrame, Encoding, Frame, FrameId, Origin};
 
 /// A frame's pixels as little-endian bytes, or why there are none.
 pub type Decoded = Result<Vec<u8>, BadFrame>;
@@ -51,7 +50,7 @@ impl CudaDecoder {
             if !self.lane.has_room(frame.encoding.codec, frame.payload.len()) {
                 self.bring_back(&mut gathered, &mut outcomes)?;
             }
-            gathered.push((frame.id, Arc::clone(&frame.origin)));
+            gathered.push((frame.id, frame.origin.clone()));
             self.lane.enqueue_upload(frame.encoding.codec, frame.slot, frame.payload)?;
         }
         self.bring_back(&mut gathered, &mut outcomes)?;
@@ -61,7 +60,7 @@ impl CudaDecoder {
 
     fn bring_back(
         &mut self,
-        gathered: &mut Vec<(FrameId, Arc<Path>)>,
+        gathered: &mut Vec<(FrameId, Origin)>,
         outcomes: &mut Vec<(FrameId, Decoded)>,
     ) -> Result<(), CudaError> {
         if gathered.is_empty() {

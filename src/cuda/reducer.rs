@@ -8,7 +8,6 @@
 //! digests are there, tens of milliseconds later, while the lane goes on with another arena; only then are its outcomes given.
 
 use std::collections::VecDeque;
-use std::path::Path;
 use std::sync::Arc;
 
 use super::codec::md5::{Digests, MOST_ENTRIES};
@@ -20,7 +19,7 @@ use super::integrate::keep::{DevicePatterns, KeptRow};
 use super::lane::{self, FrameSums, Lane, LaneSizes, TimedStep};
 use super::verdict;
 use crate::codec::md5;
-use crate::frame::{BadFrame, Digest, Frame, FrameHeader, FrameId, FrameStatus, Norms, Outcome};
+use crate::frame::{BadFrame, Digest, Frame, FrameHeader, FrameId, FrameStatus, Norms, Origin, Outcome};
 use crate::integrate::pattern::{self, FrameFacts};
 use crate::reduce::{ReduceError, Reducer};
 use crate::trace::{self, Span, Timeline};
@@ -37,7 +36,7 @@ const FEWEST_VERIFIED: usize = 8;
 #[derive(Debug)]
 struct Gathered {
     id: FrameId,
-    origin: Arc<Path>,
+    origin: Origin,
     header: FrameHeader,
     factor: f64,
     /// What its bytes must have, when the device is to find that out.
@@ -63,7 +62,7 @@ struct Settled {
 struct Written {
     /// Which of the batch's outcomes.
     outcome: usize,
-    origin: Arc<Path>,
+    origin: Origin,
     digest: Option<Digest>,
 }
 
@@ -353,7 +352,7 @@ impl CudaReducer {
         let uploaded = gathered.iter().enumerate().filter(|(_, frame)| frame.bad.is_none());
         let written = |(outcome, frame): (usize, &Gathered)| Written {
             outcome,
-            origin: Arc::clone(&frame.origin),
+            origin: frame.origin.clone(),
             digest: frame.digest,
         };
         let written: Vec<Written> = uploaded.map(written).collect();

@@ -1,17 +1,15 @@
 //! What the device says of a frame, in words: which frames cannot be good, and what became of those that were decoded.
 
-use std::path::Path;
-
 use super::engine::CudaEngine;
 use super::params::{XRDCT_LONGEST_CODE, XRDCT_OVERLONG, XRDCT_TRUNCATED, XrdctVerdict};
-use crate::frame::{BadFrame, Codec, Frame, FrameId, FrameStatus};
+use crate::frame::{BadFrame, Codec, Frame, FrameId, FrameStatus, Origin};
 
 /// A frame that cannot be good whatever its bytes are; it is not uploaded.
 pub(super) fn refuse(engine: &CudaEngine, frame: &Frame) -> Option<BadFrame> {
     let encoding = frame.encoding;
     let (pixels, len) = (engine.shape.pixels(), frame.payload.len());
     let bad = |status, cause: String| {
-        let message = format!("{}: {cause}", frame.origin.display());
+        let message = format!("{}: {cause}", frame.origin);
         Some(BadFrame { id: frame.id, status, message })
     };
     if encoding.shape != engine.shape || encoding.pixel != engine.pixel {
@@ -41,9 +39,9 @@ pub(super) fn bad_frame(
     engine: &CudaEngine,
     verdict: &XrdctVerdict,
     id: FrameId,
-    origin: &Path,
+    origin: &Origin,
 ) -> Option<BadFrame> {
-    let (shape, origin) = (engine.shape, origin.display());
+    let shape = engine.shape;
     let (status, cause) = match verdict.status {
         XRDCT_TRUNCATED => {
             let pixel = verdict.codes as usize;

@@ -5,10 +5,9 @@
 //! in any bin, and a bin that has pixels but no finite value. The GPU's copy of the formula, for patterns that stay there, is
 //! `cuda/integrate/keep.cu`.
 
-use std::path::Path;
 use std::sync::Arc;
 
-use crate::frame::{BadFrame, FrameHeader, FrameId, FrameStatus, Norms, Outcome, Pattern};
+use crate::frame::{BadFrame, FrameHeader, FrameId, FrameStatus, Norms, Origin, Outcome, Pattern};
 
 /// What is known of a frame beside its sums.
 #[derive(Debug)]
@@ -16,7 +15,7 @@ pub struct FrameFacts<'a> {
     /// Which frame.
     pub id: FrameId,
     /// Where it came from, for messages.
-    pub origin: &'a Path,
+    pub origin: &'a Origin,
     /// What its header said.
     pub header: FrameHeader,
     /// What its normalisation is multiplied by; N itself stays what frames share.
@@ -44,9 +43,7 @@ pub struct Sums {
 pub fn pattern(of: FrameFacts<'_>, sums: Sums, empty: f32) -> Outcome {
     let Sums { signal, variance, norms } = sums;
     let FrameFacts { id, origin, header, factor, saturated } = of;
-    let bad = |status, cause: String| {
-        Err(BadFrame { id, status, message: format!("{}: {cause}", origin.display()) })
-    };
+    let bad = |status, cause: String| Err(BadFrame { id, status, message: format!("{origin}: {cause}") });
     if !(factor.is_finite() && factor > 0.0) {
         return bad(
             FrameStatus::NotFinite,

@@ -1,7 +1,5 @@
 //! Geometry, mask, dark, flat, dummies, saturation: what the options name, read and fitted to the frames.
 
-use std::path::{Path, PathBuf};
-
 use super::error::{Concern, OrAbout, SessionError, refuse};
 use super::options::{Options, SaturationFrom};
 use crate::frame::{Encoding, Shape};
@@ -10,7 +8,7 @@ use crate::geometry::mask::Mask;
 use crate::geometry::poni::Poni;
 use crate::geometry::units::Unit;
 use crate::integrate::engine::Saturation;
-use crate::source::cbf::CbfHeader;
+use crate::source::Frames;
 use crate::source::image::read_image_of;
 
 /// Where the geometry comes from, for messages: a PONI file, or the configuration that holds it.
@@ -110,12 +108,8 @@ pub(super) fn dummy(options: &Options, poni: &Poni, encoding: Encoding) -> Optio
 }
 
 /// From which count on pixels are saturated. The first frame's header speaks for those that say nothing themselves.
-pub(super) fn saturation(
-    options: &Options,
-    files: &[PathBuf],
-    first: &CbfHeader,
-) -> Result<Saturation, SessionError> {
-    let cutoff = first.frame.count_cutoff.map_or(f32::INFINITY, |cutoff| cutoff as f32);
+pub(super) fn saturation(options: &Options, frames: &dyn Frames) -> Result<Saturation, SessionError> {
+    let cutoff = frames.about().header.count_cutoff.map_or(f32::INFINITY, |cutoff| cutoff as f32);
     match options.saturation {
         None => Ok(Saturation { cutoff, by_header: true, masked: false }),
         Some(SaturationFrom::Count(count)) => {
@@ -127,7 +121,7 @@ pub(super) fn saturation(
         Some(SaturationFrom::Header(_)) => refuse!(
             Input,
             "--saturation header: {}: its header has no Count_cutoff; give a number of counts",
-            files.first().map_or(Path::new(""), PathBuf::as_path).display()
+            frames.origin(0)
         ),
     }
 }

@@ -47,6 +47,7 @@ mod store;
 pub mod tomo;
 
 use std::path::Path;
+use std::sync::Arc;
 use std::thread;
 
 pub use crew::{Crew, Decode, Reducers, Traffic};
@@ -224,7 +225,7 @@ fn engines(plan: &mut Plan, recipe: Recipe) -> Result<Engines, SessionError> {
     };
     plan.notes.push(format!("{reason}; computing on the CPU"));
     plan.device = Device::Cpu { why: reason.clone() };
-    plan.crew = Crew::asked(&plan.options, &plan.device, plan.files.len())?;
+    plan.crew = Crew::asked(&plan.options, &plan.device, plan.frames.count())?;
     Engines::on_host(recipe, reason)
 }
 
@@ -236,14 +237,15 @@ fn layout(plan: &Plan, radial: RadialAxis) -> Layout {
         errors: plan.error_model != ErrorModel::None,
         sums: options.sums == Some(true),
         saturated: plan.saturation.cutoff.is_finite(),
-        header: plan.first.frame.clone(),
-        inputs: plan.files.iter().map(|f| f.display().to_string()).collect(),
+        columns: Arc::clone(&plan.frames.about().columns),
+        header: plan.frames.about().header.clone(),
+        inputs: plan.frames.files().iter().map(|f| f.display().to_string()).collect(),
         configuration: configuration::to_worker(plan),
         title: options.experiment_title.clone().unwrap_or_else(|| "xrdct integrate".to_owned()),
         poni_file: options.poni.as_ref().map(|p| p.display().to_string()),
         mask_file: options.mask.clone(),
         dark_files: options.dark.clone(),
         flat_files: options.flat.clone(),
-        ..Layout::new(plan.files.len(), radial)
+        ..Layout::new(plan.frames.count(), radial)
     }
 }

@@ -4,6 +4,7 @@
 //! before anything is computed or written. It is what `--dry-run` prints and what [`Session::open`](super::Session::open) takes.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::budget;
 use super::calibration;
@@ -21,9 +22,9 @@ use crate::integrate::engine::{ErrorModel, Saturation};
 use crate::integrate::split::Split;
 use crate::output::result::Raster;
 use crate::pipeline::BadFrames;
-use crate::source::Source;
-use crate::source::cbf::{CbfFiles, CbfHeader};
-use crate::source::listing::{Listing, expand, list};
+use crate::source::input::{Input, InputError};
+use crate::source::listing::expand;
+use crate::source::{Frames, Source};
 
 /// Bins when nobody says how many.
 const DEFAULT_NPT: usize = 1000;
@@ -33,11 +34,9 @@ pub struct Plan {
     /// The options, with those of [`Options::config`] filled in and names made absolute.
     pub options: Options,
     /// Frames, in order; those before `--offset` are left out.
-    pub files: Vec<PathBuf>,
-    /// Those before `--offset`.
-    pub left_out: Vec<PathBuf>,
-    /// Header of the first usable frame: every other must have its encoding.
-    pub first: CbfHeader,
+    pub frames: Arc<dyn Frames>,
+    /// Every file that was named, those before `--offset` too.
+    pub named: Vec<PathBuf>,
     /// Geometry.
     pub poni: Poni,
     /// Pixels to leave out, if any.
@@ -73,11 +72,31 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Opens and checks everything that the options name.
+    /// Opens and checks everything that the options name, the frames of [`Options::inputs`] among it.
     ///
     /// # Errors
     /// The first thing that cannot be used.
     pub fn new(options: Options) -> Result<Plan, SessionError> {
+        Plan::settle(options, |options| {
+            if options.inputs.is_empty() {
+                refuse!(Usage, "no frames: name CBF files, folders, globs or @list.txt");
+            }
+            input(&options.inputs, options.offset.unwrap_or(0))
+        })
+    }
+
+    /// The same for frames that a program has: [`Options::inputs`] and [`Options::offset`] are not looked at.
+    ///
+    /// # Errors
+    /// As [`Plan::new`].
+    pub fn of(options: Options, frames: Arc<dyn Frames>) -> Result<Plan, SessionError> {
+        Plan::settle(options, |_| Ok(Input { files: frames.files().to_vec(), frames, notes: vec![] }))
+    }
+
+    fn settle(
+        options: Options,
+        input: impl FnOnce(&Options) -> Result<Input, SessionError>,
+    ) -> Result<Plan, SessionError> {
         let mut notes = Vec::new();
         let options = settled(options, &mut notes)?;
         check_values(&options, |option| option.to_owned())?;
@@ -85,8 +104,9 @@ impl Plan {
         // A GPU opens while files are read.
         let device = Device::choose(options.device.as_deref().unwrap_or("auto"))?;
 
-        let Frames { files, left_out, first } = frames(&options, &mut notes)?;
-        let encoding = first.encoding;
+        let Input { frames, files: named, notes: more } = input(&options)?;
+        notes.extend(more);
+        let encoding = frames.about().encoding;
         budget::check_frames(encoding.shape).or_about(Concern::Input)?;
         let poni = calibration::geometry(&options, encoding.shape)?;
         let geometry_name = calibration::geometry_name(&options);
@@ -96,8 +116,8 @@ impl Plan {
         let dark = calibration::average(&options.dark, "dark", encoding.shape)?;
         let flat = calibration::average(&options.flat, "flat", encoding.shape)?;
         let dummy = calibration::dummy(&options, &poni, encoding);
-        let saturation = calibration::saturation(&options, &files, &first)?;
-        let scan = raster(&options, files.len())?;
+        let saturation = calibration::saturation(&options, frames.as_ref())?;
+        let scan = raster(&options, frames.count())?;
         let plan = Plan {
             npt: options.npt.unwrap_or(DEFAULT_NPT),
             split: match options.method.unwrap_or(Splitting::Bbox) {
@@ -113,12 +133,11 @@ impl Plan {
                 Some(BadFramesName::Stop) => BadFrames::Stop,
                 Some(BadFramesName::Keep) | None => BadFrames::Keep,
             },
-            crew: Crew::asked(&options, &device, files.len())?,
+            crew: Crew::asked(&options, &device, frames.count())?,
             threads: crew::threads(&options, &device),
             options,
-            files,
-            left_out,
-            first,
+            frames,
+            named,
             poni,
             mask,
             dark,
@@ -130,14 +149,9 @@ impl Plan {
             device,
             notes,
         };
-        let rows = plan.scan.as_ref().map_or(plan.files.len(), Raster::points);
+        let rows = plan.scan.as_ref().map_or(plan.frames.count(), Raster::points);
         budget::check(&plan.crew, &plan.traffic(), plan.npt, rows).or_about(Concern::Usage)?;
         Ok(plan)
-    }
-
-    /// Every file that the inputs name, also those before `--offset`.
-    pub fn all_files(&self) -> impl Iterator<Item = &PathBuf> {
-        self.left_out.iter().chain(&self.files)
     }
 
     /// Where the geometry comes from: a PONI file, or the configuration that holds it.
@@ -147,27 +161,22 @@ impl Plan {
 
     /// Encoding of every frame of the scan.
     pub fn encoding(&self) -> Encoding {
-        self.first.encoding
+        self.frames.about().encoding
     }
 
     /// The plan's frames.
     pub fn source(&self) -> Box<dyn Source> {
-        self.laps(self.files.len(), self.crew.verify)
-    }
-
-    /// So many frames: the plan's, again and again.
-    pub fn laps(&self, frames: usize, verify: bool) -> Box<dyn Source> {
-        Box::new(CbfFiles::laps(self.files.as_slice(), &self.first, verify, frames))
+        self.frames.source(self.frames.count(), self.crew.verify)
     }
 
     /// What is to walk through the corridor.
     pub(super) fn traffic(&self) -> Traffic {
+        let about = self.frames.about();
         Traffic {
-            encoding: self.encoding(),
+            encoding: about.encoding,
             // Frames of a scan differ a little in size; a slot that is too small grows, which is slow when pinned.
-            slot_bytes: self.first.payload.end
-                + if self.crew.needs_gpu() { self.first.payload.end / 4 } else { 0 },
-            frames: self.files.len(),
+            slot_bytes: about.slot_bytes + if self.crew.needs_gpu() { about.slot_bytes / 4 } else { 0 },
+            frames: self.frames.count(),
         }
     }
 
@@ -227,42 +236,18 @@ fn expanded(names: &[String]) -> Result<Vec<String>, SessionError> {
     Ok(files)
 }
 
-/// The frames, and the header of the first one that has a usable one.
-struct Frames {
-    files: Vec<PathBuf>,
-    left_out: Vec<PathBuf>,
-    first: CbfHeader,
-}
-
-fn frames(options: &Options, notes: &mut Vec<String>) -> Result<Frames, SessionError> {
-    if options.inputs.is_empty() {
-        refuse!(Usage, "no frames: name CBF files, folders, globs or @list.txt");
-    }
-    let Listing { mut files, notes: more } = list(&options.inputs).or_about(Concern::Input)?;
-    notes.extend(more);
-    let offset = options.offset.unwrap_or(0);
-    if offset >= files.len() {
-        refuse!(Usage, "--offset {offset} leaves nothing of {} frames", files.len());
-    }
-    let left_out = files.drain(..offset).collect();
-    let first = first_usable(&files)?;
-    Ok(Frames { files, left_out, first })
-}
-
-/// Header of the first file that has a usable one.
+/// The frames that inputs name, without the first `offset`.
 ///
 /// # Errors
-/// The first file's error when none has.
-pub fn first_usable(files: &[PathBuf]) -> Result<CbfHeader, SessionError> {
-    match CbfFiles::first_usable(files) {
-        Ok(header) => Ok(header),
-        Err(Some(error)) if files.len() == 1 => Err(error).or_about(Concern::Input),
-        Err(Some(error)) => {
-            let place = format!("none of the {} frames can be read; the first", files.len());
-            Err(error).or_about_in(Concern::Input, place)
-        }
-        Err(None) => refuse!(Input, "no frames"),
-    }
+/// When there are none.
+pub fn input(inputs: &[String], offset: usize) -> Result<Input, SessionError> {
+    Input::open(inputs, offset).map_err(|error| {
+        let about = match error {
+            InputError::NothingLeft { .. } => Concern::Usage,
+            _ => Concern::Input,
+        };
+        SessionError::because(about, error.into())
+    })
 }
 
 fn raster(options: &Options, frames: usize) -> Result<Option<Raster>, SessionError> {

@@ -25,8 +25,8 @@ use std::ops::Range;
 use std::path::Path;
 
 pub use error::{CbfError, HeaderError};
-pub use files::CbfFiles;
-pub use mini::{HeaderLine, MiniCbf};
+pub use files::CbfFrames;
+pub use mini::{HeaderLine, MiniCbf, NUMBERS};
 pub use reader::CbfReader;
 pub use section::BinarySection;
 

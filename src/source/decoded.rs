@@ -48,7 +48,7 @@ fn decode(packed: &Frame, mut slot: Slot) -> Result<Frame, BadFrame> {
     memory.grow(bytes + encoding.pixel.size()).map_err(|cause| BadFrame {
         id: packed.id,
         status: FrameStatus::Unreadable,
-        message: format!("{}: no memory for {bytes} bytes of pixels: {cause}", packed.origin.display()),
+        message: format!("{}: no memory for {bytes} bytes of pixels: {cause}", packed.origin),
     })?;
     let range = trace::decode(1);
     let start = match encoding.codec {
@@ -66,7 +66,7 @@ fn decode(packed: &Frame, mut slot: Slot) -> Result<Frame, BadFrame> {
     drop(range);
     Ok(Frame {
         id: packed.id,
-        origin: Arc::clone(&packed.origin),
+        origin: packed.origin.clone(),
         encoding: Encoding { codec: Codec::Raw, ..encoding },
         slot: Arc::new(slot),
         payload: start..start + bytes,

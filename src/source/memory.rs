@@ -4,12 +4,14 @@
 //! slot. The end may be unknown, and may never come; `frames` may say that nothing is there yet.
 
 use std::iter;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
 
-use super::{About, Next, Place, Reader, Source, SourceError, TICK, Ticket};
+use super::{About, Frames, Next, Place, Reader, Source, SourceError, TICK, Ticket};
 use crate::frame::{
-    BadFrame, Codec, Encoding, Frame, FrameHeader, FrameId, FrameStatus, PixelType, Shape, SlotPool, Slots,
+    BadFrame, Codec, Encoding, Frame, FrameHeader, FrameId, FrameStatus, Origin, PixelType, Shape, SlotPool,
+    Slots,
 };
 
 /// What is in memory when the next image is asked for.
@@ -35,10 +37,7 @@ pub struct MemorySource {
 impl MemorySource {
     /// Images of one shape and pixel type; `count` of them, if that is known.
     pub fn new(shape: Shape, pixel: PixelType, count: Option<usize>, images: Images) -> MemorySource {
-        let encoding = Encoding { codec: Codec::Raw, pixel, shape };
-        let slot_bytes = shape.pixels() * pixel.size();
-        let header = FrameHeader::default();
-        MemorySource { about: Arc::new(About { encoding, count, slot_bytes, header }), images, given: 0 }
+        MemorySource { about: Arc::new(about(shape, pixel, count)), images, given: 0 }
     }
 
     /// These images, in this order.
@@ -48,6 +47,61 @@ impl MemorySource {
         let next = move |_| left.next().map_or(Arrival::End, Arrival::Bytes);
         MemorySource::new(shape, pixel, count, Box::new(next))
     }
+}
+
+/// Images in memory that can be walked any number of times.
+pub struct MemoryFrames {
+    about: Arc<About>,
+    images: Arc<[Vec<u8>]>,
+}
+
+impl MemoryFrames {
+    /// These images, in this order: plain pixels, little endian, C order.
+    pub fn new(shape: Shape, pixel: PixelType, images: Vec<Vec<u8>>) -> MemoryFrames {
+        let about = about(shape, pixel, Some(images.len()));
+        MemoryFrames { about: Arc::new(about), images: images.into() }
+    }
+}
+
+impl Frames for MemoryFrames {
+    fn about(&self) -> &Arc<About> {
+        &self.about
+    }
+
+    fn count(&self) -> usize {
+        self.images.len()
+    }
+
+    fn files(&self) -> &[PathBuf] {
+        &[]
+    }
+
+    fn origin(&self, frame: usize) -> Origin {
+        origin(frame)
+    }
+
+    fn source(&self, frames: usize, _: bool) -> Box<dyn Source> {
+        let (images, Encoding { shape, pixel, .. }) = (Arc::clone(&self.images), self.about.encoding);
+        let image = move |number: usize| match number < frames && !images.is_empty() {
+            true => Arrival::Bytes(images[number % images.len()].clone()),
+            false => Arrival::End,
+        };
+        Box::new(MemorySource::new(shape, pixel, Some(frames), Box::new(image)))
+    }
+}
+
+fn about(shape: Shape, pixel: PixelType, count: Option<usize>) -> About {
+    About {
+        encoding: Encoding { codec: Codec::Raw, pixel, shape },
+        count,
+        slot_bytes: shape.pixels() * pixel.size(),
+        columns: Arc::default(),
+        header: FrameHeader::default(),
+    }
+}
+
+fn origin(image: usize) -> Origin {
+    Origin { file: Path::new("memory").into(), image: Some(image) }
 }
 
 impl Source for MemorySource {
@@ -114,7 +168,7 @@ impl Reader for HeldReader {
         for (id, payload) in ids.zip(parts) {
             out(Ok(Frame {
                 id: FrameId(id),
-                origin: std::path::Path::new("memory").into(),
+                origin: origin(id),
                 encoding: self.about.encoding,
                 slot: Arc::clone(&slot),
                 payload,

@@ -12,15 +12,16 @@
 pub mod cbf;
 pub mod decoded;
 pub mod image;
+pub mod input;
 pub mod listing;
 pub mod memory;
 
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::frame::{BadFrame, Encoding, Frame, FrameHeader, FrameId, Slot, SlotPool, Slots};
+use crate::frame::{BadFrame, Column, Encoding, Frame, FrameHeader, FrameId, Origin, Slot, SlotPool, Slots};
 
 /// Longest time that a source waits before it says that nothing came.
 pub const TICK: Duration = Duration::from_millis(100);
@@ -34,6 +35,8 @@ pub struct About {
     pub count: Option<usize>,
     /// Bytes that hold any of them as it is read.
     pub slot_bytes: usize,
+    /// Numbers that their headers may have.
+    pub columns: Arc<[Column]>,
     /// What the first one's header says.
     pub header: FrameHeader,
 }
@@ -123,6 +126,24 @@ pub trait Source: Send {
 
     /// One who reads its tickets.
     fn reader(&self) -> Box<dyn Reader>;
+}
+
+/// The frames of a scan, which can be walked any number of times.
+pub trait Frames: Send + Sync {
+    /// What they are.
+    fn about(&self) -> &Arc<About>;
+
+    /// How many there are.
+    fn count(&self) -> usize;
+
+    /// The files that hold them, in order.
+    fn files(&self) -> &[PathBuf];
+
+    /// Where a frame comes from.
+    fn origin(&self, frame: usize) -> Origin;
+
+    /// Lists so many of them; beyond the last it begins again at the first. With `verify`, frames carry the digests of their headers.
+    fn source(&self, frames: usize, verify: bool) -> Box<dyn Source>;
 }
 
 /// Turns tickets into frames; each thread that reads has one.

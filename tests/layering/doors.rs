@@ -53,7 +53,6 @@ const EXCEPTIONS: &[(&str, &[&str])] = &[
     ("src/bench/tomo.rs", &["cuda", "tomo"]),
     ("src/bench/walk.rs", &["pipeline", "pipeline::BadFrames", "pipeline::Corridor"]),
     ("src/cli/bench.rs", &["budget", "geometry", "source::listing"]),
-    ("src/cli/convert.rs", &["source::listing"]),
     ("src/cli/info.rs", &["cuda", "geometry", "source::cbf"]),
     ("src/cli/info/hdf5.rs", &["h5"]),
     ("src/cli/integrate.rs", &["pipeline::PipelineError"]),

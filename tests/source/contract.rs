@@ -15,10 +15,10 @@ use xrdct::output::sink::{Sink, SinkError};
 use xrdct::pipeline::{BadFrames, Corridor, MOST_WAITING, PipelineError, Report, Stop, Strategy, run};
 use xrdct::reduce::{ReduceError, Reducer};
 use xrdct::session::{Options, PatternStore, Plan, Run, Session};
-use xrdct::source::cbf::{CbfFiles, probe};
+use xrdct::source::cbf::{CbfFrames, probe};
 use xrdct::source::decoded::Decoding;
-use xrdct::source::memory::{Arrival, MemorySource};
-use xrdct::source::{About, Next, Reader, Source, SourceError};
+use xrdct::source::memory::{Arrival, MemoryFrames, MemorySource};
+use xrdct::source::{About, Frames, Next, Reader, Source, SourceError};
 
 use crate::support::{small_pixels, within, write_small_frame, write_small_scan};
 
@@ -42,7 +42,7 @@ fn sources() -> (tempfile::TempDir, Vec<Named>) {
     let first = probe(&files[0]).expect("a frame");
     let images = (0..FRAMES).map(image).collect();
     let sources: Vec<Named> = vec![
-        ("files", Box::new(CbfFiles::new(files, &first, true))),
+        ("files", CbfFrames::new(files, &first).source(FRAMES, true)),
         ("memory", Box::new(MemorySource::of(SHAPE, PixelType::I32, images))),
     ];
     (folder, sources)
@@ -259,6 +259,34 @@ fn a_session_makes_the_same_patterns_of_images_in_memory_and_of_more_than_were_p
     let more = walked(Box::new(MemorySource::of(SHAPE, PixelType::I32, images(90))));
     assert_eq!((more.0, more.1.len()), (90, 90));
     assert!(files.1.iter().all(|(id, pattern)| more.1[id] == *pattern));
+}
+
+#[test]
+fn a_plan_of_images_in_memory_names_no_file_and_writes_the_result_of_the_same_files() {
+    let folder = tempfile::tempdir().expect("a scratch folder");
+    write_small_scan(folder.path(), 3);
+    let options = Options {
+        poni: Some(folder.path().join("small.poni")),
+        npt: Some(50),
+        device: Some("cpu".into()),
+        ..Options::default()
+    };
+    let named = Options { inputs: vec![folder.path().join("scan").display().to_string()], ..options.clone() };
+    let images = MemoryFrames::new(SHAPE, PixelType::I32, (0..3).map(image).collect());
+    let written = |plan: Plan, name: &str| {
+        let session = Session::open(plan).expect("a session");
+        let file = folder.path().join(name);
+        let mut result = session.result(&file, false).expect("a result file");
+        let (report, ended) = session.run(&mut result, Run::default()).expect("doors");
+        ended.expect("a run");
+        result.finish(&report.ending()).expect("a whole file");
+        let patterns = xrdct::output::result::Patterns::open(&file).expect("a result");
+        patterns.read(0..50).expect("patterns")
+    };
+    let files = written(Plan::new(named).expect("a plan"), "files.h5");
+    let memory = written(Plan::of(options, Arc::new(images)).expect("a plan"), "memory.h5");
+    assert!(files.iter().all(|value| value.is_finite()), "{files:?}");
+    assert_eq!(memory, files);
 }
 
 /// Keeps intensities.

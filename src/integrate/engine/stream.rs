@@ -111,5 +111,5 @@ fn not_decoded(frame: &Frame, error: &DecodeError) -> BadFrame {
 }
 
 fn bad(frame: &Frame, status: FrameStatus, cause: &str) -> BadFrame {
-    BadFrame { id: frame.id, status, message: format!("{}: {cause}", frame.origin.display()) }
+    BadFrame { id: frame.id, status, message: format!("{}: {cause}", frame.origin) }
 }

@@ -3,9 +3,11 @@
 //! Everything that decides the size or the names in the file is known before the first frame: the number of frames,
 //! the bins, whether there are errors, whether the frames are points of a map. [`Layout`] carries exactly that, as
 //! plain values: the writer knows nothing of geometry, and its caller nothing of HDF5.
+use std::sync::Arc;
+
 use serde_json::Value;
 
-use crate::frame::{FrameHeader, HEADER_NUMBERS};
+use crate::frame::{Column, FrameHeader};
 
 /// The radial axis of the patterns.
 #[derive(Debug, Clone, PartialEq)]
@@ -94,7 +96,9 @@ pub struct Layout {
     pub sums: bool,
     /// Whether it is known from which count on pixels are saturated, so that their numbers mean something.
     pub saturated: bool,
-    /// Header of the first frame: its numbers that are not NaN get a dataset each.
+    /// Numbers that the frames' headers may have.
+    pub columns: Arc<[Column]>,
+    /// Header of the first frame: columns that are not NaN in it get a dataset each.
     pub header: FrameHeader,
     /// Names of the input files, in the order of the frames.
     pub inputs: Vec<String>,
@@ -123,6 +127,7 @@ impl Layout {
             errors: false,
             sums: false,
             saturated: false,
+            columns: Arc::default(),
             header: FrameHeader::default(),
             inputs: Vec::new(),
             configuration: Value::Null,
@@ -185,9 +190,9 @@ impl Layout {
         self.scan.as_ref().map_or(n, |scan| scan.point(n))
     }
 
-    /// The header numbers that get a dataset: place in [`HEADER_NUMBERS`] and name.
-    pub fn header_numbers(&self) -> Vec<(usize, &'static str)> {
-        HEADER_NUMBERS.into_iter().enumerate().filter(|(i, _)| !self.header.numbers[*i].is_nan()).collect()
+    /// The columns that get a dataset, and their places in [`FrameHeader::numbers`].
+    pub fn header_numbers(&self) -> Vec<(usize, &Column)> {
+        self.columns.iter().enumerate().filter(|(place, _)| !self.header.number(*place).is_nan()).collect()
     }
 }
 

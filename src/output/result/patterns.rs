@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use super::info::{not_whole, opened, radial_axis};
 use super::layout::RadialAxis;
 use crate::budget;
-use crate::frame::{FrameStatus, HEADER_NUMBERS};
-use crate::h5::{self, Dataset, Group};
+use crate::frame::FrameStatus;
+use crate::h5::{self, Dataset, Group, Kind};
 use crate::output::OutputError;
 
 /// Rows are counted in 32 bits by those who work with them.
@@ -139,7 +139,13 @@ impl Patterns {
     }
 
     /// Names of the header numbers that the file has.
-    pub fn number_names(&self) -> Vec<&'static str> {
-        HEADER_NUMBERS.into_iter().filter(|name| self.process.link_exists(&format!("input/{name}"))).collect()
+    pub fn number_names(&self) -> Vec<String> {
+        let Ok(input) = self.process.group("input") else { return vec![] };
+        let is_number = |name: &String| {
+            input
+                .dataset(name)
+                .is_ok_and(|dataset| matches!(dataset.facts().kind, Kind::Integer | Kind::Float))
+        };
+        input.member_names().unwrap_or_default().into_iter().filter(is_number).collect()
     }
 }

@@ -79,7 +79,7 @@ impl RowWriter {
             |row: &FrameRow| row.pattern.as_ref().map_or_else(FrameHeader::default, |p| p.header.clone());
         let headers: Vec<FrameHeader> = run.iter().map(header).collect();
         for &(number, offset) in &self.places.header {
-            let values: Vec<f64> = headers.iter().map(|h| h.numbers[number]).collect();
+            let values: Vec<f64> = headers.iter().map(|h| h.number(number)).collect();
             self.file.write_all_at(bytes(&values), offset + first * 8)?;
         }
         let dates: Vec<u8> = headers.iter().flat_map(|h| fixed::<DATE_LEN>(&h.date)).collect();

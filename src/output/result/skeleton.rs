@@ -26,6 +26,7 @@ use hdf5::{Dataset, Group, H5Type, Result};
 use super::layout::{Layout, Raster};
 use super::sums::{SumPlaces, index_bytes};
 use crate::files::library;
+use crate::frame::Column;
 use crate::output::nexus;
 
 /// Longest date that is kept: DECTRIS writes at most 26 characters.
@@ -179,22 +180,14 @@ fn input(process: &Group, layout: &Layout, places: &mut RowOffsets) -> Result<()
     nexus::texts(&input, "file_names", &layout.inputs)?;
     process.link_soft("input/file_names", "inputfiles")?;
     places.date = nexus::reserve::<FixedUnicode<DATE_LEN>>(&input, "date", [layout.frames])?.1.offset;
-    for (i, name) in layout.header_numbers() {
+    for (i, Column { name, unit }) in layout.header_numbers() {
         let (dataset, place) = nexus::reserve::<f64>(&input, name, [layout.frames])?;
-        nexus::attribute(&dataset, "units", header_unit(name))?;
+        if !unit.is_empty() {
+            nexus::attribute(&dataset, "units", unit)?;
+        }
         places.header.push((i, place.offset));
     }
     Ok(())
-}
-
-/// Units of the numbers in DECTRIS headers, as NeXus spells them.
-fn header_unit(name: &str) -> &'static str {
-    match name {
-        "exposure_time" | "exposure_period" => "s",
-        "start_position" | "position_increment" => "m",
-        "flux" => "1/s",
-        _ => "deg",
-    }
 }
 
 /// Makes the arrays that have a pattern a row.

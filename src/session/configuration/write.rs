@@ -72,7 +72,7 @@ pub fn diffmap(plan: &Plan) -> Option<Value> {
         "offset": plan.options.offset.unwrap_or(0),
         "zigzag_scan": scan.zigzag,
         "ai": ai,
-        "input_data": plan.all_files().map(frame).collect::<Vec<_>>(),
+        "input_data": plan.named.iter().map(frame).collect::<Vec<_>>(),
         "output_file": plan.options.output.as_ref().map(|path| path.display().to_string()),
     }))
 }

@@ -50,5 +50,5 @@ use super::{PatternStore, Plan};
 
 /// Room for the patterns of a run that a tomogram is to be made of; `None` when that is more than half of the memory to work in.
 pub fn store(options: &TomoOptions, plan: &Plan) -> Option<PatternStore> {
-    PatternStore::new(options.working_memory() as u64 / 2, plan.files.len(), plan.npt)
+    PatternStore::new(options.working_memory() as u64 / 2, plan.frames.count(), plan.npt)
 }

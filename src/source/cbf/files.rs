@@ -1,14 +1,73 @@
 //! A list of CBF files as a source: a file a frame.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::{CbfError, CbfHeader, CbfReader, probe};
-use crate::frame::{FrameId, SlotPool};
-use crate::source::{About, Next, Reader, Source, SourceError, Ticket};
+use super::{CbfError, CbfHeader, CbfReader, mini, probe};
+use crate::frame::{FrameId, Origin, SlotPool};
+use crate::source::{About, Frames, Next, Reader, Source, SourceError, Ticket};
 
 /// CBF files, in order.
-pub struct CbfFiles {
+pub struct CbfFrames {
+    about: Arc<About>,
+    files: Arc<[PathBuf]>,
+}
+
+impl CbfFrames {
+    /// These files, of which some may be bad, but not all: the first usable one says what frames are.
+    ///
+    /// # Errors
+    /// The first file's error when none is usable.
+    pub fn open(files: &[PathBuf]) -> Result<CbfFrames, CbfError> {
+        Ok(CbfFrames::new(files, &first_usable(files)?))
+    }
+
+    /// These files, whose first usable one has this header.
+    pub fn new(files: impl Into<Arc<[PathBuf]>>, first: &CbfHeader) -> CbfFrames {
+        let files = files.into();
+        let about = About {
+            encoding: first.encoding,
+            count: Some(files.len()),
+            slot_bytes: first.payload.end,
+            columns: mini::columns(),
+            header: first.frame.clone(),
+        };
+        CbfFrames { about: Arc::new(about), files }
+    }
+}
+
+impl Frames for CbfFrames {
+    fn about(&self) -> &Arc<About> {
+        &self.about
+    }
+
+    fn count(&self) -> usize {
+        self.files.len()
+    }
+
+    fn files(&self) -> &[PathBuf] {
+        &self.files
+    }
+
+    fn origin(&self, frame: usize) -> Origin {
+        Origin::file(self.files.get(frame).map_or(Path::new(""), PathBuf::as_path))
+    }
+
+    fn source(&self, frames: usize, verify: bool) -> Box<dyn Source> {
+        let about = Arc::new(About { count: Some(frames), ..(*self.about).clone() });
+        Box::new(CbfSource { about, files: Arc::clone(&self.files), count: frames, given: 0, verify })
+    }
+}
+
+/// Header of the first file that has a usable one.
+fn first_usable(files: &[PathBuf]) -> Result<CbfHeader, CbfError> {
+    let first = probe(files.first().map_or(Path::new(""), PathBuf::as_path));
+    let mut others = files.iter().skip(1);
+    first.or_else(|error| others.find_map(|file| probe(file).ok()).ok_or(error))
+}
+
+/// Lists files.
+struct CbfSource {
     about: Arc<About>,
     files: Arc<[PathBuf]>,
     /// Frames in all; more than there are files begin again at the first.
@@ -17,43 +76,7 @@ pub struct CbfFiles {
     verify: bool,
 }
 
-impl CbfFiles {
-    /// These files, whose first usable one has this header. With `verify`, frames carry the digest of their header.
-    pub fn new(files: impl Into<Arc<[PathBuf]>>, first: &CbfHeader, verify: bool) -> CbfFiles {
-        let files = files.into();
-        let count = files.len();
-        CbfFiles::laps(files, first, verify, count)
-    }
-
-    /// `count` frames, which begin again at the first file after the last.
-    pub fn laps(files: impl Into<Arc<[PathBuf]>>, first: &CbfHeader, verify: bool, count: usize) -> CbfFiles {
-        let files = files.into();
-        let about = About {
-            encoding: first.encoding,
-            count: Some(count),
-            slot_bytes: first.payload.end,
-            header: first.frame.clone(),
-        };
-        CbfFiles { about: Arc::new(about), files, count, given: 0, verify }
-    }
-
-    /// Header of the first file that has a usable one.
-    ///
-    /// # Errors
-    /// The first file's error when none has, with the number of files; `None` when there is no file.
-    pub fn first_usable(files: &[PathBuf]) -> Result<CbfHeader, Option<CbfError>> {
-        let mut first_error = None;
-        for file in files {
-            match probe(file) {
-                Ok(header) => return Ok(header),
-                Err(error) => first_error = first_error.or(Some(error)),
-            }
-        }
-        Err(first_error)
-    }
-}
-
-impl Source for CbfFiles {
+impl Source for CbfSource {
     fn about(&mut self) -> Result<Option<Arc<About>>, SourceError> {
         Ok(Some(Arc::clone(&self.about)))
     }

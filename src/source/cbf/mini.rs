@@ -7,7 +7,9 @@
 //! that change from frame to frame.
 //! Source: DECTRIS, "Pilatus CBF header specification 1.4".
 
-use crate::frame::{FrameHeader, HEADER_NUMBERS};
+use std::sync::{Arc, LazyLock};
+
+use crate::frame::{Column, FrameHeader};
 
 /// The keys of the specification and those that beamlines add, as DECTRIS spells them.
 pub const KEYS: [&str; 47] = [
@@ -59,6 +61,34 @@ pub const KEYS: [&str; 47] = [
     "Estimated_flux",
     "Comment",
 ];
+
+/// Numbers that a detector writes into each frame's header and that change from frame to frame, and their units as NeXus spells them.
+pub const NUMBERS: [(&str, &str); 16] = [
+    ("exposure_time", "s"),
+    ("exposure_period", "s"),
+    ("start_angle", "deg"),
+    ("angle_increment", "deg"),
+    ("detector_2theta", "deg"),
+    ("alpha", "deg"),
+    ("kappa", "deg"),
+    ("phi", "deg"),
+    ("phi_increment", "deg"),
+    ("chi", "deg"),
+    ("chi_increment", "deg"),
+    ("omega", "deg"),
+    ("omega_increment", "deg"),
+    ("start_position", "m"),
+    ("position_increment", "m"),
+    ("flux", "1/s"),
+];
+
+/// The same as columns.
+pub(super) fn columns() -> Arc<[Column]> {
+    static COLUMNS: LazyLock<Arc<[Column]>> = LazyLock::new(|| {
+        NUMBERS.iter().map(|(name, unit)| Column { name: (*name).into(), unit: (*unit).into() }).collect()
+    });
+    Arc::clone(&COLUMNS)
+}
 
 /// One line of the detector's header.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -145,7 +175,7 @@ impl MiniCbf {
 
 /// The values that change from frame to frame.
 pub(super) fn frame_header(contents: &[u8]) -> FrameHeader {
-    let mut header = FrameHeader::default();
+    let mut header = FrameHeader { numbers: vec![f64::NAN; NUMBERS.len()], ..FrameHeader::default() };
     for line in lines(contents) {
         match line {
             Line::Date(date) => header.date = iso_date(date),
@@ -155,10 +185,8 @@ pub(super) fn frame_header(contents: &[u8]) -> FrameHeader {
                 header.count_cutoff = cutoff.filter(|cutoff: &f64| cutoff.is_finite() && *cutoff > 0.0);
             }
             Line::Key(key, value) => {
-                let Some(place) = HEADER_NUMBERS.iter().position(|name| name.eq_ignore_ascii_case(key))
-                else {
-                    continue;
-                };
+                let place = NUMBERS.iter().position(|(name, _)| name.eq_ignore_ascii_case(key));
+                let Some(place) = place else { continue };
                 let word = value.split(is_blank).next().unwrap_or_default();
                 header.numbers[place] = word.parse().unwrap_or(f64::NAN);
             }

@@ -14,7 +14,9 @@ use flate2::read::MultiGzDecoder;
 use super::section::{BinarySection, Text};
 use super::{CbfError, mini};
 use crate::files;
-use crate::frame::{BadFrame, Encoding, Frame, FrameHeader, FrameId, FrameStatus, Slot, SlotMemory, Slots};
+use crate::frame::{
+    BadFrame, Encoding, Frame, FrameHeader, FrameId, FrameStatus, Origin, Slot, SlotMemory, Slots,
+};
 use crate::source::{Place, Reader, Ticket};
 use crate::trace;
 
@@ -85,7 +87,7 @@ impl CbfReader {
     pub fn read_file(&mut self, id: FrameId, path: &Arc<Path>, mut slot: Slot) -> Result<Frame, BadFrame> {
         match self.fill(id, path, slot.memory_mut()) {
             Ok((encoding, payload, header)) => {
-                let (origin, slot) = (Arc::clone(path), Arc::new(slot));
+                let (origin, slot) = (Origin::file(Arc::clone(path)), Arc::new(slot));
                 Ok(Frame { id, origin, encoding, slot, payload, header, factor: 1.0 })
             }
             Err(error) => Err(error.bad_frame(id)),
