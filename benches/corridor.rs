@@ -17,9 +17,7 @@ use xrdct::bench::ceiling::Ceiling;
 use xrdct::bench::measure::{Amount, Measure, digest};
 use xrdct::bench::subject::Subject;
 use xrdct::bench::walk::{Pass, agree, walk};
-use xrdct::geometry::poni::Poni;
-use xrdct::session::Engines;
-use xrdct::session::{Crew, Doors};
+use xrdct::session::{Crew, Doors, Engines, Poni};
 
 use super::options::{Options, told};
 
@@ -180,7 +178,7 @@ impl Bench<'_> {
             true => Engines::both(&subject.recipe)?,
             false => Engines::on_host(subject.recipe.clone(), "this bench is the host's")?,
         };
-        let expected = subject.expected(engines.host()?)?;
+        let expected = subject.expected(&engines)?;
         warm(&subject.files)?;
         Ok(Bench { folder: &scan.folder, subject, engines, expected })
     }

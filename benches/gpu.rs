@@ -20,7 +20,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
 use xrdct::bench::machine::Machine;
-use xrdct::cuda::survey;
+use xrdct::session::device::survey;
 
 use options::{Options, Part};
 

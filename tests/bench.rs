@@ -80,9 +80,7 @@ fn table1_has_every_row_or_says_why_not() {
         assert!(cold["missing"].as_str().is_none_or(|reason| reason.len() > 20), "{row}");
     }
     assert!(
-        table
-            .rate("cpu-pool", xrdct::bench::outcome::StartFrom::Mem)
-            .is_some_and(|rate| rate.runs.len() == 2)
+        table.rate("cpu-pool", xrdct::bench::cache::StartFrom::Mem).is_some_and(|rate| rate.runs.len() == 2)
     );
 
     let markdown = read("out/table1.md");
@@ -164,7 +162,7 @@ fn a_run_is_cut_by_its_time_and_says_so() {
     assert_eq!(done.code, 0, "{}", done.stderr);
     let table: Table =
         serde_json::from_str(&fs::read_to_string(folder.path().join("t.json")).unwrap()).unwrap();
-    let rate = table.rate("sequential-cpu", xrdct::bench::outcome::StartFrom::Mem).unwrap();
+    let rate = table.rate("sequential-cpu", xrdct::bench::cache::StartFrom::Mem).unwrap();
     assert!(rate.frames < 400, "{rate:?}");
     assert!(done.stdout.contains("cut short by --row-time"), "{}", done.stdout);
 }
@@ -363,11 +361,11 @@ mod needs_oracle {
             serde_json::from_str(&fs::read_to_string(folder.path().join("t.json")).unwrap()).unwrap();
         for key in ["peer-sequential", "peer-pool-2", "peer-processes"] {
             let row = table.row(key).unwrap_or_else(|| panic!("{key} is a row"));
-            let cell = &row.cells[&xrdct::bench::outcome::StartFrom::Mem];
+            let cell = &row.cells[&xrdct::bench::cache::StartFrom::Mem];
             assert!(cell.rate().is_some_and(|rate| rate.median > 0.0 && rate.frames == 5), "{row:?}");
         }
         // OpenCL is there or the row says why not.
-        let opencl = &table.row("peer-opencl").unwrap().cells[&xrdct::bench::outcome::StartFrom::Mem];
+        let opencl = &table.row("peer-opencl").unwrap().cells[&xrdct::bench::cache::StartFrom::Mem];
         assert!(opencl.rate().is_some() || format!("{opencl:?}").contains("OpenCL"), "{opencl:?}");
         assert!(table.versions.contains_key("pyFAI") && done.stdout.contains("peers: "), "{}", done.stdout);
         assert!(

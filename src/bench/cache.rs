@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use rustix::fs::{Advice, fadvise, fsync};
 use rustix::io::{Errno, ReadWriteFlags, preadv2};
+use serde::{Deserialize, Serialize};
 
 use super::BenchError;
 use super::error::at;
@@ -19,6 +20,26 @@ use crate::files;
 
 /// Places of a file that are looked at, its first and last byte among them.
 const SAMPLES: u64 = 16;
+
+/// Where frames come from when a run begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum StartFrom {
+    /// Hot start: the system's cache holds them.
+    Mem,
+    /// Cold start: only the disk does.
+    Ssd,
+}
+
+impl StartFrom {
+    /// As the paper names it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            StartFrom::Mem => "MEM",
+            StartFrom::Ssd => "SSD",
+        }
+    }
+}
 
 /// What became of an attempt to forget.
 #[derive(Debug, Clone, PartialEq, Eq)]

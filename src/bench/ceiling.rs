@@ -96,6 +96,12 @@ impl Ceiling {
     }
 }
 
+impl From<CudaError> for BenchError {
+    fn from(error: CudaError) -> BenchError {
+        BenchError::Gpu(error.to_string())
+    }
+}
+
 /// Frames a second when `len` bytes each are uploaded from pinned memory and nothing else happens.
 ///
 /// # Errors

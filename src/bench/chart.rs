@@ -1,6 +1,7 @@
 //! The table as a chart: a bar a row on a logarithmic axis, the paper's figures and its real-time line among them.
 
-use super::outcome::{Row, RowGroup, StartFrom, Table};
+use super::cache::StartFrom;
+use super::outcome::{Row, RowGroup, Table};
 use crate::picture::bars::{Bar, BarGroup, Bars};
 
 /// What the paper set out to reach: its beamline's detector in real time.

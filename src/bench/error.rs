@@ -3,11 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
-use crate::cuda::CudaError;
-use crate::geometry::poni::PoniError;
 use crate::output::OutputError;
-use crate::pipeline::PipelineError;
-use crate::session::SessionError;
+use crate::session::{PipelineError, PoniError, SessionError};
 use crate::simulate::SimulateError;
 
 /// Why a measurement could not be made.
@@ -49,8 +46,8 @@ pub enum BenchError {
     #[error("{0}")]
     NoGpu(String),
     /// The GPU failed.
-    #[error(transparent)]
-    Cuda(#[from] CudaError),
+    #[error("{0}")]
+    Gpu(String),
     /// A run failed.
     #[error(transparent)]
     Pipeline(#[from] PipelineError),
@@ -129,10 +126,4 @@ impl BenchError {
 /// Gives an error of the system the path that it is about.
 pub(super) fn at<T>(path: &std::path::Path, result: io::Result<T>) -> Result<T, BenchError> {
     result.map_err(|cause| BenchError::File { path: path.to_path_buf(), cause })
-}
-
-impl From<crate::tomo::TomoError> for BenchError {
-    fn from(error: crate::tomo::TomoError) -> BenchError {
-        BenchError::Tomo(error.to_string())
-    }
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::cuda::survey;
+use crate::session::device::survey;
 
 /// A machine, as far as it matters to a figure.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

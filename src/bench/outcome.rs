@@ -4,28 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::cache::StartFrom;
 use super::machine::Machine;
-use super::paper::published;
-
-/// Where frames come from when a run begins.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum StartFrom {
-    /// Hot start: the system's cache holds them.
-    Mem,
-    /// Cold start: only the disk does.
-    Ssd,
-}
-
-impl StartFrom {
-    /// As the paper names it.
-    pub const fn name(self) -> &'static str {
-        match self {
-            StartFrom::Mem => "MEM",
-            StartFrom::Ssd => "SSD",
-        }
-    }
-}
+use super::paper::{Published, published};
 
 /// Whose row it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -116,15 +97,6 @@ impl Cell {
             Cell::Missing(_) => None,
         }
     }
-}
-
-/// What the paper says of a row, frames a second.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Published {
-    /// Median of its runs.
-    pub median: f64,
-    /// Median absolute deviation from it.
-    pub mad: f64,
 }
 
 /// One row.

@@ -2,11 +2,22 @@
 
 use std::collections::BTreeMap;
 
-use super::outcome::{Published, StartFrom};
+use serde::{Deserialize, Serialize};
+
+use super::cache::StartFrom;
 
 /// The paper, as it is cited under a table.
 pub const CITED: &str = "Kieffer, Petitdemange & Vincent, J. Synchrotron Rad. (2018) 25, 612–617, Table 1: \
     two Xeon E5-2643 v3, an Intel P3700, a Titan X; medians of 5 runs";
+
+/// What the paper says of a row, frames a second.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Published {
+    /// Median of its runs.
+    pub median: f64,
+    /// Median absolute deviation from it.
+    pub mad: f64,
+}
 
 /// Median and median absolute deviation.
 type Figure = (f64, f64);

@@ -12,8 +12,9 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::BenchError;
+use super::cache::StartFrom;
 use super::error::at;
-use super::outcome::{Cell, Rate, Row, RowGroup, StartFrom, Table};
+use super::outcome::{Cell, Rate, Row, RowGroup, Table};
 use super::subject::Subject;
 use super::table1::Settings;
 

@@ -19,8 +19,7 @@ use serde::{Deserialize, Serialize};
 use super::BenchError;
 use super::subject::Subject;
 use super::walk::{Pass, walk};
-use crate::pipeline::{Stage, Strategy};
-use crate::session::{Crew, Doors, Reducers};
+use crate::session::{Crew, Doors, Reducers, Stage, Strategy};
 use crate::trace::{Span, Timeline};
 
 /// Who is called the bottleneck must be busy at least this part of the time.

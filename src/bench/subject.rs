@@ -8,16 +8,12 @@ use std::sync::Arc;
 
 use super::BenchError;
 use super::error::at;
-use crate::frame::{Encoding, FrameId, SlotPool};
-use crate::geometry::poni::Poni;
-use crate::geometry::units::Unit;
-use crate::integrate::engine::{Engine, ErrorModel, Recipe, Scratch};
+use crate::frame::{BadFrame, Encoding};
 use crate::output::result::{Layout, RadialAxis};
-use crate::session::{Crew, Doors, Engines, Options, Plan, Traffic};
+use crate::session::{Crew, Doors, Engines, ErrorModel, Options, Plan, Poni, Recipe, Traffic, Unit};
 use crate::simulate::crystal::Substance;
 use crate::simulate::series::Destination;
 use crate::simulate::{Sample, Simulation as Scene, simulate};
-use crate::source::cbf::CbfReader;
 use crate::trace::Timeline;
 
 /// A Pilatus CdTe 2M, half a metre behind the sample, at 70 keV: close to the paper's beamline.
@@ -167,13 +163,8 @@ impl Subject {
     ///
     /// # Errors
     /// When it is bad.
-    pub fn expected(&self, engine: &Engine) -> Result<Vec<f32>, BenchError> {
-        let slot = SlotPool::on_host(1, self.slot_bytes).take();
-        let bad = |bad: crate::frame::BadFrame| BenchError::BadFrame(bad.message);
-        let frame = CbfReader::new(Some(self.encoding), false)
-            .read_file(FrameId(0), &self.files[0], slot)
-            .map_err(bad)?;
-        let outcome = engine.integrate(&[frame], &mut Scratch::default()).pop();
-        Ok(outcome.ok_or(BenchError::NoFrames)?.map_err(bad)?.intensity)
+    pub fn expected(&self, engines: &Engines) -> Result<Vec<f32>, BenchError> {
+        let first = engines.first_of(self.plan.frames.as_ref())?;
+        Ok(first.map_err(|bad: BadFrame| BenchError::BadFrame(bad.message))?.intensity)
     }
 }

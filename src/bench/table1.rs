@@ -5,10 +5,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::BenchError;
+use super::cache::StartFrom;
 use super::cache::{self, Cold};
 use super::ceiling::{self, Ceiling};
 use super::machine::{Machine, file_system};
-use super::outcome::{Cell, MeasuredFrames, Rate, Row, RowGroup, StartFrom, Table};
+use super::outcome::{Cell, MeasuredFrames, Rate, Row, RowGroup, Table};
 use super::paper::published;
 use super::subject::Subject;
 use super::walk::{Pass, Passed, agree, walk};

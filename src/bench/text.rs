@@ -2,7 +2,8 @@
 
 use std::fmt::Write;
 
-use super::outcome::{Cell, Row, RowGroup, StartFrom, Table};
+use super::cache::StartFrom;
+use super::outcome::{Cell, Row, RowGroup, Table};
 use super::paper::CITED;
 use super::profile::{Load, PartTime, Profile};
 

@@ -26,7 +26,7 @@ use crate::simulate::phantom::{Trajectory, truth};
 use crate::tomo::GROUP;
 use crate::tomo::centre::correlation;
 use crate::tomo::filter::Filter;
-use crate::tomo::{Grid, HostReconstructor, Method, Rays, Reconstruction, Reconstructor};
+use crate::tomo::{Grid, HostReconstructor, Method, Rays, Reconstruction, Reconstructor, TomoError};
 
 /// The script, as it was when this program was built.
 const SCRIPT: &str = include_str!("../../scripts/peers_tomo.py");
@@ -76,6 +76,12 @@ pub struct SliceRow {
     pub floor: Option<(f64, String)>,
     /// Why there is no figure.
     pub missing: Option<String>,
+}
+
+impl From<TomoError> for BenchError {
+    fn from(error: TomoError) -> BenchError {
+        BenchError::Tomo(error.to_string())
+    }
 }
 
 /// All rows.

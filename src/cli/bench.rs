@@ -14,7 +14,8 @@ use super::args::count;
 use super::exit::{Exit, Failure, OrExit};
 use super::integrate::write_trace;
 use super::say;
-use crate::bench::outcome::{StartFrom, Table};
+use crate::bench::cache::StartFrom;
+use crate::bench::outcome::Table;
 use crate::bench::subject::Subject;
 use crate::bench::table1::{self, Settings, Work};
 use crate::bench::walk::{Pass, walk};
@@ -22,13 +23,11 @@ use crate::bench::{BenchError, cache, chart, peers, profile, text, tomo};
 use crate::budget;
 use crate::files;
 use crate::files::temporary::Temporary;
-use crate::geometry::poni::Poni;
 use crate::output::draft::{Draft, leftovers, write_whole};
 use crate::pipeline::Stop;
 use crate::session::configuration::LONGEST_SETTINGS;
 use crate::session::options::MOST_BINS;
-use crate::session::{Engines, on_threads};
-use crate::source::listing::expand;
+use crate::session::{Engines, Poni, on_threads, plan};
 use crate::trace::Timeline;
 
 /// What `--peers` means without a value.
@@ -277,7 +276,7 @@ impl From<BenchError> for Failure {
             BenchError::Session(error) => error.about.into(),
             BenchError::UnknownRow { .. } | BenchError::Peers { .. } => Exit::Usage,
             BenchError::File { .. } | BenchError::Output(_) | BenchError::Simulate(_) => Exit::Output,
-            BenchError::NoGpu(_) | BenchError::Cuda(_) => Exit::Device,
+            BenchError::NoGpu(_) | BenchError::Gpu(_) => Exit::Device,
             BenchError::Interrupted => Exit::Interrupted,
             _ => Exit::Failure,
         };
@@ -327,7 +326,7 @@ fn table1(args: &Table1Args) -> Result<Exit, Failure> {
             say::note(line);
         }
     };
-    let expected = subject.expected(engines.host()?)?;
+    let expected = subject.expected(&engines)?;
     let mut table = table1::run(&subject, &engines, &settings, &expected, &mut say)?;
     if let Some(python) = python {
         peers::run(&python, &subject, &settings, &expected, &mut table, args.input.quiet)?;
@@ -481,7 +480,7 @@ fn subject_and_engines(args: &InputArgs, scratch: &Scratch) -> Result<(Subject, 
     let (files, path, poni) = match args.frames.is_empty() {
         true => simulated(args, scratch)?,
         false => {
-            let files = expand(&args.frames).or_exit(Exit::Input)?;
+            let files = plan::input(&args.frames, 0)?.files;
             let path = match &args.poni {
                 Some(path) => path.clone(),
                 None => poni_beside(&files[0]).or_exit(Exit::Usage)?,

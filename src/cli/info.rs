@@ -4,17 +4,15 @@ mod hdf5;
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, anyhow};
+use anyhow::anyhow;
 use clap::Args;
 
 use super::exit::{Exit, Failure, OrExit};
 use super::say;
 use super::words::Sentences;
-use crate::cuda::device;
-use crate::files;
-use crate::geometry::poni::Poni;
-use crate::session::configuration::HDF5_MAGIC;
-use crate::source::cbf::probe;
+use crate::session::Poni;
+use crate::session::device::survey;
+use crate::session::kind::{CbfHeader, FileKind, kind};
 
 /// What xrdct can do on this machine, or what a file holds: a CBF, a PONI, a result, tomogram or stack of xrdct
 #[derive(Debug, Clone, Args)]
@@ -51,7 +49,7 @@ fn this_machine() -> Sentences {
 
 /// Kernels, driver, GPUs, or the reason why there is none.
 fn gpus(facts: &mut Sentences) {
-    let survey = device::survey();
+    let survey = survey();
     let names: Vec<String> = survey.architectures.iter().map(|arch| format!("sm_{arch}")).collect();
     let kernels = match names.is_empty() {
         true => "none: built without nvcc".to_owned(),
@@ -98,32 +96,23 @@ fn processor_features() -> Vec<&'static str> {
     }
 }
 
-/// Tells a file's kind by its first bytes and says what it holds.
+/// Says what a file holds.
 fn explain(path: &Path) -> Result<Sentences, Failure> {
-    let start = files::start(path, 4096)
-        .with_context(|| format!("{}: cannot be read", path.display()))
-        .or_exit(Exit::Input)?;
-    let start = start.as_slice();
-    let is_cbf_name = [".cbf", ".cbf.gz", ".cbf.bz2"].iter().any(|e| path.to_string_lossy().ends_with(e));
-    if start.starts_with(HDF5_MAGIC) {
-        return hdf5::explain(path);
+    match kind(path)? {
+        FileKind::Cbf(header) => Ok(cbf(&header)),
+        FileKind::Poni(poni) => Ok(geometry(&poni)),
+        FileKind::Result => hdf5::result(path),
+        FileKind::Tomogram => hdf5::tomogram(path),
+        FileKind::Stack => hdf5::stack(path),
+        FileKind::OtherHdf5 => hdf5::other(path),
+        FileKind::Unknown => {
+            Err(anyhow!("{}: not a CBF frame, a PONI file or an HDF5 file of xrdct", path.display()))
+                .or_exit(Exit::Input)
+        }
     }
-    if start.starts_with(b"###CBF") || is_cbf_name {
-        return cbf(path);
-    }
-    let has_poni_key = String::from_utf8_lossy(start).lines().any(|line| {
-        let key = line.split(':').next().unwrap_or("").trim().to_ascii_lowercase();
-        ["distance", "poni1", "poni_version"].contains(&key.as_str())
-    });
-    if has_poni_key {
-        return poni(path);
-    }
-    Err(anyhow!("{}: not a CBF frame, a PONI file or an HDF5 file of xrdct", path.display()))
-        .or_exit(Exit::Input)
 }
 
-fn cbf(path: &Path) -> Result<Sentences, Failure> {
-    let header = probe(path).or_exit(Exit::Input)?;
+fn cbf(header: &CbfHeader) -> Sentences {
     let mut facts = Sentences::default();
     let encoding = header.encoding;
     let packed = header.payload.len();
@@ -136,11 +125,10 @@ fn cbf(path: &Path) -> Result<Sentences, Failure> {
     for entry in &header.mini.entries {
         facts.add(&entry.key, &entry.value);
     }
-    Ok(facts)
+    facts
 }
 
-fn poni(path: &Path) -> Result<Sentences, Failure> {
-    let poni = Poni::read(path).or_exit(Exit::Calibration)?;
+fn geometry(poni: &Poni) -> Sentences {
     let mut facts = Sentences::default();
     facts.add("kind", format!("PONI file, version {}", poni.version));
     let detector = &poni.detector;
@@ -164,5 +152,5 @@ fn poni(path: &Path) -> Result<Sentences, Failure> {
         None => "none: only angles and radii can be computed".to_owned(),
     };
     facts.add("wavelength", wavelength);
-    Ok(facts)
+    facts
 }

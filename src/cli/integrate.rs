@@ -15,8 +15,7 @@ use super::{say, summary};
 use crate::output::OutputError;
 use crate::output::draft::{Draft, leftovers, write_whole};
 use crate::output::result::Ending;
-use crate::pipeline::PipelineError;
-use crate::session::{Plan, Run, Session, configuration, plausible};
+use crate::session::{PipelineError, Plan, Run, Session, configuration, plausible};
 use crate::trace::{self, Timeline};
 
 /// Runs the command.

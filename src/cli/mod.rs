@@ -35,7 +35,7 @@ use report::ReportArgs;
 use simulate::SimulateArgs;
 use tomo::args::TomoArgs;
 
-use crate::h5;
+use crate::h5::{child, read_in_children};
 use crate::simulate::SimulateError;
 
 /// X-ray diffraction scans to powder patterns, in real time
@@ -72,18 +72,18 @@ enum Command {
     },
 }
 
-/// What this process is when it was started to read HDF5 files for another ([`h5::child`]); `None` when it was not. From here on
+/// What this process is when it was started to read HDF5 files for another ([`child`]); `None` when it was not. From here on
 /// files are read in such processes.
 pub fn answer_for_hdf5() -> Option<ExitCode> {
     let mut words = std::env::args_os().skip(1);
-    if words.next().is_some_and(|word| word == h5::child::ARGUMENT) {
+    if words.next().is_some_and(|word| word == child::ARGUMENT) {
         let patience =
-            words.next().and_then(|word| word.to_str()?.parse().ok()).unwrap_or(h5::child::PATIENCE);
+            words.next().and_then(|word| word.to_str()?.parse().ok()).unwrap_or(child::PATIENCE);
         // When a pipe breaks, whoever asked is gone.
-        return Some(h5::child::serve(patience).map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS));
+        return Some(child::serve(patience).map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS));
     }
     // By this name the program is found even when its file was moved or replaced meanwhile.
-    h5::read_in_children("/proc/self/exe".into());
+    read_in_children("/proc/self/exe".into());
     None
 }
 

@@ -6,7 +6,7 @@
 use serde_json::{Map, Value};
 
 use super::words::{count, with_unit};
-use crate::geometry::units::Unit;
+use crate::session::Unit;
 
 /// Name and value.
 pub(super) type Setting = (String, String);

@@ -12,9 +12,7 @@ use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::frame::Shape;
-use crate::geometry::detector::Detector;
-use crate::geometry::poni::Poni;
-use crate::session::on_threads;
+use crate::session::{Detector, Poni, on_threads};
 use crate::simulate::crystal::Substance;
 use crate::simulate::pattern::Ring;
 use crate::simulate::phantom::Trajectory;

@@ -7,12 +7,9 @@ use super::exit::Failure;
 use super::say;
 use super::words::{count, seconds};
 use crate::frame::{BadFrame, FrameStatus};
-use crate::geometry::mask::Mask;
-use crate::integrate::corrections::Lost;
-use crate::integrate::engine::Saturation;
 use crate::output::result::Written;
-use crate::pipeline::{Report, Saturated, Stage};
-use crate::session::{Crew, Decode, Plan, Reducers, Session};
+use crate::pipeline::Report;
+use crate::session::{Crew, Decode, Lost, Mask, Plan, Reducers, Saturated, Saturation, Session, Stage};
 
 /// Bad frames that the summary names; all are in the output.
 const NAMED_BAD_FRAMES: usize = 5;

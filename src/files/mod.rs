@@ -35,6 +35,16 @@ pub fn shown<'a>(text: &'a str, kept: &[char]) -> Cow<'a, str> {
     Cow::Owned(quiet)
 }
 
+/// The folder that a file is in, or would be.
+pub fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."))
+}
+
+/// Bytes that this user may still write to the disk that holds `path`; `None` when the system does not say.
+pub fn free_bytes(path: &Path) -> Option<u64> {
+    rustix::fs::statvfs(folder_of(path)).ok().map(|disk| disk.f_bavail.saturating_mul(disk.f_frsize))
+}
+
 /// Opens a file for reading, or says at once why there is none.
 ///
 /// # Errors

@@ -22,6 +22,7 @@ use rustix::process::{Pid, Resource, getrlimit, test_kill_process};
 
 use super::OutputError;
 use crate::files::temporary::{Temporary, is_living};
+use crate::files::{folder_of, free_bytes};
 
 /// Temporary names that one process tries for one file. More than one is taken where process numbers come again, as in containers.
 const MOST_NAMES: usize = 100;
@@ -192,15 +193,6 @@ fn follow_link(path: &Path) -> PathBuf {
         Ok(there) if there.is_symlink() => fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf()),
         _ => path.to_path_buf(),
     }
-}
-
-fn folder_of(path: &Path) -> &Path {
-    path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."))
-}
-
-/// Bytes that this user may still write to the disk that holds `path`; `None` when the system does not say.
-pub fn free_bytes(path: &Path) -> Option<u64> {
-    rustix::fs::statvfs(folder_of(path)).ok().map(|disk| disk.f_bavail.saturating_mul(disk.f_frsize))
 }
 
 fn check_room(path: &Path, needed: u64) -> Result<(), OutputError> {

@@ -5,6 +5,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::files::free_bytes;
 use crate::h5;
 
 /// Why an output file could not be written or read.
@@ -117,7 +118,7 @@ impl OutputError {
         let path = path.to_path_buf();
         match cause.kind() {
             StorageFull | QuotaExceeded | FileTooLarge => {
-                let free = super::draft::free_bytes(&path);
+                let free = free_bytes(&path);
                 OutputError::Full { path, needed, free, cause }
             }
             _ => OutputError::Io { path, action, cause },

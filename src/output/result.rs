@@ -15,6 +15,7 @@
 mod info;
 mod layout;
 mod patterns;
+mod plain;
 mod rows;
 mod skeleton;
 mod sums;
@@ -34,7 +35,7 @@ use super::draft::Draft;
 use super::nexus;
 use crate::files::library;
 use crate::frame::{FrameStatus, Outcome, Pattern};
-pub(super) use rows::fixed;
+pub(super) use plain::fixed;
 use rows::{FrameRow, RowWriter};
 pub(super) use skeleton::{DATE_LEN, MESSAGE_LEN, RUNNING, STATUS_LEN};
 use sums::SumPlaces;

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use super::error::{Concern, OrAbout, SessionError};
 use crate::cuda::{CudaEngine, CudaError};
-use crate::integrate::engine::{Engine, Recipe};
+use crate::frame::{BadFrame, Frame, Outcome, SlotPool, Slots};
+use crate::integrate::engine::{Engine, Recipe, Scratch};
+use crate::source::{Frames, Next};
 
 /// Integrators of one recipe.
 pub struct Engines {
@@ -60,6 +62,31 @@ impl Engines {
     /// The reason why there is none.
     pub fn gpu(&self) -> Result<&Arc<CudaEngine>, SessionError> {
         self.gpu.as_ref().ok_or_else(|| SessionError::new(Concern::Device, self.why_not.clone()))
+    }
+
+    /// The first of some frames, integrated by itself with the host's engine: what every other way must find.
+    ///
+    /// # Errors
+    /// When there is none, or only a GPU's engine was made.
+    pub fn first_of(&self, frames: &dyn Frames) -> Result<Outcome, SessionError> {
+        let engine = self.host()?;
+        let mut source = frames.source(1, false);
+        let slots = SlotPool::on_host(1, 0);
+        let mut first = None;
+        match source.next(&slots).or_about(Concern::Input)? {
+            Next::Read(ticket) => {
+                let mut keep = |frame: Result<Frame, BadFrame>| first = first.take().or(Some(frame));
+                source.reader().read(ticket, &mut Slots::of(&slots), &mut keep);
+            }
+            Next::Bad(bad) => first = Some(Err(bad)),
+            Next::Quiet | Next::End => {}
+        }
+        let outcome = match first {
+            Some(Ok(frame)) => engine.integrate(&[frame], &mut Scratch::default()).pop(),
+            Some(Err(bad)) => Some(Err(bad)),
+            None => None,
+        };
+        outcome.ok_or_else(|| SessionError::new(Concern::Input, "no frames"))
     }
 
     /// Why there is no GPU's engine; empty when there is one.

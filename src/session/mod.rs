@@ -39,6 +39,7 @@ pub mod device;
 pub mod doors;
 pub mod engines;
 mod error;
+pub mod kind;
 pub mod options;
 pub mod plan;
 pub mod plausible;
@@ -60,12 +61,19 @@ pub use plan::Plan;
 pub use prepare::Preparation;
 pub use store::PatternStore;
 
-use crate::integrate::corrections::Lost;
-use crate::integrate::engine::{ErrorModel, Recipe};
+// The words that plans, recipes and reports are told in: a door needs no other module for them.
+pub use crate::geometry::detector::Detector;
+pub use crate::geometry::mask::Mask;
+pub use crate::geometry::poni::{Poni, PoniError};
+pub use crate::geometry::units::Unit;
+pub use crate::integrate::corrections::Lost;
+pub use crate::integrate::engine::{ErrorModel, Recipe, Saturation};
+pub use crate::pipeline::{PipelineError, Saturated, Stage, Strategy};
+
 use crate::output::OutputError;
 use crate::output::result::{Layout, RadialAxis, ResultFile};
 use crate::output::sink::Sink;
-use crate::pipeline::{self, Corridor, PipelineError, Report, Stop, Watch};
+use crate::pipeline::{self, Corridor, Report, Stop, Watch};
 use crate::source::Source;
 use crate::trace::{self, Timeline};
 use error::OrAbout;

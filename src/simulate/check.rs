@@ -5,8 +5,8 @@ use std::path::Path;
 use super::crystal::Substance;
 use super::{Sample, SimulateError, Simulation, pattern, phantom};
 use crate::budget;
+use crate::files::free_bytes;
 use crate::frame::Shape;
-use crate::output::draft::free_bytes;
 
 /// Longest side of a detector, pixels: as in PONI files.
 const LONGEST_SIDE: usize = 1 << 20;

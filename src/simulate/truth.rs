@@ -125,8 +125,8 @@ pub struct PhaseShape {
 }
 
 /// The phases of a file that [`write()`] wrote; `None` when it is another's.
-pub fn phases(file: &h5::File) -> Option<Vec<PhaseShape>> {
-    let entry = file.group("phantom").ok()?;
+pub fn phases(path: &Path) -> Option<Vec<PhaseShape>> {
+    let entry = h5::File::open(path).ok()?.group("phantom").ok()?;
     let shape = |name: String| <[usize; 2]>::try_from(entry.dataset(&name).ok()?.shape()).ok();
     let names = entry.member_names().ok()?.into_iter();
     let phase = |name: String| {

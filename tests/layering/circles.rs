@@ -10,11 +10,7 @@ use super::paths::{Named, named};
 use super::tree::{self, File};
 
 /// The circles of today: files that reach each other.
-const EXCEPTIONS: &[&[&str]] = &[
-    &["bench::outcome", "bench::paper"],
-    &["output::draft", "output::error"],
-    &["output::result::rows", "output::result::skeleton", "output::result::sums"],
-];
+const EXCEPTIONS: &[&[&str]] = &[];
 
 type Uses = BTreeMap<String, BTreeSet<String>>;
 

@@ -9,7 +9,6 @@ use crate::cli::settings::algorithm;
 use crate::cli::summary::pace;
 use crate::cli::words::{Sentences, count, ends, unit, with_unit};
 use crate::frame::FrameStatus;
-use crate::h5::File;
 use crate::output::result::{Progress, ResultInfo};
 use crate::output::stack::StackInfo;
 use crate::output::tomogram::Tomogram;
@@ -18,21 +17,9 @@ use crate::simulate::truth;
 /// Messages of bad frames that are shown; the file has them all.
 const MESSAGES: usize = 10;
 
-/// Explains an HDF5 file of ours.
-pub(super) fn explain(path: &Path) -> Result<Sentences, Failure> {
-    let file = File::open(path)
-        .map_err(|cause| anyhow!("{}: this HDF5 file cannot be opened: {cause}", path.display()))
-        .or_exit(Exit::Input)?;
-    if file.link_exists("entry_0000/xrdct") {
-        return result(path);
-    }
-    if file.link_exists("entry_0000/tomo") {
-        return tomogram(path);
-    }
-    if StackInfo::is_one(&file) {
-        return stack(path);
-    }
-    if let Some(phases) = truth::phases(&file) {
+/// What others wrote, or the simulation.
+pub(super) fn other(path: &Path) -> Result<Sentences, Failure> {
+    if let Some(phases) = truth::phases(path) {
         return Ok(true_maps(path, &phases));
     }
     Err(anyhow!(
@@ -43,7 +30,7 @@ pub(super) fn explain(path: &Path) -> Result<Sentences, Failure> {
     .or_exit(Exit::Input)
 }
 
-fn result(path: &Path) -> Result<Sentences, Failure> {
+pub(super) fn result(path: &Path) -> Result<Sentences, Failure> {
     let info = ResultInfo::open(path).or_exit(Exit::Input)?;
     let mut facts = Sentences::default();
     facts.add("kind", format!("result of xrdct {}", info.version));
@@ -69,7 +56,7 @@ fn result(path: &Path) -> Result<Sentences, Failure> {
     Ok(facts)
 }
 
-fn tomogram(path: &Path) -> Result<Sentences, Failure> {
+pub(super) fn tomogram(path: &Path) -> Result<Sentences, Failure> {
     let tomo = Tomogram::open(path).or_exit(Exit::Input)?;
     let layout = &tomo.layout;
     let mut facts = Sentences::default();
@@ -121,7 +108,7 @@ fn tomogram(path: &Path) -> Result<Sentences, Failure> {
     Ok(facts)
 }
 
-fn stack(path: &Path) -> Result<Sentences, Failure> {
+pub(super) fn stack(path: &Path) -> Result<Sentences, Failure> {
     let info = StackInfo::open(path).or_exit(Exit::Input)?;
     let mut facts = Sentences::default();
     facts.add("kind", format!("stack of decoded frames of {}", info.program));

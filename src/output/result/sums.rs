@@ -22,7 +22,7 @@ use hdf5::plist::dataset_create::{AllocTime, FillTime};
 use hdf5::{Group, H5Type, Result};
 
 use super::layout::Layout;
-use super::rows::bytes;
+use super::plain::bytes;
 use crate::frame::Norms;
 use crate::output::nexus;
 

@@ -1,0 +1,65 @@
+//! What a file is that somebody names without saying what it is.
+
+use std::path::Path;
+
+use super::configuration::HDF5_MAGIC;
+use super::error::{Concern, OrAbout, SessionError};
+use crate::files;
+use crate::geometry::poni::Poni;
+use crate::h5::File;
+use crate::output::stack::StackInfo;
+pub use crate::source::cbf::CbfHeader;
+use crate::source::cbf::probe;
+
+/// What a file is.
+pub enum FileKind {
+    /// A frame, and what its header says.
+    Cbf(Box<CbfHeader>),
+    /// A geometry.
+    Poni(Box<Poni>),
+    /// A result of ours or pyFAI's layout in ours.
+    Result,
+    /// A tomogram.
+    Tomogram,
+    /// A stack of `convert`.
+    Stack,
+    /// An HDF5 file of somebody else.
+    OtherHdf5,
+    /// None that is known.
+    Unknown,
+}
+
+/// Tells a file's kind by its first bytes and what is in it.
+///
+/// # Errors
+/// When it cannot be read, or is not whole.
+pub fn kind(path: &Path) -> Result<FileKind, SessionError> {
+    let cannot = || format!("{}: cannot be read", path.display());
+    let start = files::start(path, 4096).or_about_in(Concern::Input, cannot())?;
+    let is_cbf_name = [".cbf", ".cbf.gz", ".cbf.bz2"].iter().any(|e| path.to_string_lossy().ends_with(e));
+    if start.starts_with(HDF5_MAGIC) {
+        return hdf5(path);
+    }
+    if start.starts_with(b"###CBF") || is_cbf_name {
+        return Ok(FileKind::Cbf(Box::new(probe(path).or_about(Concern::Input)?)));
+    }
+    let has_poni_key = String::from_utf8_lossy(&start).lines().any(|line| {
+        let key = line.split(':').next().unwrap_or("").trim().to_ascii_lowercase();
+        ["distance", "poni1", "poni_version"].contains(&key.as_str())
+    });
+    match has_poni_key {
+        true => Ok(FileKind::Poni(Box::new(Poni::read(path).or_about(Concern::Calibration)?))),
+        false => Ok(FileKind::Unknown),
+    }
+}
+
+fn hdf5(path: &Path) -> Result<FileKind, SessionError> {
+    let cannot = || format!("{}: this HDF5 file cannot be opened", path.display());
+    let file = File::open(path).or_about_in(Concern::Input, cannot())?;
+    Ok(match () {
+        () if file.link_exists("entry_0000/xrdct") => FileKind::Result,
+        () if file.link_exists("entry_0000/tomo") => FileKind::Tomogram,
+        () if StackInfo::is_one(&file) => FileKind::Stack,
+        () => FileKind::OtherHdf5,
+    })
+}
