@@ -453,6 +453,7 @@ mod needs_oracle {
             layout.scan = Some(Raster::new(5, 7, zigzag));
             (layout.errors, layout.sums) = (errors, sums);
             layout.offset = offset;
+            layout.numbers.first = offset;
             let mut file = ResultFile::create(&path, &layout, true).unwrap();
             for n in shuffled(frames) {
                 file.put(pattern(n, 13, errors)).unwrap();

@@ -85,7 +85,14 @@ impl Source for FakeSource {
         let encoding =
             Encoding { codec: Codec::Raw, pixel: PixelType::U8, shape: Shape { slow: 1, fast: 1 } };
         let (count, header) = (Some(self.frames), FrameHeader::default());
-        Ok(Some(Arc::new(About { encoding, count, slot_bytes: 1, columns: Arc::default(), header })))
+        Ok(Some(Arc::new(About {
+            encoding,
+            count,
+            slot_bytes: 1,
+            columns: Arc::default(),
+            header,
+            facts: Default::default(),
+        })))
     }
 
     fn next(&mut self, _: &SlotPool) -> Result<Next, SourceError> {

@@ -13,6 +13,7 @@ mod conformance;
 mod cuda;
 mod docs;
 mod engine;
+mod facts;
 mod geometry;
 mod hostile;
 mod image;

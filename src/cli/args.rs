@@ -8,7 +8,7 @@ use clap::builder::PossibleValue;
 use clap::{ArgAction, Args, ValueEnum};
 
 use crate::session::options::{
-    BadFramesName, ErrorModelName, MOST_COUNT, Options, SaturationFrom, Splitting, StrategyName,
+    BadFramesName, ErrorModelName, MOST_COUNT, Options, SaturationFrom, Slice, Splitting, StrategyName,
 };
 
 /// How much is said while running.
@@ -120,6 +120,10 @@ pub struct IntegrateArgs {
     #[arg(short = 'O', long, value_name = "N", help_heading = "Scan")]
     pub offset: Option<usize>,
 
+    /// Frames to take of those, as Python slices: 0:1000:2, :100, -10:; a single number takes one
+    #[arg(long, value_name = "START:STOP:STEP", allow_hyphen_values = true, help_heading = "Scan")]
+    pub frames: Option<Slice>,
+
     /// Keep the float64 sums behind the patterns too, to merge or renormalise them later; 3 to 5 times the size
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", help_heading = "Output")]
     pub sums: Option<bool>,
@@ -227,6 +231,7 @@ impl IntegrateArgs {
             fast,
             zigzag,
             offset,
+            frames,
             sums,
             output,
             overwrite: _,
@@ -270,6 +275,7 @@ impl IntegrateArgs {
             fast,
             zigzag,
             offset,
+            frames,
             sums,
             output,
             config,
@@ -339,6 +345,10 @@ pub struct ConvertArgs {
     /// Replace the stack if it exists
     #[arg(long)]
     pub overwrite: bool,
+
+    /// Frames to take, as Python slices: 0:1000:2, :100, -10:; a single number takes one
+    #[arg(long, value_name = "START:STOP:STEP", allow_hyphen_values = true)]
+    pub frames: Option<Slice>,
 
     /// Compress with gzip, level 1 (fast) to 9 (small)
     #[arg(long, value_name = "LEVEL", num_args = 0..=1, require_equals = true, default_missing_value = "1", action = ArgAction::Set, value_parser = clap::value_parser!(u8).range(1..=9))]

@@ -12,12 +12,14 @@ use crate::output::draft::leftovers;
 use crate::output::stack::{StackLayout, StackWriter};
 use crate::session::Device;
 use crate::session::decode::StackDecoder;
+use crate::session::options::Selection;
 use crate::session::plan::input;
 
 /// Runs the command.
 pub(super) fn run(args: &ConvertArgs) -> Result<Exit, Failure> {
     let verbosity = Verbosity::of(args.saying);
-    let input = input(&args.inputs, 0)?;
+    let selection = Selection { offset: 0, slice: args.frames.unwrap_or_default() };
+    let input = input(&args.inputs, selection)?;
     if verbosity > Verbosity::Quiet {
         input.notes.iter().for_each(|note| say::warn(note));
     }

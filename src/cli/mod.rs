@@ -77,8 +77,7 @@ enum Command {
 pub fn answer_for_hdf5() -> Option<ExitCode> {
     let mut words = std::env::args_os().skip(1);
     if words.next().is_some_and(|word| word == child::ARGUMENT) {
-        let patience =
-            words.next().and_then(|word| word.to_str()?.parse().ok()).unwrap_or(child::PATIENCE);
+        let patience = words.next().and_then(|word| word.to_str()?.parse().ok()).unwrap_or(child::PATIENCE);
         // When a pipe breaks, whoever asked is gone.
         return Some(child::serve(patience).map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS));
     }

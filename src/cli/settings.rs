@@ -39,10 +39,11 @@ const SILENT: [&str; 17] = [
 ];
 
 /// Names that say more than their keys.
-const NAMES: [(&str, &str); 4] = [
+const NAMES: [(&str, &str); 5] = [
     ("saturation", "saturated, left out"),
     ("empty", "value of empty bins"),
     ("offset", "frames left out at the start"),
+    ("frames", "frames taken of those"),
     ("sums", "float64 sums kept"),
 ];
 

@@ -134,6 +134,20 @@ pub static CLASSES: &[Class] = classes! {
     "Eiger2CdTe_16M", EIGER2_CDTE, size(4362, 4148), ["Eiger2 CdTe 16M"];
 };
 
+/// The class with so many pixels of that size (metres); where silicon and CdTe detectors have as many, the sensor decides.
+pub fn of_size(shape: Shape, pixel: (f64, f64), is_cdte: Option<bool>) -> Option<&'static Class> {
+    let near = |a: f64, b: f64| (a - b).abs() < 1e-9;
+    let fits = |class: &&Class| {
+        let (slow, fast) = class.family.pixel;
+        class.shape == Some(shape) && near(slow, pixel.0) && near(fast, pixel.1)
+    };
+    let mut found = CLASSES.iter().filter(fits);
+    match is_cdte {
+        Some(is_cdte) => found.find(|class| class.family.name.contains("CdTe") == is_cdte),
+        None => found.next().filter(|_| found.next().is_none()),
+    }
+}
+
 /// The class of that name or alias, as pyFAI would find it.
 pub fn find(name: &str) -> Option<&'static Class> {
     if let Some(class) = CLASSES.iter().find(|c| c.name == name) {

@@ -42,7 +42,7 @@ use sums::SumPlaces;
 
 pub(super) use info::opened;
 pub use info::{Progress, ResultInfo};
-pub use layout::{Ending, Layout, Motor, RadialAxis, Raster};
+pub use layout::{Ending, FrameNumbers, Layout, Motor, RadialAxis, Raster};
 pub use patterns::Patterns;
 
 /// Patterns that may wait to be written, in bytes of the file.

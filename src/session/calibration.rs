@@ -1,15 +1,16 @@
 //! Geometry, mask, dark, flat, dummies, saturation: what the options name, read and fitted to the frames.
 
 use super::error::{Concern, OrAbout, SessionError, refuse};
-use super::options::{Options, SaturationFrom};
+use super::options::{Options, SaturationFrom, is_auto};
 use crate::frame::{Encoding, Shape};
-use crate::geometry::detector::Dummy;
+use crate::geometry::catalogue;
+use crate::geometry::detector::{Detector, Dummy};
 use crate::geometry::mask::Mask;
 use crate::geometry::poni::Poni;
 use crate::geometry::units::Unit;
 use crate::integrate::engine::Saturation;
-use crate::source::Frames;
 use crate::source::image::read_image_of;
+use crate::source::{About, Frames};
 
 /// Where the geometry comes from, for messages: a PONI file, or the configuration that holds it.
 pub(super) fn geometry_name(options: &Options) -> String {
@@ -17,12 +18,21 @@ pub(super) fn geometry_name(options: &Options) -> String {
     name.map_or_else(String::new, |path| path.display().to_string())
 }
 
-/// The geometry, of a detector that has as many pixels as the frames.
-pub(super) fn geometry(options: &Options, frames: Shape) -> Result<Poni, SessionError> {
+/// The geometry, of a detector that has as many pixels as the frames; notes say what was made of the frames' own words.
+pub(super) fn geometry(
+    options: &Options,
+    of: &dyn Frames,
+    notes: &mut Vec<String>,
+) -> Result<Poni, SessionError> {
+    let frames = of.about().encoding.shape;
     let poni = match (&options.geometry, &options.poni) {
         (Some(geometry), _) => geometry.clone(),
+        (None, Some(path)) if is_auto(path) => own_geometry(of, notes)?,
         (None, Some(path)) => Poni::read(path).or_about(Concern::Calibration)?,
-        (None, None) => refuse!(Usage, "no geometry: name a PONI file with --poni FILE.poni"),
+        (None, None) => refuse!(
+            Usage,
+            "no geometry: name a PONI file with --poni FILE.poni, or let --poni auto take what the frames say"
+        ),
     };
     if let Some(shape) = poni.detector.shape
         && shape != frames
@@ -35,6 +45,56 @@ pub(super) fn geometry(options: &Options, frames: Shape) -> Result<Poni, Session
         );
     }
     Ok(poni)
+}
+
+/// The geometry that files of frames hold: a detector across the beam, its centre and its distance. That is where a detector was sent,
+/// not where a calibrant found it.
+fn own_geometry(of: &dyn Frames, notes: &mut Vec<String>) -> Result<Poni, SessionError> {
+    let (About { encoding, facts, .. }, origin) = (&**of.about(), of.origin(0));
+    let positive = |value: Option<f64>| value.filter(|value| value.is_finite() && *value > 0.0);
+    let both = |pair: Option<(f64, f64)>| pair.filter(|(a, b)| a.is_finite() && b.is_finite());
+    let pixel = both(facts.pixel_size).filter(|(slow, fast)| *slow > 0.0 && *fast > 0.0);
+    // Where nobody set it, DECTRIS writes 0, 0.
+    let centre = both(facts.beam_centre).filter(|centre| *centre != (0.0, 0.0));
+    let (Some(distance), Some(centre), Some(pixel)) = (positive(facts.distance), centre, pixel) else {
+        let missing = [
+            ("distance", positive(facts.distance).is_none()),
+            ("beam centre", centre.is_none()),
+            ("pixel size", pixel.is_none()),
+        ];
+        let missing: Vec<&str> =
+            missing.iter().filter(|(_, is_missing)| *is_missing).map(|(name, _)| *name).collect();
+        refuse!(
+            Calibration,
+            "--poni auto: {origin}: it does not say the {}; name a PONI file",
+            missing.join(", ")
+        );
+    };
+    let says_cdte = |text: &str| text.to_ascii_lowercase().contains("cdte");
+    let sensor = facts.sensor.as_ref().map(|sensor| says_cdte(&sensor.material));
+    let is_cdte = sensor.or_else(|| facts.description.as_deref().map(says_cdte));
+    let class = catalogue::of_size(encoding.shape, pixel, is_cdte);
+    let mut detector = class
+        .and_then(|class| Detector::by_name(class.name))
+        .unwrap_or_else(|| Detector::plain(pixel.0, pixel.1, Some(encoding.shape)));
+    detector.sensor.clone_from(&facts.sensor);
+    notes.push(format!(
+        "--poni auto: geometry of {origin}: {}, {:.6} m, beam at pixel {:.2} (slow), {:.2} (fast), no tilt; a calibrant knows \
+         better",
+        detector.name, distance, centre.0, centre.1
+    ));
+    Ok(Poni {
+        distance,
+        poni1: centre.0 * pixel.0,
+        poni2: centre.1 * pixel.1,
+        rot1: 0.0,
+        rot2: 0.0,
+        rot3: 0.0,
+        wavelength: positive(facts.wavelength),
+        detector,
+        version: 2.1,
+        notes: vec![],
+    })
 }
 
 /// The radial unit, one that the geometry can give.
@@ -58,10 +118,21 @@ pub(super) fn unit(options: &Options, poni: &Poni) -> Result<Unit, SessionError>
 pub(super) fn mask(
     options: &Options,
     poni: &Poni,
-    shape: Shape,
+    of: &dyn Frames,
     notes: &mut Vec<String>,
 ) -> Result<Option<Mask>, SessionError> {
-    let own = poni.detector.mask();
+    let (about, mut own) = (of.about(), poni.detector.mask());
+    let shape = about.encoding.shape;
+    if let Some(bad) = about.facts.pixel_mask.as_ref().filter(|bad| bad.len() == shape.pixels()) {
+        let bad = Mask { shape, masked: bad.iter().map(|bits| *bits != 0).collect() };
+        own = Some(match own {
+            Some(own) => own.union(&bad).or_about(Concern::Calibration)?,
+            None => bad,
+        });
+    }
+    if own.as_ref().is_some_and(|own| own.count() == shape.pixels()) {
+        refuse!(Calibration, "{}: its pixel_mask leaves no pixel", of.origin(0));
+    }
     let Some(name) = &options.mask else { return Ok(own) };
     let image = read_image_of(name, shape).or_about_in(Concern::Calibration, "the mask")?;
     let mut mask = Mask::from_values(shape, &image.data).or_about(Concern::Calibration)?;
@@ -100,11 +171,18 @@ pub(super) fn average(files: &[String], what: &str, shape: Shape) -> Result<Opti
 }
 
 /// Values that mean "not measured": the user's, else the detector's own.
-pub(super) fn dummy(options: &Options, poni: &Poni, encoding: Encoding) -> Option<Dummy> {
+pub(super) fn dummy(options: &Options, poni: &Poni, about: &About) -> Option<Dummy> {
+    let (encoding, bit_depth) = (about.encoding, about.facts.bit_depth);
     match (options.dummy, options.delta_dummy) {
         (Some(value), delta) => Some(Dummy::new(value, delta.unwrap_or(0.0))),
-        (None, _) => poni.detector.dummy(encoding.pixel),
+        (None, _) => poni.detector.dummy(encoding.pixel).or_else(|| not_counted(encoding, bit_depth?)),
     }
+}
+
+/// The largest values of pixels that count with so many bits: 2ⁿ − 1, − 2 and − 3, as DECTRIS uses them and pyFAI leaves them out.
+fn not_counted(encoding: Encoding, bits: u32) -> Option<Dummy> {
+    let is_unsigned = encoding.pixel.name().starts_with('u');
+    (is_unsigned && (8..=32).contains(&bits)).then(|| Dummy::new((1_u64 << bits) as f64 - 2.0, 1.5))
 }
 
 /// From which count on pixels are saturated. The first frame's header speaks for those that say nothing themselves.

@@ -242,6 +242,7 @@ fn layout(plan: &Plan, radial: RadialAxis) -> Layout {
     Layout {
         scan: plan.scan.clone(),
         offset: options.offset.unwrap_or(0),
+        numbers: plan.numbers,
         errors: plan.error_model != ErrorModel::None,
         sums: options.sums == Some(true),
         saturated: plan.saturation.cutoff.is_finite(),

@@ -3,13 +3,14 @@
 //! A door fills them from what its users know (a command line, keywords, a form); [`configuration`](super::configuration) makes
 //! the same structure of a file, so that [`Options::config`] repeats a run: what a door says wins over the file.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
 use super::error::{SessionError, refuse};
 use crate::geometry::poni::Poni;
+pub use crate::source::selection::{Selection, Slice};
 
 /// More bins than any detector has pixels are a slip of the finger.
 pub const MOST_BINS: usize = 10_000_000;
@@ -156,6 +157,8 @@ pub struct Options {
     pub zigzag: Option<bool>,
     /// Frames to leave out at the start
     pub offset: Option<usize>,
+    /// Frames to take of those, as Python slices: 0:1000:2, :100, -10:; a single number takes one
+    pub frames: Option<Slice>,
     /// Keep the float64 sums behind the patterns too, to merge or renormalise them later; 3 to 5 times the size
     pub sums: Option<bool>,
     /// Result file
@@ -186,6 +189,13 @@ pub struct Options {
     pub fast_motor: Option<MotorRange>,
     /// What a configuration calls the experiment.
     pub experiment_title: Option<String>,
+}
+
+impl Options {
+    /// Which frames are wanted.
+    pub fn selection(&self) -> Selection {
+        Selection { offset: self.offset.unwrap_or(0), slice: self.frames.unwrap_or_default() }
+    }
 }
 
 /// Each number alone. `named` says how a number is called where it was said: its option, or its key.
@@ -276,4 +286,12 @@ pub(super) fn key_of(option: &str) -> String {
         "--dummy" => "val_dummy".to_owned(),
         other => other.trim_start_matches('-').replace('-', "_"),
     }
+}
+
+/// What [`Options::poni`] is when the frames' own words are to be taken.
+const AUTO: &str = "auto";
+
+/// Whether a PONI file's name stands for what the frames say themselves.
+pub fn is_auto(poni: &Path) -> bool {
+    poni == Path::new(AUTO) && !poni.exists()
 }

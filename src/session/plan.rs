@@ -12,7 +12,9 @@ use super::configuration::{self, ConfigError};
 use super::crew::{self, Crew, Traffic};
 use super::device::Device;
 use super::error::{Concern, OrAbout, SessionError, refuse};
-use super::options::{BadFramesName, ErrorModelName, Options, Splitting, check_pairs, check_values, key_of};
+use super::options::{
+    BadFramesName, ErrorModelName, Options, Selection, Splitting, check_pairs, check_values, key_of,
+};
 use crate::frame::Encoding;
 use crate::geometry::detector::Dummy;
 use crate::geometry::mask::Mask;
@@ -20,7 +22,7 @@ use crate::geometry::poni::Poni;
 use crate::geometry::units::Unit;
 use crate::integrate::engine::{ErrorModel, Saturation};
 use crate::integrate::split::Split;
-use crate::output::result::Raster;
+use crate::output::result::{FrameNumbers, Raster};
 use crate::pipeline::BadFrames;
 use crate::source::input::{Input, InputError};
 use crate::source::listing::expand;
@@ -35,7 +37,9 @@ pub struct Plan {
     pub options: Options,
     /// Frames, in order; those before `--offset` are left out.
     pub frames: Arc<dyn Frames>,
-    /// Every file that was named, those before `--offset` too.
+    /// Which frames of all that were named they are.
+    pub numbers: FrameNumbers,
+    /// Every file that was named, those of frames that are left out too.
     pub named: Vec<PathBuf>,
     /// Geometry.
     pub poni: Poni,
@@ -81,16 +85,18 @@ impl Plan {
             if options.inputs.is_empty() {
                 refuse!(Usage, "no frames: name CBF files, folders, globs or @list.txt");
             }
-            input(&options.inputs, options.offset.unwrap_or(0))
+            input(&options.inputs, options.selection())
         })
     }
 
-    /// The same for frames that a program has: [`Options::inputs`] and [`Options::offset`] are not looked at.
+    /// The same for frames that a program has: [`Options::inputs`], [`Options::offset`] and [`Options::frames`] are not looked at.
     ///
     /// # Errors
     /// As [`Plan::new`].
     pub fn of(options: Options, frames: Arc<dyn Frames>) -> Result<Plan, SessionError> {
-        Plan::settle(options, |_| Ok(Input { files: frames.files().to_vec(), frames, notes: vec![] }))
+        Plan::settle(options, |_| {
+            Ok(Input { files: frames.files().to_vec(), frames, first: 0, notes: vec![] })
+        })
     }
 
     fn settle(
@@ -104,18 +110,19 @@ impl Plan {
         // A GPU opens while files are read.
         let device = Device::choose(options.device.as_deref().unwrap_or("auto"))?;
 
-        let Input { frames, files: named, notes: more } = input(&options)?;
+        let Input { frames, first, files: named, notes: more } = input(&options)?;
+        let numbers = FrameNumbers { first, step: options.selection().slice.step() };
         notes.extend(more);
         let encoding = frames.about().encoding;
         budget::check_frames(encoding.shape).or_about(Concern::Input)?;
-        let poni = calibration::geometry(&options, encoding.shape)?;
+        let poni = calibration::geometry(&options, frames.as_ref(), &mut notes)?;
         let geometry_name = calibration::geometry_name(&options);
         notes.extend(poni.notes.iter().map(|note| format!("{geometry_name}: {note}")));
         let unit = calibration::unit(&options, &poni)?;
-        let mask = calibration::mask(&options, &poni, encoding.shape, &mut notes)?;
+        let mask = calibration::mask(&options, &poni, frames.as_ref(), &mut notes)?;
         let dark = calibration::average(&options.dark, "dark", encoding.shape)?;
         let flat = calibration::average(&options.flat, "flat", encoding.shape)?;
-        let dummy = calibration::dummy(&options, &poni, encoding);
+        let dummy = calibration::dummy(&options, &poni, frames.about());
         let saturation = calibration::saturation(&options, frames.as_ref())?;
         let scan = raster(&options, frames.count())?;
         let plan = Plan {
@@ -137,6 +144,7 @@ impl Plan {
             threads: crew::threads(&options, &device),
             options,
             frames,
+            numbers,
             named,
             poni,
             mask,
@@ -236,12 +244,12 @@ fn expanded(names: &[String]) -> Result<Vec<String>, SessionError> {
     Ok(files)
 }
 
-/// The frames that inputs name, without the first `offset`.
+/// The frames that inputs name, of which some are wanted.
 ///
 /// # Errors
 /// When there are none.
-pub fn input(inputs: &[String], offset: usize) -> Result<Input, SessionError> {
-    Input::open(inputs, offset).map_err(|error| {
+pub fn input(inputs: &[String], selection: Selection) -> Result<Input, SessionError> {
+    Input::open(inputs, selection).map_err(|error| {
         let about = match error {
             InputError::NothingLeft { .. } => Concern::Usage,
             _ => Concern::Input,

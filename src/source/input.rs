@@ -9,11 +9,14 @@ use std::sync::Arc;
 use super::Frames;
 use super::cbf::CbfFrames;
 use super::listing::{Listing, ListingError, list};
+use super::selection::Selection;
 
 /// Frames, and how they were found.
 pub struct Input {
     /// The frames that are wanted.
     pub frames: Arc<dyn Frames>,
+    /// Which of all that were found the first one is.
+    pub first: usize,
     /// Every file that was named, those of frames that are left out too.
     pub files: Vec<PathBuf>,
     /// What somebody should know, a line each.
@@ -28,8 +31,8 @@ pub enum InputError {
     #[error(transparent)]
     Listing(#[from] ListingError),
     /// So many left out, and nothing stays.
-    #[error("--offset {offset} leaves nothing of {count} frames")]
-    NothingLeft { offset: usize, count: usize },
+    #[error("{selection} leaves nothing of {count} frames")]
+    NothingLeft { selection: Selection, count: usize },
     /// The only file is no frame that can be used.
     #[error(transparent)]
     NoFrame(Box<dyn std::error::Error + Send + Sync>),
@@ -43,24 +46,21 @@ pub enum InputError {
 }
 
 impl Input {
-    /// Finds the frames that `inputs` name: files, folders, globs, `@list.txt` (see [`listing`](super::listing)); the first `offset`
-    /// frames are left out.
+    /// Finds the frames that `inputs` name: files, folders, globs, `@list.txt` (see [`listing`](super::listing)), and takes those that
+    /// are wanted.
     ///
     /// # Errors
     /// [`InputError`].
-    pub fn open(inputs: &[String], offset: usize) -> Result<Input, InputError> {
+    pub fn open(inputs: &[String], selection: Selection) -> Result<Input, InputError> {
         let Listing { files, notes } = list(inputs)?;
-        let left = left(&files, offset)?;
-        let frames = CbfFrames::open(left).map_err(|first| match (left.len(), first.into()) {
+        let wanted =
+            selection.of(files.len()).ok_or(InputError::NothingLeft { selection, count: files.len() })?;
+        let first = wanted.clone().next().unwrap_or(0);
+        let left: Vec<PathBuf> = wanted.map(|n| files[n].clone()).collect();
+        let frames = CbfFrames::open(&left).map_err(|first| match (left.len(), first.into()) {
             (1, error) => InputError::NoFrame(error),
             (count, first) => InputError::NoFrames { count, first },
         })?;
-        Ok(Input { frames: Arc::new(frames), files, notes })
+        Ok(Input { frames: Arc::new(frames), first, files, notes })
     }
-}
-
-/// What an offset leaves.
-fn left(all: &[PathBuf], offset: usize) -> Result<&[PathBuf], InputError> {
-    let left = all.get(offset..).filter(|left| !left.is_empty());
-    left.ok_or(InputError::NothingLeft { offset, count: all.len() })
 }

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
 
+use super::facts::DetectorFacts;
 use super::{About, Frames, Next, Place, Reader, Source, SourceError, TICK, Ticket};
 use crate::frame::{
     BadFrame, Codec, Encoding, Frame, FrameHeader, FrameId, FrameStatus, Origin, PixelType, Shape, SlotPool,
@@ -97,6 +98,7 @@ fn about(shape: Shape, pixel: PixelType, count: Option<usize>) -> About {
         slot_bytes: shape.pixels() * pixel.size(),
         columns: Arc::default(),
         header: FrameHeader::default(),
+        facts: DetectorFacts::default(),
     }
 }
 

@@ -11,15 +11,19 @@
 //! thread that reads has one. What cannot be used is a [`BadFrame`], not a failure of the run.
 pub mod cbf;
 pub mod decoded;
+pub mod facts;
 pub mod image;
 pub mod input;
 pub mod listing;
 pub mod memory;
+pub mod selection;
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
+
+use facts::DetectorFacts;
 
 use crate::frame::{BadFrame, Column, Encoding, Frame, FrameHeader, FrameId, Origin, Slot, SlotPool, Slots};
 
@@ -39,6 +43,8 @@ pub struct About {
     pub columns: Arc<[Column]>,
     /// What the first one's header says.
     pub header: FrameHeader,
+    /// What is said of detector and beam.
+    pub facts: DetectorFacts,
 }
 
 /// Why a source gives nothing more.

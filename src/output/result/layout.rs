@@ -79,6 +79,15 @@ impl Raster {
     }
 }
 
+/// Which frames of the input are in a file: every `step`th from `first` on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FrameNumbers {
+    /// The first.
+    pub first: usize,
+    /// From one to the next.
+    pub step: usize,
+}
+
 /// What a result file is to hold.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Layout {
@@ -88,6 +97,8 @@ pub struct Layout {
     pub scan: Option<Raster>,
     /// How many frames of the input were left out before frame 0 (`offset` and `map_ptr`, as diffmap counts).
     pub offset: usize,
+    /// Which frames of the input they are.
+    pub numbers: FrameNumbers,
     /// Bins of the patterns.
     pub axis: RadialAxis,
     /// Whether the patterns carry errors and variances.
@@ -123,6 +134,7 @@ impl Layout {
             frames,
             scan: None,
             offset: 0,
+            numbers: FrameNumbers { first: 0, step: 1 },
             axis,
             errors: false,
             sums: false,

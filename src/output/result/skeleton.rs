@@ -23,7 +23,7 @@ use std::fs::File;
 use hdf5::types::{FixedUnicode, OwnedDynValue};
 use hdf5::{Dataset, Group, H5Type, Result};
 
-use super::layout::{Layout, Raster};
+use super::layout::{FrameNumbers, Layout, Raster};
 use super::sums::{SumPlaces, index_bytes};
 use crate::files::library;
 use crate::frame::Column;
@@ -254,7 +254,8 @@ fn result(process: &Group, arrays: &Arrays<'_>, places: &mut RowOffsets) -> Resu
 
     match &layout.scan {
         None => {
-            let numbers: Vec<i64> = (0..layout.frames).map(|n| (n + layout.offset) as i64).collect();
+            let FrameNumbers { first, step } = layout.numbers;
+            let numbers: Vec<i64> = (0..layout.frames).map(|n| (first + n * step) as i64).collect();
             let frame = nexus::numbers(&data, "frame", [layout.frames], &numbers)?;
             nexus::attribute(&frame, "long_name", "Frame")?;
             nexus::attribute(&data, "signal", "intensity")?;

@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::session::options::Options;
+use crate::session::options::{Options, is_auto};
 use crate::source::listing::expand;
 
 /// A file that the configuration at `config` names.
@@ -38,7 +38,7 @@ pub(super) fn find_all(args: &mut Options, config: &Path) {
     args.dark.iter_mut().for_each(at);
     args.flat.iter_mut().for_each(at);
     args.mask.iter_mut().for_each(at);
-    if let Some(poni) = &mut args.poni {
+    if let Some(poni) = args.poni.as_mut().filter(|poni| !is_auto(poni)) {
         *poni = found(&poni.to_string_lossy(), config);
     }
     args.inputs.iter_mut().for_each(|name| *name = found_files(name, config));
@@ -59,7 +59,7 @@ pub fn made_absolute(mut args: Options) -> std::io::Result<Options> {
     args.dark.iter_mut().for_each(fix);
     args.flat.iter_mut().for_each(fix);
     args.mask.iter_mut().for_each(fix);
-    if let Some(poni) = &mut args.poni {
+    if let Some(poni) = args.poni.as_mut().filter(|poni| !is_auto(poni)) {
         *poni = here.join(&*poni);
     }
     Ok(args)

@@ -2,6 +2,7 @@
 //! nobody knew.
 
 use std::path::Path;
+use std::str::FromStr;
 
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
@@ -116,6 +117,11 @@ impl Keys {
 
     pub(super) fn text(&mut self, key: &str) -> Taken<String> {
         self.typed(key, "a text is wanted", |value| value.as_str().map(str::to_owned))
+    }
+
+    /// A text that says something.
+    pub(super) fn parsed<T: FromStr>(&mut self, key: &str, wanted: &'static str) -> Taken<T> {
+        self.typed(key, wanted, |value| value.as_str()?.parse().ok())
     }
 
     /// A text, or a list of them; an empty text is an empty list.

@@ -31,6 +31,7 @@ impl CbfFrames {
             slot_bytes: first.payload.end,
             columns: mini::columns(),
             header: first.frame.clone(),
+            facts: first.mini.facts(),
         };
         CbfFrames { about: Arc::new(about), files }
     }

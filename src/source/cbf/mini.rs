@@ -10,6 +10,8 @@
 use std::sync::{Arc, LazyLock};
 
 use crate::frame::{Column, FrameHeader};
+use crate::geometry::detector::Sensor;
+use crate::source::facts::DetectorFacts;
 
 /// The keys of the specification and those that beamlines add, as DECTRIS spells them.
 pub const KEYS: [&str; 47] = [
@@ -170,6 +172,30 @@ impl MiniCbf {
     /// Material of the sensor (`Silicon`, `CdTe`) and its thickness in metres.
     pub fn sensor(&self) -> Option<(&str, f64)> {
         Some((self.text("Sensor")?.split(is_blank).next()?, self.number("Sensor")?))
+    }
+}
+
+/// Ångströms, metres.
+const ANGSTROM: f64 = 1e-10;
+
+impl MiniCbf {
+    /// What is said of detector and beam.
+    pub fn facts(&self) -> DetectorFacts {
+        let slow_fast = |[fast, slow]: [f64; 2]| (slow, fast);
+        DetectorFacts {
+            description: self.detector().map(str::to_owned),
+            serial_number: self.serial_number().map(str::to_owned),
+            sensor: self.sensor().map(|(material, thickness)| Sensor {
+                material: material.to_owned(),
+                thickness: Some(thickness),
+            }),
+            pixel_size: self.pixel_size().map(slow_fast),
+            distance: self.number("Detector_distance"),
+            beam_centre: self.pair("Beam_xy").map(slow_fast),
+            wavelength: self.number("Wavelength").map(|length| length * ANGSTROM),
+            threshold: self.number("Threshold_setting"),
+            ..DetectorFacts::default()
+        }
     }
 }
 
