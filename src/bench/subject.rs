@@ -155,7 +155,7 @@ impl Subject {
 
     /// The result file of a run over `frames` frames.
     pub fn layout(&self, frames: usize) -> Layout {
-        let errors = self.recipe.error_model != ErrorModel::None;
+        let errors = self.recipe.error_model.has_variance();
         Layout { inputs: vec![String::new(); frames], errors, ..Layout::new(frames, self.axis.clone()) }
     }
 

@@ -53,6 +53,16 @@ pub enum ErrorModel {
     Poisson,
 }
 
+impl ErrorModel {
+    /// Whether pixels have a variance, and patterns errors.
+    pub const fn has_variance(self) -> bool {
+        match self {
+            ErrorModel::None => false,
+            ErrorModel::Poisson => true,
+        }
+    }
+}
+
 /// From which count on a pixel is saturated, and what becomes of it.
 ///
 /// Counts are compared as `f32`, as dummies are; a dummy is never saturated. Saturated pixels of the matrix are counted for
@@ -285,7 +295,7 @@ impl Engine {
     pub fn with_tuning(mut recipe: Recipe, tuning: Tuning) -> Result<Engine, RecipeError> {
         recipe.check()?;
         let used = recipe.prune();
-        let poisson = recipe.error_model == ErrorModel::Poisson;
+        let poisson = recipe.error_model.has_variance();
         // The transpose takes four pixels at a time.
         let tile_pixels = tuning.tile_pixels.clamp(4, 1 << 16).next_multiple_of(4);
         Ok(Engine {

@@ -243,7 +243,7 @@ fn layout(plan: &Plan, radial: RadialAxis) -> Layout {
         scan: plan.scan.clone(),
         offset: options.offset.unwrap_or(0),
         numbers: plan.numbers,
-        errors: plan.error_model != ErrorModel::None,
+        errors: plan.error_model.has_variance(),
         sums: options.sums == Some(true),
         saturated: plan.saturation.cutoff.is_finite(),
         columns: Arc::clone(&plan.frames.about().columns),

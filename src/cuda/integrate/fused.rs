@@ -15,7 +15,7 @@ use crate::cuda::params::{
     XrdctPlain, XrdctRecipe, XrdctTables, XrdctTerms, XrdctVerdict,
 };
 use crate::frame::Norms;
-use crate::integrate::engine::{ErrorModel, Recipe};
+use crate::integrate::engine::Recipe;
 
 const THREADS: usize = params::XRDCT_THREADS as usize;
 
@@ -133,7 +133,7 @@ impl Fused {
     /// # Errors
     /// When there are no kernels for it, or not enough memory.
     pub fn new(context: &Arc<Context>, recipe: &Recipe, tuning: CudaTuning) -> Result<Fused, CudaError> {
-        let variance = recipe.error_model == ErrorModel::Poisson;
+        let variance = recipe.error_model.has_variance();
         let (form, slots) = Form::choose(context, variance, recipe.dark.is_some(), tuning.narrow)?;
         let rows = CsrRows {
             pixels: recipe.shape.pixels(),
