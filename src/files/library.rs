@@ -53,7 +53,8 @@ pub fn open(path: &Path) -> Result<hdf5::File, OpenError> {
 pub fn open_unfinished(path: &Path) -> Result<hdf5::File, OpenError> {
     let file = super::open(path)?;
     let settings = builder()?.fapl().finish()?;
-    let name = CString::new(by_descriptor(&file)).map_err(|_| hdf5::Error::from("a name with a zero in it"))?;
+    let name =
+        CString::new(by_descriptor(&file)).map_err(|_| hdf5::Error::from("a name with a zero in it"))?;
     let opened = {
         let _locked = hdf5_sys::LOCK.lock();
         let mut yes = true;

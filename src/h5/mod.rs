@@ -156,6 +156,14 @@ impl File {
         }
     }
 
+    /// Whether it can be asked again: not when it did harm.
+    pub fn is_readable(&self) -> bool {
+        match &*self.line.lock().unwrap_or_else(PoisonError::into_inner) {
+            Line::Here(_) => true,
+            Line::There(child) => child.is_alive(),
+        }
+    }
+
     /// The group that holds all others.
     pub fn root(&self) -> Group {
         Group { file: self.clone(), path: String::new() }

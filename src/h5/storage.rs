@@ -37,6 +37,8 @@ pub struct Storage {
     pub layout: Layout,
     /// What each chunk went through when it was written, in that order.
     pub filters: Vec<FilterUse>,
+    /// Whether chunks that reach beyond the dataset went through none.
+    pub partial_unfiltered: bool,
 }
 
 /// Where the values of a dataset are.
@@ -171,7 +173,12 @@ impl Dataset {
         self.file.ask(&Question::Chunks { path: self.path.clone() }, wire::bytes_mut(&mut words))?;
         let (chunks, _) = words.as_chunks::<WORDS>();
         let chunk = |&[number, place, size, skipped]: &[u64; WORDS]| {
-            Ok(Chunk { number, place, size, skipped: skipped.try_into().map_err(|_| "a mask of 33 filters")? })
+            Ok(Chunk {
+                number,
+                place,
+                size,
+                skipped: skipped.try_into().map_err(|_| "a mask of 33 filters")?,
+            })
         };
         chunks.iter().map(chunk).collect()
     }

@@ -168,9 +168,7 @@ fn thing(file: &hdf5::File, path: &str) -> Result<Thing> {
     let code = {
         let _lock = hdf5_sys::LOCK.lock();
         // SAFETY: as in `link`; 1 asks for the basic facts.
-        unsafe {
-            H5Oget_info_by_name3(file.id(), name.as_ptr(), (&raw mut facts).cast(), 1, H5P_DEFAULT)
-        }
+        unsafe { H5Oget_info_by_name3(file.id(), name.as_ptr(), (&raw mut facts).cast(), 1, H5P_DEFAULT) }
     };
     let [address, _] = *facts.token.as_chunks::<8>().0 else { return Ok(Thing::Other) };
     let address = u64::from_le_bytes(address);

@@ -6,8 +6,8 @@ use hdf5::Dataset;
 use hdf5_sys::h5d::{H5D_layout_t, H5Dchunk_iter, H5Dget_create_plist, H5Dget_offset, H5Dget_type};
 use hdf5_sys::h5i::hid_t;
 use hdf5_sys::h5p::{
-    H5P_DEFAULT, H5Pclose, H5Pget_chunk, H5Pget_external_count, H5Pget_filter2, H5Pget_layout,
-    H5Pget_nfilters, H5Pget_virtual_count, H5Pget_virtual_dsetname, H5Pget_virtual_filename,
+    H5P_DEFAULT, H5Pclose, H5Pget_chunk, H5Pget_chunk_opts, H5Pget_external_count, H5Pget_filter2,
+    H5Pget_layout, H5Pget_nfilters, H5Pget_virtual_count, H5Pget_virtual_dsetname, H5Pget_virtual_filename,
     H5Pget_virtual_srcspace, H5Pget_virtual_vspace,
 };
 use hdf5_sys::h5s::{
@@ -26,6 +26,9 @@ use crate::h5::storage::{
     FilterUse, Layout, Mapping, NumberClass, NumberType, Part, Region, Storage, Stride, WORDS,
 };
 use crate::h5::{Result, wire};
+
+/// `H5D_CHUNK_DONT_FILTER_PARTIAL_CHUNKS`.
+const PARTIAL_UNFILTERED: c_uint = 2;
 
 /// Most dimensions that the library knows.
 const RANK: usize = 32;
@@ -73,7 +76,13 @@ pub(super) fn number(dataset: &Dataset) -> Result<Option<NumberType>> {
     let is = |other: hid_t| unsafe { H5Tequal(stored.0, other) } > 0;
     let order = |&(class, size, little, big): &(NumberClass, u8, hid_t, hid_t)| {
         // One byte has no order: what is the same either way is little.
-        let big_endian = if is(little) { false } else if is(big) { size > 1 } else { return None };
+        let big_endian = if is(little) {
+            false
+        } else if is(big) {
+            size > 1
+        } else {
+            return None;
+        };
         Some(NumberType { class, size, big_endian })
     };
     Ok(types().iter().find_map(order))
@@ -104,13 +113,18 @@ pub(super) fn of(dataset: &Dataset) -> Result<Storage> {
         H5D_layout_t::H5D_VIRTUAL => Layout::Virtual(mappings(list.0)?),
         _ => return Err("its values are stored in a way that is not known".into()),
     };
-    Ok(Storage { number, layout, filters: filters(list.0)? })
+    let mut options = 0;
+    // SAFETY: as above; only a chunked dataset has options, and others leave them as they are.
+    let asked = unsafe { H5Pget_chunk_opts(list.0, &raw mut options) };
+    let partial_unfiltered = asked >= 0 && options & PARTIAL_UNFILTERED != 0;
+    Ok(Storage { number, layout, filters: filters(list.0)?, partial_unfiltered })
 }
 
 fn chunk_shape(list: hid_t) -> Result<Vec<u64>> {
     let mut sizes = [0_u64; RANK];
     // SAFETY: the library is locked by whoever calls; there is room for every dimension that the library knows.
-    let rank = hdf5::h5check(unsafe { H5Pget_chunk(list, RANK as c_int, sizes.as_mut_ptr()) }).map_err(said)?;
+    let rank =
+        hdf5::h5check(unsafe { H5Pget_chunk(list, RANK as c_int, sizes.as_mut_ptr()) }).map_err(said)?;
     Ok(sizes[..(rank as usize).min(RANK)].to_vec())
 }
 
@@ -178,8 +192,11 @@ fn region(space: Open) -> Result<Region> {
     // SAFETY: the library is locked by whoever calls, the space is open, and there is room for every dimension.
     let (rank, kind) = unsafe {
         (
-            H5Sget_simple_extent_ndims(space.0)
-                .min(H5Sget_simple_extent_dims(space.0, sizes.as_mut_ptr(), std::ptr::null_mut())),
+            H5Sget_simple_extent_ndims(space.0).min(H5Sget_simple_extent_dims(
+                space.0,
+                sizes.as_mut_ptr(),
+                std::ptr::null_mut(),
+            )),
             H5Sget_select_type(space.0),
         )
     };
