@@ -8,6 +8,7 @@
 //! name a filter, that are then looked for in `HDF5_PLUGIN_PATH` and in a folder that was compiled in. None of it is wanted here:
 //! [`disarm_environment`] takes the words out of the environment before the library wakes, and loading is switched off.
 
+use std::ffi::{CStr, CString};
 use std::fs::File;
 use std::io;
 use std::path::Path;
@@ -15,6 +16,8 @@ use std::sync::OnceLock;
 
 use hdf5::plist::file_access::{FileAccessBuilder, FileCloseDegree};
 use hdf5::{FileBuilder, OpenMode};
+use hdf5_sys::h5f::{H5F_ACC_RDONLY, H5Fopen};
+use hdf5_sys::h5p::H5Pset;
 use hdf5_sys::h5pl::H5PLset_loading_state;
 
 use super::by_descriptor;
@@ -39,6 +42,34 @@ pub enum OpenError {
 /// [`OpenError`], without the path.
 pub fn open(path: &Path) -> Result<hdf5::File, OpenError> {
     Ok(look_into(&super::open(path)?)?)
+}
+
+/// Opens a file for reading although it ends before it says it does, or was not closed by its writer: what is missing is zero.
+///
+/// The library has the two settings for its own tool, `h5clear`.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_unfinished(path: &Path) -> Result<hdf5::File, OpenError> {
+    let file = super::open(path)?;
+    let settings = builder()?.fapl().finish()?;
+    let name =
+        CString::new(by_descriptor(&file)).map_err(|_| hdf5::Error::from("a name with a zero in it"))?;
+    let opened = {
+        let _locked = hdf5_sys::LOCK.lock();
+        let mut yes = true;
+        let mut set = |name: &CStr| {
+            // SAFETY: the library is locked, the list of settings lives, and both settings are C booleans, one byte each, which
+            // are copied.
+            hdf5::h5check(unsafe { H5Pset(settings.id(), name.as_ptr(), (&raw mut yes).cast()) })
+        };
+        set(c"skip_eof_check")?;
+        set(c"clear_status_flags")?;
+        // SAFETY: the library is locked, the name ends with a zero, the list of settings lives.
+        hdf5::h5check(unsafe { H5Fopen(name.as_ptr(), H5F_ACC_RDONLY, settings.id()) })?
+    };
+    // SAFETY: the id was made here, is that of a file, and nobody else has it.
+    Ok(unsafe { hdf5::from_id(opened) }?)
 }
 
 /// Opens a file that is open already, for reading.

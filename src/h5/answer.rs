@@ -2,6 +2,9 @@
 //!
 //! It runs in a child, or in this process where there is no program to be the child; either way a panic of the `hdf5` crate is
 //! an error here.
+mod links;
+mod storage;
+
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -57,23 +60,38 @@ impl Library {
     }
 
     fn ask(&mut self, request: &Question, take: Take<'_>) -> Result<Reply> {
-        if let Question::Open { path } = request {
+        if let Question::Open { path, unfinished } = request {
             let path = Path::new(OsStr::from_bytes(path));
             self.file = None;
-            self.file = Some(library::open(path).map_err(|cause| Error::Said(cause.to_string()))?);
+            let open = if *unfinished { library::open_unfinished } else { library::open };
+            self.file = Some(open(path).map_err(|cause| Error::Said(cause.to_string()))?);
             return Ok(Reply::Done);
         }
         let file = self.file.as_ref().ok_or("no file is open")?;
         match request {
             Question::Open { .. } => Ok(Reply::Done),
             Question::Look { path } => look(file, path),
+            Question::Follow { path } => Ok(Reply::Found(links::follow(file, path)?)),
+            Question::Links { path } => Ok(Reply::Links(links::members(file, &group(file, path)?, path)?)),
+            Question::Storage { path } => {
+                Ok(Reply::Storage(storage::of(&file.dataset(path).map_err(said)?)?))
+            }
+            Question::Chunks { path } => {
+                storage::chunks(&file.dataset(path).map_err(said)?, take)?;
+                Ok(Reply::Done)
+            }
             Question::Members { path } => Ok(Reply::Texts(group(file, path)?.member_names().map_err(said)?)),
             Question::Numbers { path, element, part } => {
                 let dataset = file.dataset(path).map_err(said)?;
                 match element {
+                    Element::I8 => numbers::<i8>(&dataset, part, take),
                     Element::U8 => numbers::<u8>(&dataset, part, take),
+                    Element::I16 => numbers::<i16>(&dataset, part, take),
+                    Element::U16 => numbers::<u16>(&dataset, part, take),
                     Element::I32 => numbers::<i32>(&dataset, part, take),
+                    Element::U32 => numbers::<u32>(&dataset, part, take),
                     Element::I64 => numbers::<i64>(&dataset, part, take),
+                    Element::U64 => numbers::<u64>(&dataset, part, take),
                     Element::F32 => numbers::<f32>(&dataset, part, take),
                     Element::F64 => numbers::<f64>(&dataset, part, take),
                 }?;
@@ -178,7 +196,7 @@ fn numbers<T: Number + hdf5::H5Type>(
         // Not as Rust's bool: a foreign file may hold other values than 0 and 1.
         true => {
             let stored = as_stored(dataset, selection, values)?;
-            take(bytes(&stored.into_iter().map(|value| T::from(u8::from(value != 0))).collect::<Vec<T>>()))
+            take(bytes(&stored.into_iter().map(|value| T::from(value != 0)).collect::<Vec<T>>()))
         }
         false => {
             let values = dataset.read_slice::<T, _, IxDyn>(selection).map_err(said)?;

@@ -12,12 +12,16 @@
 //! child is its start and a copy through a pipe: a whole `--dry-run` with an HDF5 mask takes 16 to 27 ms.
 //!
 //! [`File`], [`Group`] and [`Dataset`] look like those of the `hdf5` crate, for reading only. What the child does with the library
-//! is one function (`answer.rs`). Where no program was named ([`read_in_children`]: the command line does, a test of the library
+//! is one function (`answer.rs`). Whoever wants more than values finds out how they are stored ([`storage`]), where links lead
+//! ([`links`]), and goes through thousands of files with one child ([`Opener`]). Where no program was named ([`read_in_children`]: the command line does, a test of the library
 //! does not), that function is called here.
 //!
 //! Files that this process writes itself are opened with the `hdf5` crate, by [`crate::files::library`], or here by [`File::own`].
 mod answer;
 pub mod child;
+pub mod links;
+mod opener;
+pub mod storage;
 pub mod wire;
 
 use std::fmt;
@@ -28,6 +32,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use crate::budget::{self, OverBudget};
 use crate::files;
 use child::Child;
+pub use opener::{Opened, Opener};
 pub use wire::{DatasetFacts, Kind, Number};
 use wire::{Question, Reply};
 
@@ -80,6 +85,22 @@ enum Line {
     There(Child),
 }
 
+impl Line {
+    fn new() -> Result<Line> {
+        Ok(match PROGRAM.get() {
+            Some(program) => Line::There(Child::start(program, child::PATIENCE)?),
+            None => Line::Here(answer::Library::default()),
+        })
+    }
+
+    fn ask(&mut self, request: &Question, numbers: &mut [u8]) -> Result<Reply> {
+        match self {
+            Line::Here(library) => library.answer_into(request, numbers),
+            Line::There(child) => child.ask(request, numbers),
+        }
+    }
+}
+
 /// A file, open for reading.
 #[derive(Clone)]
 pub struct File {
@@ -100,11 +121,7 @@ impl File {
     pub fn open(path: &Path) -> Result<File> {
         // The child opens it by name, without waiting for a FIFO either; the better words are to be had here.
         files::open(path).map_err(|cause| Error::Unreadable(cause.to_string()))?;
-        let line = match PROGRAM.get() {
-            Some(program) => Line::There(Child::start(program, child::PATIENCE)?),
-            None => Line::Here(answer::Library::default()),
-        };
-        File::opened(line, path)
+        File::opened(Line::new()?, path)
     }
 
     /// Opens a file that this process has just written, in this process.
@@ -139,6 +156,14 @@ impl File {
         }
     }
 
+    /// Whether it can be asked again: not when it did harm.
+    pub fn is_readable(&self) -> bool {
+        match &*self.line.lock().unwrap_or_else(PoisonError::into_inner) {
+            Line::Here(_) => true,
+            Line::There(child) => child.is_alive(),
+        }
+    }
+
     /// The group that holds all others.
     pub fn root(&self) -> Group {
         Group { file: self.clone(), path: String::new() }
@@ -166,10 +191,7 @@ impl File {
     }
 
     fn ask(&self, request: &Question, numbers: &mut [u8]) -> Result<Reply> {
-        match &mut *self.line.lock().unwrap_or_else(PoisonError::into_inner) {
-            Line::Here(library) => library.answer_into(request, numbers),
-            Line::There(child) => child.ask(request, numbers),
-        }
+        self.line.lock().unwrap_or_else(PoisonError::into_inner).ask(request, numbers)
     }
 }
 

@@ -9,6 +9,9 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use super::links::{Found, Member};
+use super::storage::Storage;
+
 /// What is asked.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub enum Question {
@@ -16,6 +19,28 @@ pub enum Question {
     Open {
         /// Its name, which need not be text.
         path: Vec<u8>,
+        /// Whether one that ends too early, or that its writer did not close, will do.
+        unfinished: bool,
+    },
+    /// Where does this name lead, from link to link?
+    Follow {
+        /// From the root.
+        path: String,
+    },
+    /// What is in this group, and what is each?
+    Links {
+        /// From the root.
+        path: String,
+    },
+    /// How are the values of this dataset stored?
+    Storage {
+        /// From the root.
+        path: String,
+    },
+    /// Where are its chunks?
+    Chunks {
+        /// From the root.
+        path: String,
     },
     /// What is of this name?
     Look {
@@ -60,7 +85,12 @@ pub enum Question {
 impl Question {
     /// To open a file.
     pub fn open(path: &Path) -> Question {
-        Question::Open { path: path.as_os_str().as_bytes().to_vec() }
+        Question::Open { path: path.as_os_str().as_bytes().to_vec(), unfinished: false }
+    }
+
+    /// To open a file that may end too early.
+    pub fn open_unfinished(path: &Path) -> Question {
+        Question::Open { path: path.as_os_str().as_bytes().to_vec(), unfinished: true }
     }
 }
 
@@ -75,6 +105,12 @@ pub enum Reply {
     Group,
     /// It is a dataset.
     Dataset(DatasetFacts),
+    /// Where a name leads.
+    Found(Found),
+    /// What is in a group.
+    Links(Vec<Member>),
+    /// How values are stored.
+    Storage(Storage),
     /// Texts, or names.
     Texts(Vec<String>),
     /// Bits of f64: JSON has neither NaN nor infinity.
@@ -136,15 +172,20 @@ impl fmt::Display for Kind {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[allow(missing_docs)]
 pub enum Element {
+    I8,
     U8,
+    I16,
+    U16,
     I32,
+    U32,
     I64,
+    U64,
     F32,
     F64,
 }
 
 /// A number that can be read: plain, every pattern of bits is one.
-pub trait Number: Copy + Default + From<u8> + sealed::Sealed {
+pub trait Number: Copy + Default + From<bool> + sealed::Sealed {
     /// Its type on the wire.
     const ELEMENT: Element;
 }
@@ -161,7 +202,7 @@ macro_rules! number {
         }
     )*};
 }
-number!(u8 => U8, i32 => I32, i64 => I64, f32 => F32, f64 => F64);
+number!(i8 => I8, u8 => U8, i16 => I16, u16 => U16, i32 => I32, u32 => U32, i64 => I64, u64 => U64, f32 => F32, f64 => F64);
 
 /// The memory of numbers.
 pub(super) fn bytes_mut<T: Number>(values: &mut [T]) -> &mut [u8] {

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use super::Frames;
 use super::cbf::CbfFrames;
+use super::hdf5::{Hdf5Frames, is_hdf5, split_name};
 use super::listing::{Listing, ListingError, list};
 use super::selection::Selection;
 
@@ -52,9 +53,17 @@ impl Input {
     /// # Errors
     /// [`InputError`].
     pub fn open(inputs: &[String], selection: Selection) -> Result<Input, InputError> {
-        let Listing { files, notes } = list(inputs)?;
-        let wanted =
-            selection.of(files.len()).ok_or(InputError::NothingLeft { selection, count: files.len() })?;
+        let Listing { files, mut notes } = list(inputs)?;
+        let nothing = |count| InputError::NothingLeft { selection, count };
+        if files.iter().find(|file| split_name(file).0.exists()).is_some_and(|first| is_hdf5(first)) {
+            let all = Hdf5Frames::open(&files, None).map_err(|error| InputError::NoFrame(error.into()))?;
+            notes.extend(all.notes().iter().cloned());
+            let wanted = selection.of(all.count()).ok_or_else(|| nothing(all.count()))?;
+            let first = wanted.clone().next().unwrap_or(0);
+            let (files, frames) = (all.files().to_vec(), Arc::new(all.selected(wanted)));
+            return Ok(Input { frames, first, files, notes });
+        }
+        let wanted = selection.of(files.len()).ok_or_else(|| nothing(files.len()))?;
         let first = wanted.clone().next().unwrap_or(0);
         let left: Vec<PathBuf> = wanted.map(|n| files[n].clone()).collect();
         let frames = CbfFrames::open(&left).map_err(|first| match (left.len(), first.into()) {

@@ -1,7 +1,9 @@
 //! From what was typed to the list of frames: files, folders, globs and `@list.txt`.
 //!
 //! - A file is taken whatever its name; a path that exists is never read as a glob.
-//! - A folder gives its `.cbf`, `.cbf.gz` and `.cbf.bz2` files; folders inside it are not searched, hidden files are left out.
+//! - A folder gives its `.cbf`, `.cbf.gz` and `.cbf.bz2` files; without them its HDF5 masters (`…_master.h5`), or all its HDF5 files.
+//!   Folders inside it are not searched, hidden files are left out.
+//! - `file.h5::/path` is a dataset, or a group with images, in a file; the file's name may be a glob.
 //! - A glob (`scan_*/*.cbf`, `**` for any depth) gives the files that it matches, and the frames of the folders.
 //! - `@list.txt` has one such input a line; empty lines and lines that begin with `#` are left out. What does not exist from
 //!   where the program runs is looked for beside the list.
@@ -41,7 +43,7 @@ pub enum ListingError {
     Missing { path: PathBuf },
     /// A folder without frames.
     #[error(
-        "{}: the folder has no .cbf, .cbf.gz or .cbf.bz2 file (folders inside it are not searched: '{}/**/*.cbf' does)",
+        "{}: the folder has no .cbf, .cbf.gz or .cbf.bz2 file and no HDF5 file (folders inside it are not searched: '{}/**/*.cbf' does)",
         path.display(), path.display()
     )]
     EmptyFolder { path: PathBuf },
@@ -151,6 +153,16 @@ fn add(input: &str, beside: &Path, paths: &mut Vec<PathBuf>) -> Result<(), Listi
     if path.exists() {
         return add_path(&path, paths);
     }
+    if let Some((file, dataset)) = input.split_once("::") {
+        let mut found = Vec::new();
+        add(file, beside, &mut found)?;
+        paths.extend(found.into_iter().map(|file| {
+            let mut name = file.into_os_string();
+            name.push(format!("::{dataset}"));
+            PathBuf::from(name)
+        }));
+        return Ok(());
+    }
     if !input.contains(['*', '?', '[']) {
         return Err(ListingError::Missing { path: PathBuf::from(input) });
     }
@@ -200,13 +212,11 @@ fn add_path(path: &Path, paths: &mut Vec<PathBuf>) -> Result<(), ListingError> {
         paths.push(plain(path));
         return Ok(());
     }
-    let before = paths.len();
+    let mut found: [Vec<PathBuf>; 3] = Default::default();
     for entry in fs::read_dir(path).map_err(unreadable)? {
         let entry = entry.map_err(unreadable)?;
         let kind = entry.file_type().map_err(unreadable)?;
-        if !is_frame(&entry.file_name()) || kind.is_dir() {
-            continue;
-        }
+        let Some(rank) = rank(&entry.file_name()).filter(|_| !kind.is_dir()) else { continue };
         let path = entry.path();
         if !kind.is_file()
             && let Ok(there) = fs::metadata(&path)
@@ -214,18 +224,26 @@ fn add_path(path: &Path, paths: &mut Vec<PathBuf>) -> Result<(), ListingError> {
         {
             return Err(ListingError::Unreadable { path, source });
         }
-        paths.push(plain(&path));
+        found[rank].push(plain(&path));
     }
-    if paths.len() == before {
+    let Some(mut found) = found.into_iter().find(|files| !files.is_empty()) else {
         return Err(ListingError::EmptyFolder { path: path.to_path_buf() });
-    }
-    paths[before..].sort_by(|a, b| natural_order(a, b));
+    };
+    found.sort_by(|a, b| natural_order(a, b));
+    paths.append(&mut found);
     Ok(())
 }
 
-fn is_frame(name: &OsStr) -> bool {
+/// What kind of frames a file of a folder has, by its name: a folder gives those of the first kind that it has.
+fn rank(name: &OsStr) -> Option<usize> {
+    const KINDS: [&[&str]; 3] = [
+        &[".cbf", ".cbf.gz", ".cbf.bz2"],
+        &["_master.h5", "_master.hdf5"],
+        &[".h5", ".hdf5", ".hdf", ".nxs", ".nx", ".cxi"],
+    ];
     let name = name.to_string_lossy().to_ascii_lowercase();
-    !name.starts_with('.') && [".cbf", ".cbf.gz", ".cbf.bz2"].iter().any(|end| name.ends_with(end))
+    let is_of = |ends: &&[&str]| ends.iter().any(|end| name.ends_with(end));
+    KINDS.iter().position(is_of).filter(|_| !name.starts_with('.'))
 }
 
 /// Without `.` components, so that `./a.cbf` and `a.cbf` are one file.

@@ -12,6 +12,7 @@
 pub mod cbf;
 pub mod decoded;
 pub mod facts;
+pub mod hdf5;
 pub mod image;
 pub mod input;
 pub mod listing;

@@ -1,0 +1,383 @@
+//! What a chunk went through when it was written, undone.
+//!
+//! | filter | number | here |
+//! |---|---|---|
+//! | deflate (gzip) | 1 | undone |
+//! | shuffle | 2 | undone: byte b of all elements lies together, then byte b + 1 |
+//! | fletcher32 | 3 | compared: a chunk with another sum is bad |
+//! | n-bit, scale-offset | 5, 6 | by the library, in its child |
+//! | LZF | 32000 | undone |
+//!
+//! A bit of a chunk's mask says that it did not go through that filter. Nothing grows beyond the chunk that is to come out.
+
+use flate2::{Decompress, FlushDecompress, Status};
+
+use crate::frame::{Codec, FrameStatus};
+use crate::h5::storage::FilterUse;
+
+/// Why a chunk does not unpack: the status of its frames, and a cause.
+pub(super) type Trouble = (FrameStatus, String);
+
+/// Most bytes that a filter may add to what it is given: a checksum, or a stream that does not compress.
+const BESIDE: usize = 64;
+
+/// One filter, to be undone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Step {
+    Deflate,
+    /// Elements of so many bytes.
+    Shuffle(usize),
+    Fletcher32,
+    Lzf,
+}
+
+/// Filters, in the order in which they were applied.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct Pipeline(Vec<Step>);
+
+/// Who undoes the filters of a dataset.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Undone {
+    /// A reader.
+    Here(Pipeline),
+    /// The library alone: names of the filters.
+    ByLibrary(String),
+}
+
+/// Memory that is used again from chunk to chunk.
+#[derive(Default)]
+pub(super) struct Between([Vec<u8>; 2]);
+
+impl Pipeline {
+    /// The filters of a dataset whose elements have `element` bytes.
+    ///
+    /// # Errors
+    /// The name of one that neither this nor the library undoes.
+    pub(super) fn of(filters: &[FilterUse], element: usize) -> Result<Undone, String> {
+        let (mut steps, mut foreign) = (Vec::new(), Vec::new());
+        for filter in filters {
+            let value = |at: usize| filter.values.get(at).map(|&value| value as usize);
+            match filter.id {
+                1 => steps.push(Step::Deflate),
+                2 => steps.push(Step::Shuffle(value(0).filter(|&size| size > 0).unwrap_or(element))),
+                3 => steps.push(Step::Fletcher32),
+                5 | 6 => foreign.push(named(filter.id)),
+                32000 => steps.push(Step::Lzf),
+                other => return Err(named(other)),
+            }
+        }
+        Ok(match foreign.is_empty() {
+            true => Undone::Here(Pipeline(steps)),
+            false => Undone::ByLibrary(foreign.join(", ")),
+        })
+    }
+
+    /// What a chunk is packed with when nothing is undone, if that has a name in the corridor.
+    pub(super) fn codec(&self, skipped: u32) -> Option<Codec> {
+        self.steps(skipped).next().is_none().then_some(Codec::Raw)
+    }
+
+    /// Most bytes that `unpacked` bytes may be packed to: more is not read.
+    pub(super) fn longest(&self, unpacked: usize) -> usize {
+        match self.0.is_empty() {
+            true => unpacked,
+            // What does not compress grows a little; how little depends on the filter.
+            false => unpacked.saturating_add(unpacked / 8).saturating_add(4096),
+        }
+    }
+
+    /// The filters that a chunk went through, last one first.
+    fn steps(&self, skipped: u32) -> impl Iterator<Item = Step> {
+        let through = move |at: usize| skipped.checked_shr(at as u32).is_none_or(|bits| bits & 1 == 0);
+        self.0.iter().enumerate().rev().filter(move |(at, _)| through(*at)).map(|(_, step)| *step)
+    }
+
+    /// Unpacks a chunk, which must fill `out`.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub(super) fn unpack(
+        &self,
+        skipped: u32,
+        packed: &[u8],
+        out: &mut [u8],
+        Between([from, to]): &mut Between,
+    ) -> Result<(), Trouble> {
+        let mut steps = self.steps(skipped).peekable();
+        let mut is_first = true;
+        if steps.peek().is_none() {
+            return fill(packed, out);
+        }
+        while let Some(step) = steps.next() {
+            let input = if is_first { packed } else { &from[..] };
+            if steps.peek().is_none() {
+                let written = step.undo(input, out)?;
+                return match written == out.len() {
+                    true => Ok(()),
+                    false => Err(too_short(written, out.len())),
+                };
+            }
+            to.resize(out.len() + BESIDE, 0);
+            let written = step.undo(input, to)?;
+            to.truncate(written);
+            std::mem::swap(from, to);
+            is_first = false;
+        }
+        Ok(())
+    }
+}
+
+/// Copies what was not packed.
+pub(super) fn fill(bytes: &[u8], out: &mut [u8]) -> Result<(), Trouble> {
+    match bytes.len().cmp(&out.len()) {
+        std::cmp::Ordering::Less => Err(too_short(bytes.len(), out.len())),
+        std::cmp::Ordering::Greater => Err(too_long(out.len())),
+        std::cmp::Ordering::Equal => {
+            out.copy_from_slice(bytes);
+            Ok(())
+        }
+    }
+}
+
+fn too_short(found: usize, wanted: usize) -> Trouble {
+    (FrameStatus::Truncated, format!("its chunk has {found} bytes of pixels, {wanted} are wanted"))
+}
+
+fn too_long(wanted: usize) -> Trouble {
+    (FrameStatus::Overlong, format!("its chunk has more than the {wanted} bytes of pixels that are wanted"))
+}
+
+impl Step {
+    /// Undoes the filter: how many bytes of `out` were written.
+    fn undo(self, input: &[u8], out: &mut [u8]) -> Result<usize, Trouble> {
+        match self {
+            Step::Deflate => inflate(input, out),
+            Step::Shuffle(size) => {
+                let out = out.get_mut(..input.len()).ok_or_else(|| too_long(0))?;
+                unshuffle(input, size, out);
+                Ok(input.len())
+            }
+            Step::Fletcher32 => {
+                let (bytes, sum) = input.split_last_chunk::<4>().ok_or_else(|| {
+                    (FrameStatus::Truncated, "its chunk ends before its checksum".to_owned())
+                })?;
+                // Some versions wrote the bytes of each half the other way round; readers take both.
+                let [a, b, c, d] = *sum;
+                let found = fletcher32(bytes);
+                if found != u32::from_le_bytes(*sum) && found != u32::from_le_bytes([b, a, d, c]) {
+                    let why = "the bytes of its chunk are not those that were written (fletcher32)";
+                    return Err((FrameStatus::Unreadable, why.into()));
+                }
+                fill(bytes, out.get_mut(..bytes.len()).ok_or_else(|| too_long(0))?)?;
+                Ok(bytes.len())
+            }
+            Step::Lzf => lzf(input, out),
+        }
+    }
+}
+
+fn inflate(input: &[u8], out: &mut [u8]) -> Result<usize, Trouble> {
+    let damaged = || (FrameStatus::Unreadable, "its chunk does not inflate (gzip): it is damaged".to_owned());
+    let mut zlib = Decompress::new(true);
+    let status = zlib.decompress(input, out, FlushDecompress::Finish).map_err(|_| damaged())?;
+    if status == Status::StreamEnd {
+        return Ok(zlib.total_out() as usize);
+    }
+    // What is full and was not all that there is had to end somewhere else.
+    match (zlib.total_out() as usize) == out.len() && (zlib.total_in() as usize) < input.len() {
+        true => Err(too_long(out.len())),
+        false => Err((FrameStatus::Truncated, "its chunk ends in the middle of its gzip stream".into())),
+    }
+}
+
+/// Brings the bytes of each element together; a rest that is less than an element was left as it is.
+fn unshuffle(input: &[u8], size: usize, out: &mut [u8]) {
+    let count = input.len() / size.max(1);
+    if size <= 1 || count <= 1 {
+        out.copy_from_slice(input);
+        return;
+    }
+    let whole = count * size;
+    let (elements, rest) = out.split_at_mut(whole);
+    match size {
+        2 => gather::<2>(&input[..whole], count, elements),
+        4 => gather::<4>(&input[..whole], count, elements),
+        8 => gather::<8>(&input[..whole], count, elements),
+        _ => {
+            for (byte, plane) in input[..whole].chunks_exact(count).enumerate() {
+                for (element, value) in elements.chunks_exact_mut(size).zip(plane) {
+                    element[byte] = *value;
+                }
+            }
+        }
+    }
+    rest.copy_from_slice(&input[whole..]);
+}
+
+/// Element by element, so that each is written once.
+fn gather<const SIZE: usize>(planes: &[u8], count: usize, elements: &mut [u8]) {
+    let planes: [&[u8]; SIZE] = std::array::from_fn(|byte| &planes[byte * count..][..count]);
+    for (at, element) in elements.as_chunks_mut::<SIZE>().0.iter_mut().enumerate() {
+        *element = std::array::from_fn(|byte| planes[byte][at]);
+    }
+}
+
+/// HDF5's checksum: Fletcher's, of 16-bit words, first byte high.
+fn fletcher32(bytes: &[u8]) -> u32 {
+    let fold = |sum: u32| (sum & 0xffff) + (sum >> 16);
+    let (mut low, mut high) = (0_u32, 0_u32);
+    // So many words fit before a sum runs over.
+    for part in bytes.chunks(720) {
+        for word in part.chunks(2) {
+            low += u32::from(word[0]) << 8 | word.get(1).map_or(0, |&byte| u32::from(byte));
+            high += low;
+        }
+        (low, high) = (fold(low), fold(high));
+    }
+    fold(high) << 16 | fold(low)
+}
+
+/// LZF, as LibLZF and h5py write it: runs of up to 32 literals, and repetitions of what came before.
+fn lzf(input: &[u8], out: &mut [u8]) -> Result<usize, Trouble> {
+    let ends = || (FrameStatus::Truncated, "its chunk ends in the middle of its LZF stream".to_owned());
+    let (mut at, mut written) = (0, 0);
+    while at < input.len() {
+        let control = usize::from(input[at]);
+        at += 1;
+        if control < 32 {
+            let literals = input.get(at..=at + control).ok_or_else(ends)?;
+            out.get_mut(written..=written + control).ok_or_else(|| too_long(0))?.copy_from_slice(literals);
+            at += control + 1;
+            written += control + 1;
+            continue;
+        }
+        let mut next = || {
+            at += 1;
+            input.get(at - 1).map(|&byte| usize::from(byte)).ok_or_else(ends)
+        };
+        let length = 2 + if control >> 5 == 7 { 7 + next()? } else { control >> 5 };
+        let back = ((control & 31) << 8 | next()?) + 1;
+        if back > written {
+            let why =
+                format!("its LZF stream repeats what is {back} bytes back, where {written} are written");
+            return Err((FrameStatus::Unreadable, why));
+        }
+        if out.len() - written < length {
+            return Err(too_long(out.len()));
+        }
+        // Byte by byte: what is repeated may be what is being written.
+        for to in written..written + length {
+            out[to] = out[to - back];
+        }
+        written += length;
+    }
+    Ok(written)
+}
+
+/// A filter by its number, with its name if it is a known one.
+fn named(id: i32) -> String {
+    let name = match id {
+        4 => "szip",
+        5 => "n-bit",
+        6 => "scale-offset",
+        32001 => "Blosc",
+        32004 => "LZ4",
+        32006 => "CBF",
+        32008 => "bitshuffle",
+        32013 => "ZFP",
+        32015 => "Zstandard",
+        32017 => "SZ",
+        32018 => "FCIDECOMP",
+        32019 => "JPEG",
+        32024 => "SZ3",
+        32026 => "Blosc2",
+        _ => return format!("filter {id}"),
+    };
+    format!("{name} (filter {id})")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    fn filters(ids: &[(i32, &[u32])]) -> Pipeline {
+        let filters: Vec<_> =
+            ids.iter().map(|(id, values)| FilterUse { id: *id, values: values.to_vec() }).collect();
+        match Pipeline::of(&filters, 4) {
+            Ok(Undone::Here(pipeline)) => pipeline,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn zlib(bytes: &[u8]) -> Vec<u8> {
+        let mut encoder = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::fast());
+        encoder.write_all(bytes).expect("memory");
+        encoder.finish().expect("memory")
+    }
+
+    #[test]
+    fn a_chunk_unpacks_to_as_many_bytes_as_it_should_or_says_why_not() {
+        let gzip = filters(&[(1, &[6])]);
+        let bytes: Vec<u8> = (0..5000_u32).map(|i| (i * i >> 7) as u8).collect();
+        let packed = zlib(&bytes);
+        let unpack = |packed: &[u8], size: usize, skipped| {
+            let mut out = vec![0; size];
+            gzip.unpack(skipped, packed, &mut out, &mut Between::default()).map(|()| out)
+        };
+        assert_eq!(unpack(&packed, 5000, 0), Ok(bytes.clone()));
+        assert_eq!(unpack(&bytes, 5000, 1), Ok(bytes.clone()), "it did not go through the filter");
+        let status = |result: Result<Vec<u8>, Trouble>| result.expect_err("bad").0;
+        assert_eq!(status(unpack(&packed, 5001, 0)), FrameStatus::Truncated);
+        assert_eq!(status(unpack(&packed, 4999, 0)), FrameStatus::Overlong);
+        assert_eq!(status(unpack(&packed[..packed.len() / 2], 5000, 0)), FrameStatus::Truncated);
+        assert_eq!(status(unpack(b"no zlib at all", 5000, 0)), FrameStatus::Unreadable);
+        assert_eq!(status(unpack(&bytes[1..], 5000, 1)), FrameStatus::Truncated);
+        for end in 0..packed.len() {
+            assert!(unpack(&packed[..end], 5000, 0).is_err(), "{end}");
+        }
+    }
+
+    #[test]
+    fn lzf_is_what_the_format_says() {
+        let lzf = filters(&[(32000, &[4, 261, 0])]);
+        let unpack = |packed: &[u8], size: usize| {
+            let mut out = vec![0; size];
+            lzf.unpack(0, packed, &mut out, &mut Between::default()).map(|()| out)
+        };
+        // Two literals, then six bytes that repeat both, then eleven (7 + 2 + 2) of one.
+        assert_eq!(
+            unpack(b"\x01ab\x80\x01\xe0\x02\x00", 19),
+            Ok(b"abababab".iter().copied().chain([b'b'; 11]).collect())
+        );
+        assert_eq!(unpack(b"\x01ab\x80\x02", 8).expect_err("bad").0, FrameStatus::Unreadable);
+        assert_eq!(unpack(b"\x05ab", 6).expect_err("bad").0, FrameStatus::Truncated);
+        assert_eq!(unpack(b"\x01ab\x80", 8).expect_err("bad").0, FrameStatus::Truncated);
+        assert_eq!(unpack(b"\x01ab\x80\x01", 7).expect_err("bad").0, FrameStatus::Overlong);
+    }
+
+    #[test]
+    fn unknown_filters_have_names() {
+        let of = |id| Pipeline::of(&[FilterUse { id, values: vec![] }], 4);
+        assert_eq!(of(32001).expect_err("unknown"), "Blosc (filter 32001)");
+        assert_eq!(of(777).expect_err("unknown"), "filter 777");
+        assert_eq!(of(6), Ok(Undone::ByLibrary("scale-offset (filter 6)".into())));
+        assert_eq!(filters(&[]).codec(0), Some(Codec::Raw));
+        assert_eq!(filters(&[(1, &[])]).codec(0), None);
+        assert_eq!(filters(&[(1, &[])]).codec(1), Some(Codec::Raw));
+    }
+
+    #[test]
+    fn shuffled_elements_of_any_size_come_together() {
+        for size in [2, 3, 4, 8] {
+            let bytes: Vec<u8> = (0..size * 5 + 1).map(|i| i as u8).collect();
+            let mut planes: Vec<u8> =
+                (0..size).flat_map(|byte| (0..5).map(move |at| (at * size + byte) as u8)).collect();
+            planes.push(bytes[size * 5]);
+            let mut out = vec![0; bytes.len()];
+            unshuffle(&planes, size, &mut out);
+            assert_eq!(out, bytes, "{size}");
+        }
+    }
+}

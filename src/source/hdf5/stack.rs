@@ -1,0 +1,349 @@
+//! One dataset as frames: how many, of what kind, and where each lies in the file.
+//!
+//! The last two dimensions are the image; the frames are counted over all others, in C order. A chunk that is one whole frame is
+//! the simple case. Else frames share *slabs*: all chunks that hold the same frames, several of them or pieces of them.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::pipeline::{Pipeline, Undone};
+use super::shelf::{Identity, Lost, Shelf, Spot, identity};
+use crate::budget;
+use crate::frame::{Codec, PixelType, Shape};
+use crate::h5::Dataset;
+use crate::h5::links::Thing;
+use crate::h5::storage::{Chunk, Layout, Mapping, NumberClass, NumberType, Storage};
+
+/// What the pixels of frames are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Kind {
+    pub pixel: PixelType,
+    pub shape: Shape,
+}
+
+impl Kind {
+    /// Bytes of one frame.
+    pub(super) fn bytes(self) -> usize {
+        self.shape.pixels() * self.pixel.size()
+    }
+}
+
+/// Frames of one dataset.
+#[derive(Debug)]
+pub(super) struct Stack {
+    pub file: Arc<Path>,
+    /// Bytes of the file when it was listed.
+    pub length: u64,
+    /// The dataset as the system and the library know it, whatever its names.
+    pub identity: (Identity, u64),
+    /// Name of the dataset, without links.
+    pub dataset: String,
+    pub kind: Kind,
+    /// Whether the first byte of a pixel is the most significant one.
+    pub swapped: bool,
+    /// Sizes of the dimensions before the image.
+    pub leading: Vec<usize>,
+    pub access: Access,
+}
+
+/// How the bytes of frames are got.
+#[derive(Debug)]
+pub(super) enum Access {
+    /// One after the other, from this byte on; none was written when there is none.
+    Together(Option<u64>),
+    /// In chunks.
+    Chunks(Chunks),
+    /// Only the library can say.
+    Library,
+}
+
+/// The chunks of a dataset.
+#[derive(Debug)]
+pub(super) struct Chunks {
+    pub pipeline: Pipeline,
+    /// Sizes of a chunk before the image.
+    leading: Vec<usize>,
+    /// Size of a chunk in the image.
+    pub tile: Shape,
+    /// Chunks that an image is cut into.
+    pub tiles: Shape,
+    /// Slabs along each dimension before the image.
+    slabs: Vec<usize>,
+    table: Vec<Option<InFile>>,
+}
+
+/// A chunk in the file.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct InFile {
+    pub place: u64,
+    pub size: u64,
+    pub skipped: u32,
+}
+
+/// What a dataset turns out to be.
+pub(super) enum Dissected {
+    /// Frames that are in its file.
+    Stack(Stack),
+    /// Frames that are elsewhere.
+    Virtual { kind: Kind, leading: Vec<usize>, mappings: Vec<Mapping> },
+}
+
+/// Looks at a dataset.
+pub(super) fn dissect(shelf: &mut Shelf, spot: &Spot) -> Result<Dissected, Lost> {
+    let lost = |why: String| Lost::new(&spot.file, format!("`{}`: {why}", spot.path));
+    let (dataset, storage) = shelf.ask(&spot.file, |file| {
+        let dataset = file.dataset(&spot.path)?;
+        let storage = dataset.storage()?;
+        Ok((dataset, storage))
+    })?;
+    let shape = dataset.shape();
+    let Some((leading, &[slow, fast])) = shape.split_last_chunk::<2>() else {
+        return Err(lost(format!("its shape is {shape:?}, and images have two dimensions or more")));
+    };
+    let leading = leading.to_vec();
+    let number = storage.number.ok_or_else(|| {
+        lost(format!(
+            "it holds {} ({}), which are not pixels",
+            dataset.facts().kind,
+            dataset.facts().type_name
+        ))
+    })?;
+    let pixel =
+        pixel(number).ok_or_else(|| lost(format!("pixels of {} are not read", dataset.facts().type_name)))?;
+    if slow == 0 || fast == 0 {
+        return Err(lost(format!("its images have no pixels: its shape is {shape:?}")));
+    }
+    // Twice: as it is read and as it is unpacked.
+    budget::allow(
+        format_args!("an image of {slow} x {fast} pixels"),
+        budget::bytes_of(&[slow, fast, 2], pixel.size()),
+    )
+    .map_err(|cause| lost(cause.to_string()))?;
+    let kind = Kind { pixel, shape: Shape { slow, fast } };
+    if let Layout::Virtual(mappings) = storage.layout {
+        return Ok(Dissected::Virtual { kind, leading, mappings });
+    }
+    let access = access(shelf, &dataset, &storage, kind, &leading).map_err(lost)?;
+    let (known, length) = identity(&spot.file)?;
+    let address = match spot.what {
+        Thing::Dataset { address, .. } => address,
+        Thing::Group { .. } | Thing::Other => u64::MAX,
+    };
+    Ok(Dissected::Stack(Stack {
+        file: Arc::clone(&spot.file),
+        length,
+        identity: (known, address),
+        dataset: spot.path.clone(),
+        kind,
+        swapped: number.big_endian,
+        leading,
+        access,
+    }))
+}
+
+/// What the corridor calls such numbers.
+fn pixel(number: NumberType) -> Option<PixelType> {
+    Some(match (number.class, number.size) {
+        (NumberClass::Unsigned, 1) => PixelType::U8,
+        (NumberClass::Unsigned, 2) => PixelType::U16,
+        (NumberClass::Unsigned, 4) => PixelType::U32,
+        (NumberClass::Unsigned, 8) => PixelType::U64,
+        (NumberClass::Signed, 1) => PixelType::I8,
+        (NumberClass::Signed, 2) => PixelType::I16,
+        (NumberClass::Signed, 4) => PixelType::I32,
+        (NumberClass::Signed, 8) => PixelType::I64,
+        _ => return None,
+    })
+}
+
+fn access(
+    shelf: &mut Shelf,
+    dataset: &Dataset,
+    storage: &Storage,
+    kind: Kind,
+    leading: &[usize],
+) -> Result<Access, String> {
+    let by_library = |shelf: &mut Shelf, why: &str| {
+        shelf.note(format!("images are read through the HDF5 library, one after the other: {why}"));
+        Ok(Access::Library)
+    };
+    let (chunk, written) = match &storage.layout {
+        Layout::Compact => {
+            return by_library(shelf, "they are stored compactly, in the description of the dataset");
+        }
+        Layout::Contiguous(place) => return Ok(Access::Together(*place)),
+        Layout::Chunked { chunk, written } => (chunk, *written),
+        Layout::Outside => {
+            return Err("its values are in other files that are no HDF5 files, which are not read".into());
+        }
+        Layout::Virtual(_) => return Err("a virtual dataset is not stored".into()),
+    };
+    let pipeline = match Pipeline::of(&storage.filters, kind.pixel.size()) {
+        Ok(Undone::Here(pipeline)) => pipeline,
+        Ok(Undone::ByLibrary(names)) => return by_library(shelf, &format!("they went through {names}")),
+        Err(name) => {
+            return Err(format!(
+                "its chunks are packed with {name}, which is not read; h5repack can change that"
+            ));
+        }
+    };
+    if storage.filters.len() > 32 {
+        return Err("its chunks went through more than 32 filters".into());
+    }
+    let Some((in_front, &[slow, fast])) = chunk.split_last_chunk::<2>() else {
+        return Err("its chunks do not have its dimensions".into());
+    };
+    let tile = Shape { slow, fast };
+    let tiles = Shape { slow: kind.shape.slow.div_ceil(slow), fast: kind.shape.fast.div_ceil(fast) };
+    if storage.partial_unfiltered && has_partial(leading, in_front, kind.shape, tile) {
+        return by_library(shelf, "chunks at the edge did not go through the filters");
+    }
+    let slabs: Vec<usize> =
+        leading.iter().zip(in_front).map(|(&size, &chunk)| size.div_ceil(chunk)).collect();
+    let sizes: Vec<usize> = slabs.iter().copied().chain([tiles.slow, tiles.fast]).collect();
+    budget::allow(
+        format_args!("a chunk of {chunk:?} pixels"),
+        budget::bytes_of(chunk, 2 * kind.pixel.size())
+            .saturating_add(budget::bytes_of(in_front, kind.bytes())),
+    )
+    .and_then(|()| {
+        let each = size_of::<Option<InFile>>();
+        budget::allow(format_args!("a list of {sizes:?} chunks"), budget::bytes_of(&sizes, each))
+    })
+    .map_err(|cause| cause.to_string())?;
+    let mut table = vec![None; sizes.iter().product()];
+    for Chunk { number, place, size, skipped } in
+        dataset.chunks(written).map_err(|cause| cause.to_string())?
+    {
+        if let Some(entry) = usize::try_from(number).ok().and_then(|number| table.get_mut(number)) {
+            *entry = Some(InFile { place, size, skipped });
+        }
+    }
+    Ok(Access::Chunks(Chunks { pipeline, leading: in_front.to_vec(), tile, tiles, slabs, table }))
+}
+
+/// Whether a chunk reaches beyond the dataset.
+fn has_partial(leading: &[usize], in_front: &[usize], image: Shape, tile: Shape) -> bool {
+    leading.iter().zip(in_front).any(|(size, chunk)| size % chunk != 0)
+        || image.slow % tile.slow != 0
+        || image.fast % tile.fast != 0
+}
+
+/// Where a frame is among those that share its chunks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct InSlab {
+    /// Which slab.
+    pub slab: usize,
+    /// Which frame of it.
+    pub at: usize,
+}
+
+impl Stack {
+    /// How many frames there are, when a number can say it.
+    pub(super) fn frames(&self) -> Option<usize> {
+        count(&self.leading)
+    }
+
+    /// Which slab a frame is in; frames that are read together are in the same.
+    pub(super) fn slab(&self, frame: usize) -> usize {
+        match &self.access {
+            Access::Chunks(chunks) => chunks.find(&self.leading, frame).slab,
+            Access::Together(_) | Access::Library => frame,
+        }
+    }
+
+    /// What most frames of it are packed with when they leave a reader.
+    pub(super) fn codec(&self) -> Codec {
+        match &self.access {
+            Access::Chunks(chunks) if self.is_handed_on() => chunks.pipeline.codec(0).unwrap_or(Codec::Raw),
+            _ => Codec::Raw,
+        }
+    }
+
+    /// Whether chunks are frames, in the byte order of the corridor.
+    pub(super) fn is_handed_on(&self) -> bool {
+        match &self.access {
+            Access::Chunks(chunks) => chunks.frames() == 1 && chunks.tile == self.kind.shape && !self.swapped,
+            Access::Together(_) | Access::Library => false,
+        }
+    }
+
+    /// Bytes that hold any of its frames as it leaves a reader.
+    pub(super) fn longest(&self) -> usize {
+        let bytes = self.kind.bytes();
+        let Access::Chunks(chunks) = &self.access else { return bytes };
+        if self.codec() == Codec::Raw {
+            return bytes;
+        }
+        let most = chunks.pipeline.longest(bytes) as u64;
+        let sizes = chunks.table.iter().flatten().map(|chunk| chunk.size).filter(|&size| size <= most);
+        // Those that are not packed are as long as their pixels.
+        let unpacked = chunks.table.iter().flatten().any(|chunk| chunk.skipped != 0);
+        let floor = if unpacked { bytes as u64 } else { 0 };
+        sizes.max().unwrap_or(0).max(floor) as usize
+    }
+}
+
+/// A product that a number can say.
+pub(super) fn count(sizes: &[usize]) -> Option<usize> {
+    sizes.iter().try_fold(1_usize, |product, &size| product.checked_mul(size))
+}
+
+impl Chunks {
+    /// Frames that one chunk has, or has pieces of.
+    pub(super) fn frames(&self) -> usize {
+        self.leading.iter().product()
+    }
+
+    /// Pixels of one chunk.
+    pub(super) fn pixels(&self) -> usize {
+        self.frames() * self.tile.pixels()
+    }
+
+    /// Where a frame is.
+    pub(super) fn find(&self, leading: &[usize], frame: usize) -> InSlab {
+        let (mut rest, mut slab, mut at) = (frame, 0, 0);
+        let (mut slabs, mut frames) = (1, 1);
+        // The last dimension is the fastest.
+        for ((&size, &chunk), &along) in leading.iter().zip(&self.leading).zip(&self.slabs).rev() {
+            let place = rest % size;
+            rest /= size;
+            slab += place / chunk * slabs;
+            at += place % chunk * frames;
+            slabs *= along;
+            frames *= chunk;
+        }
+        InSlab { slab, at }
+    }
+
+    /// The chunks of a slab, in C order of their tiles.
+    pub(super) fn of(&self, slab: usize) -> &[Option<InFile>] {
+        let tiles = self.tiles.pixels();
+        self.table.get(slab * tiles..(slab + 1) * tiles).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frames_are_found_in_their_slabs() {
+        let leading = [5, 7];
+        let chunks = Chunks {
+            pipeline: Pipeline::default(),
+            leading: vec![2, 3],
+            tile: Shape { slow: 4, fast: 4 },
+            tiles: Shape { slow: 2, fast: 1 },
+            slabs: vec![3, 3],
+            table: vec![None; 18],
+        };
+        let find = |i: usize, j: usize| chunks.find(&leading, i * 7 + j);
+        assert_eq!(find(0, 0), InSlab { slab: 0, at: 0 });
+        assert_eq!(find(1, 2), InSlab { slab: 0, at: 5 });
+        assert_eq!(find(0, 3), InSlab { slab: 1, at: 0 });
+        assert_eq!(find(4, 6), InSlab { slab: 8, at: 0 });
+        assert_eq!(find(3, 4), InSlab { slab: 4, at: 4 });
+        assert_eq!((chunks.frames(), chunks.pixels(), chunks.of(8).len(), chunks.of(9).len()), (6, 96, 2, 0));
+    }
+}

@@ -1,0 +1,135 @@
+//! Images in HDF5 files: each form that h5py writes is read pixel by pixel as h5py reads it, or refused in a sentence.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde_json::Value;
+use xrdct::frame::{BadFrame, Codec, Frame, SlotPool, Slots};
+use xrdct::source::decoded::Decoding;
+use xrdct::source::hdf5::Hdf5Frames;
+use xrdct::source::{Frames, Next, Reader};
+
+use crate::support::{ask_oracle, data, within};
+
+/// What became of each frame, in order: pixels or why not.
+pub(crate) type Read = Vec<Result<Vec<u8>, BadFrame>>;
+
+/// Reads all frames of a source as plain pixels, with as many slots.
+pub(crate) fn read_all(frames: &dyn Frames, slots: usize) -> Read {
+    let mut source = frames.source(frames.count(), true);
+    let pool = SlotPool::on_host(slots, frames.about().slot_bytes);
+    let mut reader = Decoding::new(source.reader());
+    let mut read: Read = Vec::new();
+    loop {
+        match source.next(&pool).expect("a source") {
+            Next::Read(ticket) => {
+                let ids = ticket.ids.clone();
+                let mut given = Vec::new();
+                reader.read(ticket, &mut Slots::of(&pool), &mut |frame: Result<Frame, BadFrame>| {
+                    let id = frame.as_ref().map_or_else(|bad| bad.id, |frame| frame.id);
+                    given.push(id.0);
+                    read.push(frame.map(|frame| {
+                        assert_eq!(frame.encoding.codec, Codec::Raw);
+                        assert_eq!(frame.encoding.shape, frames.about().encoding.shape);
+                        assert_eq!(frame.origin, frames.origin(frame.id.0));
+                        frame.bytes().to_vec()
+                    }));
+                });
+                assert_eq!(given, ids.collect::<Vec<_>>(), "a ticket gives its ids, in order");
+            }
+            Next::End => break,
+            other => panic!("{other:?}"),
+        }
+    }
+    let home: Vec<_> = (0..slots).map(|_| pool.take_for(Duration::ZERO)).collect();
+    assert!(home.iter().all(Option::is_some), "a slot did not come home");
+    read
+}
+
+fn texts(value: &Value) -> Vec<&str> {
+    value.as_array().into_iter().flatten().filter_map(Value::as_str).collect()
+}
+
+/// What is wrong with what was read, if anything.
+fn fault(folder: &Path, case: &Value) -> Option<String> {
+    let inputs: Vec<PathBuf> = texts(&case["inputs"]).iter().map(|input| folder.join(input)).collect();
+    let channel = case["channel"].as_u64().map(|channel| channel as usize);
+    let opened = Hdf5Frames::open(&inputs, channel);
+    let lacks = |said: &str, words: &[&str]| {
+        words.iter().find(|word| !said.contains(*word)).map(|word| format!("no '{word}' in: {said}"))
+    };
+    let frames = match (opened, case.get("error")) {
+        (Err(error), Some(words)) => return lacks(&error.to_string(), &texts(words)),
+        (Err(error), None) => return Some(error.to_string()),
+        (Ok(frames), Some(_)) => return Some(format!("{} frames, and an error was wanted", frames.count())),
+        (Ok(frames), None) => frames,
+    };
+    if let Some(fault) = lacks(&frames.notes().join("\n"), &texts(&case["notes"])) {
+        return Some(format!("notes: {fault}"));
+    }
+    let about = frames.about();
+    let wanted = (case["shape"][0].as_u64()?, case["shape"][1].as_u64()?, case["dtype"].as_str()?);
+    let found =
+        (about.encoding.shape.slow as u64, about.encoding.shape.fast as u64, about.encoding.pixel.name());
+    if found != wanted || frames.count() as u64 != case["frames"].as_u64()? {
+        return Some(format!("{found:?} x {}, wanted {wanted:?} x {}", frames.count(), case["frames"]));
+    }
+    let name = case["name"].as_str()?;
+    let raw = std::fs::read(folder.join(format!("{name}.raw"))).expect("what h5py read");
+    let bytes = about.encoding.shape.pixels() * about.encoding.pixel.size();
+    let read = read_all(&frames, 2);
+    if read.len() != frames.count() || raw.len() != read.len() * bytes {
+        return Some(format!("{} frames of {}, {} bytes", read.len(), frames.count(), raw.len()));
+    }
+    for (number, (frame, pixels)) in read.iter().zip(raw.chunks(bytes)).enumerate() {
+        let fault = match (frame, case["bad"].get(number.to_string())) {
+            (Ok(read), None) if read == pixels => None,
+            (Ok(_), None) => Some("other pixels than h5py's".to_owned()),
+            (Ok(_), Some(words)) => Some(format!("is good, and {words} was wanted")),
+            (Err(bad), None) => Some(bad.message.clone()),
+            (Err(bad), Some(words)) => {
+                let said = format!("{}: {}", bad.status.word(), bad.message);
+                lacks(&said, &texts(words))
+            }
+        };
+        if let Some(fault) = fault {
+            return Some(format!("frame {number}: {fault}"));
+        }
+    }
+    None
+}
+
+mod needs_oracle {
+    use super::*;
+
+    #[test]
+    fn every_form_is_read_as_h5py_reads_it_or_refused_in_a_sentence() {
+        let folder = tempfile::tempdir().expect("a scratch folder");
+        ask_oracle("hdf5.py", &[folder.path()]);
+        let cases: Vec<Value> =
+            serde_json::from_slice(&std::fs::read(folder.path().join("cases.json")).expect("cases"))
+                .expect("JSON");
+        assert!(cases.len() > 150, "{} cases", cases.len());
+        let faults: Vec<String> = cases
+            .into_iter()
+            .filter_map(|case| {
+                let (at, name) =
+                    (folder.path().to_path_buf(), case["name"].as_str().expect("a name").to_owned());
+                within(Duration::from_secs(60), &name.clone(), move || fault(&at, &case))
+                    .map(|fault| format!("{name}: {fault}"))
+            })
+            .collect();
+        assert!(faults.is_empty(), "{}", faults.join("\n"));
+    }
+}
+
+mod needs_data {
+    use super::*;
+
+    #[test]
+    fn a_single_image_of_an_area_detector_is_read() {
+        let frames = Hdf5Frames::open(&[data("eiger/LaB6_Normal_0042.hdf")], None).expect("an image");
+        assert_eq!((frames.count(), frames.notes().len()), (1, 0));
+        assert!(read_all(&frames, 1)[0].is_ok());
+    }
+}
