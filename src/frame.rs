@@ -89,6 +89,16 @@ pub enum Codec {
     ByteOffset,
 }
 
+impl Codec {
+    /// What it is called.
+    pub const fn words(self) -> &'static str {
+        match self {
+            Codec::Raw => "not packed",
+            Codec::ByteOffset => "byte-offset",
+        }
+    }
+}
+
 /// Everything needed to turn a frame's bytes into pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Encoding {

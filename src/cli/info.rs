@@ -1,6 +1,7 @@
 //! `xrdct info`: what this program can do here, or what a file is.
 
 mod hdf5;
+mod images;
 
 use std::path::{Path, PathBuf};
 
@@ -9,7 +10,7 @@ use clap::Args;
 
 use super::exit::{Exit, Failure, OrExit};
 use super::say;
-use super::words::Sentences;
+use super::words::{Sentences, energy};
 use crate::session::Poni;
 use crate::session::device::survey;
 use crate::session::kind::{CbfHeader, FileKind, kind};
@@ -104,7 +105,8 @@ fn explain(path: &Path) -> Result<Sentences, Failure> {
         FileKind::Result => hdf5::result(path),
         FileKind::Tomogram => hdf5::tomogram(path),
         FileKind::Stack => hdf5::stack(path),
-        FileKind::OtherHdf5 => hdf5::other(path),
+        FileKind::Images(input) => Ok(images::explain(&input)),
+        FileKind::OtherHdf5(why) => hdf5::other(path, &why),
         FileKind::Unknown => {
             Err(anyhow!("{}: not a CBF frame, a PONI file or an HDF5 file of xrdct", path.display()))
                 .or_exit(Exit::Input)
@@ -144,13 +146,7 @@ fn geometry(poni: &Poni) -> Sentences {
     facts.add("distance", format!("{} m", poni.distance));
     facts.add("PONI", format!("{} m slow, {} m fast", poni.poni1, poni.poni2));
     facts.add("rotations", format!("{} {} {} rad", poni.rot1, poni.rot2, poni.rot3));
-    let wavelength = match poni.wavelength {
-        // hc in keV·Å, as pyFAI has it
-        Some(metres) => {
-            format!("{:.6} Å, {:.4} keV", 1e10 * metres, 12.398_419_843_320_026 / (1e10 * metres))
-        }
-        None => "none: only angles and radii can be computed".to_owned(),
-    };
-    facts.add("wavelength", wavelength);
+    let none = || "none: only angles and radii can be computed".to_owned();
+    facts.add("wavelength", poni.wavelength.map_or_else(none, energy));
     facts
 }

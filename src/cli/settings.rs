@@ -5,14 +5,11 @@
 
 use serde_json::{Map, Value};
 
-use super::words::{count, with_unit};
+use super::words::{count, energy, with_unit};
 use crate::session::Unit;
 
 /// Name and value.
 pub(super) type Setting = (String, String);
-
-/// hc in keV·Å, as pyFAI has it.
-const KEV_ANGSTROM: f64 = 12.398_419_843_320_026;
 
 /// Names of a list that are shown; of more, the first and the last.
 const NAMED: usize = 3;
@@ -125,11 +122,7 @@ pub(super) fn integration(configuration: &Value) -> Vec<Setting> {
     let rotations: Vec<String> =
         ["rot1", "rot2", "rot3"].iter().filter_map(|name| of_poni(name)).map(|r| r.to_string()).collect();
     say("rotations", (!rotations.is_empty()).then(|| format!("{} rad", rotations.join(", "))));
-    say(
-        "wavelength",
-        of_poni("wavelength")
-            .map(|metres| format!("{:.6} Å, {:.4} keV", 1e10 * metres, KEV_ANGSTROM / (1e10 * metres))),
-    );
+    say("wavelength", of_poni("wavelength").map(energy));
     say(
         "pixels",
         match keys.list("shape")[..] {

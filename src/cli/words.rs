@@ -39,6 +39,15 @@ pub(super) fn ends(axis: &RadialAxis) -> Option<String> {
     axis::ends(&axis.name, &axis.centres, &axis.unit)
 }
 
+/// hc in keV·Å, as pyFAI has it.
+const KEV_ANGSTROM: f64 = 12.398_419_843_320_026;
+
+/// A wavelength in metres, and its energy: `0.200000 Å, 61.9921 keV`.
+pub(super) fn energy(wavelength: f64) -> String {
+    let angstrom = 1e10 * wavelength;
+    format!("{angstrom:.6} Å, {:.4} keV", KEV_ANGSTROM / angstrom)
+}
+
 /// How many of something: `1 frame`, `2 frames`.
 pub(super) fn count(number: usize, what: &str) -> String {
     format!("{number} {what}{}", if number == 1 { "" } else { "s" })

@@ -10,6 +10,8 @@ use crate::h5::File;
 use crate::output::stack::StackInfo;
 pub use crate::source::cbf::CbfHeader;
 use crate::source::cbf::probe;
+pub use crate::source::input::{Input, InputError};
+use crate::source::selection::Selection;
 
 /// What a file is.
 pub enum FileKind {
@@ -23,8 +25,10 @@ pub enum FileKind {
     Tomogram,
     /// A stack of `convert`.
     Stack,
-    /// An HDF5 file of somebody else.
-    OtherHdf5,
+    /// Images in an HDF5 file of somebody else.
+    Images(Box<Input>),
+    /// An HDF5 file of somebody else without images, and why none are seen.
+    OtherHdf5(InputError),
     /// None that is known.
     Unknown,
 }
@@ -60,6 +64,9 @@ fn hdf5(path: &Path) -> Result<FileKind, SessionError> {
         () if file.link_exists("entry_0000/xrdct") => FileKind::Result,
         () if file.link_exists("entry_0000/tomo") => FileKind::Tomogram,
         () if StackInfo::is_one(&file) => FileKind::Stack,
-        () => FileKind::OtherHdf5,
+        () => match Input::open(&[path.display().to_string()], Selection::default()) {
+            Ok(images) => FileKind::Images(Box::new(images)),
+            Err(why) => FileKind::OtherHdf5(why),
+        },
     })
 }

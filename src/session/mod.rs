@@ -69,6 +69,7 @@ pub use crate::geometry::units::Unit;
 pub use crate::integrate::corrections::Lost;
 pub use crate::integrate::engine::{ErrorModel, Recipe, Saturation};
 pub use crate::pipeline::{PipelineError, Saturated, Stage, Strategy};
+pub use crate::source::facts::{DetectorFacts, MASK_BITS};
 
 use crate::output::OutputError;
 use crate::output::result::{Layout, RadialAxis, ResultFile};

@@ -12,19 +12,20 @@ use crate::frame::FrameStatus;
 use crate::output::result::{Progress, ResultInfo};
 use crate::output::stack::StackInfo;
 use crate::output::tomogram::Tomogram;
+use crate::session::kind::InputError;
 use crate::simulate::truth;
 
 /// Messages of bad frames that are shown; the file has them all.
 const MESSAGES: usize = 10;
 
 /// What others wrote, or the simulation.
-pub(super) fn other(path: &Path) -> Result<Sentences, Failure> {
+pub(super) fn other(path: &Path, no_images: &InputError) -> Result<Sentences, Failure> {
     if let Some(phases) = truth::phases(path) {
         return Ok(true_maps(path, &phases));
     }
     Err(anyhow!(
         "{}: an HDF5 file, but none of xrdct's: it has no /entry_0000/xrdct (a result), /entry_0000/tomo (a tomogram) or \
-         /entry_0000/data/data (a stack)",
+         /entry_0000/data/data (a stack); nor images: {no_images}",
         path.display()
     ))
     .or_exit(Exit::Input)

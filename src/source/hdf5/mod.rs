@@ -15,8 +15,10 @@
 //! Frames that cannot be read are bad frames, each with its place: the file of a link is not there, the file ends before the chunk
 //! does, the chunk does not unpack. So is a frame that nobody wrote: what the library would give for it, the fill value, is
 //! no measurement, and a mean over such frames would be wrong without a word.
+mod facts;
 mod find;
 mod index;
+mod numbers;
 mod pipeline;
 mod reader;
 mod shelf;
@@ -26,8 +28,10 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use facts::Entry;
 use find::{Images, Piece};
 use index::{Indexer, Listed, Part, Place};
+use numbers::{Columns, Numbers};
 use reader::ListReader;
 use shelf::{Lost, Shelf};
 use stack::Kind;
@@ -45,6 +49,7 @@ pub const MAGIC: [u8; 8] = *b"\x89HDF\r\n\x1a\n";
 struct List {
     parts: Arc<[Part]>,
     places: Vec<Place>,
+    numbers: Numbers,
     about: Arc<About>,
 }
 
@@ -72,9 +77,12 @@ impl Hdf5Frames {
 
     /// Those of them that are wanted, in this order.
     pub fn selected(&self, wanted: impl Iterator<Item = usize>) -> Hdf5Frames {
-        let places: Vec<Place> = wanted.filter_map(|frame| self.list.places.get(frame).copied()).collect();
-        let about = About { count: Some(places.len()), ..(*self.list.about).clone() };
-        let list = List { parts: Arc::clone(&self.list.parts), places, about: Arc::new(about) };
+        let wanted: Vec<usize> = wanted.filter(|frame| *frame < self.list.places.len()).collect();
+        let places: Vec<Place> = wanted.iter().map(|frame| self.list.places[*frame]).collect();
+        let numbers = self.list.numbers.selected(wanted.into_iter());
+        let header = numbers.header(0);
+        let about = About { count: Some(places.len()), header, ..(*self.list.about).clone() };
+        let list = List { parts: Arc::clone(&self.list.parts), places, numbers, about: Arc::new(about) };
         Hdf5Frames { files: list.files(), list: Arc::new(list), notes: Arc::clone(&self.notes) }
     }
 
@@ -189,6 +197,8 @@ pub fn split_name(input: &Path) -> (&Path, Option<&str>) {
 struct Input<'a> {
     name: &'a Path,
     file: Arc<Path>,
+    /// The entry that its images are in; none where the file cannot be opened.
+    entry: Option<String>,
     places: Vec<Place>,
 }
 
@@ -204,35 +214,67 @@ fn list(shelf: &mut Shelf, inputs: &[PathBuf], channel: Option<usize>) -> Result
             Err(lost) => return Err(lost),
             Ok(()) => {
                 let images = find::images(indexer.shelf, &file, dataset)?;
-                Ok(of_images(&mut indexer, &file, images, channel)?)
+                let entry = images.entry.clone();
+                Ok((entry, of_images(&mut indexer, &file, images, channel)?))
             }
         };
         listed.push((name, file, places));
     }
     let counts: Vec<Option<usize>> =
-        listed.iter().map(|(.., places)| places.as_ref().ok().map(Vec::len)).collect();
+        listed.iter().map(|(.., found)| found.as_ref().ok().map(|(_, places)| places.len())).collect();
     let mut lost = None;
     let listed: Vec<Input<'_>> = listed
         .into_iter()
         .zip(guessed(&counts, None))
-        .map(|((name, file, places), count)| {
-            let places = places.unwrap_or_else(|cause| {
-                let part = indexer.absent(&cause, FrameStatus::Unreadable);
-                lost.get_or_insert(cause);
-                // At least one: nothing that was named is left out in silence.
-                (0..count.unwrap_or(1) as u32).map(|frame| Place { part, frame }).collect()
-            });
-            Input { name, file, places }
+        .map(|((name, file, found), count)| {
+            let (entry, places) = match found {
+                Ok((entry, places)) => (Some(entry), places),
+                Err(cause) => {
+                    let part = indexer.absent(&cause, FrameStatus::Unreadable);
+                    lost.get_or_insert(cause);
+                    // At least one: nothing that was named is left out in silence.
+                    (None, (0..count.unwrap_or(1) as u32).map(|frame| Place { part, frame }).collect())
+                }
+            };
+            Input { name, file, entry, places }
         })
         .collect();
     let listed_first = listed.first().map(|input| Arc::clone(&input.file));
     let kept = without_repeated(&mut indexer, &listed);
     let mut parts = indexer.parts;
-    let places: Vec<Place> =
-        listed.into_iter().zip(kept).filter(|(_, kept)| *kept).flat_map(|(input, _)| input.places).collect();
+    let listed: Vec<Input<'_>> =
+        listed.into_iter().zip(kept).filter(|(_, kept)| *kept).map(|(input, _)| input).collect();
+    let places: Vec<Place> = listed.iter().flat_map(|input| &input.places).copied().collect();
     let first = listed_first.as_deref().unwrap_or(Path::new(""));
-    let about = agree(first, &mut parts, &places).map_err(|why| lost.unwrap_or(why))?;
-    Ok(List { parts: parts.into(), places, about: Arc::new(about) })
+    let mut about = agree(first, &mut parts, &places).map_err(|why| lost.unwrap_or(why))?;
+    let numbers = said(shelf, &listed, &mut about, channel)?;
+    (about.columns, about.header) = (Arc::clone(&numbers.columns), numbers.header(0));
+    Ok(List { parts: parts.into(), places, numbers, about: Arc::new(about) })
+}
+
+/// What the files say of their frames; of the detector, the first that says anything.
+fn said(
+    shelf: &mut Shelf,
+    inputs: &[Input<'_>],
+    about: &mut About,
+    channel: Option<usize>,
+) -> Result<Numbers, Lost> {
+    let (mut of_frames, mut cutoff) = (Vec::with_capacity(inputs.len()), None);
+    for Input { file, entry, places, .. } in inputs {
+        let mut words: (Columns, String) = Default::default();
+        if let (Some(path), Ok(open)) = (entry, shelf.file(file)) {
+            let entry = Entry::new(open, path);
+            words = (entry.columns(places.len()), entry.date());
+            if about.facts == DetectorFacts::default() {
+                about.facts = entry.facts(about.encoding.shape, channel.unwrap_or(0));
+                cutoff = entry.count_cutoff();
+            }
+        }
+        of_frames.push((places.len(), words.0, words.1));
+    }
+    let mut numbers = Numbers::of(of_frames).map_err(|cause| Lost::new(Path::new("HDF5"), cause))?;
+    numbers.count_cutoff = cutoff;
+    Ok(numbers)
 }
 
 /// The frames of the images of a file; those of files that are missing, too, where their number is known.

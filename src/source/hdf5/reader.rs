@@ -15,9 +15,7 @@ use super::pipeline::{Between, Trouble};
 use super::stack::{Access, Chunks, InFile, Kind, Stack};
 use crate::codec::pixel::bytes_of;
 use crate::files;
-use crate::frame::{
-    BadFrame, Codec, Encoding, Frame, FrameHeader, FrameId, FrameStatus, PixelType, Slot, Slots,
-};
+use crate::frame::{BadFrame, Codec, Encoding, Frame, FrameId, FrameStatus, PixelType, Slot, Slots};
 use crate::h5::{Dataset, Opener};
 use crate::source::{Place as TicketPlace, Reader, Ticket};
 
@@ -318,8 +316,8 @@ impl Reader for ListReader {
             return ids.for_each(|id| out(Err(why(id))));
         };
         for (at, id) in ids.enumerate() {
-            let all = self.list.places.len().max(1);
-            let Some(&place) = self.list.places.get((first + at) % all) else { continue };
+            let listed = (first + at) % self.list.places.len().max(1);
+            let Some(&place) = self.list.places.get(listed) else { continue };
             let (id, origin) = (FrameId(id), self.list.origin(place));
             let mut slot = slots.take();
             let filled = self.fill(place, &mut slot);
@@ -330,7 +328,7 @@ impl Reader for ListReader {
                     encoding: Encoding { codec, ..self.list.about.encoding },
                     slot: Arc::new(slot),
                     payload: 0..length,
-                    header: FrameHeader::default(),
+                    header: self.list.numbers.header(listed),
                     factor: 1.0,
                 }),
                 Err((status, why)) => {
