@@ -5,6 +5,7 @@
 //! that their attribute names.
 
 use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use crate::frame::{Column, Shape};
@@ -17,6 +18,10 @@ const HC: f64 = 12.398_419_843_320_026e-7;
 
 /// Columns of a scan that are looked for; a file that has more of them has a reason of its own.
 const MOST_COLUMNS: usize = 256;
+
+/// Pixels and distances that there are, metres. Some write millimetres and no unit: what that makes is none.
+const PIXELS: RangeInclusive<f64> = 1e-7..=1e-2;
+const DISTANCES: RangeInclusive<f64> = 1e-4..=200.0;
 
 /// Names that a result has for something else.
 const TAKEN: [&str; 4] = ["file_names", "date", "image", "file"];
@@ -81,7 +86,11 @@ impl<'a> Entry<'a> {
 
     /// What is said of detector and beam, for images of this size; of several channels, of this one.
     pub(super) fn facts(&self, shape: Shape, channel: usize) -> DetectorFacts {
-        let pixel = |names: [&str; 2]| self.first_of_detector(&names).and_then(|d| quantity(&d, "m"));
+        let pixel = |names: [&str; 2]| {
+            self.first_of_detector(&names)
+                .and_then(|d| quantity(&d, "m"))
+                .filter(|size| PIXELS.contains(size))
+        };
         let pixel_size = pixel(["y_pixel_size", "detector_information/pixel_size/ysize"])
             .zip(pixel(["x_pixel_size", "detector_information/pixel_size/xsize"]));
         let material = self.of_detector("sensor_material").and_then(|d| text(&d));
@@ -97,7 +106,8 @@ impl<'a> Entry<'a> {
             pixel_size,
             distance: self
                 .first_of_detector(&["detector_distance", "distance"])
-                .and_then(|d| quantity(&d, "m")),
+                .and_then(|d| quantity(&d, "m"))
+                .filter(|distance| DISTANCES.contains(distance)),
             beam_centre: self
                 .centre("y", pixel_size.map(|(slow, _)| slow))
                 .zip(self.centre("x", pixel_size.map(|(_, fast)| fast))),
