@@ -8,9 +8,9 @@ use super::device::Device;
 use super::error::{Concern, OrAbout, SessionError};
 use crate::budget;
 use crate::codec::pixel::bytes_of;
-use crate::codec::{byte_offset, md5};
+use crate::codec::{self, md5};
 use crate::cuda::decoder::{CudaDecoder, Decoded};
-use crate::cuda::pinned;
+use crate::cuda::{self, pinned};
 use crate::frame::{BadFrame, Encoding, Frame, FrameId, Shape, SlotPool};
 use crate::source::cbf::CbfReader;
 use crate::with_pixel;
@@ -43,14 +43,14 @@ impl StackDecoder {
         )
         .or_about(Concern::Input)?;
         let (cuda, slots) = match device {
-            Device::Cpu { .. } => (None, SlotPool::on_host(batch, 0)),
-            Device::Cuda { gpu, .. } => {
+            Device::Cuda { gpu, .. } if cuda::decodes(encoding.codec) => {
                 let decoder = CudaDecoder::new(gpu.ordinal(), encoding, batch).or_about(Concern::Device)?;
                 // Grown to the frames' size when they are read.
                 let slots = pinned::slots(decoder.context(), batch, encoding.shape.pixels())
                     .or_about(Concern::Device)?;
                 (Some(decoder), slots)
             }
+            Device::Cpu { .. } | Device::Cuda { .. } => (None, SlotPool::on_host(batch, 0)),
         };
         Ok(StackDecoder { encoding, verify, verified: 0, batch, slots, cuda })
     }
@@ -118,8 +118,8 @@ fn verified(read: Vec<Result<Frame, BadFrame>>) -> Vec<Result<Frame, BadFrame>> 
 fn decode_on_host(frame: &Frame) -> Decoded {
     with_pixel!(frame.encoding.pixel, T => {
         let mut pixels = vec![T::default(); frame.encoding.shape.pixels()];
-        byte_offset::decode(frame.bytes(), &mut pixels)
+        codec::decode(frame.encoding, frame.bytes(), &mut pixels)
             .map(|()| bytes_of(&pixels).to_vec())
-            .map_err(|error| error.bad_frame(frame.id, &frame.origin, frame.encoding.shape))
+            .map_err(|error| error.bad_frame(frame.id, &frame.origin, frame.encoding))
     })
 }

@@ -224,7 +224,7 @@ fn engines(plan: &mut Plan, recipe: Recipe) -> Result<Engines, SessionError> {
     };
     plan.notes.push(format!("{reason}; computing on the CPU"));
     plan.device = Device::Cpu { why: reason.clone() };
-    plan.crew = Crew::asked(&plan.options, &plan.device, plan.files.len())?;
+    plan.crew = Crew::asked(&plan.options, &plan.device, plan.encoding().codec, plan.files.len())?;
     Engines::on_host(recipe, reason)
 }
 

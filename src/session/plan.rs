@@ -113,7 +113,7 @@ impl Plan {
                 Some(BadFramesName::Stop) => BadFrames::Stop,
                 Some(BadFramesName::Keep) | None => BadFrames::Keep,
             },
-            crew: Crew::asked(&options, &device, files.len())?,
+            crew: Crew::asked(&options, &device, encoding.codec, files.len())?,
             threads: crew::threads(&options, &device),
             options,
             files,
