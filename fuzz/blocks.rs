@@ -10,7 +10,7 @@ use xrdct::frame::Filter;
 const BEYOND: usize = 64;
 const CANARY: u8 = 0x5a;
 /// Largest image that a header may ask for here.
-const LARGEST: u64 = 1 << 17;
+const LARGEST: u64 = 1 << 15;
 
 /// An LZ4 block; the first two bytes say what it is to unpack to.
 pub fn lz4_block(data: &[u8]) {
@@ -76,8 +76,10 @@ pub fn twins(filter: Filter, size: usize, packed: &[u8], elements: usize, run: u
             }
         }
     }
-    let sizes = [None, Some(8), Some(8 * run)];
-    for block in sizes {
+    if expected.is_err() {
+        return;
+    }
+    for block in [None, Some(8), Some(8 * run)] {
         let filter = match filter {
             Filter::Bitshuffle { .. } => Filter::Bitshuffle { block: block.unwrap_or(0) as u32 },
             other => other,

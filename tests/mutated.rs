@@ -88,7 +88,7 @@ fn streams_never_part_the_decoders() {
 /// Good inputs of the fuzz target of that name.
 pub(crate) fn block_seeds(target: &str) -> Vec<Vec<u8>> {
     let counts = |size: usize, elements: usize| -> Vec<u8> {
-        let value = |i: usize| ((i * 7919) % 251 % 7 + if i % 97 == 0 { 70_000 } else { 0 }) as u64;
+        let value = |i: usize| ((i * 7919) % 251 % 7 + if i.is_multiple_of(97) { 70_000 } else { 0 }) as u64;
         (0..elements).flat_map(|i| value(i).to_le_bytes()[..size].to_vec()).collect()
     };
     let mut seeds = Vec::new();

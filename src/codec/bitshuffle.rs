@@ -63,17 +63,17 @@ fn run<const SIZE: usize>(simd: Simd, shuffled: &[u8], first: usize, elements: &
     assert!(groups <= plane && first <= plane - groups, "the block ends before these elements");
     #[cfg(target_arch = "x86_64")]
     {
-        // SAFETY (of all tiles): `at + BYTES` is at most `groups`, and so are `first + at + BYTES` at most `plane`.
+        // A tile's last byte of a plane is before `first + groups`, which is at most `plane`: all planes of it are in `shuffled`.
         let from = |at: usize| shuffled[first + at..].as_ptr();
         if simd == Simd::Avx512 && groups >= avx512::BYTES && avx512::is_available() {
-            return tiles::<SIZE>(avx512::BYTES, groups, elements, |at, to| unsafe {
-                avx512::tile::<SIZE>(from(at), plane, to);
-            });
+            // SAFETY: the CPU has the instructions; what is read is said above, and `tiles` gives room for what is written.
+            let tile = |at, to| unsafe { avx512::tile::<SIZE>(from(at), plane, to) };
+            return tiles::<SIZE>(avx512::BYTES, groups, elements, tile);
         }
         if simd != Simd::Scalar && groups >= avx2::BYTES && Simd::Avx2.is_available() {
-            return tiles::<SIZE>(avx2::BYTES, groups, elements, |at, to| unsafe {
-                avx2::tile::<SIZE>(from(at), plane, to);
-            });
+            // SAFETY: as above.
+            let tile = |at, to| unsafe { avx2::tile::<SIZE>(from(at), plane, to) };
+            return tiles::<SIZE>(avx2::BYTES, groups, elements, tile);
         }
     }
     #[cfg(not(target_arch = "x86_64"))]

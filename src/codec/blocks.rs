@@ -16,7 +16,7 @@
 //! stays in the first-level cache, and sorts its bits from there into the caller's pixels. Formats: `lz4/H5Zlz4.c` and
 //! `bitshuffle/src/bshuf_h5filter.c` as hdf5plugin carries them.
 
-use zstd::bulk::Decompressor;
+use zstd::bulk::{Compressor, Decompressor};
 
 use super::simd::Simd;
 use super::{bitshuffle, lz4};
@@ -412,11 +412,11 @@ pub fn encode(filter: Filter, size: usize, bytes: &[u8], block: Option<usize>) -
         (Filter::Bitshuffle { block: 0 }, _) => default_block(size),
         (Filter::Bitshuffle { block }, _) => block as usize,
         (_, Some(block)) => block,
-        (Filter::Lz4, None) => (bytes.len() / size).min((1 << 30) / size),
+        (Filter::Lz4, None) => (bytes.len() / size).clamp(1, (1 << 30) / size),
         (Filter::BitshuffleLz4 | Filter::BitshuffleZstd, None) => default_block(size),
     };
     let is_lz4 = filter == Filter::Lz4;
-    assert!(block > 0 || bytes.is_empty(), "blocks of nothing");
+    assert!(block > 0, "blocks of nothing");
     assert!(is_lz4 || block.is_multiple_of(EIGHT), "blocks of {block} elements cannot be shuffled");
     let block = block * size;
     let mut packed = Vec::with_capacity(bytes.len() / 4);
@@ -428,7 +428,8 @@ pub fn encode(filter: Filter, size: usize, bytes: &[u8], block: Option<usize>) -
     let eights = if is_lz4 { bytes.len() } else { bytes.len() / (EIGHT * size) * EIGHT * size };
     let (blocks, left) = bytes.split_at(eights);
     let (mut shuffled, mut one) = (Vec::new(), Vec::new());
-    for block in blocks.chunks(block.max(1)) {
+    let mut zstd = Compressor::new(zstd::DEFAULT_COMPRESSION_LEVEL).expect("memory for zstd");
+    for block in blocks.chunks(block) {
         shuffled.resize(block.len(), 0);
         match filter {
             Filter::Lz4 => shuffled.copy_from_slice(block),
@@ -442,7 +443,7 @@ pub fn encode(filter: Filter, size: usize, bytes: &[u8], block: Option<usize>) -
             }
             Filter::Lz4 | Filter::BitshuffleLz4 => lz4::encode(&shuffled, &mut one),
             Filter::BitshuffleZstd => {
-                one = zstd::bulk::compress(&shuffled, 0).expect("zstd packs any bytes");
+                one = zstd.compress(&shuffled).expect("zstd packs any bytes");
             }
         }
         if is_lz4 && one.len() >= block.len() {

@@ -52,22 +52,22 @@ pub(super) unsafe fn tile<const SIZE: usize>(planes: *const u8, plane: usize, to
         }
     }
     for q in 0..8 {
+        let mut of = [zero; SIZE];
+        for (of, bytes) in of.iter_mut().zip(&bytes) {
+            *of = bytes[q];
+        }
         // SAFETY: register q and its lanes l are the elements 128 l + 16 q … + 15, which are below 512.
         unsafe {
+            let to = to.add(SIZE * 16 * q);
             match SIZE {
-                1 => store_lanes(bytes[0][q], to.add(16 * q)),
-                2 => store_u16([bytes[0][q], bytes[1 % SIZE][q]], to.add(2 * 16 * q)),
-                4 if used <= 1 => store_low_u32(bytes[0][q], to.add(4 * 16 * q)),
-                4 => {
-                    let [b, c, d] = [1 % SIZE, 2 % SIZE, 3 % SIZE];
-                    store_u32([bytes[0][q], bytes[b][q], bytes[c][q], bytes[d][q]], to.add(4 * 16 * q));
-                }
+                1 => store_u8(of[0], to),
+                2 => store_u16([of[0], of[1 % SIZE]], to),
+                4 if used <= 1 => store_low_u32(of[0], to),
+                4 => store_u32([of[0], of[1 % SIZE], of[2 % SIZE], of[3 % SIZE]], to),
                 _ => {
                     let mut all = [zero; 8];
-                    for (b, of) in all.iter_mut().enumerate() {
-                        *of = bytes[b % SIZE][q];
-                    }
-                    store_u64(all, to.add(8 * 16 * q));
+                    all.iter_mut().zip(of).for_each(|(one, of)| *one = of);
+                    store_u64(all, to);
                 }
             }
         }
@@ -102,7 +102,7 @@ fn interleave(of: [__m512i; 8]) -> [__m512i; 8] {
 /// The four runs of 16 elements.
 #[inline]
 #[target_feature(enable = "avx512f")]
-unsafe fn store_lanes(bytes: __m512i, to: *mut u8) {
+unsafe fn store_u8(bytes: __m512i, to: *mut u8) {
     // SAFETY: the caller's.
     unsafe {
         _mm_storeu_si128(to.cast(), _mm512_extracti32x4_epi32::<0>(bytes));
