@@ -9,6 +9,7 @@
 //! ```
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
+mod blocks;
 mod corridor;
 mod decode;
 mod integrate;
@@ -24,8 +25,9 @@ use xrdct::bench::machine::Machine;
 
 use options::{Options, Part};
 
-const PARTS: [Part; 6] = [
+const PARTS: [Part; 7] = [
     ("decode", decode::measure),
+    ("blocks", blocks::measure),
     ("matrix", matrix::measure),
     ("integrate", integrate::measure),
     ("corridor", corridor::on_cpu),

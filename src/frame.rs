@@ -52,6 +52,8 @@ pub enum PixelType {
     U32,
     I64,
     U64,
+    F32,
+    F64,
 }
 
 impl PixelType {
@@ -60,8 +62,8 @@ impl PixelType {
         match self {
             PixelType::I8 | PixelType::U8 => 1,
             PixelType::I16 | PixelType::U16 => 2,
-            PixelType::I32 | PixelType::U32 => 4,
-            PixelType::I64 | PixelType::U64 => 8,
+            PixelType::I32 | PixelType::U32 | PixelType::F32 => 4,
+            PixelType::I64 | PixelType::U64 | PixelType::F64 => 8,
         }
     }
 
@@ -76,7 +78,14 @@ impl PixelType {
             PixelType::U32 => "uint32",
             PixelType::I64 => "int64",
             PixelType::U64 => "uint64",
+            PixelType::F32 => "float32",
+            PixelType::F64 => "float64",
         }
+    }
+
+    /// Whether pixels may be NaN or infinite.
+    pub const fn is_float(self) -> bool {
+        matches!(self, PixelType::F32 | PixelType::F64)
     }
 }
 
@@ -87,14 +96,36 @@ pub enum Codec {
     Raw,
     /// CBF byte-offset: signed differences in 1, 3, 7 or 15 bytes.
     ByteOffset,
+    /// What an HDF5 filter makes of a chunk that is one frame; DECTRIS streams have the same.
+    Filtered(Filter),
+}
+
+/// An HDF5 filter that packs an image in blocks (`codec/blocks.rs`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Filter {
+    /// LZ4, filter 32004.
+    Lz4,
+    /// Bitshuffle alone, filter 32008.
+    Bitshuffle {
+        /// Pixels of a block, as the filter's parameters say it; 0: its default.
+        block: u32,
+    },
+    /// Bitshuffle with LZ4, filter 32008.
+    BitshuffleLz4,
+    /// Bitshuffle with zstd, filter 32008.
+    BitshuffleZstd,
 }
 
 impl Codec {
-    /// What it is called.
-    pub const fn words(self) -> &'static str {
+    /// Name for people.
+    pub const fn name(self) -> &'static str {
         match self {
-            Codec::Raw => "not packed",
+            Codec::Raw => "plain pixels",
             Codec::ByteOffset => "byte-offset",
+            Codec::Filtered(Filter::Lz4) => "LZ4",
+            Codec::Filtered(Filter::Bitshuffle { .. }) => "bitshuffle",
+            Codec::Filtered(Filter::BitshuffleLz4) => "bitshuffle-LZ4",
+            Codec::Filtered(Filter::BitshuffleZstd) => "bitshuffle-zstd",
         }
     }
 }
@@ -354,11 +385,13 @@ pub enum FrameStatus {
     NoPixels = 8,
     /// Decoded, but some bin that has pixels has no finite intensity or error.
     NotFinite = 9,
+    /// The packed bytes are not what their codec writes.
+    Corrupt = 10,
 }
 
 impl FrameStatus {
     /// Every status, in the order of its number.
-    pub const ALL: [FrameStatus; 10] = [
+    pub const ALL: [FrameStatus; 11] = [
         FrameStatus::Good,
         FrameStatus::Pending,
         FrameStatus::Unreadable,
@@ -369,6 +402,7 @@ impl FrameStatus {
         FrameStatus::Md5Mismatch,
         FrameStatus::NoPixels,
         FrameStatus::NotFinite,
+        FrameStatus::Corrupt,
     ];
 
     /// One word for tables and the output's legend.
@@ -384,6 +418,7 @@ impl FrameStatus {
             FrameStatus::Md5Mismatch => "md5_mismatch",
             FrameStatus::NoPixels => "no_pixels",
             FrameStatus::NotFinite => "not_finite",
+            FrameStatus::Corrupt => "corrupt",
         }
     }
 }

@@ -9,11 +9,12 @@ use std::sync::Arc;
 
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
-use xrdct::codec::Pixel;
 use xrdct::codec::byte_offset::{Simd, encode};
 use xrdct::codec::pixel::bytes_of;
+use xrdct::codec::{Pixel, blocks};
 use xrdct::frame::{
-    Codec, Encoding, Frame, FrameHeader, FrameId, FrameStatus, Outcome, Pattern, PixelType, Shape, SlotPool,
+    Codec, Encoding, Filter, Frame, FrameHeader, FrameId, FrameStatus, Outcome, Pattern, PixelType, Shape,
+    SlotPool,
 };
 use xrdct::geometry::detector::Dummy;
 use xrdct::integrate::csr::Csr;
@@ -162,6 +163,15 @@ fn raw<T: Pixel>(id: usize, pixels: &[T]) -> Frame {
     frame(id, Codec::Raw, T::TYPE, bytes_of(pixels))
 }
 
+/// Packed with one of HDF5's filters, in blocks that runs do not keep to.
+fn in_blocks<T: Pixel>(id: usize, pixels: &[T]) -> Frame {
+    let filters =
+        [Filter::BitshuffleLz4, Filter::Lz4, Filter::Bitshuffle { block: 72 }, Filter::BitshuffleZstd];
+    let filter = filters[id % filters.len()];
+    let bytes = blocks::encode(filter, size_of::<T>(), bytes_of(pixels), Some(136));
+    frame(id, Codec::Filtered(filter), T::TYPE, &bytes)
+}
+
 /// Small counts, a few large ones of either sign, as far as the type goes.
 fn image<T: Pixel>(rng: &mut StdRng) -> Vec<T> {
     let any = |rng: &mut StdRng| match rng.random_range(0..20) {
@@ -217,8 +227,9 @@ fn check<T: Pixel>(recipe: &Recipe, images: &[Vec<T>]) {
         let engine = Engine::with_tuning(recipe.clone(), tuning).expect("a recipe that fits");
         for batch in [1, 3, GROUP, GROUP + 1, 32] {
             for (group, expected) in images.chunks(batch).zip(expected.chunks(batch)) {
-                let pack = |(id, image): (usize, &Vec<T>)| match (id + batch) % 3 {
+                let pack = |(id, image): (usize, &Vec<T>)| match (id + batch) % 4 {
                     0 => raw(id, image),
+                    1 => in_blocks(id, image),
                     _ => packed(id, image),
                 };
                 let frames: Vec<Frame> = group.iter().enumerate().map(pack).collect();
@@ -234,6 +245,10 @@ fn check<T: Pixel>(recipe: &Recipe, images: &[Vec<T>]) {
 }
 
 fn all_corrections<T: Pixel>(seed: u64) {
+    all_corrections_of::<T>(seed, image);
+}
+
+fn all_corrections_of<T: Pixel>(seed: u64, image: fn(&mut StdRng) -> Vec<T>) {
     let mut rng = StdRng::seed_from_u64(seed);
     let mut recipe = recipe(T::TYPE, &mut rng);
     let images: Vec<Vec<T>> = (0..11).map(|_| image(&mut rng)).collect();
@@ -266,6 +281,24 @@ fn formulas_hold_for_every_pixel_type() {
     all_corrections::<u32>(6);
     all_corrections::<i64>(7);
     all_corrections::<u64>(8);
+    all_corrections_of::<f32>(9, |rng| floats(rng).into_iter().map(|value| value as f32).collect());
+    all_corrections_of::<f64>(10, floats);
+}
+
+/// Small counts and fractions, dummies, and what is not finite, in `f64` or as `f32`: those contribute nothing.
+fn floats(rng: &mut StdRng) -> Vec<f64> {
+    let any = |rng: &mut StdRng| match rng.random_range(0..40) {
+        0 => f64::NAN,
+        1 => f64::INFINITY,
+        2 => f64::NEG_INFINITY,
+        3 => 1e200,
+        4 => -2.0,
+        5 => -0.0,
+        6 => 17.0,
+        other if other % 2 == 0 => rng.random_range(-1.0..150.0),
+        _ => f64::from(rng.random_range(0..120)),
+    };
+    (0..SHAPE.pixels()).map(|_| any(rng)).collect()
 }
 
 #[test]

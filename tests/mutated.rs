@@ -9,10 +9,12 @@ use flate2::write::GzEncoder;
 use serde_json::json;
 use tiff::encoder::{TiffEncoder, colortype};
 use xrdct::codec::byte_offset::encode;
+use xrdct::codec::{blocks, lz4};
 
+use crate::blocks::checks as block_checks;
 use crate::codec::checks;
 use crate::support::{cbf_bytes, data, small_pixels, write_small_scan, xrdct};
-use xrdct::frame::Shape;
+use xrdct::frame::{Filter, Shape};
 
 /// Words that CBF headers and byte-offset streams turn on.
 const CBF: [&[u8]; 9] = [
@@ -81,6 +83,63 @@ fn streams_never_part_the_decoders() {
         (0..8).map(|pixel| [&[pixel, 144, 1, 50], &encode(&noisy)[..]].concat()).collect();
     seeds.push([&[4, 144, 1, 50], &encode(&[i64::MIN, 0, 1, -1, i64::MAX])[..]].concat());
     mutate(&seeds, &CBF, checks::decoders);
+}
+
+/// Good inputs of the fuzz target of that name.
+pub(crate) fn block_seeds(target: &str) -> Vec<Vec<u8>> {
+    let counts = |size: usize, elements: usize| -> Vec<u8> {
+        let value = |i: usize| ((i * 7919) % 251 % 7 + if i.is_multiple_of(97) { 70_000 } else { 0 }) as u64;
+        (0..elements).flat_map(|i| value(i).to_le_bytes()[..size].to_vec()).collect()
+    };
+    let mut seeds = Vec::new();
+    for (at, size) in [1, 2, 4, 8].into_iter().enumerate() {
+        for (elements, block) in [(40, None), (611, Some(64)), (2500, None)] {
+            let bytes = counts(size, elements);
+            let image = |filter, first: &[u8]| {
+                [first, &[at as u8, 50], &blocks::encode(filter, size, &bytes, block)[..]].concat()
+            };
+            match target {
+                "lz4" => {
+                    let mut seed = (bytes.len() as u16).to_le_bytes().to_vec();
+                    lz4::encode(&bytes, &mut seed);
+                    seeds.push(seed);
+                }
+                "hdf5_lz4" => seeds.push(image(Filter::Lz4, &[])),
+                _ => {
+                    seeds.push(image(Filter::Bitshuffle { block: 0 }, &[0]));
+                    seeds.push(image(Filter::BitshuffleZstd, &[1]));
+                    seeds.push(image(Filter::BitshuffleLz4, &[2]));
+                }
+            }
+        }
+    }
+    seeds
+}
+
+/// Words that LZ4's tokens and lengths turn on.
+const BLOCKS: [&[u8]; 7] = [
+    b"\x00",
+    b"\xff\xff",
+    b"\x0f\x01\x00\xff",
+    b"\x1f\x07\x00",
+    b"\xf0\xff",
+    b"\x00\x00\x00\x08",
+    b"\x00\x00\x20\x00",
+];
+
+#[test]
+fn lz4_blocks_never_part_the_decoders() {
+    mutate(&block_seeds("lz4"), &BLOCKS, block_checks::lz4_block);
+}
+
+#[test]
+fn images_of_filter_32004_never_part_the_decoders() {
+    mutate(&block_seeds("hdf5_lz4"), &BLOCKS, block_checks::hdf5_lz4);
+}
+
+#[test]
+fn images_of_filter_32008_never_part_the_decoders() {
+    mutate(&block_seeds("bitshuffle"), &BLOCKS, block_checks::bitshuffle);
 }
 
 #[test]

@@ -5,6 +5,7 @@ mod advisories;
 mod bad_input;
 mod bench;
 mod bench_record;
+mod blocks;
 mod cbf;
 mod cli;
 mod codec;

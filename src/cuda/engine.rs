@@ -29,6 +29,8 @@ pub struct CudaEngine {
     pub(super) context: Arc<Context>,
     pub(super) decoder: ByteOffset,
     pub(super) pixel: PixelType,
+    /// What kernels call it.
+    pixel_code: u32,
     pub(super) shape: Shape,
     pub(super) saturation: Saturation,
     pub(super) route: Route,
@@ -52,6 +54,7 @@ impl CudaEngine {
         Ok(CudaEngine {
             decoder: ByteOffset::load(&context)?,
             pixel: recipe.pixel,
+            pixel_code: known(recipe.pixel)?,
             shape: recipe.shape,
             saturation: recipe.saturation,
             route: Route::Fused(Box::new(Fused::new(&context, recipe, tuning)?)),
@@ -68,6 +71,7 @@ impl CudaEngine {
         Ok(CudaEngine {
             decoder: ByteOffset::load(&context)?,
             pixel: encoding.pixel,
+            pixel_code: known(encoding.pixel)?,
             shape: encoding.shape,
             saturation: Saturation::default(),
             route: Route::Pixels,
@@ -87,7 +91,7 @@ impl CudaEngine {
     pub(super) fn empty_batch(&self) -> XrdctBatch {
         XrdctBatch {
             pixels: self.shape.pixels() as u32,
-            pixel: pixel_code(self.pixel),
+            pixel: self.pixel_code,
             wide: u32::from(self.pixel.size() == 8),
             subtiles: self.shape.pixels().div_ceil(SUBTILE) as u32,
             cutoff: self.saturation.cutoff,
@@ -114,4 +118,8 @@ impl CudaEngine {
     pub fn context(&self) -> &Arc<Context> {
         &self.context
     }
+}
+
+fn known(pixel: PixelType) -> Result<u32, CudaError> {
+    pixel_code(pixel).ok_or(CudaError::NoKernelsFor { what: pixel.name() })
 }

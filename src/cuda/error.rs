@@ -84,6 +84,12 @@ pub enum CudaError {
         /// Pixels of a frame.
         pixels: usize,
     },
+    /// Frames that only the host knows.
+    #[error("there are no kernels for frames of {what}; use --device cpu")]
+    NoKernelsFor {
+        /// What they are of.
+        what: &'static str,
+    },
     /// A kernel's name cannot be one.
     #[error("there is no kernel {name:?}")]
     Kernel {

@@ -373,6 +373,7 @@ impl Lane {
                         self.enqueue_plain(Some(&buffers.pixels))?;
                     }
                 }
+                Codec::Filtered(_) => return Err(CudaError::NoKernelsFor { what: self.codec.name() }),
             }
             self.enqueue_bins()?;
             if let Some((kept, rows)) = kept {

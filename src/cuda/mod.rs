@@ -29,6 +29,7 @@ pub mod reducer;
 pub mod tomo;
 mod verdict;
 
+pub use codec::decodes;
 pub use device::{Gpu, Survey, survey};
 pub use engine::CudaEngine;
 pub use error::CudaError;

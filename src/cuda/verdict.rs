@@ -25,6 +25,10 @@ pub(super) fn refuse(engine: &CudaEngine, frame: &Frame) -> Option<BadFrame> {
     let (least, most) = match encoding.codec {
         Codec::ByteOffset => (pixels, pixels * XRDCT_LONGEST_CODE as usize),
         Codec::Raw => (pixels * engine.pixel.size(), pixels * engine.pixel.size()),
+        Codec::Filtered(_) => {
+            let cause = format!("there are no kernels for {}: readers must decode it", encoding.codec.name());
+            return bad(FrameStatus::Unreadable, cause);
+        }
     };
     let status = match len {
         _ if len < least => FrameStatus::Truncated,

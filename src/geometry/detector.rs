@@ -190,6 +190,7 @@ impl Detector {
             PixelType::U32 => value as u32 as f32,
             PixelType::I64 => value as f32,
             PixelType::U64 => value as u64 as f32,
+            PixelType::F32 | PixelType::F64 => value as f32,
         };
         Some(Dummy { value: f64::from(seen), delta })
     }

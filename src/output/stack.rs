@@ -223,6 +223,8 @@ fn skeleton(file: &std::fs::File, layout: &StackLayout) -> hdf5::Result<(File, D
         PixelType::U32 => chunked(&data, layout, u32::MAX),
         PixelType::I64 => chunked(&data, layout, -1_i64),
         PixelType::U64 => chunked(&data, layout, u64::MAX),
+        PixelType::F32 => chunked(&data, layout, f32::NAN),
+        PixelType::F64 => chunked(&data, layout, f64::NAN),
     }?;
     nexus::attribute(&dataset, "interpretation", "image")?;
     Ok((file, dataset))

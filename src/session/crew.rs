@@ -12,8 +12,8 @@
 use super::device::Device;
 use super::error::{SessionError, refuse};
 use super::options::{Options, StrategyName};
-use crate::cuda::LaneSizes;
-use crate::frame::Encoding;
+use crate::cuda::{self, LaneSizes};
+use crate::frame::{Codec, Encoding};
 use crate::pipeline::Strategy;
 
 /// Where frames are decoded.
@@ -128,8 +128,13 @@ impl Crew {
         Crew { verify: true, ..self }
     }
 
-    /// What the options mean on a device, for so many frames.
-    pub(super) fn asked(options: &Options, device: &Device, frames: usize) -> Result<Crew, SessionError> {
+    /// What the options mean on a device, for so many frames of that codec.
+    pub(super) fn asked(
+        options: &Options,
+        device: &Device,
+        codec: Codec,
+        frames: usize,
+    ) -> Result<Crew, SessionError> {
         let on_gpu = matches!(device, Device::Cuda { .. });
         let asked = options.strategy.unwrap_or(StrategyName::Auto);
         if asked == StrategyName::Gpu && !on_gpu {
@@ -143,7 +148,7 @@ impl Crew {
         if let Reducers::Gpu(sizes) = &mut crew.reducers {
             sizes.lanes = options.lanes.unwrap_or(sizes.lanes);
             sizes.batch = options.batch.unwrap_or(sizes.batch);
-            if matches!(asked, StrategyName::Sequential | StrategyName::Pool) {
+            if matches!(asked, StrategyName::Sequential | StrategyName::Pool) || !cuda::decodes(codec) {
                 crew.decode = Decode::Reader;
             }
         }

@@ -8,9 +8,9 @@ use super::device::Device;
 use super::error::{Concern, OrAbout, SessionError};
 use crate::budget;
 use crate::codec::pixel::bytes_of;
-use crate::codec::{byte_offset, md5};
+use crate::codec::{self, md5};
 use crate::cuda::decoder::{CudaDecoder, Decoded};
-use crate::cuda::pinned;
+use crate::cuda::{self, pinned};
 use crate::frame::{BadFrame, Codec, Encoding, Frame, FrameId, Shape, SlotPool, Slots};
 use crate::source::{Frames, Next, Reader, Source, Ticket};
 use crate::with_pixel;
@@ -44,10 +44,10 @@ impl StackDecoder {
         let (batch, encoding) = (FRAMES_A_THREAD * threads, frames.about().encoding);
         allow(batch, encoding)?;
         let cuda = match device {
-            Device::Cpu { .. } => None,
-            Device::Cuda { gpu, .. } => {
+            Device::Cuda { gpu, .. } if cuda::decodes(encoding.codec) => {
                 Some(CudaDecoder::new(gpu.ordinal(), encoding, batch).or_about(Concern::Device)?)
             }
+            Device::Cpu { .. } | Device::Cuda { .. } => None,
         };
         let source = frames.source(frames.count(), verify);
         Ok(StackDecoder {
@@ -181,8 +181,8 @@ fn decode_on_host(frame: &Frame) -> Decoded {
     }
     with_pixel!(frame.encoding.pixel, T => {
         let mut pixels = vec![T::default(); frame.encoding.shape.pixels()];
-        byte_offset::decode(frame.bytes(), &mut pixels)
+        codec::decode(frame.encoding, frame.bytes(), &mut pixels)
             .map(|()| bytes_of(&pixels).to_vec())
-            .map_err(|error| error.bad_frame(frame.id, &frame.origin, frame.encoding.shape))
+            .map_err(|error| error.bad_frame(frame.id, &frame.origin, frame.encoding))
     })
 }

@@ -234,7 +234,7 @@ fn engines(plan: &mut Plan, recipe: Recipe) -> Result<Engines, SessionError> {
     };
     plan.notes.push(format!("{reason}; computing on the CPU"));
     plan.device = Device::Cpu { why: reason.clone() };
-    plan.crew = Crew::asked(&plan.options, &plan.device, plan.frames.count())?;
+    plan.crew = Crew::asked(&plan.options, &plan.device, plan.encoding().codec, plan.frames.count())?;
     Engines::on_host(recipe, reason)
 }
 

@@ -140,7 +140,7 @@ impl Plan {
                 Some(BadFramesName::Stop) => BadFrames::Stop,
                 Some(BadFramesName::Keep) | None => BadFrames::Keep,
             },
-            crew: Crew::asked(&options, &device, frames.count())?,
+            crew: Crew::asked(&options, &device, encoding.codec, frames.count())?,
             threads: crew::threads(&options, &device),
             options,
             frames,

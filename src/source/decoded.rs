@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::{Reader, Ticket};
 use crate::codec::pixel::pixels_in;
-use crate::codec::{byte_offset, md5};
+use crate::codec::{self, md5};
 use crate::frame::{BadFrame, Codec, Encoding, Frame, FrameStatus, Slot, SlotPool, Slots};
 use crate::{trace, with_pixel};
 
@@ -51,18 +51,12 @@ fn decode(packed: &Frame, mut slot: Slot) -> Result<Frame, BadFrame> {
         message: format!("{}: no memory for {bytes} bytes of pixels: {cause}", packed.origin),
     })?;
     let range = trace::decode(1);
-    let start = match encoding.codec {
-        Codec::Raw => {
-            memory.bytes_mut()[..bytes].copy_from_slice(packed.bytes());
-            0
-        }
-        Codec::ByteOffset => with_pixel!(encoding.pixel, T => {
-            let (start, pixels) = pixels_in::<T>(memory.bytes_mut());
-            byte_offset::decode(packed.bytes(), &mut pixels[..encoding.shape.pixels()])
-                .map_err(|error| error.bad_frame(packed.id, &packed.origin, encoding.shape))?;
-            start
-        }),
-    };
+    let start = with_pixel!(encoding.pixel, T => {
+        let (start, pixels) = pixels_in::<T>(memory.bytes_mut());
+        codec::decode(encoding, packed.bytes(), &mut pixels[..encoding.shape.pixels()])
+            .map_err(|error| error.bad_frame(packed.id, &packed.origin, encoding))?;
+        start
+    });
     drop(range);
     Ok(Frame {
         id: packed.id,

@@ -37,6 +37,7 @@ const DOORS: &[(&str, &[&str])] = &[
 /// Who measures a part by itself, and so must name it.
 const OF_PARTS: &[&str] = &[
     "src/bench/ceiling.rs",
+    "benches/blocks.rs",
     "benches/decode.rs",
     "benches/integrate.rs",
     "benches/kernels.rs",

@@ -6,10 +6,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use xrdct::codec::byte_offset::decode;
+use xrdct::codec::decode;
 use xrdct::codec::pixel::bytes_of;
 use xrdct::frame::{
-    BadFrame, Codec, Frame, FrameId, FrameStatus, Norms, Outcome, Pattern, PixelType, Shape, SlotPool, Slots,
+    BadFrame, Frame, FrameId, FrameStatus, Norms, Outcome, Pattern, PixelType, Shape, SlotPool, Slots,
 };
 use xrdct::output::sink::{Sink, SinkError};
 use xrdct::pipeline::{BadFrames, Corridor, MOST_WAITING, PipelineError, Report, Stop, Strategy, run};
@@ -50,14 +50,9 @@ fn sources() -> (tempfile::TempDir, Vec<Named>) {
 
 /// The pixels of a frame, whatever it is packed with.
 fn pixels(frame: &Frame) -> Vec<u8> {
-    match frame.encoding.codec {
-        Codec::Raw => frame.bytes().to_vec(),
-        Codec::ByteOffset => {
-            let mut pixels = vec![0_i32; frame.encoding.shape.pixels()];
-            decode(frame.bytes(), &mut pixels).expect("a good frame");
-            bytes_of(&pixels).to_vec()
-        }
-    }
+    let mut pixels = vec![0_i32; frame.encoding.shape.pixels()];
+    decode(frame.encoding, frame.bytes(), &mut pixels).expect("a good frame");
+    bytes_of(&pixels).to_vec()
 }
 
 #[test]

@@ -4,11 +4,19 @@ pub mod byte_offset;
 pub mod md5;
 
 use super::params;
-use crate::frame::PixelType;
+use crate::frame::{Codec, PixelType};
 
-/// The number that params.h gives a pixel type.
-pub fn pixel_code(pixel: PixelType) -> u32 {
-    match pixel {
+/// Whether frames of that codec can be decoded on a device; of others readers decode.
+pub const fn decodes(codec: Codec) -> bool {
+    match codec {
+        Codec::Raw | Codec::ByteOffset => true,
+        Codec::Filtered(_) => false,
+    }
+}
+
+/// The number that params.h gives a pixel type; `None` when no kernel knows it.
+pub const fn pixel_code(pixel: PixelType) -> Option<u32> {
+    Some(match pixel {
         PixelType::I8 => params::XRDCT_I8,
         PixelType::U8 => params::XRDCT_U8,
         PixelType::I16 => params::XRDCT_I16,
@@ -17,5 +25,6 @@ pub fn pixel_code(pixel: PixelType) -> u32 {
         PixelType::U32 => params::XRDCT_U32,
         PixelType::I64 => params::XRDCT_I64,
         PixelType::U64 => params::XRDCT_U64,
-    }
+        PixelType::F32 | PixelType::F64 => return None,
+    })
 }

@@ -1,7 +1,7 @@
 //! From decoded pixels to what is summed: signal and variance, with invalid pixels found and left out.
 //!
 //! pyFAI's rules, in `f32` as pyFAI's own (`ext/preproc.pyx`, c4_preproc): signal = raw − dark; Poisson variance =
-//! max(1, raw) with raw taken before the dark is subtracted; a pixel whose raw value is the dummy contributes nothing. A pixel
+//! max(1, raw) with raw taken before the dark is subtracted; a pixel whose raw value is the dummy, or not finite, contributes nothing. A pixel
 //! at or above the frame's cutoff is saturated: counted, and left out too when that is asked for.
 //! Pixels that are invalid in every frame (masked, normalisation 0 or not finite, dark not finite) have no entries in the
 //! matrix; what a frame says about them does not matter, and they are not reported. Usually that leaves no invalid pixel
@@ -140,6 +140,13 @@ impl Prepare {
         let find = Find { used: &self.used[range.clone()], first, cutoff, masks: self.masks_saturated };
         // Copies, so that no loop has a branch inside and each is vectorised.
         match self.dummy {
+            // What is not finite counts as a dummy, whatever the dummy is.
+            _ if T::IS_FLOAT => {
+                let has = |raw: f32| !raw.is_finite() || self.dummy.is_some_and(|dummy| dummy.has(raw));
+                find.convert(raw, signal, has, invalid, saturated);
+                // Also where the pixel has no entry: a weight of 0 times an infinity would not be nothing.
+                signal.iter_mut().filter(|raw| !raw.is_finite()).for_each(|raw| *raw = 0.0);
+            }
             None if cutoff == f32::INFINITY => convert(raw, signal),
             None => find.convert(raw, signal, |_| false, invalid, saturated),
             Some(dummy) if dummy.delta == 0.0 => {

@@ -2,22 +2,14 @@
 
 use super::{Image, Trouble, Wanted};
 use crate::codec::{Pixel, byte_offset};
-use crate::frame::{Codec, PixelType};
+use crate::frame::Codec;
 use crate::source::cbf::{CbfHeader, parse_header};
+use crate::with_pixel;
 
 pub(super) fn read(bytes: &[u8], wanted: Wanted) -> Result<Image, Trouble> {
     let header = parse_header(bytes).map_err(|cause| cause.to_string())?;
     wanted.claim(header.encoding.shape)?;
-    let data = match header.encoding.pixel {
-        PixelType::I8 => decode::<i8>(&header, bytes),
-        PixelType::U8 => decode::<u8>(&header, bytes),
-        PixelType::I16 => decode::<i16>(&header, bytes),
-        PixelType::U16 => decode::<u16>(&header, bytes),
-        PixelType::I32 => decode::<i32>(&header, bytes),
-        PixelType::U32 => decode::<u32>(&header, bytes),
-        PixelType::I64 => decode::<i64>(&header, bytes),
-        PixelType::U64 => decode::<u64>(&header, bytes),
-    }?;
+    let data = with_pixel!(header.encoding.pixel, T => decode::<T>(&header, bytes))?;
     Ok(Image { shape: header.encoding.shape, data })
 }
 
