@@ -1,3 +1,4 @@
 //! Sources.
 
 mod contract;
+mod select;
