@@ -91,6 +91,7 @@ impl Ceiling {
             packed: slots.clone(),
             slots,
             strategy: Strategy::Pool,
+            may_go_on: false,
             notes: vec![],
         })
     }
