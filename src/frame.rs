@@ -11,6 +11,7 @@
 use std::fmt;
 use std::ops::Range;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -208,7 +209,7 @@ impl SlotPool {
         let mut free =
             self.0.came_home.wait_while(free, |f| f.is_empty()).unwrap_or_else(PoisonError::into_inner);
         let memory = free.pop();
-        Slot { memory, home: Arc::clone(&self.0) }
+        Slot { memory, home: Some(Arc::clone(&self.0)) }
     }
 
     /// Takes a slot; `None` when none has come home for so long.
@@ -217,7 +218,7 @@ impl SlotPool {
         let waited = self.0.came_home.wait_timeout_while(free, time, |f| f.is_empty());
         let (mut free, _) = waited.unwrap_or_else(PoisonError::into_inner);
         let memory = free.pop()?;
-        Some(Slot { memory: Some(memory), home: Arc::clone(&self.0) })
+        Some(Slot { memory: Some(memory), home: Some(Arc::clone(&self.0)) })
     }
 }
 
@@ -225,22 +226,41 @@ impl SlotPool {
 pub struct Slots<'a> {
     ready: Option<Slot>,
     pool: &'a SlotPool,
+    /// Raised when nobody is left who sends slots home.
+    deserted: Option<&'a AtomicBool>,
 }
+
+/// How often a reader that waits for a slot looks whether anybody is left who sends one home.
+const LOOK: Duration = Duration::from_millis(100);
 
 impl<'a> Slots<'a> {
     /// Slots of a pool; waits for the first now, so that whoever measures reading does not measure that.
-    pub fn waited_for(pool: &'a SlotPool) -> Slots<'a> {
-        Slots { ready: Some(pool.take()), pool }
+    pub fn waited_for(pool: &'a SlotPool, deserted: &'a AtomicBool) -> Slots<'a> {
+        let mut slots = Slots { ready: None, pool, deserted: Some(deserted) };
+        slots.ready = Some(slots.take());
+        slots
     }
 
     /// Slots of a pool, none of them taken yet.
     pub fn of(pool: &'a SlotPool) -> Slots<'a> {
-        Slots { ready: None, pool }
+        Slots { ready: None, pool, deserted: None }
     }
 
-    /// Takes a slot; blocks until one has come home.
+    /// Takes a slot; blocks until one has come home. Where none will, because those who had them are gone, it is one without a home, and
+    /// what it holds goes nowhere.
     pub fn take(&mut self) -> Slot {
-        self.ready.take().unwrap_or_else(|| self.pool.take())
+        if let Some(slot) = self.ready.take() {
+            return slot;
+        }
+        let Some(deserted) = self.deserted else { return self.pool.take() };
+        loop {
+            if let Some(slot) = self.pool.take_for(LOOK) {
+                return slot;
+            }
+            if deserted.load(Ordering::Acquire) {
+                return Slot { memory: Some(Box::new(Vec::new())), home: None };
+            }
+        }
     }
 }
 
@@ -248,7 +268,7 @@ impl<'a> Slots<'a> {
 pub struct Slot {
     /// `None` only while being dropped.
     memory: Option<Memory>,
-    home: Arc<Home>,
+    home: Option<Arc<Home>>,
 }
 
 impl Slot {
@@ -265,9 +285,9 @@ impl Slot {
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        if let Some(memory) = self.memory.take() {
-            self.home.free.lock().unwrap_or_else(PoisonError::into_inner).push(memory);
-            self.home.came_home.notify_one();
+        if let (Some(memory), Some(home)) = (self.memory.take(), &self.home) {
+            home.free.lock().unwrap_or_else(PoisonError::into_inner).push(memory);
+            home.came_home.notify_one();
         }
     }
 }
@@ -336,7 +356,8 @@ impl fmt::Display for Origin {
     }
 }
 
-/// A detector image on its way through the corridor.
+/// A detector image on its way through the corridor. A clone has the same bytes in the same slot.
+#[derive(Clone)]
 pub struct Frame {
     /// Which row its pattern goes to.
     pub id: FrameId,

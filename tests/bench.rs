@@ -239,6 +239,9 @@ impl Reducer for Slow {
     fn collect(&mut self) -> Result<Vec<Outcome>, ReduceError> {
         self.0.collect()
     }
+    fn abandon(&mut self) -> Vec<xrdct::frame::FrameId> {
+        self.0.abandon()
+    }
 }
 
 /// Profile of a host pool whose crew `change` has changed, and its timeline.

@@ -261,7 +261,7 @@ fn a_frame_that_does_not_decode_is_a_bad_frame_with_path_place_and_cause() {
     let bad = |codec, packed: &[u8]| {
         let mut pixels = vec![0_u32; 100];
         let error = decode(encoding(codec), packed, &mut pixels).expect_err("damaged");
-        let bad = error.bad_frame(FrameId(3), Path::new("a/b.h5"), encoding(codec));
+        let bad = error.bad_frame(FrameId(3), &Path::new("a/b.h5").into(), encoding(codec));
         (bad.status, bad.message)
     };
     let bslz4 = Codec::Filtered(Filter::BitshuffleLz4);

@@ -16,6 +16,8 @@ mod emulated_tomo;
 mod gpu;
 #[path = "gpu/assembly.rs"]
 mod gpu_assembly;
+#[path = "gpu/going_over.rs"]
+mod gpu_going_over;
 #[path = "gpu/tomo.rs"]
 mod gpu_tomo;
 #[path = "gpu/nvtx.rs"]

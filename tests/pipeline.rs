@@ -16,7 +16,9 @@ use xrdct::frame::{
     Slot, SlotPool, Slots,
 };
 use xrdct::output::sink::{Sink, SinkError};
-use xrdct::pipeline::{BadFrames, Corridor, MOST_WAITING, PipelineError, Report, Stop, Strategy, Watch, run};
+use xrdct::pipeline::{
+    BadFrames, Corridor, MOST_WAITING, PipelineError, Report, Stage, Stop, Strategy, Watch, go_on, run,
+};
 use xrdct::reduce::{ReduceError, Reducer};
 use xrdct::source::{About, Next, Reader, Source, SourceError, Ticket};
 
@@ -34,6 +36,8 @@ enum Event {
     ReadyFails,
     CollectFails,
     CollectPanics,
+    /// As a device that does not answer: what it has stays with it.
+    Hangs,
     SinkFails,
     Interrupt,
 }
@@ -155,11 +159,14 @@ struct FakeReducer {
     /// It was handed frame [`AT`].
     met: bool,
     asked: Cell<usize>,
+    failed: Cell<bool>,
 }
 
 impl FakeReducer {
+    /// A device that failed once fails always.
     fn fails(&self, event: Event) -> Result<(), ReduceError> {
-        match self.met && self.event == event {
+        self.failed.set(self.failed.get() || self.met && self.event == event);
+        match self.failed.get() {
             true => Err(ReduceError::Device("boom at 57".into())),
             false => Ok(()),
         }
@@ -175,9 +182,8 @@ impl Reducer for FakeReducer {
         if self.met && self.event == Event::SubmitPanics {
             std::panic::panic_any(ON_PURPOSE);
         }
-        self.fails(Event::SubmitFails)?;
         self.queue.push_back(frame);
-        Ok(())
+        self.fails(Event::SubmitFails)
     }
     fn flush(&mut self) -> Result<(), ReduceError> {
         self.fails(Event::FlushFails)
@@ -192,6 +198,7 @@ impl Reducer for FakeReducer {
         if self.met && self.event == Event::CollectPanics {
             std::panic::panic_any(ON_PURPOSE);
         }
+        self.fails(Event::Hangs)?;
         self.fails(Event::CollectFails)?;
         // Two at a time, so that batches and capacities do not line up.
         let n = self.queue.len().min(2);
@@ -206,6 +213,17 @@ impl Reducer for FakeReducer {
             saturated: 0,
         };
         Ok(self.queue.drain(..n).map(pattern).map(Ok).collect())
+    }
+    fn abandon(&mut self) -> Vec<FrameId> {
+        let frames = self.queue.drain(..);
+        let give_up = |frame: Frame| {
+            let id = frame.id;
+            if self.event == Event::Hangs {
+                std::mem::forget(frame);
+            }
+            id
+        };
+        frames.map(give_up).collect()
     }
 }
 
@@ -284,7 +302,8 @@ fn walk(setup: Setup, frames: usize, stopped: bool) -> Walked {
             |_| Box::new(FakeReader { event: setup.event, stop: stop.clone(), reads: Arc::clone(&reads) });
         let reducer = |_| {
             let (depth, event) = (setup.depth, setup.event);
-            Box::new(FakeReducer { depth, event, queue: VecDeque::new(), met: false, asked: Cell::new(0) })
+            let (queue, asked, failed) = (VecDeque::new(), Cell::new(0), Cell::new(false));
+            Box::new(FakeReducer { depth, event, queue, met: false, asked, failed })
         };
         let (report, ending) = run(
             Corridor {
@@ -307,7 +326,8 @@ fn walk(setup: Setup, frames: usize, stopped: bool) -> Walked {
         let [reads, late] = [&reads.all, &reads.late].map(|count| count.load(Ordering::Relaxed));
         Walked { report, ending, rows: sink.rows, calls, reads, late }
     });
-    let all = move || (0..setup.slots).map(|_| pool.take()).collect::<Vec<Slot>>().len();
+    let kept = if setup.event == Event::Hangs { walked.report.given_up.len() } else { 0 };
+    let all = move || (kept..setup.slots).map(|_| pool.take()).collect::<Vec<Slot>>().len();
     within(LIMIT, &format!("taking all {} slots after {setup:?}", setup.slots), all);
     walked
 }
@@ -409,9 +429,14 @@ fn a_run_that_is_stopped_before_it_begins_reads_nothing() {
     }
 }
 
-/// Each door fails in turn, in every arrangement: the run stops there and says why.
+/// Each door fails in turn, in every arrangement: the run stops there and says why. Of several reducers one that fails does not stop
+/// it; see below.
 fn assert_ends_with(event: Event, message: &str) {
+    let fails = [Event::SubmitFails, Event::FlushFails, Event::CollectFails, Event::Hangs];
     for s in setups(event, BadFrames::Keep) {
+        if fails.contains(&event) && s.reducers > 1 {
+            continue;
+        }
         // Alone on the caller's thread, a panic is the caller's.
         let own = [Event::ReaderPanics, Event::SubmitPanics, Event::CollectPanics];
         if s.strategy == Strategy::Sequential && own.contains(&event) {
@@ -422,6 +447,7 @@ fn assert_ends_with(event: Event, message: &str) {
         let error = walked.ending.expect_err("the failure was injected").to_string();
         assert!(error.contains(message), "{s:?}: {error}");
         assert!(walked.rows[AT].is_none() && !walked.report.interrupted, "{s:?}");
+        assert!(!fails.contains(&event) || walked.report.given_up.contains(&FrameId(AT)), "{s:?}");
     }
 }
 
@@ -443,11 +469,86 @@ fn a_reducer_that_fails_or_panics_ends_the_run() {
 #[test]
 fn a_device_that_cannot_say_whether_it_is_done_ends_the_run() {
     // One that is full is not asked.
-    for s in setups(Event::ReadyFails, BadFrames::Keep).into_iter().filter(|s| s.depth > 1) {
+    let setups = setups(Event::ReadyFails, BadFrames::Keep);
+    for s in setups.into_iter().filter(|s| s.depth > 1 && s.reducers == 1) {
         let walked = walk(s, ENDLESS, false);
         walked.assert_stopped(&s);
         assert_eq!(walked.ending.expect_err("the failure was injected").to_string(), "boom at 57");
     }
+}
+
+#[test]
+fn a_device_that_hangs_ends_the_run_although_its_slots_do_not_come_home() {
+    assert_ends_with(Event::Hangs, "boom at 57");
+}
+
+#[test]
+fn of_several_reducers_one_that_fails_leaves_its_work_to_the_others() {
+    for event in [Event::SubmitFails, Event::FlushFails, Event::CollectFails] {
+        for s in setups(event, BadFrames::Keep).into_iter().filter(|s| s.reducers > 1) {
+            let Walked { report, ending, rows, reads, .. } = walk(s, SOME, false);
+            let error = ending.expect_err("the failure was injected");
+            assert!(matches!(&error, PipelineError::Reduce(_)) && error.to_string() == "boom at 57", "{s:?}");
+            // Every frame was read, and has a row or was given up.
+            let missing: Vec<FrameId> = (0..SOME).filter(|id| rows[*id].is_none()).map(FrameId).collect();
+            let mut given_up = report.given_up.clone();
+            given_up.sort_unstable();
+            assert_eq!((reads, &missing), (SOME, &given_up), "{s:?}");
+            assert!(missing.contains(&FrameId(AT)) && missing.len() <= s.depth, "{s:?}: {missing:?}");
+            assert_eq!((report.done, report.interrupted), (SOME - missing.len(), false), "{s:?}");
+        }
+    }
+}
+
+#[test]
+fn a_run_that_goes_on_counts_on() {
+    for s in [
+        setups(Event::Nothing, BadFrames::Keep)[0],
+        *setups(Event::Nothing, BadFrames::Keep).last().expect("some"),
+    ] {
+        let earlier = walk(s, SOME, false).report;
+        let (read, wall) = (earlier.times.of(Stage::Read), earlier.wall);
+        let stop = Stop::default();
+        let mut sink = FakeSink { event: s.event, stop: stop.clone(), rows: vec![None; SOME] };
+        let reads = Arc::<Reads>::default();
+        let slots = SlotPool::on_host(s.slots, 8);
+        let (queue, asked, failed) = (VecDeque::new(), Cell::new(0), Cell::new(false));
+        let reducer = FakeReducer { depth: 1, event: s.event, queue, met: false, asked, failed };
+        let mut seen = Count(SOME);
+        let (report, ending) = go_on(
+            Corridor {
+                source: Box::new(FakeSource { frames: SOME, given: SOME - 3 }),
+                readers: vec![Box::new(FakeReader { event: s.event, stop: stop.clone(), reads })],
+                reducers: vec![Box::new(reducer)],
+                sink: &mut sink,
+                packed: slots.clone(),
+                slots,
+                waiting: MOST_WAITING,
+                bad_frames: s.bad_frames,
+                stop,
+                timeline: None,
+                watchers: vec![&mut seen],
+            },
+            s.strategy,
+            earlier,
+        );
+        ending.expect("a run");
+        assert_eq!(
+            (report.done, seen.0, report.asked, report.interrupted),
+            (SOME + 3, SOME + 3, Some(SOME), false)
+        );
+        assert!(report.times.of(Stage::Read) > read && report.wall > wall);
+    }
+}
+
+#[test]
+fn a_stop_of_a_part_is_raised_with_the_whole_and_not_the_other_way_round() {
+    let whole = Stop::default();
+    let (one, other) = (whole.of_a_part(), whole.of_a_part());
+    one.raise();
+    assert_eq!([&whole, &one, &other].map(Stop::is_raised), [false, true, false]);
+    whole.raise();
+    assert!(other.is_raised() && other.of_a_part().is_raised());
 }
 
 #[test]

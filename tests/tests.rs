@@ -16,6 +16,7 @@ mod docs;
 mod engine;
 mod facts;
 mod geometry;
+mod going_over;
 mod hostile;
 mod image;
 mod integrate;

@@ -91,6 +91,7 @@ impl Ceiling {
             packed: slots.clone(),
             slots,
             strategy: Strategy::Pool,
+            may_go_on: false,
             notes: vec![],
         })
     }
@@ -172,6 +173,10 @@ impl Reducer for Dropped {
     fn collect(&mut self) -> Result<Vec<Outcome>, ReduceError> {
         Ok(self.0.drain(..).map(nothing).collect())
     }
+
+    fn abandon(&mut self) -> Vec<FrameId> {
+        std::mem::take(&mut self.0)
+    }
 }
 
 /// Uploads frames and does nothing with them: the ceiling of anything on a GPU.
@@ -242,5 +247,14 @@ impl Reducer for Uploads {
             self.flying.pop_front();
         }
         Ok(outcomes)
+    }
+
+    fn abandon(&mut self) -> Vec<FrameId> {
+        let given_up = self.flying.iter().map(|(_, frame)| frame.id).collect();
+        // Where that fails they stay until the stream is gone.
+        if self.stream.wait().is_ok() {
+            self.flying.clear();
+        }
+        given_up
     }
 }

@@ -10,6 +10,7 @@ use super::words::seconds;
 use crate::frame::FrameStatus;
 use crate::output::draft::leftovers;
 use crate::output::stack::{StackLayout, StackWriter};
+use crate::pipeline::Watch as _;
 use crate::session::Device;
 use crate::session::decode::StackDecoder;
 use crate::session::options::Selection;
@@ -40,9 +41,11 @@ pub(super) fn run(args: &ConvertArgs) -> Result<Exit, Failure> {
 
     let start = Instant::now();
     let mut progress = ProgressLine::new(count, verbosity);
+    decoder.take_notes().iter().for_each(|note| progress.hear(note));
     let (mut done, mut bad_frames) = (0, Vec::new());
     loop {
-        let batch = decoder.next()?;
+        let batch = decoder.next_batch()?;
+        decoder.take_notes().iter().for_each(|note| progress.hear(note));
         if batch.is_empty() {
             break;
         }

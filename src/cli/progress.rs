@@ -120,4 +120,8 @@ impl Watch for ProgressLine {
     fn see(&mut self, done: usize, outcome: &Outcome) {
         self.step(done, outcome.as_ref().err());
     }
+
+    fn hear(&mut self, news: &str) {
+        self.say(&format!("warning: {news}"));
+    }
 }

@@ -121,8 +121,11 @@ fn facts(info: &ResultInfo) -> Vec<(String, String)> {
         ("patterns", shape + besides),
         ("of them", statuses.join(", ")),
     ];
+    let over = info.gone_over.as_ref();
+    let over =
+        over.map(|(rows, why)| ("on the CPU", format!("{}, not on the GPU: {why}", count(*rows, "row"))));
     let axis = ends(&info.axis).map(|ends| ("radial axis", ends));
-    let all = facts.into_iter().chain(axis).chain(speed);
+    let all = facts.into_iter().chain(over).chain(axis).chain(speed);
     all.map(|(name, value)| (name.to_owned(), value)).collect()
 }
 

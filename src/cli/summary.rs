@@ -151,6 +151,10 @@ pub(super) fn print_run(
         line("left out", note);
     }
     line("device", plan.device.name());
+    if let Some(over) = &report.gone_over {
+        let marked = if over.frames > 0 { " (frame_device in the output)" } else { "" };
+        line("on the CPU", format!("{}, not on the GPU{marked}: {}", count(over.frames, "frame"), over.why));
+    }
     let rate = format!("{:.1} frames/s, {} in all", report.frames_per_second(), seconds(report.wall));
     line("speed", rate);
     let busy: f64 = Stage::ALL.iter().map(|s| report.times.of(*s).as_secs_f64()).sum();

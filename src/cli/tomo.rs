@@ -19,7 +19,7 @@ use crate::output::draft::leftovers;
 use crate::output::result::Ending;
 use crate::output::tomogram::{RegionEntry, TomogramFile, TomogramLayout};
 use crate::session::tomo::{Maker, Study, TomoOptions};
-use crate::session::{Device, PatternStore};
+use crate::session::{Concern, Device, PatternStore, SessionError};
 
 /// Runs the command.
 pub(super) fn run(args: &TomoArgs) -> Result<Exit, Failure> {
@@ -73,7 +73,8 @@ fn slices(
     let mut progress = ProgressLine::counting(file.layout().slices(), "slices", verbosity);
     let made = study.make(&mut file, &mut maker, &asked.stop(), &mut |done| progress.step(done, None));
     progress.finish();
-    let made = made.map_err(Failure::from);
+    let on_gpu = matches!(device, Device::Cuda { .. });
+    let made = made.map_err(|error| failed(error, output, on_gpu));
     let ending = match &made {
         Ok(_) if file.done().iter().all(|done| *done) => Ending::Complete,
         Ok(_) => Ending::Interrupted,
@@ -100,6 +101,19 @@ fn slices(
         Ending::Interrupted => signals::heard().unwrap_or(Exit::Interrupted),
         Ending::Complete | Ending::Failed(_) => Exit::Success,
     })
+}
+
+/// Where slices stop, and the way on when a GPU stopped them.
+fn failed(error: SessionError, output: &Path, on_gpu: bool) -> Failure {
+    let is_devices = on_gpu && error.about == Concern::Device;
+    let Failure { exit, error } = error.into();
+    if !is_devices {
+        return Failure { exit, error };
+    }
+    let place = output.display();
+    let way_on =
+        format!("stopped; slices that were made are in {place}: --resume --device cpu goes on with them");
+    Failure { exit, error: error.context(way_on) }
 }
 
 /// Whoever makes the slices; aloud when that is not the GPU after all.

@@ -466,27 +466,6 @@ impl CudaReducer {
         }
     }
 
-    /// Gives up what is in flight, after an error: the frames that no outcome will be given for. What was complete has been collected
-    /// before. Slots go home, but for those that a device which does not answer may still fetch. Waits for the device as long as for
-    /// a batch. When that works the reducer can be used again.
-    pub fn abandon(&mut self) -> Vec<FrameId> {
-        let frames = self.frames_in_flight();
-        self.waiting.clear();
-        self.settled.clear();
-        self.gathering = None;
-        self.in_flight.clear();
-        for place in &mut self.places {
-            place.gathered.clear();
-            // An error comes again, should anybody go on.
-            let _ = place.lane.abandon();
-        }
-        // Waits for the digests; then a lane's arena is its own again. Later frames' are made by the host.
-        self.verifying = None;
-        self.idle = (0..self.places.len()).rev().collect();
-        self.failed = self.engine.context().bind().err();
-        frames
-    }
-
     /// One frame's outcome; takes the next sums unless the frame was refused.
     fn outcome(&mut self, frame: Gathered, sums: &mut impl Iterator<Item = FrameSums>) -> Option<Outcome> {
         if let Some(bad) = frame.bad {
@@ -563,5 +542,24 @@ impl Reducer for CudaReducer {
 
     fn collect(&mut self) -> Result<Vec<Outcome>, ReduceError> {
         self.collect_oldest().map_err(|error| self.name(error))
+    }
+
+    /// Waits for the device as long as for a batch. When that works the reducer can be used again.
+    fn abandon(&mut self) -> Vec<FrameId> {
+        let frames = self.frames_in_flight();
+        self.waiting.clear();
+        self.settled.clear();
+        self.gathering = None;
+        self.in_flight.clear();
+        for place in &mut self.places {
+            place.gathered.clear();
+            // An error comes again, should anybody go on.
+            let _ = place.lane.abandon();
+        }
+        // Waits for the digests; then a lane's arena is its own again. Later frames' are made by the host.
+        self.verifying = None;
+        self.idle = (0..self.places.len()).rev().collect();
+        self.failed = self.engine.context().bind().err();
+        frames
     }
 }

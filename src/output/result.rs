@@ -11,7 +11,9 @@
 //!
 //! At the end only `end_time`, `duration`, `message` and `status` change, in this order and in their places. When there are
 //! bad frames or sums, the HDF5 library opens the file once more to store the messages and to cut the table of norms behind its
-//! last set. It touches these two datasets only, so a kill in that millisecond may cost them, never a pattern or a status.
+//! last set. It touches these two datasets only, so a kill in that millisecond may cost them, never a pattern or a status. A run whose
+//! frames go over to another device is opened once more then ([`ResultFile::go_over`]).
+mod device;
 mod info;
 mod layout;
 mod patterns;
@@ -217,6 +219,33 @@ impl ResultFile {
         done
     }
 
+    /// Marks the rows that are put from here on as made by the CPU, for this reason: the file gets its `frame_device`.
+    ///
+    /// # Errors
+    /// As [`ResultFile::flush`], or what HDF5 says.
+    pub fn go_over(&mut self, why: &str) -> Result<(), OutputError> {
+        self.flush()?;
+        if self.writer.places.frame_device.is_none() {
+            let rows = self.layout.rows();
+            let room = self.make_room("making room for frame_device", device::room(rows))?;
+            let place = device::reserve(&self.writer.file, &self.layout, why)
+                .map_err(|e| OutputError::from_hdf5(&self.path, "adding frame_device", room, e))?;
+            let written = self.writer.file.write_all_at(&vec![0; rows], place);
+            written.map_err(|e| OutputError::from_io(&self.path, "writing frame_device", rows as u64, e))?;
+            self.writer.places.frame_device = Some(place);
+        }
+        Ok(())
+    }
+
+    /// Makes the file longer before HDF5 changes it, so that a kill between the library's writes never leaves a file shorter than its
+    /// header says; gives back by how much.
+    fn make_room(&self, action: &'static str, room: u64) -> Result<u64, OutputError> {
+        let file = &self.writer.file;
+        let longer = file.metadata().and_then(|m| file.set_len(m.len() + room));
+        longer.map_err(|e| OutputError::from_io(&self.path, action, room, e))?;
+        Ok(room)
+    }
+
     /// Writes what is buffered, fills the rows that no frame came for with NaN, stores the messages of bad frames, and
     /// marks how the run ended. A run that lost patterns to a failing disk has `failed`, whatever `ending` says.
     ///
@@ -265,8 +294,7 @@ impl ResultFile {
         Ok(())
     }
 
-    /// The one time that HDF5 opens the file again: messages of bad frames, and as many sets of norms as there are. The file is
-    /// made longer first, so that a kill between the library's writes never leaves a file shorter than its header says.
+    /// HDF5 opens the file again: messages of bad frames, and as many sets of norms as there are.
     fn reopen(&self) -> Result<(), OutputError> {
         if self.messages.is_empty() && !self.layout.sums {
             return Ok(());
@@ -277,11 +305,7 @@ impl ResultFile {
         }
         // A reference of 16 bytes a line, the text, and what HDF5 keeps of it.
         let room = (1 << 20) + lines.iter().map(|line| 2 * line.len() + 64).sum::<usize>() as u64;
-        self.writer
-            .file
-            .metadata()
-            .and_then(|m| self.writer.file.set_len(m.len() + room))
-            .map_err(|e| OutputError::from_io(&self.path, "making room for messages", room, e))?;
+        self.make_room("making room for messages", room)?;
         let store = || -> hdf5::Result<()> {
             let file = library::open_to_change(&self.writer.file)?;
             if self.layout.sums {

@@ -16,6 +16,15 @@ pub trait Sink {
     /// # Errors
     /// As [`Sink::put`].
     fn pause(&mut self) -> Result<(), SinkError>;
+
+    /// What comes from here on was reduced elsewhere than planned, for this reason; outcomes of before are all there. Whoever keeps rows for
+    /// others to read marks them.
+    ///
+    /// # Errors
+    /// As [`Sink::put`].
+    fn go_over(&mut self, _why: &str) -> Result<(), SinkError> {
+        Ok(())
+    }
 }
 
 /// Whatever made a sink fail.
@@ -28,5 +37,9 @@ impl Sink for ResultFile {
 
     fn pause(&mut self) -> Result<(), SinkError> {
         Ok(self.flush()?)
+    }
+
+    fn go_over(&mut self, why: &str) -> Result<(), SinkError> {
+        Ok(ResultFile::go_over(self, why)?)
     }
 }

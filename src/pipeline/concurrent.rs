@@ -3,10 +3,10 @@
 //! Frames are handed on through channels that never fill up, because a frame needs a slot and slots are counted;
 //! outcomes go through a bounded one, so a slow disk holds the reducers back and memory stays what it is.
 //!
-//! Why it cannot hang: a thread waits only for (a) a slot, which a reducer gives back when its batch is done,
+//! Why it cannot hang: a thread waits only for (a) a slot, which a reducer gives back when its batch is done (or until none is left),
 //! (b) a frame, which a reader sends or the channel closes, (c) room for an outcome, which the sink's thread makes, (d) room for a
 //! ticket, which a reader makes or the channel closes. A source waits a tick at most and is then asked again.
-//! Whoever fails raises `stop` and goes on *draining* what it is sent until the channel closes.
+//! Whoever fails raises `stop` and goes on *draining* what it is sent until the channel closes; a reducer only when it is the last.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread::{self, Scope};
@@ -14,11 +14,12 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, bounded, unbounded};
 
+use super::relay::{Relay, give_up};
 use super::report::Listed;
 use super::sequential::read;
 use super::{Corridor, Landing, PipelineError, Report, Stage, StageTimes, Stop};
 use crate::frame::{Frame, Outcome, SlotPool};
-use crate::reduce::Reducer;
+use crate::reduce::{ReduceError, Reducer};
 use crate::source::{Next, Reader, Source, Ticket};
 use crate::trace;
 
@@ -32,7 +33,7 @@ const AHEAD: usize = 2;
 /// When no outcome comes for this long (frames that arrive while they are measured), the sink may catch up.
 const PAUSE: Duration = Duration::from_millis(500);
 
-pub(super) fn run(corridor: Corridor<'_>) -> (Report, Result<(), PipelineError>) {
+pub(super) fn run(corridor: Corridor<'_>, mut report: Report) -> (Report, Result<(), PipelineError>) {
     let Corridor {
         source,
         readers,
@@ -46,10 +47,10 @@ pub(super) fn run(corridor: Corridor<'_>) -> (Report, Result<(), PipelineError>)
         timeline,
         watchers,
     } = corridor;
-    let mut report = Report::new();
+    let (before, relay) = (report.done, Relay::of(reducers.len()));
     let listed = Listed::default();
     let start = Instant::now();
-    let times = StageTimes::new(timeline);
+    let times = std::mem::take(&mut report.times).go_on(timeline);
     // The caller's thread is the sink's.
     let ending = times.on_core(|| {
         thread::scope(|scope| {
@@ -65,6 +66,7 @@ pub(super) fn run(corridor: Corridor<'_>) -> (Report, Result<(), PipelineError>)
                     frames: frame_out.clone(),
                     outcomes: outcome_out.clone(),
                     slots: slots.clone(),
+                    relay: &relay,
                     stop: &stop,
                     times: &times,
                 };
@@ -77,6 +79,7 @@ pub(super) fn run(corridor: Corridor<'_>) -> (Report, Result<(), PipelineError>)
                 let stage = ReducerThread {
                     frames: frame_in.clone(),
                     outcomes: outcome_out.clone(),
+                    relay: &relay,
                     stop: &stop,
                     times: &times,
                 };
@@ -126,7 +129,11 @@ pub(super) fn run(corridor: Corridor<'_>) -> (Report, Result<(), PipelineError>)
             ending
         })
     });
-    report.close(start.elapsed(), times, &listed, ending.is_ok());
+    let (failed, mut given_up) = relay.close();
+    let ending = ending.and(failed.map_or(Ok(()), |error| Err(error.into())));
+    report.given_up.append(&mut given_up);
+    report.times = times;
+    report.close(report.done - before, start.elapsed(), &listed, ending.is_ok());
     (report, ending)
 }
 
@@ -212,6 +219,7 @@ struct ReaderThread<'a> {
     frames: Sender<Frame>,
     outcomes: Sender<Outcome>,
     slots: SlotPool,
+    relay: &'a Relay,
     stop: &'a Stop,
     times: &'a StageTimes,
 }
@@ -224,7 +232,8 @@ impl ReaderThread<'_> {
             }
             // A closed channel means that the run is ending for a reason somebody else reports.
             let mut delivered = true;
-            read(reader.as_mut(), ticket, &self.slots, self.times, &mut |frame| {
+            let slots = (&self.slots, self.relay.deserted());
+            read(reader.as_mut(), ticket, slots, self.times, &mut |frame| {
                 delivered &= match frame {
                     Ok(frame) => self.frames.send(frame).is_ok(),
                     Err(bad) => self.outcomes.send(Err(bad)).is_ok(),
@@ -241,18 +250,31 @@ impl ReaderThread<'_> {
 struct ReducerThread<'a> {
     frames: Receiver<Frame>,
     outcomes: Sender<Outcome>,
+    relay: &'a Relay,
     stop: &'a Stop,
     times: &'a StageTimes,
 }
 
 impl ReducerThread<'_> {
     fn run(self, mut reducer: Box<dyn Reducer>) -> Result<(), PipelineError> {
-        let result = catch_unwind(AssertUnwindSafe(|| self.drive(reducer.as_mut())))
-            .unwrap_or(Err(PipelineError::Panicked("reducer")));
-        if result.is_err() {
+        let driven = catch_unwind(AssertUnwindSafe(|| {
+            self.drive(reducer.as_mut()).map_err(|error| {
+                // A closed channel means that the run is ending for a reason somebody else reports.
+                let out = |outcome| drop(self.outcomes.send(outcome));
+                (error, give_up(reducer.as_mut(), out))
+            })
+        }));
+        let (result, ends) = match driven {
+            Ok(Ok(())) => return Ok(()),
+            Ok(Err((error, given_up))) => (Ok(()), self.relay.failed(error, given_up)),
+            Err(_) => (Err(PipelineError::Panicked("reducer")), true),
+        };
+        // Frames that it had hold slots that readers wait for: send them home.
+        let _ = catch_unwind(AssertUnwindSafe(|| drop(reducer)));
+        if ends {
             self.stop.raise();
-            // Frames that it had and those that were on their way hold slots that readers wait for: send them home.
-            let _ = catch_unwind(AssertUnwindSafe(|| drop(reducer)));
+            self.relay.desert();
+            // And so do those that were on their way.
             self.frames.iter().for_each(drop);
         }
         result
@@ -260,7 +282,7 @@ impl ReducerThread<'_> {
 
     /// Keeps the reducer as full as the frames allow, starts what it has when no other frame waits, and waits for a batch
     /// only when there is nothing to hand in: a device that computes must go on being fed.
-    fn drive(&self, reducer: &mut dyn Reducer) -> Result<(), PipelineError> {
+    fn drive(&self, reducer: &mut dyn Reducer) -> Result<(), ReduceError> {
         let mut in_flight = 0;
         let mut open = true;
         while open || in_flight > 0 {

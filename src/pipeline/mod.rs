@@ -13,7 +13,8 @@
 //!
 //! *Bad frames are data, broken systems are errors.* A [`BadFrame`] goes on to the sink like any pattern. A failed
 //! stage raises [`Stop`], everybody drains what they were given (a frame left in a channel would keep its slot and
-//! starve the readers), and the first error is what the run returns.
+//! starve the readers), and the first error is what the run returns. Of several reducers one that fails leaves its work to the others: only
+//! the frames that it had are given up, and the error comes at the end. Whoever wants these frames after all walks them again ([`go_on`]).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -25,26 +26,36 @@ use crate::source::{Reader, Source, SourceError};
 use crate::trace::{self, Timeline};
 
 mod concurrent;
+mod relay;
 mod report;
 mod sequential;
 
-pub use report::{Report, Saturated, Stage, StageTimes};
+pub use report::{GoneOver, Report, Saturated, Stage, StageTimes};
 
 /// Asks a run to end: raised by Ctrl-C, by a failed stage, or by the first bad frame when asked to.
 ///
 /// No new frame is started; those under way are finished and written.
 #[derive(Debug, Clone, Default)]
-pub struct Stop(Arc<AtomicBool>);
+pub struct Stop {
+    raised: Arc<AtomicBool>,
+    /// Those that this one is a part of.
+    whole: Option<Arc<Stop>>,
+}
 
 impl Stop {
+    /// One for a part of what this one ends: raised with it, but by itself it ends the part alone.
+    pub fn of_a_part(&self) -> Stop {
+        Stop { raised: Arc::default(), whole: Some(Arc::new(self.clone())) }
+    }
+
     /// Asks. Safe to call from a signal handler's thread, and more than once.
     pub fn raise(&self) {
-        self.0.store(true, Ordering::Relaxed);
+        self.raised.store(true, Ordering::Relaxed);
     }
 
     /// Whether somebody asked.
     pub fn is_raised(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+        self.raised.load(Ordering::Relaxed) || self.whole.as_ref().is_some_and(|whole| whole.is_raised())
     }
 }
 
@@ -90,6 +101,9 @@ pub const fn waiting(bytes: usize) -> usize {
 pub trait Watch {
     /// One more outcome, the `done`th of the run, on its way to the sink.
     fn see(&mut self, done: usize, outcome: &Outcome);
+
+    /// Something that a person should know at once, although the run goes on.
+    fn hear(&mut self, _news: &str) {}
 }
 
 /// Why a run ended before its last frame.
@@ -147,10 +161,22 @@ pub struct Corridor<'a> {
 /// The first failure of the system, see [`PipelineError`], with the report of what was done until then. Bad frames
 /// are in the report.
 pub fn run(corridor: Corridor<'_>, strategy: Strategy) -> (Report, Result<(), PipelineError>) {
+    go_on(corridor, strategy, Report::default())
+}
+
+/// Walks more frames of a run that has a report already, and goes on counting there.
+///
+/// # Errors
+/// As [`run`].
+pub fn go_on(
+    corridor: Corridor<'_>,
+    strategy: Strategy,
+    report: Report,
+) -> (Report, Result<(), PipelineError>) {
     let _range = trace::run();
     match strategy {
-        Strategy::Sequential => sequential::run(corridor),
-        Strategy::Pool => concurrent::run(corridor),
+        Strategy::Sequential => sequential::run(corridor, report),
+        Strategy::Pool => concurrent::run(corridor, report),
     }
 }
 

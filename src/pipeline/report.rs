@@ -86,8 +86,9 @@ pub struct StageTimes {
 }
 
 impl StageTimes {
-    pub(super) fn new(timeline: Option<Timeline>) -> StageTimes {
-        StageTimes { timeline, ..StageTimes::default() }
+    /// The same, going on, with bars in a timeline if there is one.
+    pub(super) fn go_on(self, timeline: Option<Timeline>) -> StageTimes {
+        StageTimes { timeline, ..self }
     }
 
     /// Does some work of a stage and books the time it took. `payload` is the frame's id, or the number of frames.
@@ -169,8 +170,17 @@ impl Saturated {
     }
 }
 
+/// What another device than the planned one took over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GoneOver {
+    /// Why.
+    pub why: String,
+    /// Frames that it did, good and bad.
+    pub frames: usize,
+}
+
 /// What a run did.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Report {
     /// Frames that the source said there were; `None` when it did not know and the run ended before it did.
     pub asked: Option<usize>,
@@ -182,6 +192,10 @@ pub struct Report {
     pub bad: Vec<BadFrame>,
     /// Saturated pixels of the good frames.
     pub saturated: Saturated,
+    /// Frames that were in a reducer when it failed: nothing came of them.
+    pub given_up: Vec<FrameId>,
+    /// What the cores did because a GPU failed.
+    pub gone_over: Option<GoneOver>,
     /// Whether the run was asked to end before its last frame, and did so in good order.
     pub interrupted: bool,
     /// Wall time of the run, from the first ticket to the last row.
@@ -196,25 +210,12 @@ impl Report {
         if self.interrupted { Ending::Interrupted } else { Ending::Complete }
     }
 
-    pub(super) fn new() -> Report {
-        Report {
-            asked: None,
-            done: 0,
-            verified: 0,
-            bad: Vec::new(),
-            saturated: Saturated::default(),
-            interrupted: false,
-            wall: Duration::ZERO,
-            times: StageTimes::default(),
-        }
-    }
-
-    pub(super) fn close(&mut self, wall: Duration, times: StageTimes, listed: &Listed, went_well: bool) {
-        self.wall = wall;
-        self.times = times;
-        self.interrupted = went_well && !listed.are_all(self.done);
+    /// Adds a walk that did `done` frames.
+    pub(super) fn close(&mut self, done: usize, wall: Duration, listed: &Listed, went_well: bool) {
+        self.wall += wall;
+        self.interrupted = went_well && !listed.are_all(done);
         let ended = listed.ended.load(Ordering::Relaxed).then(|| listed.frames.load(Ordering::Relaxed));
-        self.asked = listed.expected.get().copied().or(ended);
+        self.asked = self.asked.or(listed.expected.get().copied()).or(ended);
     }
 
     /// Frames whose bytes do not have the digest that their header says.

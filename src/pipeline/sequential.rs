@@ -1,8 +1,10 @@
 //! One thread, one frame at a time: the first rows of the paper's Table 1, and the simplest thing that is right.
 
+use std::sync::atomic::AtomicBool;
 use std::thread;
 use std::time::Instant;
 
+use super::relay::{Relay, give_up};
 use super::report::Listed;
 use super::{Corridor, Landing, PipelineError, Report, Stage, StageTimes};
 use crate::frame::{BadFrame, Frame, Outcome, SlotPool, Slots};
@@ -10,7 +12,7 @@ use crate::reduce::{ReduceError, Reducer};
 use crate::source::{Next, Place, Reader, Ticket};
 use crate::trace;
 
-pub(super) fn run(corridor: Corridor<'_>) -> (Report, Result<(), PipelineError>) {
+pub(super) fn run(corridor: Corridor<'_>, mut report: Report) -> (Report, Result<(), PipelineError>) {
     let Corridor {
         mut source,
         mut readers,
@@ -24,15 +26,15 @@ pub(super) fn run(corridor: Corridor<'_>) -> (Report, Result<(), PipelineError>)
         watchers,
         ..
     } = corridor;
-    let mut report = Report::new();
+    let (before, relay) = (report.done, Relay::of(1));
     let start = Instant::now();
     let reader = &mut readers[0];
     let reducer = &mut reducers[0];
-    let times = StageTimes::new(timeline);
+    let times = std::mem::take(&mut report.times).go_on(timeline);
     let mut landing = Landing { sink, bad_frames, watchers, report: &mut report, times: &times };
     let _follows = trace::follow(times.timeline(), thread::current().name().unwrap_or("unnamed"));
     let listed = Listed::default();
-    let ending = times.on_core(|| {
+    let mut ending = times.on_core(|| {
         listed.expect(source.as_mut())?;
         while !stop.is_raised() {
             match source.next(&packed)? {
@@ -48,8 +50,9 @@ pub(super) fn run(corridor: Corridor<'_>) -> (Report, Result<(), PipelineError>)
                 Next::Read(ticket) => {
                     listed.add(ticket.ids.len());
                     let mut ending = Ok(());
-                    read(reader.as_mut(), ticket, &slots, &times, &mut |frame| {
+                    read(reader.as_mut(), ticket, (&slots, relay.deserted()), &times, &mut |frame| {
                         let outcomes = match frame {
+                            _ if matches!(ending, Err(PipelineError::Reduce(_))) => return,
                             Ok(frame) => reduce_one(reducer.as_mut(), frame, &times),
                             Err(bad) => Ok(vec![Err(bad)]),
                         };
@@ -66,21 +69,34 @@ pub(super) fn run(corridor: Corridor<'_>) -> (Report, Result<(), PipelineError>)
         }
         Ok(())
     });
-    report.close(start.elapsed(), times, &listed, ending.is_ok());
+    if matches!(ending, Err(PipelineError::Reduce(_))) {
+        let mut landed = Ok(());
+        let mut put = |outcome| {
+            if landed.is_ok() {
+                landed = landing.put(outcome);
+            }
+        };
+        let given_up = times.on_core(|| give_up(reducer.as_mut(), &mut put));
+        ending = landed.and(ending);
+        report.given_up.extend(given_up);
+    }
+    report.times = times;
+    report.close(report.done - before, start.elapsed(), &listed, ending.is_ok());
     (report, ending)
 }
 
-/// Reads a ticket's frames; shared with the concurrent corridor. Waiting for the first slot is not reading.
+/// Reads a ticket's frames, into slots of a pool until it is deserted; shared with the concurrent corridor. Waiting for the first slot is
+/// not reading.
 pub(super) fn read(
     reader: &mut dyn Reader,
     ticket: Ticket,
-    slots: &SlotPool,
+    (slots, deserted): (&SlotPool, &AtomicBool),
     times: &StageTimes,
     out: &mut dyn FnMut(Result<Frame, BadFrame>),
 ) {
     let mut slots = match ticket.place {
         Place::Held { .. } => Slots::of(slots),
-        Place::File(_) | Place::Listed(_) => Slots::waited_for(slots),
+        Place::File(_) | Place::Listed(_) => Slots::waited_for(slots, deserted),
     };
     let (first, mut left) = (ticket.first(), ticket.ids.len());
     let _range = trace::read(first);

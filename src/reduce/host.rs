@@ -12,7 +12,7 @@ use std::time::Instant;
 
 use super::{ReduceError, Reducer};
 use crate::codec::md5;
-use crate::frame::{BadFrame, Frame, Outcome};
+use crate::frame::{BadFrame, Frame, FrameId, Outcome};
 use crate::integrate::engine::{Engine, GROUP, Scratch};
 use crate::trace;
 
@@ -103,5 +103,10 @@ impl Reducer for HostReducer {
             self.flush()?;
         }
         Ok(std::mem::take(&mut self.done))
+    }
+
+    fn abandon(&mut self) -> Vec<FrameId> {
+        let done = self.done.drain(..).map(|done| done.map_or_else(|bad| bad.id, |pattern| pattern.id));
+        done.chain(self.gathered.drain(..).map(|frame| frame.id)).collect()
     }
 }

@@ -4,9 +4,9 @@
 //! drives it does not know what stands behind: the host's engine ([`host::HostReducer`], which works in the calling thread)
 //! or a GPU. The rules are the same for all: `submit` never waits for a result, `flush` starts what has been gathered when
 //! no other frame is waiting, `collect` waits for the oldest batch. A frame's slot goes home as early as the reducer can let
-//! it go; a corrupt frame is an outcome, an error means that the reducer cannot go on.
+//! it go; a corrupt frame is an outcome, an error means that the reducer cannot go on: then it is asked to `abandon` what it has.
 
-use crate::frame::{Frame, Outcome};
+use crate::frame::{Frame, FrameId, Outcome};
 
 pub mod host;
 
@@ -46,4 +46,8 @@ pub trait Reducer: Send {
     /// # Errors
     /// When the device or engine behind it has failed.
     fn collect(&mut self) -> Result<Vec<Outcome>, ReduceError>;
+
+    /// Gives up what is in flight, after an error: the frames that no outcome will be given for. Their slots go home, but for those that
+    /// a device which does not answer may still fetch; these stay with it.
+    fn abandon(&mut self) -> Vec<FrameId>;
 }

@@ -1,6 +1,9 @@
 //! Frames as plain pixels: decoded a batch at a time, on the cores or on a GPU, and verified on the way.
+//!
+//! Pixels are whole numbers and the same wherever they are decoded. So a GPU that nobody asked for by name, and that cannot be used or
+//! fails, is no error: the cores decode the frames that it had, and those that follow.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use rayon::prelude::*;
 
@@ -10,7 +13,8 @@ use crate::budget;
 use crate::codec::pixel::bytes_of;
 use crate::codec::{self, md5};
 use crate::cuda::decoder::{CudaDecoder, Decoded};
-use crate::cuda::{self, pinned};
+use crate::cuda::driver::Context;
+use crate::cuda::{self, CudaError, pinned};
 use crate::frame::{BadFrame, Codec, Encoding, Frame, FrameId, Shape, SlotPool, Slots};
 use crate::source::{Frames, Next, Reader, Source, Ticket};
 use crate::with_pixel;
@@ -31,7 +35,28 @@ pub struct StackDecoder {
     slots: SlotPool,
     /// A ticket that the last batch had no room for.
     left: Option<Ticket>,
-    cuda: Option<CudaDecoder>,
+    gpu: Option<OnGpu>,
+    notes: Vec<String>,
+}
+
+/// A GPU that decodes.
+struct OnGpu {
+    decode: DecodeBatch,
+    /// Where slots are pinned for it; none in tests.
+    context: Option<Arc<Context>>,
+    /// Whether the user named it: then nothing else will do.
+    asked: bool,
+}
+
+/// Decodes frames; for each, in their order, its pixels.
+type DecodeBatch = Box<dyn FnMut(Vec<Frame>) -> Result<Vec<Decoded>, CudaError>>;
+
+impl OnGpu {
+    fn open(ordinal: usize, encoding: Encoding, batch: usize, asked: bool) -> Result<OnGpu, CudaError> {
+        let mut decoder = CudaDecoder::new(ordinal, encoding, batch)?;
+        let context = Some(Arc::clone(decoder.context()));
+        Ok(OnGpu { decode: Box::new(move |frames| decoder.decode(frames)), context, asked })
+    }
 }
 
 impl StackDecoder {
@@ -43,23 +68,38 @@ impl StackDecoder {
         let threads = rayon::current_num_threads();
         let (batch, encoding) = (FRAMES_A_THREAD * threads, frames.about().encoding);
         allow(batch, encoding)?;
-        let cuda = match device {
-            Device::Cuda { gpu, .. } if cuda::decodes(encoding.codec) => {
-                Some(CudaDecoder::new(gpu.ordinal(), encoding, batch).or_about(Concern::Device)?)
+        let mut notes = Vec::new();
+        let gpu = match device {
+            Device::Cpu { .. } => None,
+            Device::Cuda { .. } if !cuda::decodes(encoding.codec) => {
+                notes.push(format!("the GPU does not decode {}: the CPU does", encoding.codec.name()));
+                None
             }
-            Device::Cpu { .. } | Device::Cuda { .. } => None,
+            Device::Cuda { gpu, asked, .. } => match OnGpu::open(gpu.ordinal(), encoding, batch, *asked) {
+                Err(reason) if !asked => {
+                    notes.push(format!("the GPU cannot be used: {reason}; decoding on the CPU"));
+                    None
+                }
+                opened => Some(opened.or_about(Concern::Device)?),
+            },
         };
         let source = frames.source(frames.count(), verify);
         Ok(StackDecoder {
             readers: (0..threads).map(|_| Mutex::new(source.reader())).collect(),
-            slots: slots(cuda.as_ref(), batch, encoding)?,
+            slots: slots(gpu.as_ref(), batch, encoding)?,
             source,
             encoding,
             verified: 0,
             batch,
             left: None,
-            cuda,
+            gpu,
+            notes,
         })
+    }
+
+    /// What is not as it was wanted, since this was asked last.
+    pub fn take_notes(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.notes)
     }
 
     /// Frames so far whose bytes had the digest of their header.
@@ -70,8 +110,8 @@ impl StackDecoder {
     /// The next batch, in order: pixels of each frame as little-endian bytes, or why there are none. Empty after the last frame.
     ///
     /// # Errors
-    /// When the source breaks, or the device fails.
-    pub fn next(&mut self) -> Result<Vec<(FrameId, Decoded)>, SessionError> {
+    /// When the source breaks, or the device that was asked for fails.
+    pub fn next_batch(&mut self) -> Result<Vec<(FrameId, Decoded)>, SessionError> {
         let mut outcomes = Vec::new();
         let tickets = self.tickets(&mut outcomes)?;
         let mut good = Vec::new();
@@ -82,16 +122,32 @@ impl StackDecoder {
             }
         }
         let ids: Vec<_> = good.iter().map(|frame| (frame.id, frame.header.digest.is_some())).collect();
-        let decoded: Vec<Decoded> = match &mut self.cuda {
-            None => good.into_par_iter().map(|frame| decode_on_host(&frame)).collect(),
-            Some(cuda) => cuda.decode(good).or_about(Concern::Device)?,
-        };
+        let decoded = self.decoded(good)?;
         for ((id, has_digest), decoded) in ids.into_iter().zip(decoded) {
             self.verified += usize::from(has_digest && decoded.is_ok());
             outcomes.push((id, decoded));
         }
         outcomes.sort_by_key(|(id, _)| *id);
         Ok(outcomes)
+    }
+
+    /// Decodes frames; where a device that nobody named fails, the cores do.
+    fn decoded(&mut self, frames: Vec<Frame>) -> Result<Vec<Decoded>, SessionError> {
+        if let Some(gpu) = &mut self.gpu {
+            match (gpu.decode)(frames.clone()) {
+                Err(reason) if !gpu.asked => {
+                    let from = frames
+                        .first()
+                        .map_or_else(String::new, |frame| format!(" from frame {}", frame.id.0));
+                    self.notes.push(format!("{reason}; the CPU goes on{from}"));
+                    self.gpu = None;
+                    // It may still fetch from slots that it had.
+                    self.slots = slots(None, self.batch, self.encoding)?;
+                }
+                decoded => return decoded.or_about(Concern::Device),
+            }
+        }
+        Ok(frames.into_par_iter().map(|frame| decode_on_host(&frame)).collect())
     }
 
     /// Tickets for a batch; frames that are bad already become outcomes.
@@ -120,7 +176,7 @@ impl StackDecoder {
         if frames > self.batch {
             // One ticket of so many frames: they come together.
             allow(frames, self.encoding)?;
-            self.slots = slots(self.cuda.as_ref(), frames, self.encoding)?;
+            self.slots = slots(self.gpu.as_ref(), frames, self.encoding)?;
             self.batch = frames;
         }
         Ok(tickets)
@@ -155,12 +211,10 @@ fn allow(
 }
 
 /// Slots for so many frames; they grow to the frames' size when those are read.
-fn slots(cuda: Option<&CudaDecoder>, frames: usize, encoding: Encoding) -> Result<SlotPool, SessionError> {
-    match cuda {
+fn slots(gpu: Option<&OnGpu>, frames: usize, encoding: Encoding) -> Result<SlotPool, SessionError> {
+    match gpu.and_then(|gpu| gpu.context.as_ref()) {
         None => Ok(SlotPool::on_host(frames, 0)),
-        Some(decoder) => {
-            pinned::slots(decoder.context(), frames, encoding.shape.pixels()).or_about(Concern::Device)
-        }
+        Some(context) => pinned::slots(context, frames, encoding.shape.pixels()).or_about(Concern::Device),
     }
 }
 
@@ -185,4 +239,62 @@ fn decode_on_host(frame: &Frame) -> Decoded {
             .map(|()| bytes_of(&pixels).to_vec())
             .map_err(|error| error.bad_frame(frame.id, &frame.origin, frame.encoding))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::frame::PixelType;
+    use crate::source::memory::MemoryFrames;
+
+    const SHAPE: Shape = Shape { slow: 2, fast: 3 };
+
+    fn images(count: usize) -> Vec<Vec<u8>> {
+        (0..count).map(|image| (0..6).map(|pixel| (7 * image + pixel) as u8).collect()).collect()
+    }
+
+    /// A decoder with a device in which the second batch fails, after it had its frames.
+    fn failing(batches: usize, asked: bool) -> (StackDecoder, Vec<Vec<u8>>) {
+        let cpu = Device::Cpu { why: "a test".into() };
+        let images = images(batches * FRAMES_A_THREAD * rayon::current_num_threads());
+        let frames = MemoryFrames::new(SHAPE, PixelType::U8, images.clone());
+        let mut decoder = StackDecoder::new(&cpu, &frames, true).expect("a decoder");
+        let mut batches = 0;
+        let decode: DecodeBatch = Box::new(move |frames| {
+            batches += 1;
+            match batches {
+                1 => Ok(frames.iter().map(decode_on_host).collect()),
+                2 => Err(CudaError::GivenUp),
+                _ => panic!("a device that failed is asked again"),
+            }
+        });
+        decoder.gpu = Some(OnGpu { decode, context: None, asked });
+        (decoder, images)
+    }
+
+    #[test]
+    fn the_cores_go_on_where_a_device_that_nobody_named_fails() {
+        let (mut decoder, images) = failing(3, false);
+        let (mut decoded, mut notes) = (Vec::new(), Vec::new());
+        for _ in 0..3 {
+            decoded.extend(decoder.next_batch().expect("somebody decodes"));
+            notes.extend(decoder.take_notes());
+        }
+        assert!(decoder.next_batch().expect("the end").is_empty());
+        assert_eq!(decoded.len(), images.len());
+        for (number, ((id, pixels), image)) in decoded.into_iter().zip(images).enumerate() {
+            assert_eq!((id, pixels), (FrameId(number), Ok(image)));
+        }
+        let second = FRAMES_A_THREAD * rayon::current_num_threads();
+        let said = format!("{}; the CPU goes on from frame {second}", CudaError::GivenUp);
+        assert_eq!(notes, [said]);
+    }
+
+    #[test]
+    fn a_device_that_was_named_and_fails_is_an_error() {
+        let (mut decoder, _) = failing(2, true);
+        decoder.next_batch().expect("the first batch is good");
+        let error = decoder.next_batch().expect_err("nothing else will do");
+        assert_eq!((error.about, error.to_string()), (Concern::Device, CudaError::GivenUp.to_string()));
+    }
 }

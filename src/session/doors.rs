@@ -33,6 +33,8 @@ pub struct Doors {
     pub slots: SlotPool,
     /// How they are manned.
     pub strategy: Strategy,
+    /// Whether the cores may take the place of reducers that fail: where nobody asked for these.
+    pub may_go_on: bool,
     /// What is not as it was wanted.
     pub notes: Vec<String>,
 }
@@ -86,7 +88,8 @@ impl Doors {
             Decode::Reader => SlotPool::on_host(2 * readers.len() + 1, 0),
             Decode::Reducer => slots.clone(),
         };
-        Ok(Doors { source, readers, reducers, packed, slots, strategy: crew.strategy(), notes })
+        let strategy = crew.strategy();
+        Ok(Doors { source, readers, reducers, packed, slots, strategy, may_go_on: false, notes })
     }
 }
 

@@ -46,9 +46,10 @@ pub mod plausible;
 mod prepare;
 mod store;
 pub mod tomo;
+mod walk;
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::thread;
 
 pub use crew::{Crew, Decode, Reducers, Traffic};
@@ -74,11 +75,12 @@ pub use crate::source::facts::{DetectorFacts, MASK_BITS};
 use crate::output::OutputError;
 use crate::output::result::{Layout, RadialAxis, ResultFile};
 use crate::output::sink::Sink;
-use crate::pipeline::{self, Corridor, Report, Stop, Watch};
+use crate::pipeline::{Report, Stop, Watch};
 use crate::source::Source;
 use crate::trace::{self, Timeline};
 use error::OrAbout;
 use options::StrategyName;
+use walk::Cores;
 
 /// What a run is told beside its frames; by default nothing.
 #[derive(Default)]
@@ -101,6 +103,8 @@ pub struct Session {
     engines: Engines,
     /// Pinned while the matrix was made; any number of runs travel in them.
     slots: Option<Pinned>,
+    /// What does the GPU's work since it failed.
+    cores: OnceLock<Cores>,
 }
 
 impl Session {
@@ -125,7 +129,7 @@ impl Session {
             })??;
             // Without them a run takes its own, and then says why it cannot.
             let slots = slots.and_then(|slots| slots.join().ok()).flatten().filter(|_| plan.crew.needs_gpu());
-            Ok(Session { plan, lost, axis, engines, slots })
+            Ok(Session { plan, lost, axis, engines, slots, cores: OnceLock::new() })
         })
     }
 
@@ -157,9 +161,14 @@ impl Session {
         let planned = self.plan.traffic();
         let count = source.about().or_about(Concern::Input)?.and_then(|about| about.count);
         let traffic = Traffic { frames: count.unwrap_or(planned.frames), ..planned };
+        if let Some(cores) = self.cores.get() {
+            return cores.doors(source, traffic, timeline);
+        }
         // What was pinned is for as many frames as the plan has.
         let pinned = self.slots.clone().filter(|_| traffic.frames <= planned.frames);
-        Doors::open(&self.plan.crew, &self.engines, source, traffic, pinned, timeline, kept)
+        let doors = Doors::open(&self.plan.crew, &self.engines, source, traffic, pinned, timeline, kept)?;
+        let may_go_on = matches!(&self.plan.device, Device::Cuda { .. }) && !wants_gpu(&self.plan);
+        Ok(Doors { may_go_on, ..doors })
     }
 
     /// The result file of the plan's frames, whole before the first one.
@@ -183,32 +192,6 @@ impl Session {
         let doors = self.doors(self.plan.source(), timeline.as_ref(), kept.as_deref_mut())?;
         Ok(self.walk(doors, sink, Run { stop, timeline, watchers, kept }))
     }
-
-    /// Walks frames through doors that are open already.
-    pub fn walk<'a>(
-        &self,
-        doors: Doors,
-        sink: &'a mut dyn Sink,
-        run: Run<'a>,
-    ) -> (Report, Result<(), PipelineError>) {
-        let Run { stop, timeline, mut watchers, kept } = run;
-        watchers.extend(kept.map(|kept| kept as &mut dyn Watch));
-        let Doors { source, readers, reducers, packed, slots, strategy, .. } = doors;
-        let corridor = Corridor {
-            source,
-            readers,
-            reducers,
-            sink,
-            packed,
-            slots,
-            waiting: budget::waiting_outcomes(self.plan.npt),
-            bad_frames: self.plan.bad_frames,
-            stop,
-            timeline,
-            watchers,
-        };
-        pipeline::run(corridor, strategy)
-    }
 }
 
 /// Runs `work` with so many threads under rayon.
@@ -220,16 +203,20 @@ pub fn on_threads<T: Send>(threads: usize, work: impl FnOnce() -> T + Send) -> R
     Ok(pool.or_about_in(Concern::Device, format!("{threads} threads"))?.install(work))
 }
 
+/// Whether nothing but a GPU will do.
+fn wants_gpu(plan: &Plan) -> bool {
+    let named = matches!(&plan.device, Device::Cuda { asked: true, .. });
+    named || plan.options.strategy == Some(StrategyName::Gpu)
+}
+
 /// The engine of the plan's device.
 fn engines(plan: &mut Plan, recipe: Recipe) -> Result<Engines, SessionError> {
-    let Device::Cuda { gpu, asked, .. } = &plan.device else {
+    let Device::Cuda { gpu, .. } = &plan.device else {
         return Engines::on_host(recipe, "the cores were asked for");
     };
     let reason = match Engines::on_gpu(gpu.ordinal(), &recipe) {
         Ok(engines) => return Ok(engines),
-        Err(reason) if *asked || plan.options.strategy == Some(StrategyName::Gpu) => {
-            return Err(reason).or_about(Concern::Device);
-        }
+        Err(reason) if wants_gpu(plan) => return Err(reason).or_about(Concern::Device),
         Err(reason) => format!("the GPU cannot be used: {reason}"),
     };
     plan.notes.push(format!("{reason}; computing on the CPU"));

@@ -33,12 +33,14 @@ pub struct MemorySource {
     about: Arc<About>,
     images: Images,
     given: usize,
+    /// All of them, where they stay.
+    kept: Option<Arc<[Vec<u8>]>>,
 }
 
 impl MemorySource {
     /// Images of one shape and pixel type; `count` of them, if that is known.
     pub fn new(shape: Shape, pixel: PixelType, count: Option<usize>, images: Images) -> MemorySource {
-        MemorySource { about: Arc::new(about(shape, pixel, count)), images, given: 0 }
+        MemorySource { about: Arc::new(about(shape, pixel, count)), images, given: 0, kept: None }
     }
 
     /// These images, in this order.
@@ -47,6 +49,16 @@ impl MemorySource {
         let mut left = images.into_iter();
         let next = move |_| left.next().map_or(Arrival::End, Arrival::Bytes);
         MemorySource::new(shape, pixel, count, Box::new(next))
+    }
+
+    /// So many images, which begin again at the first after the last.
+    fn laps(shape: Shape, pixel: PixelType, kept: Arc<[Vec<u8>]>, count: usize) -> MemorySource {
+        let images = Arc::clone(&kept);
+        let image = move |number: usize| match number < count && !images.is_empty() {
+            true => Arrival::Bytes(images[number % images.len()].clone()),
+            false => Arrival::End,
+        };
+        MemorySource { kept: Some(kept), ..MemorySource::new(shape, pixel, Some(count), Box::new(image)) }
     }
 }
 
@@ -82,12 +94,8 @@ impl Frames for MemoryFrames {
     }
 
     fn source(&self, frames: usize, _: bool) -> Box<dyn Source> {
-        let (images, Encoding { shape, pixel, .. }) = (Arc::clone(&self.images), self.about.encoding);
-        let image = move |number: usize| match number < frames && !images.is_empty() {
-            true => Arrival::Bytes(images[number % images.len()].clone()),
-            false => Arrival::End,
-        };
-        Box::new(MemorySource::new(shape, pixel, Some(frames), Box::new(image)))
+        let Encoding { shape, pixel, .. } = self.about.encoding;
+        Box::new(MemorySource::laps(shape, pixel, Arc::clone(&self.images), frames))
     }
 }
 
@@ -140,12 +148,18 @@ impl Source for MemorySource {
         memory.bytes_mut()[..wanted].copy_from_slice(&bytes);
         Ok(Next::Read(Ticket {
             ids: id..id + 1,
-            place: Place::Held { slot, parts: iter::once(0..wanted).collect() },
+            place: Place::Held { slot: Arc::new(slot), parts: iter::once(0..wanted).collect() },
         }))
     }
 
     fn reader(&self) -> Box<dyn Reader> {
         Box::new(HeldReader { about: Arc::clone(&self.about) })
+    }
+
+    fn again(&self) -> Option<Box<dyn Source>> {
+        let Encoding { shape, pixel, .. } = self.about.encoding;
+        let (kept, count) = (self.kept.as_ref()?, self.about.count?);
+        Some(Box::new(MemorySource::laps(shape, pixel, Arc::clone(kept), count)))
     }
 }
 
@@ -166,7 +180,6 @@ impl Reader for HeldReader {
             };
             return ids.for_each(|id| out(Err(bad(id))));
         };
-        let slot = Arc::new(slot);
         for (id, payload) in ids.zip(parts) {
             out(Ok(Frame {
                 id: FrameId(id),

@@ -17,6 +17,7 @@ pub mod image;
 pub mod input;
 pub mod listing;
 pub mod memory;
+pub mod select;
 pub mod selection;
 
 use std::ops::Range;
@@ -83,12 +84,12 @@ impl Ticket {
 pub enum Place {
     /// In a file.
     File(Arc<Path>),
-    /// At this number of a list that the source shares with its readers.
+    /// At this number of a list that the source shares with its readers; the list knows which of the ticket's ids is where.
     Listed(usize),
     /// Here already: a slot, and where in it each frame is.
     Held {
-        /// The bytes.
-        slot: Slot,
+        /// The bytes; with other tickets' when there are more frames in the slot.
+        slot: Arc<Slot>,
         /// One range a frame.
         parts: Vec<Range<usize>>,
     },
@@ -133,6 +134,11 @@ pub trait Source: Send {
 
     /// One who reads its tickets.
     fn reader(&self) -> Box<dyn Reader>;
+
+    /// The same frames from the first on, whatever was given of them; `None` where they come but once.
+    fn again(&self) -> Option<Box<dyn Source>> {
+        None
+    }
 }
 
 /// The frames of a scan, which can be walked any number of times.

@@ -22,21 +22,21 @@ use xrdct::source::{About, Frames, Next, Reader, Source, SourceError};
 
 use crate::support::{small_pixels, within, write_small_frame, write_small_scan};
 
-const SHAPE: Shape = Shape { slow: 61, fast: 47 };
-const FRAMES: usize = 12;
+pub(super) const SHAPE: Shape = Shape { slow: 61, fast: 47 };
+pub(super) const FRAMES: usize = 12;
 /// A run that takes so long does not end.
 const LIMIT: Duration = Duration::from_secs(30);
 
 /// The pixels of frame `number`, as bytes.
-fn image(number: usize) -> Vec<u8> {
+pub(super) fn image(number: usize) -> Vec<u8> {
     bytes_of(&small_pixels(number)).to_vec()
 }
 
 /// A source and what it is called.
-type Named = (&'static str, Box<dyn Source>);
+pub(super) type Named = (&'static str, Box<dyn Source>);
 
 /// Both kinds with the same frames; the files' folder.
-fn sources() -> (tempfile::TempDir, Vec<Named>) {
+pub(super) fn sources() -> (tempfile::TempDir, Vec<Named>) {
     let folder = tempfile::tempdir().expect("a scratch folder");
     let files: Vec<_> = (0..FRAMES).map(|number| write_small_frame(folder.path(), number)).collect();
     let first = probe(&files[0]).expect("a frame");
@@ -301,14 +301,14 @@ impl Sink for Patterns {
 
 /// How a source is walked.
 #[derive(Clone)]
-struct Walk {
-    readers: usize,
-    slots: usize,
-    decode: bool,
-    strategy: Strategy,
-    stop: Stop,
+pub(super) struct Walk {
+    pub readers: usize,
+    pub slots: usize,
+    pub decode: bool,
+    pub strategy: Strategy,
+    pub stop: Stop,
     /// The stop is raised when so many are done.
-    stop_at: Option<usize>,
+    pub stop_at: Option<usize>,
 }
 
 impl Default for Walk {
@@ -325,15 +325,15 @@ impl Default for Walk {
 }
 
 /// What became of it.
-struct Walked {
-    report: Report,
-    ending: Result<(), PipelineError>,
+pub(super) struct Walked {
+    pub report: Report,
+    pub ending: Result<(), PipelineError>,
     /// Sorted.
-    ids: Vec<usize>,
-    pauses: usize,
+    pub ids: Vec<usize>,
+    pub pauses: usize,
 }
 
-fn walk(mut source: Box<dyn Source>, how: Walk) -> Walked {
+pub(super) fn walk(mut source: Box<dyn Source>, how: Walk) -> Walked {
     within(LIMIT, "a run", move || {
         let about = source.about().expect("a source").expect("known at once");
         let slots = SlotPool::on_host(how.slots, about.slot_bytes);
@@ -402,6 +402,10 @@ impl Reducer for Nothing {
             saturated: 0,
         };
         Ok(self.0.take().map(pattern).map(Ok).into_iter().collect())
+    }
+
+    fn abandon(&mut self) -> Vec<FrameId> {
+        self.0.take().map(|frame| frame.id).into_iter().collect()
     }
 }
 

@@ -2,3 +2,4 @@
 
 mod contract;
 mod hdf5;
+mod select;

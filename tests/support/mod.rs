@@ -221,6 +221,12 @@ pub const SMALL_PONI: &str = "poni_version: 2.1\nDetector: Detector\n\
     Detector_config: {\"pixel1\": 0.000172, \"pixel2\": 0.000172, \"max_shape\": [61, 47], \"orientation\": 3}\n\
     Distance: 0.05\nPoni1: 0.0035\nPoni2: 0.0026\nRot1: 0.01\nRot2: -0.02\nRot3: 0.1\nWavelength: 1e-10\n";
 
+/// The line of a text that begins with a word.
+#[track_caller]
+pub fn one_line<'a>(text: &'a str, word: &str) -> &'a str {
+    text.lines().find(|line| line.starts_with(word)).unwrap_or_else(|| panic!("no line `{word}` in:\n{text}"))
+}
+
 /// Names in a folder, sorted: what a run left on disk.
 pub fn names(folder: &Path) -> Vec<String> {
     let mut names: Vec<String> = fs::read_dir(folder)

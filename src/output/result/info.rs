@@ -4,6 +4,7 @@
 //! sentence that names the part. The patterns are not read.
 use std::path::{Path, PathBuf};
 
+use super::device;
 use super::layout::RadialAxis;
 use super::skeleton::RUNNING;
 use crate::files;
@@ -66,6 +67,8 @@ pub struct ResultInfo {
     pub statuses: Vec<(FrameStatus, usize)>,
     /// Frames with saturated pixels, and how many those are; `None` when it was not known which are.
     pub saturated: Option<(usize, u64)>,
+    /// Rows that the CPU made although a GPU was planned, and why; `None` when there are none.
+    pub gone_over: Option<(usize, String)>,
     /// Messages of bad frames; written at the end of a run.
     pub bad_frames: Vec<String>,
     /// The input files.
@@ -135,6 +138,7 @@ impl ResultInfo {
                 let some = counts.iter().filter(|count| **count > 0);
                 (some.clone().count(), some.map(|count| *count as u64).sum())
             }),
+            gone_over: device::read(&process).map_err(part("frame_device"))?,
             bad_frames: nexus::read_texts(&process, "bad_frames").unwrap_or_default(),
             inputs: nexus::read_texts(&process, "input/file_names").map_err(part("input/file_names"))?,
             configuration: serde_json::from_str(&configuration)

@@ -12,6 +12,7 @@ use std::io::{self, IoSlice};
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 
+use super::device;
 use super::plain::{Plain, bytes, fixed, write_slices_at};
 use super::skeleton::{DATE_LEN, RowOffsets};
 use super::sums::{NormsTable, SumPlaces};
@@ -105,6 +106,9 @@ impl RowWriter {
             let count = |row: &FrameRow| row.pattern.as_ref().map_or(0, |pattern| pattern.saturated);
             let counts: Vec<u8> = run.iter().flat_map(|row| count(row).to_ne_bytes()).collect();
             self.file.write_all_at(&counts, offset + (run[0].row * size_of::<u32>()) as u64)?;
+        }
+        if let Some(offset) = places.frame_device {
+            self.file.write_all_at(&vec![device::CPU; run.len()], offset + run[0].row as u64)?;
         }
         let statuses: Vec<u8> = run.iter().map(|row| row.status as u8).collect();
         self.file.write_all_at(&statuses, places.frame_status + run[0].row as u64)

@@ -5,6 +5,7 @@
 //!   entry_0000           NXentry    default=xrdct/result; title start_time end_time program_name
 //!     pyFAI -> xrdct                where today's viewers look
 //!     xrdct              NXprocess  program version date status message duration frame_status [saturated] bad_frames
+//!                                   [frame_device]: see `device.rs`
 //!       configuration    NXnote     type data
 //!       input            NXcollection   file_names date exposure_time …   (one value a frame)
 //!       result           NXdata     intensity [errors] <radial axis> frame | map map_ptr slow fast
@@ -53,6 +54,8 @@ pub(super) struct RowOffsets {
     pub frame_status: u64,
     /// u32 (rows)
     pub saturated: Option<u64>,
+    /// u8 (rows, stored or not), from when on rows are made elsewhere than planned
+    pub frame_device: Option<u64>,
     /// f64 (frames): place in the header's numbers, offset
     pub header: Vec<(usize, u64)>,
     /// text of `DATE_LEN` (frames)
@@ -317,7 +320,7 @@ fn sums(process: &Group, arrays: &Arrays<'_>) -> Result<SumPlaces> {
 }
 
 /// Shape of everything that has one value a row: (frames) or (slow, fast).
-fn leading(layout: &Layout) -> Vec<usize> {
+pub(super) fn leading(layout: &Layout) -> Vec<usize> {
     match &layout.scan {
         Some(scan) => vec![scan.slow.points, scan.fast.points],
         None => vec![layout.frames],

@@ -95,4 +95,9 @@ impl Source for CbfSource {
     fn reader(&self) -> Box<dyn Reader> {
         Box::new(CbfReader::new(Some(self.about.encoding), self.verify))
     }
+
+    fn again(&self) -> Option<Box<dyn Source>> {
+        let (about, files) = (Arc::clone(&self.about), Arc::clone(&self.files));
+        Some(Box::new(CbfSource { about, files, given: 0, ..*self }))
+    }
 }

@@ -1,0 +1,51 @@
+//! `frame_device`: which rows were made elsewhere than planned. Only a result that has such rows has it.
+//!
+//! It comes into the file when the first of them is about to. From then on marks are written like statuses, before them: a row that says
+//! `good` is marked, whatever happens next.
+
+use std::fs::File;
+
+use hdf5::Result;
+
+use super::layout::Layout;
+use super::skeleton::leading;
+use crate::files::library;
+use crate::h5;
+use crate::output::nexus;
+
+const NAME: &str = "frame_device";
+const REASON: &str = "reason";
+
+/// A row that was made where it was planned, or that no frame came for.
+const AS_PLANNED: u8 = 0;
+/// A row that the CPU made.
+pub(super) const CPU: u8 = 1;
+
+/// Bytes that the dataset takes in the file at most, for `rows` rows.
+pub(super) fn room(rows: usize) -> u64 {
+    (1 << 16) + rows as u64
+}
+
+/// Puts the dataset into a file that is there; where its bytes are, one a row. They must still be written.
+pub(super) fn reserve(file: &File, layout: &Layout, why: &str) -> Result<u64> {
+    let file = library::open_to_change(file)?;
+    let process = file.group("entry_0000/xrdct")?;
+    let (device, place) = nexus::reserve::<u8>(&process, NAME, leading(layout))?;
+    nexus::attribute(&device, "legend", &format!("{AS_PLANNED} = as_planned, {CPU} = cpu"))?;
+    nexus::attribute(&device, "long_name", "Where each frame was reduced")?;
+    nexus::attribute(&device, REASON, why)?;
+    drop((device, process));
+    file.close()?;
+    Ok(place.offset)
+}
+
+/// How many rows the CPU made, and why; `None` where every row was made where it was planned.
+pub(super) fn read(process: &h5::Group) -> h5::Result<Option<(usize, String)>> {
+    if !process.link_exists(NAME) {
+        return Ok(None);
+    }
+    let device = process.dataset(NAME)?;
+    let marks: Vec<u8> = device.read_raw()?;
+    let why = nexus::read_attribute(&device, REASON).unwrap_or_default();
+    Ok(Some((marks.iter().filter(|mark| **mark == CPU).count(), why)))
+}
