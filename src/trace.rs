@@ -110,6 +110,11 @@ pub fn engine(bins: usize) -> Range {
     range(c"engine", 0xFF67_3AB7, bins).with_bar("engine", bins)
 }
 
+/// Memory for slots is made.
+pub fn pages(slots: usize) -> Range {
+    range(c"pages", 0xFF26_A69A, slots).with_bar("pages", slots)
+}
+
 /// Slots are pinned.
 pub fn pin(slots: usize) -> Range {
     range(c"pin", 0xFF00_BCD4, slots).with_bar("pin", slots)
