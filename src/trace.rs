@@ -115,6 +115,21 @@ pub fn pages(slots: usize) -> Range {
     range(c"pages", 0xFF26_A69A, slots).with_bar("pages", slots)
 }
 
+/// The matrix is laid out as a GPU reads it.
+pub fn layout(bins: usize) -> Range {
+    range(c"layout", 0xFF7E_57C2, bins).with_bar("layout", bins)
+}
+
+/// A GPU's kernels are loaded.
+pub fn kernels() -> Range {
+    range(c"kernels", 0xFF78_909C, 0).with_bar("kernels", 0)
+}
+
+/// The matrix is brought to a GPU.
+pub fn matrix_to_device(bins: usize) -> Range {
+    range(c"matrix to device", 0xFF42_A5F5, bins).with_bar("matrix to device", bins)
+}
+
 /// Slots are pinned.
 pub fn pin(slots: usize) -> Range {
     range(c"pin", 0xFF00_BCD4, slots).with_bar("pin", slots)
@@ -135,20 +150,19 @@ thread_local! {
     static FOLLOWED: RefCell<Option<(Timeline, String)>> = const { RefCell::new(None) };
 }
 
-/// Until dropped, this thread follows a timeline.
+/// Until dropped, this thread follows a timeline; then again the one that it followed before.
 #[must_use = "a thread follows a timeline until this is dropped"]
-pub struct Follows(());
+pub struct Follows(Option<(Timeline, String)>);
 
 impl Drop for Follows {
     fn drop(&mut self) {
-        FOLLOWED.set(None);
+        FOLLOWED.set(self.0.take());
     }
 }
 
 /// From here on this thread adds what happens inside its stages to `timeline`, as `track`; without one, nothing.
 pub fn follow(timeline: Option<&Timeline>, track: &str) -> Follows {
-    FOLLOWED.set(timeline.map(|timeline| (timeline.clone(), track.to_owned())));
-    Follows(())
+    Follows(FOLLOWED.replace(timeline.map(|timeline| (timeline.clone(), track.to_owned()))))
 }
 
 /// The timeline that this thread follows, for threads that it starts.

@@ -180,8 +180,11 @@ fn usable() -> Result<usize, CudaError> {
     count()
 }
 
-/// Sees that GPU `ordinal` is there to work on.
-fn look(ordinal: usize) -> Result<(), CudaError> {
+/// Sees that GPU `ordinal` is there to work on; the driver is started by then.
+///
+/// # Errors
+/// As [`open`], but for what only the context tells.
+pub(super) fn look(ordinal: usize) -> Result<(), CudaError> {
     let present = usable()?;
     match ordinal < present {
         true => Ok(()),

@@ -8,11 +8,13 @@ use super::codec::byte_offset::ByteOffset;
 use super::codec::pixel_code;
 use super::driver::Context;
 use super::error::CudaError;
-use super::integrate::fused::{CudaTuning, Fused};
+use super::integrate::form::Form;
+use super::integrate::fused::{CudaTuning, Fused, Kernels, LaidOut};
 use super::integrate::matrix::SUBTILE;
 use super::params::XrdctBatch;
 use crate::frame::{Encoding, Norms, PixelType, Shape};
-use crate::integrate::engine::{Recipe, Saturation};
+use crate::integrate::engine::{ErrorModel, Recipe, Saturation};
+use crate::trace;
 
 /// What becomes of the pixels.
 #[derive(Debug)]
@@ -48,13 +50,30 @@ impl CudaEngine {
     /// # Errors
     /// As [`CudaEngine::new`].
     pub fn with_tuning(ordinal: usize, recipe: &Recipe, tuning: CudaTuning) -> Result<CudaEngine, CudaError> {
-        let context = super::device::open(ordinal)?;
+        super::device::look(ordinal)?;
+        let variance = recipe.error_model == ErrorModel::Poisson;
+        let (form, slots) = Form::choose(ordinal, variance, recipe.dark.is_some(), tuning.narrow)?;
+        let timeline = trace::followed();
+        let kernels = || {
+            let _follows = trace::follow(timeline.as_ref(), "kernels");
+            let context = Context::open(ordinal)?;
+            let _range = trace::kernels();
+            Ok((ByteOffset::load(&context)?, Kernels::load(&context, form)?, context))
+        };
+        let lay_out = || {
+            let _range = trace::layout(recipe.csr.bins());
+            LaidOut::new(recipe, slots, tuning)
+        };
+        // The device may still be opening.
+        let (laid_out, kernels) = rayon::join(lay_out, kernels);
+        let (decoder, kernels, context): (_, _, Arc<Context>) = kernels?;
+        let _range = trace::matrix_to_device(recipe.csr.bins());
         Ok(CudaEngine {
-            decoder: ByteOffset::load(&context)?,
+            decoder,
             pixel: recipe.pixel,
             shape: recipe.shape,
             saturation: recipe.saturation,
-            route: Route::Fused(Box::new(Fused::new(&context, recipe, tuning)?)),
+            route: Route::Fused(Box::new(Fused::new(&context, recipe, kernels, laid_out)?)),
             context,
         })
     }
