@@ -95,6 +95,11 @@ pub fn write(id: FrameId) -> Range {
     range(c"write", 0xFF79_5548, id.0)
 }
 
+/// The GPU's driver is started.
+pub fn driver() -> Range {
+    range(c"driver", 0xFF54_6E7A, 0).with_bar("driver", 0)
+}
+
 /// A GPU's context is made.
 pub fn context() -> Range {
     range(c"context", 0xFF60_7D8B, 0).with_bar("context", 0)

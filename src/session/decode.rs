@@ -46,7 +46,8 @@ impl StackDecoder {
         let cuda = match device {
             Device::Cpu { .. } => None,
             Device::Cuda { gpu, .. } => {
-                Some(CudaDecoder::new(gpu.ordinal(), encoding, batch).or_about(Concern::Device)?)
+                let ordinal = gpu.ordinal().or_about(Concern::Device)?;
+                Some(CudaDecoder::new(ordinal, encoding, batch).or_about(Concern::Device)?)
             }
         };
         let source = frames.source(frames.count(), verify);

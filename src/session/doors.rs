@@ -102,7 +102,11 @@ impl Pinned {
     /// Pins what a crew wants, or as much of it as this machine locks; with a slot for each reader and one on its way the corridor
     /// still moves.
     fn take(context: &Arc<Context>, crew: &Crew, traffic: Traffic) -> Result<Pinned, CudaError> {
-        Pinned::lock(pinned::Ready::new(budget::slots(crew, traffic.frames), traffic.bytes(crew)), context, crew)
+        Pinned::lock(
+            pinned::Ready::new(budget::slots(crew, traffic.frames), traffic.bytes(crew)),
+            context,
+            crew,
+        )
     }
 
     /// Likewise, of memory that is there already.

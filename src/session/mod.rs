@@ -119,6 +119,7 @@ impl Session {
                 drop(range);
                 let _range = trace::engine(plan.npt);
                 plan.notes.extend(plausible::mostly_empty(&plan, &axis.centres, &recipe.csr));
+                plan.settle_device()?;
                 let engines = engines(&mut plan, recipe)?;
                 Ok((plan, lost, axis, engines))
             })??;
@@ -224,7 +225,7 @@ fn engines(plan: &mut Plan, recipe: Recipe) -> Result<Engines, SessionError> {
     let Device::Cuda { gpu, asked, .. } = &plan.device else {
         return Engines::on_host(recipe, "the cores were asked for");
     };
-    let reason = match Engines::on_gpu(gpu.ordinal(), &recipe) {
+    let reason = match gpu.ordinal().and_then(|ordinal| Engines::on_gpu(ordinal, &recipe)) {
         Ok(engines) => return Ok(engines),
         Err(reason) if *asked || plan.options.strategy == Some(StrategyName::Gpu) => {
             return Err(reason).or_about(Concern::Device);

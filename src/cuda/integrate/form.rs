@@ -40,8 +40,7 @@ impl Form {
         use cudarc::driver::sys::CUdevice_attribute as Attribute;
         let attribute = |which| driver::attribute(ordinal, which);
         let block = attribute(Attribute::CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN)?;
-        let multiprocessor =
-            attribute(Attribute::CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_MULTIPROCESSOR)?;
+        let multiprocessor = attribute(Attribute::CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_MULTIPROCESSOR)?;
         let wide = Form { group: params::XRDCT_GROUP_WIDE as usize, variance, dark };
         let narrow = Form { group: params::XRDCT_GROUP_NARROW as usize, ..wide };
         let room = |form: Form, bytes: usize| {
