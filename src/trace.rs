@@ -120,6 +120,11 @@ pub fn pages(slots: usize) -> Range {
     range(c"pages", 0xFF26_A69A, slots).with_bar("pages", slots)
 }
 
+/// The matrix is sorted for any GPU.
+pub fn sort(bins: usize) -> Range {
+    range(c"sort", 0xFF5C_6BC0, bins).with_bar("sort", bins)
+}
+
 /// The matrix is laid out as a GPU reads it.
 pub fn layout(bins: usize) -> Range {
     range(c"layout", 0xFF7E_57C2, bins).with_bar("layout", bins)

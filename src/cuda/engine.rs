@@ -6,10 +6,11 @@ use std::sync::Arc;
 
 use super::codec::byte_offset::ByteOffset;
 use super::codec::pixel_code;
+use super::device::{self, OpeningGpu};
 use super::driver::Context;
 use super::error::CudaError;
 use super::integrate::form::Form;
-use super::integrate::fused::{CudaTuning, Fused, Kernels, LaidOut};
+use super::integrate::fused::{CudaTuning, Fused, Groundwork, Kernels};
 use super::integrate::matrix::SUBTILE;
 use super::params::XrdctBatch;
 use crate::frame::{Encoding, Norms, PixelType, Shape};
@@ -50,7 +51,29 @@ impl CudaEngine {
     /// # Errors
     /// As [`CudaEngine::new`].
     pub fn with_tuning(ordinal: usize, recipe: &Recipe, tuning: CudaTuning) -> Result<CudaEngine, CudaError> {
-        super::device::look(ordinal)?;
+        device::look(ordinal)?;
+        CudaEngine::build(|| Ok(ordinal), recipe, tuning)
+    }
+
+    /// [`CudaEngine::new`] on a GPU that is being opened, while it is.
+    ///
+    /// # Errors
+    /// As [`CudaEngine::new`].
+    pub fn opening(gpu: &OpeningGpu, recipe: &Recipe) -> Result<CudaEngine, CudaError> {
+        CudaEngine::build(|| gpu.ordinal(), recipe, CudaTuning::default())
+    }
+
+    /// First what can be done without a device, then what needs to know which it is, and what needs it open.
+    fn build(
+        find: impl FnOnce() -> Result<usize, CudaError>,
+        recipe: &Recipe,
+        tuning: CudaTuning,
+    ) -> Result<CudaEngine, CudaError> {
+        let bins = recipe.csr.bins();
+        let range = trace::sort(bins);
+        let groundwork = Groundwork::new(recipe);
+        drop(range);
+        let ordinal = find()?;
         let variance = recipe.error_model == ErrorModel::Poisson;
         let (form, slots) = Form::choose(ordinal, variance, recipe.dark.is_some(), tuning.narrow)?;
         let timeline = trace::followed();
@@ -61,13 +84,12 @@ impl CudaEngine {
             Ok((ByteOffset::load(&context)?, Kernels::load(&context, form)?, context))
         };
         let lay_out = || {
-            let _range = trace::layout(recipe.csr.bins());
-            LaidOut::new(recipe, slots, tuning)
+            let _range = trace::layout(bins);
+            groundwork.lay_out(slots, tuning)
         };
-        // The device may still be opening.
         let (laid_out, kernels) = rayon::join(lay_out, kernels);
         let (decoder, kernels, context): (_, _, Arc<Context>) = kernels?;
-        let _range = trace::matrix_to_device(recipe.csr.bins());
+        let _range = trace::matrix_to_device(bins);
         Ok(CudaEngine {
             decoder,
             pixel: recipe.pixel,
@@ -83,7 +105,7 @@ impl CudaEngine {
     /// # Errors
     /// When there is no such GPU, or no kernels for it.
     pub fn decoding(ordinal: usize, encoding: Encoding) -> Result<CudaEngine, CudaError> {
-        let context = super::device::open(ordinal)?;
+        let context = device::open(ordinal)?;
         Ok(CudaEngine {
             decoder: ByteOffset::load(&context)?,
             pixel: encoding.pixel,

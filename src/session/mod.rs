@@ -119,7 +119,6 @@ impl Session {
                 drop(range);
                 let _range = trace::engine(plan.npt);
                 plan.notes.extend(plausible::mostly_empty(&plan, &axis.centres, &recipe.csr));
-                plan.settle_device()?;
                 let engines = engines(&mut plan, recipe)?;
                 Ok((plan, lost, axis, engines))
             })??;
@@ -225,13 +224,21 @@ fn engines(plan: &mut Plan, recipe: Recipe) -> Result<Engines, SessionError> {
     let Device::Cuda { gpu, asked, .. } = &plan.device else {
         return Engines::on_host(recipe, "the cores were asked for");
     };
-    let reason = match gpu.ordinal().and_then(|ordinal| Engines::on_gpu(ordinal, &recipe)) {
-        Ok(engines) => return Ok(engines),
+    let reason = match Engines::on_gpu(gpu, &recipe) {
+        Ok(engines) => {
+            // Giving so much memory back takes milliseconds.
+            rayon::spawn(move || drop(recipe));
+            return Ok(engines);
+        }
         Err(reason) if *asked || plan.options.strategy == Some(StrategyName::Gpu) => {
             return Err(reason).or_about(Concern::Device);
         }
         Err(reason) => format!("the GPU cannot be used: {reason}"),
     };
+    plan.settle_device()?;
+    if let Device::Cpu { why } = &plan.device {
+        return Engines::on_host(recipe, why.clone());
+    }
     plan.notes.push(format!("{reason}; computing on the CPU"));
     plan.device = Device::Cpu { why: reason.clone() };
     plan.crew = Crew::asked(&plan.options, &plan.device, plan.frames.count())?;

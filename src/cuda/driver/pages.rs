@@ -19,8 +19,6 @@ use crate::cuda::error::CudaError;
 
 /// A large page.
 const LARGE: usize = 2 << 20;
-/// Bytes that are made at once: whoever else maps memory waits for no more.
-const STRETCH: usize = 2 * LARGE;
 /// CU_MEMHOSTREGISTER_PORTABLE: locked for every context.
 const PORTABLE: u32 = 1;
 
@@ -53,25 +51,12 @@ impl Pages {
             // SAFETY: our own mapping. It is as usable where the system does not follow.
             let _ = unsafe { madvise(pointer, len, advice) };
         }
-        (0..len).step_by(STRETCH).try_for_each(|first| pages.make(first, STRETCH.min(len - first)))?;
-        Ok(pages)
-    }
-
-    /// Has the system make some of them.
-    fn make(&self, first: usize, len: usize) -> io::Result<()> {
-        let pointer = self.pointer.as_ptr().wrapping_add(first);
-        // SAFETY: inside our own mapping; what is there stays as it is.
-        match unsafe { madvise(pointer.cast(), len, Advice::LinuxPopulateWrite) } {
-            // Linux before 5.14.
-            Err(Errno::INVAL) => {
-                for page in (0..len).step_by(page_size()) {
-                    // SAFETY: as above; zeros become zeros, which makes the page.
-                    unsafe { pointer.add(page).write_volatile(0) };
-                }
-                Ok(())
-            }
-            made => Ok(made?),
+        // One by one, by writing: asking the system for many at once holds up everybody who maps memory meanwhile.
+        for page in (0..len).step_by(page_size()) {
+            // SAFETY: inside our own mapping; zeros become zeros, which makes the page.
+            unsafe { pages.pointer.add(page).write_volatile(0) };
         }
+        Ok(pages)
     }
 }
 
@@ -178,8 +163,8 @@ mod tests {
 
     #[test]
     fn pages_are_there_and_zero() {
-        let pages = Pages::take(3 * STRETCH + 5).unwrap();
-        assert_eq!(pages.len, 3 * STRETCH + LARGE);
+        let pages = Pages::take(6 * LARGE + 5).unwrap();
+        assert_eq!(pages.len, 7 * LARGE);
         // SAFETY: the whole mapping.
         let bytes = unsafe { std::slice::from_raw_parts_mut(pages.pointer.as_ptr(), pages.len) };
         assert!(bytes.iter().all(|byte| *byte == 0));

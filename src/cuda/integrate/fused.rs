@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::form::Form;
 use super::keep::{self, DevicePatterns, KeptRow};
-use super::matrix::{CsrRows, Limits, SubTiles};
+use super::matrix::{CsrRows, Limits, Sorted, SubTiles};
 use super::norms::{Fixed, static_norms, used_pixels};
 use crate::cuda::driver::{Context, DeviceBuffer, Kernel, Launch, Module, Stream};
 use crate::cuda::error::CudaError;
@@ -64,30 +64,47 @@ struct MatrixBuffers {
     position: DeviceBuffer<u32>,
 }
 
-/// A recipe as a form of the kernels reads it, on the host: what takes longest, and needs no open device.
+/// What of a recipe's layout is the same on every device.
 #[derive(Debug)]
-pub(in crate::cuda) struct LaidOut {
-    matrix: SubTiles,
+pub(in crate::cuda) struct Groundwork {
+    sorted: Sorted,
     norms: Norms,
     fixed: Fixed,
+    /// [`used_pixels`].
+    used: Vec<u32>,
 }
 
-impl LaidOut {
-    /// Lays a recipe out for blocks that have room for so many slots, on rayon's threads of the caller.
-    pub(in crate::cuda) fn new(recipe: &Recipe, slots: usize, tuning: CudaTuning) -> LaidOut {
+impl Groundwork {
+    /// Does it on rayon's threads of the caller.
+    pub(in crate::cuda) fn new(recipe: &Recipe) -> Groundwork {
         let rows = CsrRows {
             pixels: recipe.shape.pixels(),
             indptr: &recipe.csr.indptr,
             indices: &recipe.csr.indices,
             weights: &recipe.csr.weights,
         };
-        let limits = Limits { slots: slots.min(tuning.slots), subtiles: tuning.subtiles, row: tuning.row };
-        let (matrix, (norms, fixed)) = rayon::join(
-            || SubTiles::build(rows, |pixel| recipe.is_valid(pixel), limits),
-            || static_norms(recipe),
+        let (sorted, ((norms, fixed), used)) = rayon::join(
+            || Sorted::new(rows, &|pixel| recipe.is_valid(pixel)),
+            || rayon::join(|| static_norms(recipe), || used_pixels(recipe)),
         );
-        LaidOut { matrix, norms, fixed }
+        Groundwork { sorted, norms, fixed, used }
     }
+
+    /// Lays the recipe out for blocks that have room for so many slots.
+    pub(in crate::cuda) fn lay_out(self, slots: usize, tuning: CudaTuning) -> LaidOut {
+        let Groundwork { sorted, norms, fixed, used } = self;
+        let limits = Limits { slots: slots.min(tuning.slots), subtiles: tuning.subtiles, row: tuning.row };
+        LaidOut { matrix: sorted.cut(limits), norms, fixed, used }
+    }
+}
+
+/// A recipe as a form of the kernels reads it, on the host.
+#[derive(Debug)]
+pub(in crate::cuda) struct LaidOut {
+    matrix: SubTiles,
+    norms: Norms,
+    fixed: Fixed,
+    used: Vec<u32>,
 }
 
 /// The kernels of a form.
@@ -185,7 +202,7 @@ impl Fused {
         context: &Arc<Context>,
         recipe: &Recipe,
         kernels: Kernels,
-        LaidOut { matrix, norms, fixed }: LaidOut,
+        LaidOut { matrix, norms, fixed, used }: LaidOut,
     ) -> Result<Fused, CudaError> {
         let form = kernels.form;
         let what = "the sparse matrix";
@@ -195,7 +212,7 @@ impl Fused {
         let dummy = recipe.dummy;
         kernels.packed.allow_shared(form.shared_bytes(matrix.max_slots))?;
         kernels.plain.allow_shared(form.shared_bytes(matrix.max_slots))?;
-        Ok(Fused {
+        let fused = Fused {
             kernels,
             slots: matrix.max_slots,
             recipe: XrdctRecipe {
@@ -225,11 +242,14 @@ impl Fused {
             },
             dark: DeviceBuffer::holding(context, dark, "the dark image")?,
             normalization: DeviceBuffer::holding(context, &recipe.normalization, "the normalisation")?,
-            used: DeviceBuffer::holding(context, &used_pixels(recipe), "which pixels count")?,
+            used: DeviceBuffer::holding(context, &used, "which pixels count")?,
             device_norms: DeviceBuffer::holding(context, &device_norms, "the norms")?,
             device_fixed: DeviceBuffer::holding(context, &device_fixed, "the norms")?,
             matrix_bytes: matrix.bytes(),
-        })
+        };
+        // Giving so much memory back takes milliseconds.
+        rayon::spawn(move || drop(matrix));
+        Ok(fused)
     }
 
     /// Which of the kernels.

@@ -87,8 +87,11 @@ pub const fn swizzle(place: usize) -> usize {
     place ^ ((place >> 4) & 31)
 }
 
-/// Entries of all sub-tiles, one sub-tile after another; bins ascend within each.
-struct Sorted {
+/// Entries of all sub-tiles, one sub-tile after another; bins ascend within each. This is the same for every device.
+#[derive(Debug)]
+pub(super) struct Sorted {
+    /// Rows of the matrix.
+    bins: usize,
     first: Vec<usize>,
     bin: Vec<u32>,
     place: Vec<u16>,
@@ -100,7 +103,9 @@ const BINS_A_PART: usize = 32;
 
 impl Sorted {
     /// Sorts parts of the bins side by side, then puts each sub-tile together from all parts, in the order of the bins.
-    fn new(rows: CsrRows<'_>, valid: &(impl Fn(usize) -> bool + Sync)) -> Sorted {
+    ///
+    /// Pixels for which `valid` is false, and weights of 0, are left out.
+    pub(super) fn new(rows: CsrRows<'_>, valid: &(impl Fn(usize) -> bool + Sync)) -> Sorted {
         let bins = rows.indptr.len().saturating_sub(1);
         let starts: Vec<usize> = (0..bins).step_by(BINS_A_PART).collect();
         let part = |&start: &usize| Sorted::part(rows, start..(start + BINS_A_PART).min(bins), valid);
@@ -112,7 +117,8 @@ impl Sorted {
             first[subtile + 1] = first[subtile] + own;
         }
         let kept = first[subtiles];
-        let mut all = Sorted { first, bin: vec![0; kept], place: vec![0; kept], weight: vec![0.0; kept] };
+        let mut all =
+            Sorted { bins, first, bin: vec![0; kept], place: vec![0; kept], weight: vec![0.0; kept] };
         let lengths = all.first.windows(2).map(|ends| ends[1] - ends[0]);
         let mut left = (all.bin.as_mut_slice(), all.place.as_mut_slice(), all.weight.as_mut_slice());
         let mut places = Vec::with_capacity(subtiles);
@@ -154,6 +160,7 @@ impl Sorted {
         }
         let kept = first[subtiles];
         let mut sorted = Sorted {
+            bins: bins.len(),
             first: first.clone(),
             bin: vec![0; kept],
             place: vec![0; kept],
@@ -220,6 +227,21 @@ impl Sorted {
         }
         Share::close(&mut shares, start..self.first.len() - 1, &mut touched, &seen, limits.slots);
         shares
+    }
+
+    /// Cuts the matrix into what blocks with such limits do.
+    pub(super) fn cut(self, limits: Limits) -> SubTiles {
+        let limits = Limits {
+            slots: limits.slots.clamp(1, NO_SLOT as usize),
+            subtiles: limits.subtiles.max(1),
+            row: limits.row.max(1),
+        };
+        let shares = self.divide(self.bins, limits);
+        let pieces: Vec<Piece> = shares.par_iter().map(|share| self.passes(share, limits)).collect();
+        let mut tiles = SubTiles { bins: self.bins, subtiles: self.first.len() - 1, ..SubTiles::default() };
+        shares.into_iter().zip(pieces).for_each(|(share, piece)| tiles.add(&share, piece));
+        tiles.gather();
+        tiles
     }
 
     /// The passes of one item. Offsets count from the item's own first pass and entry.
@@ -309,19 +331,7 @@ impl Piece {
 impl SubTiles {
     /// Cuts a matrix. Pixels for which `valid` is false, and weights of 0, are left out. Same result for any number of threads.
     pub fn build(rows: CsrRows<'_>, valid: impl Fn(usize) -> bool + Sync, limits: Limits) -> SubTiles {
-        let bins = rows.indptr.len().saturating_sub(1);
-        let sorted = Sorted::new(rows, &valid);
-        let limits = Limits {
-            slots: limits.slots.clamp(1, NO_SLOT as usize),
-            subtiles: limits.subtiles.max(1),
-            row: limits.row.max(1),
-        };
-        let shares = sorted.divide(bins, limits);
-        let pieces: Vec<Piece> = shares.par_iter().map(|share| sorted.passes(share, limits)).collect();
-        let mut tiles = SubTiles { bins, subtiles: rows.pixels.div_ceil(SUBTILE), ..SubTiles::default() };
-        shares.into_iter().zip(pieces).for_each(|(share, piece)| tiles.add(&share, piece));
-        tiles.gather();
-        tiles
+        Sorted::new(rows, &valid).cut(limits)
     }
 
     fn add(&mut self, share: &Share, piece: Piece) {
