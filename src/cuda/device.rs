@@ -52,6 +52,21 @@ pub fn survey() -> Survey {
     }
 }
 
+/// How many queues the driver makes to a device. Each costs 5 to 10 ms when a context is made and some more when it ends; lanes overlap as
+/// well with two as with eight, the driver's own choice. With one, lanes of a reconstruction wait for each other.
+const QUEUES: (&str, &str) = ("CUDA_DEVICE_MAX_CONNECTIONS", "2");
+
+/// Has the driver make no more queues to a device than are needed, unless the environment says how many.
+///
+/// # Safety
+/// No other thread may be there yet: this changes the environment.
+pub unsafe fn ask_for_few_queues() {
+    if std::env::var_os(QUEUES.0).is_none() {
+        // SAFETY: the caller's promise.
+        unsafe { std::env::set_var(QUEUES.0, QUEUES.1) };
+    }
+}
+
 /// Initialises the driver; its CUDA version.
 ///
 /// # Errors

@@ -2,6 +2,7 @@
 
 use super::error::{Concern, OrAbout, SessionError, refuse};
 use crate::cuda::device::OpeningGpu;
+pub use crate::cuda::device::ask_for_few_queues;
 pub use crate::cuda::device::{Survey, survey};
 
 /// Where frames are reduced, and why there.
