@@ -96,7 +96,12 @@ pub(super) struct Sorted {
     bin: Vec<u32>,
     place: Vec<u16>,
     weight: Vec<f32>,
+    /// Each sub-tile's rows, in the order of the bins; none of a part.
+    rows: Vec<Vec<Row>>,
 }
+
+/// A bin's entries in one sub-tile: bin, first entry, how many.
+type Row = (u32, usize, usize);
 
 /// Bins that are sorted together: some dozens of parts for the usual matrix, whatever the number of threads.
 const BINS_A_PART: usize = 32;
@@ -117,8 +122,14 @@ impl Sorted {
             first[subtile + 1] = first[subtile] + own;
         }
         let kept = first[subtiles];
-        let mut all =
-            Sorted { bins, first, bin: vec![0; kept], place: vec![0; kept], weight: vec![0.0; kept] };
+        let mut all = Sorted {
+            bins,
+            first,
+            bin: vec![0; kept],
+            place: vec![0; kept],
+            weight: vec![0.0; kept],
+            rows: vec![],
+        };
         let lengths = all.first.windows(2).map(|ends| ends[1] - ends[0]);
         let mut left = (all.bin.as_mut_slice(), all.place.as_mut_slice(), all.weight.as_mut_slice());
         let mut places = Vec::with_capacity(subtiles);
@@ -139,6 +150,7 @@ impl Sorted {
                 at = to.end;
             }
         });
+        all.rows = (0..subtiles).into_par_iter().map(|subtile| all.find_rows(subtile)).collect();
         all
     }
 
@@ -165,6 +177,7 @@ impl Sorted {
             bin: vec![0; kept],
             place: vec![0; kept],
             weight: vec![0.0; kept],
+            rows: vec![],
         };
         for bin in bins {
             for entry in of_bin(bin) {
@@ -184,13 +197,20 @@ impl Sorted {
         self.first[subtile]..self.first[subtile + 1]
     }
 
-    /// Each bin's entries in one sub-tile: (bin, first entry, how many).
-    fn rows(&self, subtile: usize) -> impl Iterator<Item = (u32, usize, usize)> {
-        let mut at = self.first[subtile];
-        self.bin[at..self.first[subtile + 1]].chunk_by(|a, b| a == b).map(move |row| {
+    /// The rows of one sub-tile.
+    fn find_rows(&self, subtile: usize) -> Vec<Row> {
+        let entries = self.entries(subtile);
+        let mut at = entries.start;
+        let row = |row: &[u32]| {
             at += row.len();
             (row[0], at - row.len(), row.len())
-        })
+        };
+        self.bin[entries].chunk_by(|a, b| a == b).map(row).collect()
+    }
+
+    /// The rows of one sub-tile.
+    fn rows(&self, subtile: usize) -> impl Iterator<Item = Row> {
+        self.rows[subtile].iter().copied()
     }
 
     /// Which sub-tiles and which slots go together.
@@ -239,6 +259,11 @@ impl Sorted {
         let shares = self.divide(self.bins, limits);
         let pieces: Vec<Piece> = shares.par_iter().map(|share| self.passes(share, limits)).collect();
         let mut tiles = SubTiles { bins: self.bins, subtiles: self.first.len() - 1, ..SubTiles::default() };
+        let all = |len: fn(&Piece) -> usize| pieces.iter().map(len).sum::<usize>();
+        tiles.passes.reserve_exact(all(|piece| piece.passes.len()));
+        tiles.row_slot.reserve_exact(all(|piece| piece.row_slot.len()));
+        tiles.entry_pixel.reserve_exact(all(|piece| piece.entry_pixel.len()));
+        tiles.entry_weight.reserve_exact(all(|piece| piece.entry_weight.len()));
         shares.into_iter().zip(pieces).for_each(|(share, piece)| tiles.add(&share, piece));
         tiles.gather();
         tiles
