@@ -95,6 +95,11 @@ pub fn write(id: FrameId) -> Range {
     range(c"write", 0xFF79_5548, id.0)
 }
 
+/// The GPU's driver is started.
+pub fn driver() -> Range {
+    range(c"driver", 0xFF54_6E7A, 0).with_bar("driver", 0)
+}
+
 /// A GPU's context is made.
 pub fn context() -> Range {
     range(c"context", 0xFF60_7D8B, 0).with_bar("context", 0)
@@ -108,6 +113,31 @@ pub fn matrix(bins: usize) -> Range {
 /// An engine lays the matrix out as it reads it.
 pub fn engine(bins: usize) -> Range {
     range(c"engine", 0xFF67_3AB7, bins).with_bar("engine", bins)
+}
+
+/// Memory for slots is made.
+pub fn pages(slots: usize) -> Range {
+    range(c"pages", 0xFF26_A69A, slots).with_bar("pages", slots)
+}
+
+/// The matrix is sorted for any GPU.
+pub fn sort(bins: usize) -> Range {
+    range(c"sort", 0xFF5C_6BC0, bins).with_bar("sort", bins)
+}
+
+/// The matrix is laid out as a GPU reads it.
+pub fn layout(bins: usize) -> Range {
+    range(c"layout", 0xFF7E_57C2, bins).with_bar("layout", bins)
+}
+
+/// A GPU's kernels are loaded.
+pub fn kernels() -> Range {
+    range(c"kernels", 0xFF78_909C, 0).with_bar("kernels", 0)
+}
+
+/// The matrix is brought to a GPU.
+pub fn matrix_to_device(bins: usize) -> Range {
+    range(c"matrix to device", 0xFF42_A5F5, bins).with_bar("matrix to device", bins)
 }
 
 /// Slots are pinned.
@@ -130,20 +160,19 @@ thread_local! {
     static FOLLOWED: RefCell<Option<(Timeline, String)>> = const { RefCell::new(None) };
 }
 
-/// Until dropped, this thread follows a timeline.
+/// Until dropped, this thread follows a timeline; then again the one that it followed before.
 #[must_use = "a thread follows a timeline until this is dropped"]
-pub struct Follows(());
+pub struct Follows(Option<(Timeline, String)>);
 
 impl Drop for Follows {
     fn drop(&mut self) {
-        FOLLOWED.set(None);
+        FOLLOWED.set(self.0.take());
     }
 }
 
 /// From here on this thread adds what happens inside its stages to `timeline`, as `track`; without one, nothing.
 pub fn follow(timeline: Option<&Timeline>, track: &str) -> Follows {
-    FOLLOWED.set(timeline.map(|timeline| (timeline.clone(), track.to_owned())));
-    Follows(())
+    Follows(FOLLOWED.replace(timeline.map(|timeline| (timeline.clone(), track.to_owned()))))
 }
 
 /// The timeline that this thread follows, for threads that it starts.

@@ -142,6 +142,27 @@ fn a_gpu_that_is_not_there_is_an_error() {
     assert_eq!(other.code, 6, "{}", other.stderr);
 }
 
+#[test]
+fn nobody_misses_a_gpu_that_nobody_asked_for() {
+    let folder = scan(3);
+    for more in [&["--verbose"][..], &["--dry-run"], &["--overwrite"]] {
+        let run = Command::new(env!("CARGO_BIN_EXE_xrdct"))
+            .current_dir(folder.path())
+            .env("CUDA_VISIBLE_DEVICES", "")
+            .args(INTEGRATE)
+            .args(["-o", "out.h5", "--save-config", "out.json"])
+            .args(more)
+            .output()
+            .expect("xrdct starts");
+        let said = [run.stdout, run.stderr].map(|said| String::from_utf8_lossy(&said).into_owned()).concat();
+        assert_eq!(run.status.code(), Some(0), "{said}");
+        assert!(said.contains("CPU (") && !said.contains("cannot be used"), "{said}");
+        let settings = std::fs::read_to_string(folder.path().join("out.json")).unwrap();
+        assert!(settings.contains("csr cpu"), "{settings}");
+        std::fs::remove_file(folder.path().join("out.json")).unwrap();
+    }
+}
+
 mod needs_oracle {
     use super::*;
 

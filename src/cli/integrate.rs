@@ -23,7 +23,7 @@ pub(super) fn run(args: &IntegrateArgs) -> Result<Exit, Failure> {
     let verbosity = Verbosity::of(args.saying);
     let timeline = args.trace.is_some().then(Timeline::default);
     let follows = trace::follow(timeline.as_ref(), "main");
-    let plan = Plan::new(args.options())?;
+    let mut plan = Plan::new(args.options())?;
     if plan.options.output.is_none() && !args.dry_run {
         return Err(anyhow!("no result file: name one with --output FILE.h5")).or_exit(Exit::Usage);
     }
@@ -36,6 +36,7 @@ pub(super) fn run(args: &IntegrateArgs) -> Result<Exit, Failure> {
     }
     let started = Instant::now();
     if args.dry_run {
+        plan.settle_device()?;
         let lost = plan.corrections()?.lost;
         save_configuration(args, &plan)?;
         summary::print_plan(args, &plan, &lost)?;
@@ -43,6 +44,7 @@ pub(super) fn run(args: &IntegrateArgs) -> Result<Exit, Failure> {
     }
 
     if verbosity == Verbosity::Verbose {
+        plan.settle_device()?;
         summary::explain_plan(args, &plan);
     }
     let said = plan.notes.len();

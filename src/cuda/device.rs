@@ -52,15 +52,27 @@ pub fn survey() -> Survey {
     }
 }
 
+/// How many queues the driver makes to a device. Each costs 5 to 10 ms when a context is made and some more when it ends; lanes overlap as
+/// well with two as with eight, the driver's own choice. With one, lanes of a reconstruction wait for each other.
+const QUEUES: (&str, &str) = ("CUDA_DEVICE_MAX_CONNECTIONS", "2");
+
+/// Has the driver make no more queues to a device than are needed, unless the environment says how many.
+///
+/// # Safety
+/// No other thread may be there yet: this changes the environment.
+pub unsafe fn ask_for_few_queues() {
+    if std::env::var_os(QUEUES.0).is_none() {
+        // SAFETY: the caller's promise.
+        unsafe { std::env::set_var(QUEUES.0, QUEUES.1) };
+    }
+}
+
 /// Initialises the driver; its CUDA version.
 ///
 /// # Errors
 /// [`CudaError::NoDriver`], [`CudaError::NoDevice`] or [`CudaError::DriverFails`].
 pub fn start() -> Result<(usize, usize), CudaError> {
-    // SAFETY: opens a shared library by its well-known name, nothing else.
-    if !unsafe { sys::is_culib_present() } {
-        return Err(CudaError::NoDriver);
-    }
+    driver_is_there()?;
     result::init().map_err(|e| match e.0 {
         sys::CUresult::CUDA_ERROR_NO_DEVICE => CudaError::NoDevice,
         // A stub library, as build machines have.
@@ -71,6 +83,18 @@ pub fn start() -> Result<(usize, usize), CudaError> {
         },
     })?;
     driver::version()
+}
+
+fn driver_is_there() -> Result<(), CudaError> {
+    static THERE: OnceLock<bool> = OnceLock::new();
+    // SAFETY: opens a shared library by its well-known name, nothing else.
+    let there = *THERE.get_or_init(|| unsafe { sys::is_culib_present() });
+    if there { Ok(()) } else { Err(CudaError::NoDriver) }
+}
+
+/// What can be said without starting the driver, which takes a tenth of a second.
+fn present() -> Result<(), CudaError> {
+    if image::UNITS.is_empty() { Err(CudaError::NoKernels) } else { driver_is_there() }
 }
 
 /// Whether a driver runs what is in this binary: machine code of its own major version of CUDA, or of an older one (CUDA's minor
@@ -117,21 +141,34 @@ fn describe(ordinal: usize) -> Result<Gpu, CudaError> {
     })
 }
 
-/// A GPU that is being opened by a thread of its own: making its context takes a quarter of a second, in which other things are done.
+/// A GPU that is being opened by a thread of its own: starting the driver and making a context take a fifth of a second, in which other
+/// things are done.
 #[derive(Debug, Clone)]
-pub struct OpeningGpu {
+pub struct OpeningGpu(Arc<Opening>);
+
+#[derive(Debug)]
+struct Opening {
+    /// Which one; without a number the one with most free memory.
+    wanted: Option<usize>,
+    found: OnceLock<Result<Found, CudaError>>,
+    opened: OnceLock<Result<Arc<Context>, CudaError>>,
+}
+
+#[derive(Debug)]
+struct Found {
     ordinal: usize,
-    opened: Arc<OnceLock<Result<Arc<Context>, CudaError>>>,
+    /// Where it had to be opened to be found.
+    _context: Option<Arc<Context>>,
 }
 
 impl OpeningGpu {
-    /// Begins to open GPU `ordinal`, once it is known to be there.
+    /// Begins to look for GPU `ordinal`, or for the one with most free memory, and to open it.
     ///
     /// # Errors
-    /// As [`open`], but for what only the context tells.
-    pub fn begin(ordinal: usize) -> Result<OpeningGpu, CudaError> {
-        look(ordinal)?;
-        let gpu = OpeningGpu { ordinal, opened: Arc::default() };
+    /// What is known without starting the driver: [`CudaError::NoKernels`] and [`CudaError::NoDriver`].
+    pub fn begin(wanted: Option<usize>) -> Result<OpeningGpu, CudaError> {
+        present()?;
+        let gpu = OpeningGpu(Arc::new(Opening { wanted, found: OnceLock::new(), opened: OnceLock::new() }));
         let (other, timeline) = (gpu.clone(), trace::followed());
         // Without a thread whoever waits first opens it.
         let _ = std::thread::Builder::new().name("context".into()).spawn(move || {
@@ -141,21 +178,17 @@ impl OpeningGpu {
         Ok(gpu)
     }
 
-    /// The GPU with most free memory; where there is only one, it is being opened.
+    /// Waits until it is known which one it is: its number, counted from 0.
     ///
     /// # Errors
-    /// Why there is none.
-    pub fn roomiest() -> Result<OpeningGpu, CudaError> {
-        if usable()? == 1 {
-            return OpeningGpu::begin(0);
-        }
-        let (ordinal, context) = open_roomiest()?;
-        Ok(OpeningGpu { ordinal, opened: Arc::new(OnceLock::from(Ok(context))) })
-    }
-
-    /// Its number, counted from 0.
-    pub fn ordinal(&self) -> usize {
-        self.ordinal
+    /// As [`open`], but for what only the context tells.
+    pub fn ordinal(&self) -> Result<usize, CudaError> {
+        self.0
+            .found
+            .get_or_init(|| self.0.find())
+            .as_ref()
+            .map(|found| found.ordinal)
+            .map_err(CudaError::clone)
     }
 
     /// Waits until it is open.
@@ -164,24 +197,43 @@ impl OpeningGpu {
     /// As [`open`].
     pub fn wait(&self) -> Result<&Arc<Context>, CudaError> {
         let open = || {
+            let ordinal = self.ordinal()?;
             let _range = trace::context();
-            Context::open(self.ordinal)
+            Context::open(ordinal)
         };
-        self.opened.get_or_init(open).as_ref().map_err(CudaError::clone)
+        self.0.opened.get_or_init(open).as_ref().map_err(CudaError::clone)
+    }
+}
+
+impl Opening {
+    /// Where there is one GPU it need not be open to be the roomiest.
+    fn find(&self) -> Result<Found, CudaError> {
+        let _range = trace::driver();
+        let present = usable()?;
+        match self.wanted {
+            Some(ordinal) if ordinal < present => Ok(Found { ordinal, _context: None }),
+            Some(asked) => Err(CudaError::NoSuchDevice { asked, present }),
+            None if present == 1 => Ok(Found { ordinal: 0, _context: None }),
+            None => {
+                let (ordinal, context) = open_roomiest()?;
+                Ok(Found { ordinal, _context: Some(context) })
+            }
+        }
     }
 }
 
 /// How many GPUs there are to work on: kernels must be built in, the driver there and young enough.
 fn usable() -> Result<usize, CudaError> {
-    if image::UNITS.is_empty() {
-        return Err(CudaError::NoKernels);
-    }
+    present()?;
     runs_kernels(start()?)?;
     count()
 }
 
-/// Sees that GPU `ordinal` is there to work on.
-fn look(ordinal: usize) -> Result<(), CudaError> {
+/// Sees that GPU `ordinal` is there to work on; the driver is started by then.
+///
+/// # Errors
+/// As [`open`], but for what only the context tells.
+pub(super) fn look(ordinal: usize) -> Result<(), CudaError> {
     let present = usable()?;
     match ordinal < present {
         true => Ok(()),

@@ -6,13 +6,16 @@ use std::sync::Arc;
 
 use super::codec::byte_offset::ByteOffset;
 use super::codec::pixel_code;
+use super::device::{self, OpeningGpu};
 use super::driver::Context;
 use super::error::CudaError;
-use super::integrate::fused::{CudaTuning, Fused};
+use super::integrate::form::Form;
+use super::integrate::fused::{CudaTuning, Fused, Groundwork, Kernels};
 use super::integrate::matrix::SUBTILE;
 use super::params::XrdctBatch;
 use crate::frame::{Encoding, Norms, PixelType, Shape};
 use crate::integrate::engine::{Recipe, Saturation};
+use crate::trace;
 
 /// What becomes of the pixels.
 #[derive(Debug)]
@@ -50,14 +53,52 @@ impl CudaEngine {
     /// # Errors
     /// As [`CudaEngine::new`].
     pub fn with_tuning(ordinal: usize, recipe: &Recipe, tuning: CudaTuning) -> Result<CudaEngine, CudaError> {
-        let context = super::device::open(ordinal)?;
+        device::look(ordinal)?;
+        CudaEngine::build(|| Ok(ordinal), recipe, tuning)
+    }
+
+    /// [`CudaEngine::new`] on a GPU that is being opened, while it is.
+    ///
+    /// # Errors
+    /// As [`CudaEngine::new`].
+    pub fn opening(gpu: &OpeningGpu, recipe: &Recipe) -> Result<CudaEngine, CudaError> {
+        CudaEngine::build(|| gpu.ordinal(), recipe, CudaTuning::default())
+    }
+
+    /// First what can be done without a device, then what needs to know which it is, and what needs it open.
+    fn build(
+        find: impl FnOnce() -> Result<usize, CudaError>,
+        recipe: &Recipe,
+        tuning: CudaTuning,
+    ) -> Result<CudaEngine, CudaError> {
+        let bins = recipe.csr.bins();
+        let range = trace::sort(bins);
+        let groundwork = Groundwork::new(recipe);
+        drop(range);
+        let ordinal = find()?;
+        let variance = recipe.error_model.has_variance();
+        let (form, slots) = Form::choose(ordinal, variance, recipe.dark.is_some(), tuning.narrow)?;
+        let timeline = trace::followed();
+        let kernels = || {
+            let _follows = trace::follow(timeline.as_ref(), "kernels");
+            let context = Context::open(ordinal)?;
+            let _range = trace::kernels();
+            Ok((ByteOffset::load(&context)?, Kernels::load(&context, form)?, context))
+        };
+        let lay_out = || {
+            let _range = trace::layout(bins);
+            groundwork.lay_out(slots, tuning)
+        };
+        let (laid_out, kernels) = rayon::join(lay_out, kernels);
+        let (decoder, kernels, context): (_, _, Arc<Context>) = kernels?;
+        let _range = trace::matrix_to_device(bins);
         Ok(CudaEngine {
-            decoder: ByteOffset::load(&context)?,
+            decoder,
             pixel: recipe.pixel,
             pixel_code: known(recipe.pixel)?,
             shape: recipe.shape,
             saturation: recipe.saturation,
-            route: Route::Fused(Box::new(Fused::new(&context, recipe, tuning)?)),
+            route: Route::Fused(Box::new(Fused::new(&context, recipe, kernels, laid_out)?)),
             context,
         })
     }
@@ -67,7 +108,7 @@ impl CudaEngine {
     /// # Errors
     /// When there is no such GPU, or no kernels for it.
     pub fn decoding(ordinal: usize, encoding: Encoding) -> Result<CudaEngine, CudaError> {
-        let context = super::device::open(ordinal)?;
+        let context = device::open(ordinal)?;
         Ok(CudaEngine {
             decoder: ByteOffset::load(&context)?,
             pixel: encoding.pixel,

@@ -134,7 +134,7 @@ impl Lane {
                 Route::Pixels => RouteBuffers::Pixels,
                 Route::Fused(fused) => {
                     let sizes = (sizes.pixels, sizes.partials);
-                    RouteBuffers::Fused(FusedBuffers::new(context, fused.form, sizes)?)
+                    RouteBuffers::Fused(FusedBuffers::new(context, fused.form(), sizes)?)
                 }
             },
             results: DeviceBuffer::take(context, sizes.results, "a lane's results")?,
@@ -515,7 +515,7 @@ impl Lane {
         FrameSums {
             verdict: XrdctVerdict { status: verdict as u32, codes: (verdict >> 32) as u32 },
             signal: per_bin(layout.signal),
-            variance: fused.form.variance.then(|| per_bin(layout.variance)),
+            variance: fused.form().variance.then(|| per_bin(layout.variance)),
             deficits: deficits.filter(|deficits| deficits.iter().any(|lost| *lost != 0)),
             saturated,
         }

@@ -4,7 +4,7 @@ use std::any::Any;
 use std::io;
 use std::sync::Arc;
 
-use super::driver::{Context, PinnedBuffer};
+use super::driver::{Context, LockedPages, LockedPart, Pages, PinnedBuffer, bytes_of_parts};
 use super::error::CudaError;
 use crate::frame::{SlotMemory, SlotPool};
 
@@ -12,22 +12,37 @@ type Memory = Box<dyn SlotMemory>;
 
 /// A slot's memory, pinned.
 #[derive(Debug)]
-pub struct PinnedSlot(PinnedBuffer);
+pub enum PinnedSlot {
+    /// One of many that were locked together.
+    Part(LockedPart),
+    /// Taken by itself.
+    Alone(PinnedBuffer),
+}
 
 impl SlotMemory for PinnedSlot {
     fn bytes(&self) -> &[u8] {
-        self.0.bytes()
+        match self {
+            PinnedSlot::Part(part) => part.bytes(),
+            PinnedSlot::Alone(buffer) => buffer.bytes(),
+        }
     }
 
     fn bytes_mut(&mut self) -> &mut [u8] {
-        self.0.bytes_mut()
+        match self {
+            PinnedSlot::Part(part) => part.bytes_mut(),
+            PinnedSlot::Alone(buffer) => buffer.bytes_mut(),
+        }
     }
 
     fn grow(&mut self, len: usize) -> io::Result<()> {
-        if len > self.0.bytes().len() {
-            let context = Arc::clone(self.0.context());
-            self.0 = PinnedBuffer::take(&context, len)
+        if len > self.bytes().len() {
+            let context = match self {
+                PinnedSlot::Part(part) => part.context(),
+                PinnedSlot::Alone(buffer) => buffer.context(),
+            };
+            let larger = PinnedBuffer::take(context, len)
                 .map_err(|e| io::Error::new(io::ErrorKind::OutOfMemory, e.to_string()))?;
+            *self = PinnedSlot::Alone(larger);
         }
         Ok(())
     }
@@ -42,26 +57,50 @@ impl SlotMemory for PinnedSlot {
 /// # Errors
 /// When the host cannot lock so much memory.
 pub fn slots(context: &Arc<Context>, count: usize, len: usize) -> Result<SlotPool, CudaError> {
-    take(context, count, len).map(SlotPool::new)
+    Ready::new(count, len).lock(context, count).map(|(slots, _)| slots)
 }
 
-/// [`slots`], or half as many as often as the host cannot lock so much memory, but `least`; and how many there are.
-///
-/// A run goes on with few: a slot comes home as soon as its bytes are on the device. Readers then wait for each other.
-///
-/// # Errors
-/// When the host cannot lock as much as `least` slots take.
-pub fn slots_or_fewer(
-    context: &Arc<Context>,
+/// Memory for slots that is there, but not locked yet: most of the work, for which no device is needed.
+#[derive(Debug)]
+pub struct Ready {
+    /// None where the system gives none: then the driver is asked.
+    pages: Option<Pages>,
     count: usize,
-    least: usize,
     len: usize,
-) -> Result<(SlotPool, usize), CudaError> {
-    fewer(count, least, |count| take(context, count, len)).map(|(slots, count)| (SlotPool::new(slots), count))
+}
+
+impl Ready {
+    /// Memory for `count` slots of `len` bytes.
+    pub fn new(count: usize, len: usize) -> Ready {
+        Ready { pages: Pages::take(bytes_of_parts(count, len)).ok(), count, len }
+    }
+
+    /// For how many slots.
+    pub fn count(&self) -> usize {
+        self.count
+    }
+
+    /// Locks it and makes a pool of its slots, and says how many there are. What cannot be locked so is taken from the driver, slot by
+    /// slot: half as many as often as the host cannot lock so much memory, but `least`.
+    ///
+    /// A run goes on with few: a slot comes home as soon as its bytes are on the device. Readers then wait for each other.
+    ///
+    /// # Errors
+    /// When the host cannot lock as much as `least` slots take.
+    pub fn lock(self, context: &Arc<Context>, least: usize) -> Result<(SlotPool, usize), CudaError> {
+        let Ready { pages, count, len } = self;
+        if let Some(Ok(pages)) = pages.map(|pages| LockedPages::lock(context, pages)) {
+            let parts = pages.cut(count, len).map(|part| Box::new(PinnedSlot::Part(part)) as Memory);
+            return Ok((SlotPool::new(parts), count));
+        }
+        let (slots, count) = fewer(count, least, |count| take(context, count, len))?;
+        Ok((SlotPool::new(slots), count))
+    }
 }
 
 fn take(context: &Arc<Context>, count: usize, len: usize) -> Result<Vec<Memory>, CudaError> {
-    (0..count).map(|_| Ok(Box::new(PinnedSlot(PinnedBuffer::take(context, len)?)) as Memory)).collect()
+    let slot = |_| Ok(Box::new(PinnedSlot::Alone(PinnedBuffer::take(context, len)?)) as Memory);
+    (0..count).map(slot).collect()
 }
 
 /// What `take` gives for the largest of `count`, its half and so on down to `least`, and that number.

@@ -2,6 +2,7 @@
 
 use super::error::{Concern, OrAbout, SessionError, refuse};
 use crate::cuda::device::OpeningGpu;
+pub use crate::cuda::device::ask_for_few_queues;
 pub use crate::cuda::device::{Survey, survey};
 
 /// Where frames are reduced, and why there.
@@ -30,6 +31,16 @@ impl Device {
     /// # Errors
     /// An unknown word, or the reason why the GPU cannot be used; what only opening it tells comes when it is waited for.
     pub fn choose(word: &str) -> Result<Device, SessionError> {
+        let mut device = Device::begin(word)?;
+        device.settle()?;
+        Ok(device)
+    }
+
+    /// [`Device::choose`] that waits for nothing: a GPU is taken for there until [`Device::settle`] says otherwise.
+    ///
+    /// # Errors
+    /// An unknown word, or that there is no driver for the GPU that is asked for.
+    pub(super) fn begin(word: &str) -> Result<Device, SessionError> {
         let asked = || "asked for with --device".to_owned();
         match word {
             "cpu" => Ok(Device::Cpu { why: asked() }),
@@ -42,13 +53,27 @@ impl Device {
         }
     }
 
+    /// Waits until it is known whether the GPU is there: where it is not and nobody asked for it, the cores take its place.
+    ///
+    /// # Errors
+    /// The reason why a GPU that is asked for cannot be used.
+    pub(super) fn settle(&mut self) -> Result<(), SessionError> {
+        let Device::Cuda { gpu, asked, .. } = self else { return Ok(()) };
+        match gpu.ordinal() {
+            Ok(_) => {}
+            Err(reason) if *asked => return Err(reason).or_about(Concern::Device),
+            Err(reason) => *self = Device::Cpu { why: reason.to_string() },
+        }
+        Ok(())
+    }
+
     fn cuda(ordinal: usize, why: String) -> Result<Device, SessionError> {
-        let gpu = OpeningGpu::begin(ordinal).or_about(Concern::Device)?;
+        let gpu = OpeningGpu::begin(Some(ordinal)).or_about(Concern::Device)?;
         Ok(Device::Cuda { gpu, why, asked: true })
     }
 
     fn best() -> Device {
-        match OpeningGpu::roomiest() {
+        match OpeningGpu::begin(None) {
             Ok(gpu) => {
                 let why = "the GPU with most free memory".to_owned();
                 Device::Cuda { gpu, why, asked: false }
@@ -57,11 +82,21 @@ impl Device {
         }
     }
 
+    /// Its word for `--device`.
+    pub fn word(&self) -> String {
+        match self {
+            Device::Cpu { .. } => "cpu".to_owned(),
+            Device::Cuda { gpu, .. } => {
+                gpu.ordinal().map_or("cuda".to_owned(), |ordinal| format!("cuda:{ordinal}"))
+            }
+        }
+    }
+
     /// How the device is named to people.
     pub fn name(&self) -> String {
         match self {
             Device::Cpu { why } => format!("CPU ({why})"),
-            Device::Cuda { gpu, why, .. } => format!("cuda:{} ({why})", gpu.ordinal()),
+            Device::Cuda { why, .. } => format!("{} ({why})", self.word()),
         }
     }
 }

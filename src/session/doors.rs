@@ -105,10 +105,19 @@ impl Pinned {
     /// Pins what a crew wants, or as much of it as this machine locks; with a slot for each reader and one on its way the corridor
     /// still moves.
     fn take(context: &Arc<Context>, crew: &Crew, traffic: Traffic) -> Result<Pinned, CudaError> {
-        let wanted = budget::slots(crew, traffic.frames);
+        Pinned::lock(
+            pinned::Ready::new(budget::slots(crew, traffic.frames), traffic.bytes(crew)),
+            context,
+            crew,
+        )
+    }
+
+    /// Likewise, of memory that is there already.
+    fn lock(ready: pinned::Ready, context: &Arc<Context>, crew: &Crew) -> Result<Pinned, CudaError> {
+        let wanted = ready.count();
         let least = (crew.readers.unwrap_or(0) + 1).min(wanted);
         let _range = trace::pin(wanted);
-        let (slots, had) = pinned::slots_or_fewer(context, wanted, least, traffic.bytes(crew))?;
+        let (slots, had) = ready.lock(context, least)?;
         let note = (had < wanted).then(|| {
             format!(
                 "pinned memory for {had} frames instead of {wanted}: this machine locks no more, and readers may wait"
@@ -123,7 +132,11 @@ impl Pinned {
         let (gpu, crew, traffic, timeline) = (gpu.clone(), plan.crew, plan.traffic(), trace::followed());
         Some(move || {
             let _follows = trace::follow(timeline.as_ref(), "pinning");
-            Pinned::take(gpu.wait().ok()?, &crew, traffic).ok()
+            let slots = budget::slots(&crew, traffic.frames);
+            let range = trace::pages(slots);
+            let ready = pinned::Ready::new(slots, traffic.bytes(&crew));
+            drop(range);
+            Pinned::lock(ready, gpu.wait().ok()?, &crew).ok()
         })
     }
 }

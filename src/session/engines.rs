@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::error::{Concern, OrAbout, SessionError};
+use crate::cuda::device::OpeningGpu;
 use crate::cuda::{CudaEngine, CudaError};
 use crate::frame::{BadFrame, Frame, Outcome, SlotPool, Slots};
 use crate::integrate::engine::{Engine, Recipe, Scratch};
@@ -26,12 +27,12 @@ impl Engines {
         Ok(Engines { host: Some(Arc::new(host)), gpu: None, why_not: why_no_gpu.into() })
     }
 
-    /// A GPU's alone.
+    /// A GPU's alone, which may still be opening.
     ///
     /// # Errors
     /// When the GPU cannot be used.
-    pub fn on_gpu(ordinal: usize, recipe: &Recipe) -> Result<Engines, CudaError> {
-        let gpu = CudaEngine::new(ordinal, recipe)?;
+    pub fn on_gpu(gpu: &OpeningGpu, recipe: &Recipe) -> Result<Engines, CudaError> {
+        let gpu = CudaEngine::opening(gpu, recipe)?;
         Ok(Engines { host: None, gpu: Some(Arc::new(gpu)), why_not: String::new() })
     }
 

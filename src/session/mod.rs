@@ -214,11 +214,19 @@ fn engines(plan: &mut Plan, recipe: Recipe) -> Result<Engines, SessionError> {
     let Device::Cuda { gpu, .. } = &plan.device else {
         return Engines::on_host(recipe, "the cores were asked for");
     };
-    let reason = match Engines::on_gpu(gpu.ordinal(), &recipe) {
-        Ok(engines) => return Ok(engines),
+    let reason = match Engines::on_gpu(gpu, &recipe) {
+        Ok(engines) => {
+            // Giving so much memory back takes milliseconds.
+            rayon::spawn(move || drop(recipe));
+            return Ok(engines);
+        }
         Err(reason) if wants_gpu(plan) => return Err(reason).or_about(Concern::Device),
         Err(reason) => format!("the GPU cannot be used: {reason}"),
     };
+    plan.settle_device()?;
+    if let Device::Cpu { why } = &plan.device {
+        return Engines::on_host(recipe, why.clone());
+    }
     plan.notes.push(format!("{reason}; computing on the CPU"));
     plan.device = Device::Cpu { why: reason.clone() };
     plan.crew = Crew::asked(&plan.options, &plan.device, plan.encoding().codec, plan.frames.count())?;

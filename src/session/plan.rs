@@ -63,7 +63,7 @@ pub struct Plan {
     pub error_model: ErrorModel,
     /// Map that the frames are points of.
     pub scan: Option<Raster>,
-    /// Where frames are reduced.
+    /// Where frames are reduced; whether a GPU is there is known when the plan is [settled](Plan::settle_device).
     pub device: Device,
     /// Who runs where.
     pub crew: Crew,
@@ -107,8 +107,8 @@ impl Plan {
         let options = settled(options, &mut notes)?;
         check_values(&options, |option| option.to_owned())?;
         check_pairs(&options)?;
-        // A GPU opens while files are read.
-        let device = Device::choose(options.device.as_deref().unwrap_or("auto"))?;
+        // A GPU opens while files are read, and while the matrix is made.
+        let device = Device::begin(options.device.as_deref().unwrap_or("auto"))?;
 
         let Input { frames, first, files: named, notes: more } = input(&options)?;
         let numbers = FrameNumbers { first, step: options.selection().slice.step() };
@@ -125,7 +125,7 @@ impl Plan {
         let dummy = calibration::dummy(&options, &poni, frames.about());
         let saturation = calibration::saturation(&options, frames.as_ref())?;
         let scan = raster(&options, frames.count())?;
-        let plan = Plan {
+        let mut plan = Plan {
             npt: options.npt.unwrap_or(DEFAULT_NPT),
             split: match options.method.unwrap_or(Splitting::Bbox) {
                 Splitting::No => Split::No,
@@ -157,9 +157,33 @@ impl Plan {
             device,
             notes,
         };
-        let rows = plan.scan.as_ref().map_or(plan.frames.count(), Raster::points);
-        budget::check(&plan.crew, &plan.traffic(), plan.npt, rows).or_about(Concern::Usage)?;
+        // Only a GPU that is there may be what there is too little memory for.
+        if plan.check_memory().is_err() {
+            plan.settle_device()?;
+            plan.check_memory()?;
+        }
         Ok(plan)
+    }
+
+    /// Waits until it is known which device there is, a tenth of a second after the plan was begun. Without the GPU that nobody asked
+    /// for by name, the cores take its place.
+    ///
+    /// # Errors
+    /// When a GPU that is asked for is not there, or there is no memory for the run on the cores.
+    pub fn settle_device(&mut self) -> Result<(), SessionError> {
+        let was_gpu = matches!(self.device, Device::Cuda { .. });
+        self.device.settle()?;
+        if was_gpu && matches!(self.device, Device::Cpu { .. }) {
+            self.crew = Crew::asked(&self.options, &self.device, self.encoding().codec, self.frames.count())?;
+            self.threads = crew::threads(&self.options, &self.device);
+            self.check_memory()?;
+        }
+        Ok(())
+    }
+
+    fn check_memory(&self) -> Result<(), SessionError> {
+        let rows = self.scan.as_ref().map_or(self.frames.count(), Raster::points);
+        budget::check(&self.crew, &self.traffic(), self.npt, rows).or_about(Concern::Usage)
     }
 
     /// Where the geometry comes from: a PONI file, or the configuration that holds it.

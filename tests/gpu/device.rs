@@ -10,6 +10,7 @@ use std::sync::Arc;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use xrdct::codec::byte_offset::encode;
+use xrdct::cuda::driver::{DeviceBuffer, PinnedBuffer, Stream};
 use xrdct::cuda::{CudaEngine, CudaReducer, DevicePatterns, LaneSizes, pinned};
 use xrdct::frame::{
     Codec, Digest, Encoding, Frame, FrameHeader, FrameId, FrameStatus, Outcome, Pattern, PixelType, Shape,
@@ -420,6 +421,34 @@ fn damaged_frames_are_found() {
 #[ignore = "needs an NVIDIA GPU"]
 fn digests_are_clean_under_the_sanitizer() {
     digests_decide(Shape { slow: 61, fast: 87 }, 60, 3);
+}
+
+#[test]
+#[ignore = "needs an NVIDIA GPU"]
+fn slots_are_apart_and_grow_alone() {
+    let context = xrdct::cuda::device::open(0).unwrap();
+    let (pool, count) = pinned::Ready::new(5, 5000).lock(&context, 5).unwrap();
+    assert_eq!(count, 5);
+    let mut slots: Vec<_> = (0..5).map(|_| pool.take()).collect();
+    for (number, slot) in (1_u8..).zip(&mut slots) {
+        let memory = slot.memory_mut();
+        assert_eq!(memory.bytes(), [0; 5000]);
+        memory.bytes_mut().fill(number);
+    }
+    slots[2].memory_mut().grow(100_000).unwrap();
+    slots[2].memory_mut().bytes_mut().fill(9);
+    let (device, stream) =
+        (DeviceBuffer::<u8>::take(&context, 5000, "a test").unwrap(), Stream::new(&context).unwrap());
+    for (slot, expected) in slots.iter().zip([1, 2, 9, 4, 5]) {
+        let mut back = PinnedBuffer::take(&context, 5000).unwrap();
+        // SAFETY: both copies are waited for before the memory is touched.
+        unsafe {
+            stream.enqueue_upload(&device, 0, &slot.memory().bytes()[..5000]).unwrap();
+            stream.enqueue_download(&device, 0, back.bytes_mut()).unwrap();
+        }
+        stream.wait().unwrap();
+        assert_eq!(back.bytes(), [expected; 5000]);
+    }
 }
 
 #[test]

@@ -37,7 +37,7 @@ const AT_HOME: &[(&[&str], &str, &[&str])] = &[
     ),
     // Who makes recipes, slots and pools of threads: a session; and what a bench measures by itself.
     (
-        &["Recipe {", "SlotPool::on_host(", "pinned::slots(", "ThreadPoolBuilder"],
+        &["Recipe {", "SlotPool::on_host(", "pinned::slots(", "pinned::Ready::new(", "ThreadPoolBuilder"],
         "src/session/",
         &[
             "src/bench/ceiling.rs",

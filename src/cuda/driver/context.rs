@@ -22,6 +22,22 @@ pub fn version() -> Result<(usize, usize), CudaError> {
     Ok((version / 1000, version % 1000 / 10))
 }
 
+/// One number that the driver knows about a device, open or not. The driver must be initialised.
+///
+/// # Errors
+/// When there is no such device, or the driver refuses.
+pub fn attribute(ordinal: usize, attribute: sys::CUdevice_attribute) -> Result<usize, CudaError> {
+    let device =
+        result::device::get(ordinal as c_int).map_err(|e| CudaError::driver("looking for the device", e))?;
+    attribute_of(device, attribute)
+}
+
+fn attribute_of(device: c_int, attribute: sys::CUdevice_attribute) -> Result<usize, CudaError> {
+    // SAFETY: the device was returned by the driver.
+    let value = unsafe { result::device::get_attribute(device, attribute) };
+    value.map(|v| v.max(0) as usize).map_err(|e| CudaError::driver("asking for a device attribute", e))
+}
+
 /// A device's primary context, kept alive by everything that was made in it.
 #[derive(Debug)]
 pub struct Context {
@@ -96,9 +112,7 @@ impl Context {
     /// # Errors
     /// When the driver refuses.
     pub fn attribute(&self, attribute: sys::CUdevice_attribute) -> Result<usize, CudaError> {
-        // SAFETY: the device was returned by the driver.
-        let value = unsafe { result::device::get_attribute(self.device, attribute) };
-        value.map(|v| v.max(0) as usize).map_err(|e| CudaError::driver("asking for a device attribute", e))
+        attribute_of(self.device, attribute)
     }
 
     /// Bytes a second that all first-level caches give at the highest clock (CUDA C++ Programming Guide: 128 a clock and

@@ -10,21 +10,23 @@
 //! ```text
 //! context   a device           module    machine code on it
 //! memory    on it, and pinned  stream    what is enqueued, and what is waited for
-//! kernel    what is launched      wait      for how long
-//! symbol    what not every driver has
+//! pages     locked afterwards  wait      for how long
+//! kernel    what is launched      symbol    what not every driver has
 //! ```
 
 mod context;
 mod kernel;
 mod memory;
 mod module;
+mod pages;
 mod stream;
 mod symbol;
 mod wait;
 
-pub use context::{Context, version};
+pub use context::{Context, attribute, version};
 pub use kernel::{Kernel, Launch};
 pub use memory::{DeviceBuffer, PinnedBuffer};
 pub use module::Module;
+pub use pages::{LockedPages, LockedPart, Pages, bytes_of_parts};
 pub use stream::{Event, Stream};
 pub use wait::LIMIT;

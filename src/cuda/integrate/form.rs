@@ -1,6 +1,6 @@
 //! Which of the fused kernels: how many frames a block takes, what it sums, and what that takes of shared memory.
 
-use crate::cuda::driver::Context;
+use crate::cuda::driver;
 use crate::cuda::error::CudaError;
 use crate::cuda::params;
 
@@ -29,17 +29,18 @@ impl Form {
         self.group * (ring + sums) + dark
     }
 
-    /// The widest form of which two blocks fit on a multiprocessor, else the narrow one; and how many slots it has room for.
-    pub(super) fn choose(
-        context: &Context,
+    /// The widest form of which two blocks fit on a multiprocessor of device `ordinal`, else the narrow one; and how many slots it has
+    /// room for.
+    pub(in crate::cuda) fn choose(
+        ordinal: usize,
         variance: bool,
         dark: bool,
         only_narrow: bool,
     ) -> Result<(Form, usize), CudaError> {
         use cudarc::driver::sys::CUdevice_attribute as Attribute;
-        let block = context.attribute(Attribute::CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN)?;
-        let multiprocessor =
-            context.attribute(Attribute::CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_MULTIPROCESSOR)?;
+        let attribute = |which| driver::attribute(ordinal, which);
+        let block = attribute(Attribute::CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN)?;
+        let multiprocessor = attribute(Attribute::CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_MULTIPROCESSOR)?;
         let wide = Form { group: params::XRDCT_GROUP_WIDE as usize, variance, dark };
         let narrow = Form { group: params::XRDCT_GROUP_NARROW as usize, ..wide };
         let room = |form: Form, bytes: usize| {

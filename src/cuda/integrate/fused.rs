@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::form::Form;
 use super::keep::{self, DevicePatterns, KeptRow};
-use super::matrix::{CsrRows, Limits, SubTiles};
+use super::matrix::{CsrRows, Limits, Sorted, SubTiles};
 use super::norms::{Fixed, static_norms, used_pixels};
 use crate::cuda::driver::{Context, DeviceBuffer, Kernel, Launch, Module, Stream};
 use crate::cuda::error::CudaError;
@@ -64,14 +64,80 @@ struct MatrixBuffers {
     position: DeviceBuffer<u32>,
 }
 
-/// Kernels, matrix and norms of a recipe.
+/// What of a recipe's layout is the same on every device.
 #[derive(Debug)]
-pub struct Fused {
+pub(in crate::cuda) struct Groundwork {
+    sorted: Sorted,
+    norms: Norms,
+    fixed: Fixed,
+    /// [`used_pixels`].
+    used: Vec<u32>,
+}
+
+impl Groundwork {
+    /// Does it on rayon's threads of the caller.
+    pub(in crate::cuda) fn new(recipe: &Recipe) -> Groundwork {
+        let rows = CsrRows {
+            pixels: recipe.shape.pixels(),
+            indptr: &recipe.csr.indptr,
+            indices: &recipe.csr.indices,
+            weights: &recipe.csr.weights,
+        };
+        let (sorted, ((norms, fixed), used)) = rayon::join(
+            || Sorted::new(rows, &|pixel| recipe.is_valid(pixel)),
+            || rayon::join(|| static_norms(recipe), || used_pixels(recipe)),
+        );
+        Groundwork { sorted, norms, fixed, used }
+    }
+
+    /// Lays the recipe out for blocks that have room for so many slots.
+    pub(in crate::cuda) fn lay_out(self, slots: usize, tuning: CudaTuning) -> LaidOut {
+        let Groundwork { sorted, norms, fixed, used } = self;
+        let limits = Limits { slots: slots.min(tuning.slots), subtiles: tuning.subtiles, row: tuning.row };
+        LaidOut { matrix: sorted.cut(limits), norms, fixed, used }
+    }
+}
+
+/// A recipe as a form of the kernels reads it, on the host.
+#[derive(Debug)]
+pub(in crate::cuda) struct LaidOut {
+    matrix: SubTiles,
+    norms: Norms,
+    fixed: Fixed,
+    used: Vec<u32>,
+}
+
+/// The kernels of a form.
+#[derive(Debug)]
+pub(in crate::cuda) struct Kernels {
     packed: Kernel<XrdctPacked>,
     plain: Kernel<XrdctPlain>,
     bins: Kernel<XrdctBins>,
     keep: Kernel<XrdctKeep>,
-    pub(in crate::cuda) form: Form,
+    form: Form,
+}
+
+impl Kernels {
+    /// Loads them.
+    ///
+    /// # Errors
+    /// When the binary holds none, or none for this GPU.
+    pub(in crate::cuda) fn load(context: &Arc<Context>, form: Form) -> Result<Kernels, CudaError> {
+        let module = Module::of(context, "fused")?;
+        Ok(Kernels {
+            packed: Kernel::load(&module, &format!("xrdct_packed_{}", suffix(form)))?,
+            plain: Kernel::load(&module, &format!("xrdct_plain_{}", suffix(form)))?,
+            bins: Kernel::load(&module, "xrdct_bins")?,
+            keep: keep::kernel(context)?,
+            form,
+        })
+    }
+}
+
+/// Kernels, matrix and norms of a recipe.
+#[derive(Debug)]
+pub struct Fused {
+    kernels: Kernels,
     /// Most slots of an item.
     slots: usize,
     pub(in crate::cuda) recipe: XrdctRecipe,
@@ -128,36 +194,26 @@ pub(in crate::cuda) struct Results {
 }
 
 impl Fused {
-    /// Brings a recipe to the device.
+    /// Brings a recipe to the device, laid out for the form of the kernels.
     ///
     /// # Errors
-    /// When there are no kernels for it, or not enough memory.
-    pub fn new(context: &Arc<Context>, recipe: &Recipe, tuning: CudaTuning) -> Result<Fused, CudaError> {
-        let variance = recipe.error_model.has_variance();
-        let (form, slots) = Form::choose(context, variance, recipe.dark.is_some(), tuning.narrow)?;
-        let rows = CsrRows {
-            pixels: recipe.shape.pixels(),
-            indptr: &recipe.csr.indptr,
-            indices: &recipe.csr.indices,
-            weights: &recipe.csr.weights,
-        };
-        let limits = Limits { slots: slots.min(tuning.slots), subtiles: tuning.subtiles, row: tuning.row };
-        let (matrix, (norms, fixed)) = rayon::join(
-            || SubTiles::build(rows, |pixel| recipe.is_valid(pixel), limits),
-            || static_norms(recipe),
-        );
+    /// When there is not enough memory.
+    pub(in crate::cuda) fn new(
+        context: &Arc<Context>,
+        recipe: &Recipe,
+        kernels: Kernels,
+        LaidOut { matrix, norms, fixed, used }: LaidOut,
+    ) -> Result<Fused, CudaError> {
+        let form = kernels.form;
         let what = "the sparse matrix";
         let dark = recipe.dark.as_deref().unwrap_or(&[]);
         let device_norms = [norms.normalization.as_slice(), &norms.normalization_squared].concat();
         let device_fixed = [fixed.sums[0].as_slice(), &fixed.sums[1]].concat();
         let dummy = recipe.dummy;
-        let module = Module::of(context, "fused")?;
+        kernels.packed.allow_shared(form.shared_bytes(matrix.max_slots))?;
+        kernels.plain.allow_shared(form.shared_bytes(matrix.max_slots))?;
         let fused = Fused {
-            packed: Kernel::load(&module, &format!("xrdct_packed_{}", suffix(form)))?,
-            plain: Kernel::load(&module, &format!("xrdct_plain_{}", suffix(form)))?,
-            bins: Kernel::load(&module, "xrdct_bins")?,
-            keep: keep::kernel(context)?,
-            form,
+            kernels,
             slots: matrix.max_slots,
             recipe: XrdctRecipe {
                 bins: matrix.bins as u32,
@@ -186,14 +242,19 @@ impl Fused {
             },
             dark: DeviceBuffer::holding(context, dark, "the dark image")?,
             normalization: DeviceBuffer::holding(context, &recipe.normalization, "the normalisation")?,
-            used: DeviceBuffer::holding(context, &used_pixels(recipe), "which pixels count")?,
+            used: DeviceBuffer::holding(context, &used, "which pixels count")?,
             device_norms: DeviceBuffer::holding(context, &device_norms, "the norms")?,
             device_fixed: DeviceBuffer::holding(context, &device_fixed, "the norms")?,
             matrix_bytes: matrix.bytes(),
         };
-        fused.packed.allow_shared(form.shared_bytes(matrix.max_slots))?;
-        fused.plain.allow_shared(form.shared_bytes(matrix.max_slots))?;
+        // Giving so much memory back takes milliseconds.
+        rayon::spawn(move || drop(matrix));
         Ok(fused)
+    }
+
+    /// Which of the kernels.
+    pub(in crate::cuda) fn form(&self) -> Form {
+        self.kernels.form
     }
 
     /// The norms of a frame, given what its invalid pixels take away.
@@ -204,9 +265,9 @@ impl Fused {
     /// A block an item and group of frames.
     fn over_items(&self, batch: &XrdctBatch) -> Launch {
         Launch {
-            grid: ((batch.frames as usize).div_ceil(self.form.group), self.matrix.items.len()),
+            grid: ((batch.frames as usize).div_ceil(self.kernels.form.group), self.matrix.items.len()),
             threads: params::XRDCT_INTEGRATE_THREADS as usize,
-            shared: self.form.shared_bytes(self.slots),
+            shared: self.kernels.form.shared_bytes(self.slots),
         }
     }
 
@@ -267,7 +328,7 @@ impl Fused {
             recipe: self.recipe,
         };
         // SAFETY: the caller's promise; the structure is the kernel's.
-        unsafe { self.packed.enqueue(stream, self.over_items(batch), &arguments) }
+        unsafe { self.kernels.packed.enqueue(stream, self.over_items(batch), &arguments) }
     }
 
     /// Integrates decoded pixels: fills the items' partial sums.
@@ -294,7 +355,7 @@ impl Fused {
             recipe: self.recipe,
         };
         // SAFETY: the caller's promise; the structure is the kernel's.
-        unsafe { self.plain.enqueue(stream, self.over_items(batch), &arguments) }
+        unsafe { self.kernels.plain.enqueue(stream, self.over_items(batch), &arguments) }
     }
 
     /// Adds up the partial sums of each bin.
@@ -321,10 +382,10 @@ impl Fused {
                 recipe: self.recipe,
             };
             // SAFETY: the caller's promise; the structure is the kernel's.
-            unsafe { self.bins.enqueue(stream, self.over_bins(frames), &arguments) }
+            unsafe { self.kernels.bins.enqueue(stream, self.over_bins(frames), &arguments) }
         };
         bins(&buffers.signal, results.signal)?;
-        if self.form.variance { bins(&buffers.variance, results.variance) } else { Ok(()) }
+        if self.kernels.form.variance { bins(&buffers.variance, results.variance) } else { Ok(()) }
     }
 
     /// Leaves the patterns of a batch on the device, one in each of the rows.
@@ -352,6 +413,6 @@ impl Fused {
             rows: kept.rows_for(rows, self.recipe.bins as usize, self.empty)?,
         };
         // SAFETY: the caller's promise; rows and bins are those of `kept`; the structure is the kernel's.
-        unsafe { self.keep.enqueue(stream, self.over_bins(rows.len()), &arguments) }
+        unsafe { self.kernels.keep.enqueue(stream, self.over_bins(rows.len()), &arguments) }
     }
 }

@@ -87,20 +87,30 @@ pub const fn swizzle(place: usize) -> usize {
     place ^ ((place >> 4) & 31)
 }
 
-/// Entries of all sub-tiles, one sub-tile after another; bins ascend within each.
-struct Sorted {
+/// Entries of all sub-tiles, one sub-tile after another; bins ascend within each. This is the same for every device.
+#[derive(Debug)]
+pub(super) struct Sorted {
+    /// Rows of the matrix.
+    bins: usize,
     first: Vec<usize>,
     bin: Vec<u32>,
     place: Vec<u16>,
     weight: Vec<f32>,
+    /// Each sub-tile's rows, in the order of the bins; none of a part.
+    rows: Vec<Vec<Row>>,
 }
+
+/// A bin's entries in one sub-tile: bin, first entry, how many.
+type Row = (u32, usize, usize);
 
 /// Bins that are sorted together: some dozens of parts for the usual matrix, whatever the number of threads.
 const BINS_A_PART: usize = 32;
 
 impl Sorted {
     /// Sorts parts of the bins side by side, then puts each sub-tile together from all parts, in the order of the bins.
-    fn new(rows: CsrRows<'_>, valid: &(impl Fn(usize) -> bool + Sync)) -> Sorted {
+    ///
+    /// Pixels for which `valid` is false, and weights of 0, are left out.
+    pub(super) fn new(rows: CsrRows<'_>, valid: &(impl Fn(usize) -> bool + Sync)) -> Sorted {
         let bins = rows.indptr.len().saturating_sub(1);
         let starts: Vec<usize> = (0..bins).step_by(BINS_A_PART).collect();
         let part = |&start: &usize| Sorted::part(rows, start..(start + BINS_A_PART).min(bins), valid);
@@ -112,7 +122,14 @@ impl Sorted {
             first[subtile + 1] = first[subtile] + own;
         }
         let kept = first[subtiles];
-        let mut all = Sorted { first, bin: vec![0; kept], place: vec![0; kept], weight: vec![0.0; kept] };
+        let mut all = Sorted {
+            bins,
+            first,
+            bin: vec![0; kept],
+            place: vec![0; kept],
+            weight: vec![0.0; kept],
+            rows: vec![],
+        };
         let lengths = all.first.windows(2).map(|ends| ends[1] - ends[0]);
         let mut left = (all.bin.as_mut_slice(), all.place.as_mut_slice(), all.weight.as_mut_slice());
         let mut places = Vec::with_capacity(subtiles);
@@ -133,6 +150,7 @@ impl Sorted {
                 at = to.end;
             }
         });
+        all.rows = (0..subtiles).into_par_iter().map(|subtile| all.find_rows(subtile)).collect();
         all
     }
 
@@ -154,10 +172,12 @@ impl Sorted {
         }
         let kept = first[subtiles];
         let mut sorted = Sorted {
+            bins: bins.len(),
             first: first.clone(),
             bin: vec![0; kept],
             place: vec![0; kept],
             weight: vec![0.0; kept],
+            rows: vec![],
         };
         for bin in bins {
             for entry in of_bin(bin) {
@@ -177,13 +197,20 @@ impl Sorted {
         self.first[subtile]..self.first[subtile + 1]
     }
 
-    /// Each bin's entries in one sub-tile: (bin, first entry, how many).
-    fn rows(&self, subtile: usize) -> impl Iterator<Item = (u32, usize, usize)> {
-        let mut at = self.first[subtile];
-        self.bin[at..self.first[subtile + 1]].chunk_by(|a, b| a == b).map(move |row| {
+    /// The rows of one sub-tile.
+    fn find_rows(&self, subtile: usize) -> Vec<Row> {
+        let entries = self.entries(subtile);
+        let mut at = entries.start;
+        let row = |row: &[u32]| {
             at += row.len();
             (row[0], at - row.len(), row.len())
-        })
+        };
+        self.bin[entries].chunk_by(|a, b| a == b).map(row).collect()
+    }
+
+    /// The rows of one sub-tile.
+    fn rows(&self, subtile: usize) -> impl Iterator<Item = Row> {
+        self.rows[subtile].iter().copied()
     }
 
     /// Which sub-tiles and which slots go together.
@@ -220,6 +247,26 @@ impl Sorted {
         }
         Share::close(&mut shares, start..self.first.len() - 1, &mut touched, &seen, limits.slots);
         shares
+    }
+
+    /// Cuts the matrix into what blocks with such limits do.
+    pub(super) fn cut(self, limits: Limits) -> SubTiles {
+        let limits = Limits {
+            slots: limits.slots.clamp(1, NO_SLOT as usize),
+            subtiles: limits.subtiles.max(1),
+            row: limits.row.max(1),
+        };
+        let shares = self.divide(self.bins, limits);
+        let pieces: Vec<Piece> = shares.par_iter().map(|share| self.passes(share, limits)).collect();
+        let mut tiles = SubTiles { bins: self.bins, subtiles: self.first.len() - 1, ..SubTiles::default() };
+        let all = |len: fn(&Piece) -> usize| pieces.iter().map(len).sum::<usize>();
+        tiles.passes.reserve_exact(all(|piece| piece.passes.len()));
+        tiles.row_slot.reserve_exact(all(|piece| piece.row_slot.len()));
+        tiles.entry_pixel.reserve_exact(all(|piece| piece.entry_pixel.len()));
+        tiles.entry_weight.reserve_exact(all(|piece| piece.entry_weight.len()));
+        shares.into_iter().zip(pieces).for_each(|(share, piece)| tiles.add(&share, piece));
+        tiles.gather();
+        tiles
     }
 
     /// The passes of one item. Offsets count from the item's own first pass and entry.
@@ -309,19 +356,7 @@ impl Piece {
 impl SubTiles {
     /// Cuts a matrix. Pixels for which `valid` is false, and weights of 0, are left out. Same result for any number of threads.
     pub fn build(rows: CsrRows<'_>, valid: impl Fn(usize) -> bool + Sync, limits: Limits) -> SubTiles {
-        let bins = rows.indptr.len().saturating_sub(1);
-        let sorted = Sorted::new(rows, &valid);
-        let limits = Limits {
-            slots: limits.slots.clamp(1, NO_SLOT as usize),
-            subtiles: limits.subtiles.max(1),
-            row: limits.row.max(1),
-        };
-        let shares = sorted.divide(bins, limits);
-        let pieces: Vec<Piece> = shares.par_iter().map(|share| sorted.passes(share, limits)).collect();
-        let mut tiles = SubTiles { bins, subtiles: rows.pixels.div_ceil(SUBTILE), ..SubTiles::default() };
-        shares.into_iter().zip(pieces).for_each(|(share, piece)| tiles.add(&share, piece));
-        tiles.gather();
-        tiles
+        Sorted::new(rows, &valid).cut(limits)
     }
 
     fn add(&mut self, share: &Share, piece: Piece) {

@@ -60,7 +60,7 @@ impl Sizes {
     }
 
     fn total(&self, engine: &CudaEngine) -> usize {
-        let terms = if engine.fused().is_some_and(|fused| fused.form.variance) { 2 } else { 1 };
+        let terms = if engine.fused().is_some_and(|fused| fused.form().variance) { 2 } else { 1 };
         let partials = self.partials * terms * size_of::<f64>();
         // The tables come to less than an eighth of the arena.
         self.arena + self.arena / 8 + self.pixels + partials + self.results
@@ -143,7 +143,7 @@ impl Offsets {
         let saturated = frames * size_of::<XrdctVerdict>();
         let signal = (saturated + frames * size_of::<u32>()).next_multiple_of(ALIGNMENT);
         let variance = signal + sums;
-        let deficits = variance + if has(|fused| fused.form.variance) { sums } else { 0 };
+        let deficits = variance + if has(|fused| fused.form().variance) { sums } else { 0 };
         let len = deficits + if has(|fused| fused.recipe.has_invalid != 0) { DEFICITS * sums } else { 0 };
         Offsets { saturated, signal, variance, deficits, len: len.max(ALIGNMENT) }
     }

@@ -8,7 +8,6 @@ use serde_json::{Value, json};
 use super::{own, worker};
 use crate::integrate::engine::ErrorModel;
 use crate::output::result::Motor;
-use crate::session::device::Device;
 use crate::session::plan::Plan;
 
 /// Degrees of a circle, and where χ jumps in pyFAI by default.
@@ -96,11 +95,7 @@ fn some(names: &[String]) -> Value {
 
 /// What computes.
 fn engine(plan: &Plan) -> String {
-    let place = match plan.device {
-        Device::Cpu { .. } => "cpu".to_owned(),
-        Device::Cuda { ref gpu, .. } => format!("cuda:{}", gpu.ordinal()),
-    };
-    format!("xrdct {} csr {place}", env!("CARGO_PKG_VERSION"))
+    format!("xrdct {} csr {}", env!("CARGO_PKG_VERSION"), plan.device.word())
 }
 
 /// The sector, and whether χ has to jump at 0 instead of ±180° for pyFAI to take all of it.
