@@ -17,7 +17,7 @@ use xrdct::bench::measure::{Amount, Measure, digest};
 use xrdct::bench::peers;
 use xrdct::codec::blocks::{BlockDecoder, encode};
 use xrdct::codec::{lz4, simd::Simd};
-use xrdct::frame::Filter;
+use xrdct::frame::ChunkFilter;
 
 use super::options::{Options, told};
 
@@ -29,19 +29,19 @@ const TILE: usize = 1024;
 /// Packed frames of one kind.
 struct Kind {
     name: &'static str,
-    filter: Filter,
+    filter: ChunkFilter,
     /// hdf5plugin's number of the compression; -1: its LZ4 filter.
     peer: i32,
     size: usize,
 }
 
-const BSLZ4: Kind = Kind { name: "u32 bslz4", filter: Filter::BitshuffleLz4, peer: 2, size: 4 };
+const BSLZ4: Kind = Kind { name: "u32 bslz4", filter: ChunkFilter::BitshuffleLz4, peer: 2, size: 4 };
 const KINDS: [Kind; 5] = [
     BSLZ4,
     Kind { name: "u16 bslz4", size: 2, ..BSLZ4 },
-    Kind { name: "u32 bitshuffle-zstd", filter: Filter::BitshuffleZstd, peer: 3, size: 4 },
-    Kind { name: "u32 bitshuffle", filter: Filter::Bitshuffle { block: 0 }, peer: 0, size: 4 },
-    Kind { name: "u32 LZ4", filter: Filter::Lz4, peer: -1, size: 4 },
+    Kind { name: "u32 bitshuffle-zstd", filter: ChunkFilter::BitshuffleZstd, peer: 3, size: 4 },
+    Kind { name: "u32 bitshuffle", filter: ChunkFilter::Bitshuffle { block: 0 }, peer: 0, size: 4 },
+    Kind { name: "u32 LZ4", filter: ChunkFilter::Lz4, peer: -1, size: 4 },
 ];
 
 /// A frame of `size`-byte counts, mostly 0 to 5.
@@ -190,7 +190,7 @@ pub fn measure(options: &Options) -> Result<Vec<Measure>> {
             measures.push(measure);
         }
         let name = format!("blocks, LZ4 alone, {}", kind.name);
-        if matches!(kind.filter, Filter::Lz4 | Filter::BitshuffleLz4) && options.wants(&name) {
+        if matches!(kind.filter, ChunkFilter::Lz4 | ChunkFilter::BitshuffleLz4) && options.wants(&name) {
             let list = lz4_blocks(kind, &packed, len);
             let mut other = out.clone();
             measures.push(told(Measure::take(
@@ -219,7 +219,7 @@ fn lz4_blocks<'a>(kind: &Kind, packed: &'a [u8], mut left: usize) -> Vec<(&'a [u
     let (mut at, mut list) = (12, Vec::new());
     let number = |at: usize| u32::from_be_bytes(*packed[at..].first_chunk().expect("a number")) as usize;
     let block = number(8);
-    let eight = if kind.filter == Filter::Lz4 { 1 } else { 8 * kind.size };
+    let eight = if kind.filter == ChunkFilter::Lz4 { 1 } else { 8 * kind.size };
     while left >= eight {
         let (from, to) = (at + 4, at + 4 + number(at));
         let len = block.min(left / eight * eight);

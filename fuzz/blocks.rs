@@ -4,7 +4,7 @@
 use xrdct::codec::blocks::{BlockDecoder, BlockError, decode_reference, encode};
 use xrdct::codec::lz4;
 use xrdct::codec::simd::Simd;
-use xrdct::frame::Filter;
+use xrdct::frame::ChunkFilter;
 
 /// Bytes beyond the image that nobody may write.
 const BEYOND: usize = 64;
@@ -33,34 +33,34 @@ pub fn lz4_block(data: &[u8]) {
 
 /// An image of filter 32004; see [`image`].
 pub fn hdf5_lz4(data: &[u8]) {
-    image(Filter::Lz4, data);
+    image(ChunkFilter::Lz4, data);
 }
 
 /// An image of filter 32008; the first byte says in which way, and with it the block where that is no header's.
 pub fn bitshuffle(data: &[u8]) {
     let [way, data @ ..] = data else { return };
     let filter = match way & 3 {
-        0 => Filter::Bitshuffle { block: u32::from(way >> 2) * 4 },
-        1 => Filter::BitshuffleZstd,
-        _ => Filter::BitshuffleLz4,
+        0 => ChunkFilter::Bitshuffle { block: u32::from(way >> 2) * 4 },
+        1 => ChunkFilter::BitshuffleZstd,
+        _ => ChunkFilter::BitshuffleLz4,
     };
     image(filter, data);
 }
 
 /// A packed image; the first bytes say the size of its elements and how many are taken in a run, and where no header is, all there is
 /// are elements.
-fn image(filter: Filter, data: &[u8]) {
+fn image(filter: ChunkFilter, data: &[u8]) {
     let [size, run, packed @ ..] = data else { return };
     let size = 1 << (size & 3);
     let said = match (filter, packed.first_chunk()) {
-        (Filter::Bitshuffle { .. }, _) | (_, None) => packed.len() as u64,
+        (ChunkFilter::Bitshuffle { .. }, _) | (_, None) => packed.len() as u64,
         (_, Some(said)) => u64::from_be_bytes(*said).min(LARGEST),
     };
     twins(filter, size, packed, said as usize / size, usize::from(*run) + 1);
 }
 
 /// Every decoder in runs and at once, against the law.
-pub fn twins(filter: Filter, size: usize, packed: &[u8], elements: usize, run: usize) {
+pub fn twins(filter: ChunkFilter, size: usize, packed: &[u8], elements: usize, run: usize) {
     let len = elements * size;
     let mut truth = vec![0; len];
     let expected = decode_reference(filter, size, packed, &mut truth);
@@ -81,7 +81,7 @@ pub fn twins(filter: Filter, size: usize, packed: &[u8], elements: usize, run: u
     }
     for block in [None, Some(8), Some(8 * run)] {
         let filter = match filter {
-            Filter::Bitshuffle { .. } => Filter::Bitshuffle { block: block.unwrap_or(0) as u32 },
+            ChunkFilter::Bitshuffle { .. } => ChunkFilter::Bitshuffle { block: block.unwrap_or(0) as u32 },
             other => other,
         };
         let mut again = vec![0; len];
@@ -95,7 +95,7 @@ pub fn twins(filter: Filter, size: usize, packed: &[u8], elements: usize, run: u
 }
 
 fn in_runs(
-    filter: Filter,
+    filter: ChunkFilter,
     size: usize,
     packed: &[u8],
     simd: Simd,

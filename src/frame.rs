@@ -98,12 +98,12 @@ pub enum Codec {
     /// CBF byte-offset: signed differences in 1, 3, 7 or 15 bytes.
     ByteOffset,
     /// What an HDF5 filter makes of a chunk that is one frame; DECTRIS streams have the same.
-    Filtered(Filter),
+    Filtered(ChunkFilter),
 }
 
 /// An HDF5 filter that packs an image in blocks (`codec/blocks.rs`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Filter {
+pub enum ChunkFilter {
     /// LZ4, filter 32004.
     Lz4,
     /// Bitshuffle alone, filter 32008.
@@ -123,10 +123,10 @@ impl Codec {
         match self {
             Codec::Raw => "plain pixels",
             Codec::ByteOffset => "byte-offset",
-            Codec::Filtered(Filter::Lz4) => "LZ4",
-            Codec::Filtered(Filter::Bitshuffle { .. }) => "bitshuffle",
-            Codec::Filtered(Filter::BitshuffleLz4) => "bitshuffle-LZ4",
-            Codec::Filtered(Filter::BitshuffleZstd) => "bitshuffle-zstd",
+            Codec::Filtered(ChunkFilter::Lz4) => "LZ4",
+            Codec::Filtered(ChunkFilter::Bitshuffle { .. }) => "bitshuffle",
+            Codec::Filtered(ChunkFilter::BitshuffleLz4) => "bitshuffle-LZ4",
+            Codec::Filtered(ChunkFilter::BitshuffleZstd) => "bitshuffle-zstd",
         }
     }
 }

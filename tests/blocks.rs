@@ -5,6 +5,7 @@ pub(crate) mod checks;
 
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 
 use proptest::prelude::*;
 use xrdct::codec::bitshuffle::{shuffle, unshuffle, unshuffle_reference};
@@ -13,10 +14,19 @@ use xrdct::codec::lz4::{self, Lz4Error};
 use xrdct::codec::pixel::bytes_of;
 use xrdct::codec::simd::Simd;
 use xrdct::codec::{UnpackError, decode};
-use xrdct::frame::{Codec, Encoding, Filter, FrameId, FrameStatus, PixelType, Shape};
+use xrdct::frame::{
+    ChunkFilter, Codec, Encoding, FrameHeader, FrameId, FrameStatus, PixelType, Shape, SlotPool, Slots,
+};
+use xrdct::source::decoded::Decoding;
+use xrdct::source::memory::HeldReader;
+use xrdct::source::{About, Place, Reader, Ticket};
 
-const FILTERS: [Filter; 4] =
-    [Filter::Lz4, Filter::Bitshuffle { block: 0 }, Filter::BitshuffleLz4, Filter::BitshuffleZstd];
+const FILTERS: [ChunkFilter; 4] = [
+    ChunkFilter::Lz4,
+    ChunkFilter::Bitshuffle { block: 0 },
+    ChunkFilter::BitshuffleLz4,
+    ChunkFilter::BitshuffleZstd,
+];
 const SIZES: [usize; 4] = [1, 2, 4, 8];
 
 /// The same numbers in every run.
@@ -52,7 +62,7 @@ fn unpacked(packed: &[u8], len: usize) -> Result<Vec<u8>, Lz4Error> {
 
 /// The law's answer, after the fast decoder gave the same.
 #[track_caller]
-fn image(filter: Filter, size: usize, packed: &[u8], elements: usize) -> Result<Vec<u8>, BlockError> {
+fn image(filter: ChunkFilter, size: usize, packed: &[u8], elements: usize) -> Result<Vec<u8>, BlockError> {
     checks::twins(filter, size, packed, elements, 13);
     let mut out = vec![0; elements * size];
     decode_reference(filter, size, packed, &mut out).map(|()| out)
@@ -176,8 +186,8 @@ fn images_of_any_size_come_back_from_blocks_of_any_size() {
                 let bytes = counts(size, elements, elements as u64);
                 for block in [None, Some(8), Some(16), Some(1000), Some(1 << 20)] {
                     let filter = match (filter, block) {
-                        (Filter::Bitshuffle { .. }, Some(block)) => {
-                            Filter::Bitshuffle { block: block as u32 }
+                        (ChunkFilter::Bitshuffle { .. }, Some(block)) => {
+                            ChunkFilter::Bitshuffle { block: block as u32 }
                         }
                         _ => filter,
                     };
@@ -195,16 +205,16 @@ fn images_of_any_size_come_back_from_blocks_of_any_size() {
 fn a_block_that_does_not_get_smaller_is_stored() {
     let mut next = random(5);
     let noise: Vec<u8> = (0..1000).map(|_| next() as u8).collect();
-    let packed = encode(Filter::Lz4, 1, &noise, Some(300));
+    let packed = encode(ChunkFilter::Lz4, 1, &noise, Some(300));
     assert_eq!(packed.len(), 12 + 4 * 4 + 1000);
     assert_eq!(packed[12..16], 300_u32.to_be_bytes());
-    assert_eq!(image(Filter::Lz4, 1, &packed, 1000), Ok(noise));
+    assert_eq!(image(ChunkFilter::Lz4, 1, &packed, 1000), Ok(noise));
 }
 
 #[test]
 fn wrong_headers_and_lengths_are_errors_with_their_place() {
     let bytes = counts(4, 100, 1);
-    for filter in [Filter::Lz4, Filter::BitshuffleLz4, Filter::BitshuffleZstd] {
+    for filter in [ChunkFilter::Lz4, ChunkFilter::BitshuffleLz4, ChunkFilter::BitshuffleZstd] {
         let good = encode(filter, 4, &bytes, Some(40));
         let with = |at: usize, new: &[u8]| {
             let mut packed = good.clone();
@@ -228,11 +238,11 @@ fn wrong_headers_and_lengths_are_errors_with_their_place() {
         }
         let zero = with(8, &[0; 4]);
         match filter {
-            Filter::Lz4 => assert_eq!(zero, Err(BlockError::BlockSize { bytes: 0, size: 4 })),
+            ChunkFilter::Lz4 => assert_eq!(zero, Err(BlockError::BlockSize { bytes: 0, size: 4 })),
             // The default: all in one block, which that of 40 elements is not.
             _ => assert!(matches!(zero, Err(BlockError::Lz4 { block: 0, .. } | BlockError::Zstd { .. }))),
         }
-        if filter != Filter::Lz4 {
+        if filter != ChunkFilter::Lz4 {
             assert_eq!(with(8, &44_u32.to_be_bytes()), Err(BlockError::BlockSize { bytes: 44, size: 4 }));
         }
     }
@@ -240,14 +250,14 @@ fn wrong_headers_and_lengths_are_errors_with_their_place() {
     let lz4 = |block: &[u8]| {
         let length = (block.len() as u32).to_be_bytes();
         let header = [&16_u64.to_be_bytes()[..], &8_u32.to_be_bytes()].concat();
-        image(Filter::Lz4, 1, &[&header[..], &[0, 0, 0, 8], b"01234567", &length, block].concat(), 16)
+        image(ChunkFilter::Lz4, 1, &[&header[..], &[0, 0, 0, 8], b"01234567", &length, block].concat(), 16)
     };
     let cause = Lz4Error::Offset { byte: 0, offset: 9, written: 1 };
     assert_eq!(lz4(b"\x10x\x09\x00\x20yz"), Err(BlockError::Lz4 { block: 1, byte: 24, cause }));
-    let block = Filter::Bitshuffle { block: 12 };
+    let block = ChunkFilter::Bitshuffle { block: 12 };
     assert_eq!(image(block, 4, &bytes, 100), Err(BlockError::BlockSize { bytes: 48, size: 4 }));
     assert_eq!(
-        image(Filter::Bitshuffle { block: 8 }, 4, &bytes[..399], 100),
+        image(ChunkFilter::Bitshuffle { block: 8 }, 4, &bytes[..399], 100),
         Err(BlockError::CutShort { block: 12, byte: 384 })
     );
 }
@@ -257,14 +267,14 @@ fn a_frame_that_does_not_decode_is_a_bad_frame_with_path_place_and_cause() {
     let shape = Shape { slow: 10, fast: 10 };
     let encoding = |codec| Encoding { codec, pixel: PixelType::U32, shape };
     let bytes = counts(4, 100, 1);
-    let packed = encode(Filter::BitshuffleLz4, 4, &bytes, Some(40));
+    let packed = encode(ChunkFilter::BitshuffleLz4, 4, &bytes, Some(40));
     let bad = |codec, packed: &[u8]| {
         let mut pixels = vec![0_u32; 100];
         let error = decode(encoding(codec), packed, &mut pixels).expect_err("damaged");
         let bad = error.bad_frame(FrameId(3), &Path::new("a/b.h5").into(), encoding(codec));
         (bad.status, bad.message)
     };
-    let bslz4 = Codec::Filtered(Filter::BitshuffleLz4);
+    let bslz4 = Codec::Filtered(ChunkFilter::BitshuffleLz4);
     let mut pixels = vec![0_u32; 100];
     assert_eq!(decode(encoding(bslz4), &packed, &mut pixels), Ok(()));
     assert_eq!(bytes_of(&pixels), bytes);
@@ -281,6 +291,29 @@ fn a_frame_that_does_not_decode_is_a_bad_frame_with_path_place_and_cause() {
     assert_eq!((status, &*message), (FrameStatus::Overlong, "a/b.h5: 401 bytes, but 10 x 10 uint32 are 400"));
     let size = decode(encoding(Codec::Raw), &[], &mut pixels);
     assert!(matches!(size, Err(UnpackError::Size { found: 0, expected: 400, .. })), "{size:?}");
+}
+
+#[test]
+fn a_reader_that_decodes_gives_pixels_or_a_bad_frame() {
+    let shape = Shape { slow: 20, fast: 21 };
+    let pixels = counts(2, shape.pixels(), 9);
+    for filter in FILTERS {
+        let encoding = Encoding { codec: Codec::Filtered(filter), pixel: PixelType::U16, shape };
+        let packed = encode(filter, 2, &pixels, None);
+        let slot_bytes = packed.len();
+        let about = About { encoding, count: Some(2), slot_bytes, header: FrameHeader::default() };
+        let mut reader = Decoding::new(Box::new(HeldReader { about: Arc::new(about) }));
+        let mut slot = SlotPool::on_host(1, packed.len()).take();
+        slot.memory_mut().bytes_mut().copy_from_slice(&packed);
+        let parts = vec![0..packed.len(), 0..packed.len() - 1];
+        let ticket = Ticket { ids: 0..2, place: Place::Held { slot, parts } };
+        let (pool, mut seen) = (SlotPool::on_host(2, 0), Vec::new());
+        reader.read(ticket, &mut Slots::of(&pool), &mut |frame| seen.push(frame));
+        let [Ok(good), Err(bad)] = &seen[..] else { panic!("{filter:?}: {} frames", seen.len()) };
+        assert_eq!(good.encoding, Encoding { codec: Codec::Raw, ..encoding });
+        assert!(good.bytes() == pixels, "{filter:?}");
+        assert_eq!((bad.id, bad.status), (FrameId(1), FrameStatus::Truncated), "{filter:?}");
+    }
 }
 
 /// Bytes in which tokens, offsets and long lengths are frequent.
@@ -361,16 +394,16 @@ mod needs_oracle {
     use crate::support::ask_oracle;
 
     /// One chunk that the oracle has packed, or is to unpack: `name filter size block elements` in a line.
-    fn described(line: &str) -> (&str, Filter, usize, Option<usize>, usize) {
+    fn described(line: &str) -> (&str, ChunkFilter, usize, Option<usize>, usize) {
         let words: Vec<&str> = line.split(' ').collect();
         let [name, filter, size, block, elements] = words[..] else { panic!("{line}") };
         let number = |word: &str| word.parse::<usize>().expect("a number");
         let block = number(block);
         let filter = match filter {
-            "lz4" => Filter::Lz4,
-            "none" => Filter::Bitshuffle { block: block as u32 },
-            "bslz4" => Filter::BitshuffleLz4,
-            "bszstd" => Filter::BitshuffleZstd,
+            "lz4" => ChunkFilter::Lz4,
+            "none" => ChunkFilter::Bitshuffle { block: block as u32 },
+            "bslz4" => ChunkFilter::BitshuffleLz4,
+            "bszstd" => ChunkFilter::BitshuffleZstd,
             other => panic!("{other}"),
         };
         (name, filter, number(size), Some(block).filter(|block| *block > 0), number(elements))
@@ -386,7 +419,7 @@ mod needs_oracle {
             let read = |what| fs::read(folder.path().join(format!("{name}.{what}"))).expect("written");
             let (packed, bytes) = (read("packed"), read("bytes"));
             assert!(image(filter, size, &packed, elements) == Ok(bytes.clone()), "{line}");
-            if matches!(filter, Filter::Bitshuffle { .. }) {
+            if matches!(filter, ChunkFilter::Bitshuffle { .. }) {
                 assert!(encode(filter, size, &bytes, block) == packed, "{line}: the same bytes");
             }
             seen += 1;
@@ -404,7 +437,7 @@ mod needs_oracle {
                     for block in [0, 8, 1000] {
                         let bytes = counts(size, elements, 8);
                         let of = match filter {
-                            Filter::Bitshuffle { .. } => Filter::Bitshuffle { block: block as u32 },
+                            ChunkFilter::Bitshuffle { .. } => ChunkFilter::Bitshuffle { block: block as u32 },
                             other => other,
                         };
                         let packed = encode(of, size, &bytes, Some(block).filter(|block| *block > 0));

@@ -13,8 +13,8 @@ use xrdct::codec::byte_offset::{Simd, encode};
 use xrdct::codec::pixel::bytes_of;
 use xrdct::codec::{Pixel, blocks};
 use xrdct::frame::{
-    Codec, Encoding, Filter, Frame, FrameHeader, FrameId, FrameStatus, Outcome, Pattern, PixelType, Shape,
-    SlotPool,
+    ChunkFilter, Codec, Encoding, Frame, FrameHeader, FrameId, FrameStatus, Outcome, Pattern, PixelType,
+    Shape, SlotPool,
 };
 use xrdct::geometry::detector::Dummy;
 use xrdct::integrate::csr::Csr;
@@ -165,8 +165,12 @@ fn raw<T: Pixel>(id: usize, pixels: &[T]) -> Frame {
 
 /// Packed with one of HDF5's filters, in blocks that runs do not keep to.
 fn in_blocks<T: Pixel>(id: usize, pixels: &[T]) -> Frame {
-    let filters =
-        [Filter::BitshuffleLz4, Filter::Lz4, Filter::Bitshuffle { block: 72 }, Filter::BitshuffleZstd];
+    let filters = [
+        ChunkFilter::BitshuffleLz4,
+        ChunkFilter::Lz4,
+        ChunkFilter::Bitshuffle { block: 72 },
+        ChunkFilter::BitshuffleZstd,
+    ];
     let filter = filters[id % filters.len()];
     let bytes = blocks::encode(filter, size_of::<T>(), bytes_of(pixels), Some(136));
     frame(id, Codec::Filtered(filter), T::TYPE, &bytes)

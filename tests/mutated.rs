@@ -14,7 +14,7 @@ use xrdct::codec::{blocks, lz4};
 use crate::blocks::checks as block_checks;
 use crate::codec::checks;
 use crate::support::{cbf_bytes, data, small_pixels, write_small_scan, xrdct};
-use xrdct::frame::{Filter, Shape};
+use xrdct::frame::{ChunkFilter, Shape};
 
 /// Words that CBF headers and byte-offset streams turn on.
 const CBF: [&[u8]; 9] = [
@@ -104,11 +104,11 @@ pub(crate) fn block_seeds(target: &str) -> Vec<Vec<u8>> {
                     lz4::encode(&bytes, &mut seed);
                     seeds.push(seed);
                 }
-                "hdf5_lz4" => seeds.push(image(Filter::Lz4, &[])),
+                "hdf5_lz4" => seeds.push(image(ChunkFilter::Lz4, &[])),
                 _ => {
-                    seeds.push(image(Filter::Bitshuffle { block: 0 }, &[0]));
-                    seeds.push(image(Filter::BitshuffleZstd, &[1]));
-                    seeds.push(image(Filter::BitshuffleLz4, &[2]));
+                    seeds.push(image(ChunkFilter::Bitshuffle { block: 0 }, &[0]));
+                    seeds.push(image(ChunkFilter::BitshuffleZstd, &[1]));
+                    seeds.push(image(ChunkFilter::BitshuffleLz4, &[2]));
                 }
             }
         }

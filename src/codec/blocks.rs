@@ -1,6 +1,6 @@
 //! Images in blocks: what HDF5's filters 32004 (LZ4) and 32008 (bitshuffle) make of a chunk, and DECTRIS detectors of a frame.
 //!
-//! | [`Filter`] | header | each block | at the end |
+//! | [`ChunkFilter`] | header | each block | at the end |
 //! |---|---|---|---|
 //! | `Lz4` | 12 bytes | length, then an LZ4 block, or as it is where the length is that of the block | |
 //! | `Bitshuffle` | none | bitshuffled | up to 7 elements as they are |
@@ -20,7 +20,7 @@ use zstd::bulk::{Compressor, Decompressor};
 
 use super::simd::Simd;
 use super::{bitshuffle, lz4};
-use crate::frame::Filter;
+use crate::frame::ChunkFilter;
 
 /// Why packed bytes are not the image that they were said to be.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -121,7 +121,7 @@ struct Block<'a> {
 #[derive(Debug, Clone)]
 struct Blocks<'a> {
     packed: &'a [u8],
-    filter: Filter,
+    filter: ChunkFilter,
     /// Bytes of an element.
     size: usize,
     /// Bytes that a block unpacks to.
@@ -134,10 +134,10 @@ struct Blocks<'a> {
 }
 
 impl<'a> Blocks<'a> {
-    fn open(filter: Filter, size: usize, packed: &'a [u8], expected: usize) -> Result<Self, BlockError> {
+    fn open(filter: ChunkFilter, size: usize, packed: &'a [u8], expected: usize) -> Result<Self, BlockError> {
         let (at, bytes) = match filter {
-            Filter::Bitshuffle { block } => (0, block as usize * size),
-            Filter::Lz4 | Filter::BitshuffleLz4 | Filter::BitshuffleZstd => {
+            ChunkFilter::Bitshuffle { block } => (0, block as usize * size),
+            ChunkFilter::Lz4 | ChunkFilter::BitshuffleLz4 | ChunkFilter::BitshuffleZstd => {
                 let no_header = BlockError::NoHeader { found: packed.len() };
                 let (header, _) = packed.split_first_chunk::<HEADER>().ok_or(no_header)?;
                 let said = u64::from_be_bytes(*header.first_chunk().expect("eight of twelve bytes"));
@@ -149,12 +149,12 @@ impl<'a> Blocks<'a> {
             }
         };
         let block = match filter {
-            Filter::Lz4 => bytes,
+            ChunkFilter::Lz4 => bytes,
             // As bitshuffle has it: a size that is no multiple is cut.
             _ if bytes / size == 0 => default_block(size) * size,
             _ => bytes / size * size,
         };
-        if block == 0 || filter != Filter::Lz4 && !block.is_multiple_of(EIGHT * size) {
+        if block == 0 || filter != ChunkFilter::Lz4 && !block.is_multiple_of(EIGHT * size) {
             return Err(BlockError::BlockSize { bytes, size });
         }
         Ok(Blocks { packed, filter, size, block, at, left: expected, number: 0 })
@@ -171,14 +171,14 @@ impl<'a> Blocks<'a> {
             };
         }
         let mut len = self.block.min(self.left);
-        let mut shuffled = self.filter != Filter::Lz4;
+        let mut shuffled = self.filter != ChunkFilter::Lz4;
         if shuffled {
             let eights = len / (EIGHT * self.size) * EIGHT * self.size;
             shuffled = eights > 0;
             len = if shuffled { eights } else { self.left };
         }
-        let has_length =
-            self.filter == Filter::Lz4 || shuffled && !matches!(self.filter, Filter::Bitshuffle { .. });
+        let has_length = self.filter == ChunkFilter::Lz4
+            || shuffled && !matches!(self.filter, ChunkFilter::Bitshuffle { .. });
         let rest = &self.packed[self.at..];
         let (packed_len, rest) = match has_length {
             false => (len, rest),
@@ -189,11 +189,13 @@ impl<'a> Blocks<'a> {
         };
         let packed = rest.get(..packed_len).ok_or_else(cut_short)?;
         let packing = match self.filter {
-            Filter::Lz4 if packed_len == len => Packing::Stored,
-            Filter::Lz4 => Packing::Lz4,
-            Filter::BitshuffleLz4 if shuffled => Packing::Lz4,
-            Filter::BitshuffleZstd if shuffled => Packing::Zstd,
-            Filter::Bitshuffle { .. } | Filter::BitshuffleLz4 | Filter::BitshuffleZstd => Packing::Stored,
+            ChunkFilter::Lz4 if packed_len == len => Packing::Stored,
+            ChunkFilter::Lz4 => Packing::Lz4,
+            ChunkFilter::BitshuffleLz4 if shuffled => Packing::Lz4,
+            ChunkFilter::BitshuffleZstd if shuffled => Packing::Zstd,
+            ChunkFilter::Bitshuffle { .. } | ChunkFilter::BitshuffleLz4 | ChunkFilter::BitshuffleZstd => {
+                Packing::Stored
+            }
         };
         self.at += if has_length { LENGTH } else { 0 } + packed_len;
         self.left -= len;
@@ -242,7 +244,7 @@ impl Block<'_> {
 /// # Panics
 /// When `out` is not a multiple of `size` long, or that is not 1, 2, 4 or 8.
 pub fn decode_reference(
-    filter: Filter,
+    filter: ChunkFilter,
     size: usize,
     packed: &[u8],
     out: &mut [u8],
@@ -296,7 +298,7 @@ impl<'a> BlockDecoder<'a> {
     /// # Panics
     /// As [`decode_reference`].
     pub fn new(
-        filter: Filter,
+        filter: ChunkFilter,
         size: usize,
         packed: &'a [u8],
         bytes: usize,
@@ -312,7 +314,7 @@ impl<'a> BlockDecoder<'a> {
     /// # Panics
     /// As [`decode_reference`].
     pub fn with_simd(
-        filter: Filter,
+        filter: ChunkFilter,
         size: usize,
         packed: &'a [u8],
         bytes: usize,
@@ -401,26 +403,26 @@ fn unshuffle(simd: Simd, shuffled: &[u8], size: usize, first: usize, mut out: &m
 }
 
 /// Packs an image of `size`-byte elements, given as little-endian bytes. Blocks are of so many elements; with none given, of
-/// [`default_block`], or all in one for [`Filter::Lz4`], as hdf5plugin does. [`Filter::Bitshuffle`] says it itself.
+/// [`default_block`], or all in one for [`ChunkFilter::Lz4`], as hdf5plugin does. [`ChunkFilter::Bitshuffle`] says it itself.
 ///
 /// # Panics
 /// When `bytes` is not a multiple of `size` long, or that is not 1, 2, 4 or 8, or shuffled blocks are no multiple of 8 elements, or
 /// a block is not smaller than 4 GiB.
-pub fn encode(filter: Filter, size: usize, bytes: &[u8], block: Option<usize>) -> Vec<u8> {
+pub fn encode(filter: ChunkFilter, size: usize, bytes: &[u8], block: Option<usize>) -> Vec<u8> {
     check(size, bytes.len());
     let block = match (filter, block) {
-        (Filter::Bitshuffle { block: 0 }, _) => default_block(size),
-        (Filter::Bitshuffle { block }, _) => block as usize,
+        (ChunkFilter::Bitshuffle { block: 0 }, _) => default_block(size),
+        (ChunkFilter::Bitshuffle { block }, _) => block as usize,
         (_, Some(block)) => block,
-        (Filter::Lz4, None) => (bytes.len() / size).clamp(1, (1 << 30) / size),
-        (Filter::BitshuffleLz4 | Filter::BitshuffleZstd, None) => default_block(size),
+        (ChunkFilter::Lz4, None) => (bytes.len() / size).clamp(1, (1 << 30) / size),
+        (ChunkFilter::BitshuffleLz4 | ChunkFilter::BitshuffleZstd, None) => default_block(size),
     };
-    let is_lz4 = filter == Filter::Lz4;
+    let is_lz4 = filter == ChunkFilter::Lz4;
     assert!(block > 0, "blocks of nothing");
     assert!(is_lz4 || block.is_multiple_of(EIGHT), "blocks of {block} elements cannot be shuffled");
     let block = block * size;
     let mut packed = Vec::with_capacity(bytes.len() / 4);
-    if !matches!(filter, Filter::Bitshuffle { .. }) {
+    if !matches!(filter, ChunkFilter::Bitshuffle { .. }) {
         packed.extend_from_slice(&(bytes.len() as u64).to_be_bytes());
         packed.extend_from_slice(&length(block));
     }
@@ -432,17 +434,17 @@ pub fn encode(filter: Filter, size: usize, bytes: &[u8], block: Option<usize>) -
     for block in blocks.chunks(block) {
         shuffled.resize(block.len(), 0);
         match filter {
-            Filter::Lz4 => shuffled.copy_from_slice(block),
+            ChunkFilter::Lz4 => shuffled.copy_from_slice(block),
             _ => bitshuffle::shuffle(block, size, &mut shuffled),
         }
         one.clear();
         match filter {
-            Filter::Bitshuffle { .. } => {
+            ChunkFilter::Bitshuffle { .. } => {
                 packed.extend_from_slice(&shuffled);
                 continue;
             }
-            Filter::Lz4 | Filter::BitshuffleLz4 => lz4::encode(&shuffled, &mut one),
-            Filter::BitshuffleZstd => {
+            ChunkFilter::Lz4 | ChunkFilter::BitshuffleLz4 => lz4::encode(&shuffled, &mut one),
+            ChunkFilter::BitshuffleZstd => {
                 one = zstd.compress(&shuffled).expect("zstd packs any bytes");
             }
         }

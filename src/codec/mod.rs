@@ -6,7 +6,7 @@
 //! | codec | law, fast decoder, encoder | with |
 //! |---|---|---|
 //! | [`Codec::ByteOffset`](crate::frame::Codec) | [`byte_offset`] | AVX2, AVX-512 |
-//! | [`Codec::Filtered`](crate::frame::Filter): LZ4, bitshuffle, bitshuffle with LZ4 or zstd | [`blocks`], of [`lz4`] and [`bitshuffle`] | AVX2, AVX-512 + GFNI |
+//! | [`Codec::Filtered`](crate::frame::ChunkFilter): LZ4, bitshuffle, bitshuffle with LZ4 or zstd | [`blocks`], of [`lz4`] and [`bitshuffle`] | AVX2, AVX-512 + GFNI |
 //!
 //! [`decode`] and [`Unpacker`] are for whoever does not care which.
 pub mod bitshuffle;
