@@ -27,7 +27,7 @@ const DISTANCES: RangeInclusive<f64> = 1e-4..=200.0;
 const TAKEN: [&str; 4] = ["file_names", "date", "image", "file"];
 
 /// An entry of an open file.
-pub(super) struct Entry<'a> {
+pub(super) struct EntryWords<'a> {
     file: &'a File,
     /// `/entry`.
     path: &'a str,
@@ -35,10 +35,10 @@ pub(super) struct Entry<'a> {
     detector: Option<String>,
 }
 
-impl<'a> Entry<'a> {
+impl<'a> EntryWords<'a> {
     /// The entry at a path.
-    pub(super) fn new(file: &'a File, path: &'a str) -> Entry<'a> {
-        let mut entry = Entry { file, path, detector: None };
+    pub(super) fn new(file: &'a File, path: &'a str) -> EntryWords<'a> {
+        let mut entry = EntryWords { file, path, detector: None };
         entry.detector = entry.find_detector();
         entry
     }

@@ -28,7 +28,7 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use facts::Entry;
+use facts::EntryWords;
 use find::{Images, Piece};
 use index::{Indexer, Listed, Part, Place};
 use numbers::{Columns, Numbers};
@@ -263,7 +263,7 @@ fn said(
     for Input { file, entry, places, .. } in inputs {
         let mut words: (Columns, String) = Default::default();
         if let (Some(path), Ok(open)) = (entry, shelf.file(file)) {
-            let entry = Entry::new(open, path);
+            let entry = EntryWords::new(open, path);
             words = (entry.columns(places.len()), entry.date());
             if about.facts == DetectorFacts::default() {
                 about.facts = entry.facts(about.encoding.shape, channel.unwrap_or(0));
