@@ -14,9 +14,7 @@ use xrdct::codec::lz4::{self, Lz4Error};
 use xrdct::codec::pixel::bytes_of;
 use xrdct::codec::simd::Simd;
 use xrdct::codec::{UnpackError, decode};
-use xrdct::frame::{
-    ChunkFilter, Codec, Encoding, FrameHeader, FrameId, FrameStatus, PixelType, Shape, SlotPool, Slots,
-};
+use xrdct::frame::{ChunkFilter, Codec, Encoding, FrameId, FrameStatus, PixelType, Shape, SlotPool, Slots};
 use xrdct::source::decoded::Decoding;
 use xrdct::source::memory::HeldReader;
 use xrdct::source::{About, Place, Reader, Ticket};
@@ -301,12 +299,13 @@ fn a_reader_that_decodes_gives_pixels_or_a_bad_frame() {
         let encoding = Encoding { codec: Codec::Filtered(filter), pixel: PixelType::U16, shape };
         let packed = encode(filter, 2, &pixels, None);
         let slot_bytes = packed.len();
-        let about = About { encoding, count: Some(2), slot_bytes, header: FrameHeader::default() };
+        let (columns, header, facts) = Default::default();
+        let about = About { encoding, count: Some(2), slot_bytes, columns, header, facts };
         let mut reader = Decoding::new(Box::new(HeldReader { about: Arc::new(about) }));
         let mut slot = SlotPool::on_host(1, packed.len()).take();
         slot.memory_mut().bytes_mut().copy_from_slice(&packed);
         let parts = vec![0..packed.len(), 0..packed.len() - 1];
-        let ticket = Ticket { ids: 0..2, place: Place::Held { slot, parts } };
+        let ticket = Ticket { ids: 0..2, place: Place::Held { slot: Arc::new(slot), parts } };
         let (pool, mut seen) = (SlotPool::on_host(2, 0), Vec::new());
         reader.read(ticket, &mut Slots::of(&pool), &mut |frame| seen.push(frame));
         let [Ok(good), Err(bad)] = &seen[..] else { panic!("{filter:?}: {} frames", seen.len()) };
