@@ -2,16 +2,14 @@
 //!
 //! The library would follow a link to another file by opening what stands there, whatever it is, and would look beside
 //! `/proc/self/fd` for it, because that is the name by which it was given this file. So whoever wants what a link of a file
-//! leads to in another asks [`File::follow`] and opens that other file as any other.
+//! leads to in another asks [`File::follow`](super::File::follow) and opens that other file as any other.
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::storage::NumberType;
-use super::wire::{Question, Reply};
-use super::{File, Group, Result};
+use super::storage::Numeric;
 
 /// Where a name leads.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -70,7 +68,7 @@ pub enum Thing {
         /// Size along each dimension.
         shape: Vec<usize>,
         /// What its values are, if they are plain numbers.
-        number: Option<NumberType>,
+        number: Option<Numeric>,
     },
     /// Something else, or something that the library cannot read.
     Other,
@@ -94,30 +92,4 @@ pub enum Behind {
     Name(String),
     /// A name in another file.
     Outward(Outward),
-}
-
-impl File {
-    /// Where a name leads, from link to link, as far as this file knows.
-    ///
-    /// # Errors
-    /// When links go round in a circle, or what the library says.
-    pub fn follow(&self, path: &str) -> Result<Found> {
-        match self.ask(&Question::Follow { path: path.to_owned() }, &mut [])? {
-            Reply::Found(found) => Ok(found),
-            _ => Err("nothing came about a link".into()),
-        }
-    }
-}
-
-impl Group {
-    /// What is in it, and what each is.
-    ///
-    /// # Errors
-    /// What the library says.
-    pub fn members(&self) -> Result<Vec<Member>> {
-        match self.file.ask(&Question::Links { path: self.path.clone() }, &mut [])? {
-            Reply::Links(members) => Ok(members),
-            _ => Err("nothing came about a group".into()),
-        }
-    }
 }

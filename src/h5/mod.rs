@@ -22,6 +22,7 @@ pub mod child;
 pub mod links;
 mod opener;
 pub mod storage;
+mod structure;
 pub mod wire;
 
 use std::fmt;

@@ -4,13 +4,9 @@
 //! file itself. What contradicts itself is an error here already.
 use serde::{Deserialize, Serialize};
 
-use super::wire::{self, Question, Reply};
-use super::{Dataset, Result};
-use crate::budget;
-
 /// A plain number: an integer in all of its bits, or an IEEE float.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct NumberType {
+pub struct Numeric {
     /// What it is.
     pub class: NumberClass,
     /// Bytes of one: 1, 2, 4 or 8.
@@ -32,9 +28,9 @@ pub enum NumberClass {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Storage {
     /// What they are, if they are plain numbers.
-    pub number: Option<NumberType>,
+    pub number: Option<Numeric>,
     /// Where they are.
-    pub layout: Layout,
+    pub layout: Arrangement,
     /// What each chunk went through when it was written, in that order.
     pub filters: Vec<FilterUse>,
     /// Whether chunks that reach beyond the dataset went through none.
@@ -43,7 +39,7 @@ pub struct Storage {
 
 /// Where the values of a dataset are.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Layout {
+pub enum Arrangement {
     /// Inside the description of the dataset: only the library reads them.
     Compact,
     /// Together, from this byte of the file on; nowhere when none was written.
@@ -78,23 +74,23 @@ pub struct Mapping {
     /// The dataset in that file.
     pub dataset: String,
     /// Which part of the virtual dataset it is.
-    pub here: Region,
+    pub here: Extract,
     /// Which part of the other dataset it is.
-    pub there: Region,
+    pub there: Extract,
 }
 
 /// A part of a dataset.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Region {
+pub struct Extract {
     /// Size of the dataset along each dimension.
     pub shape: Vec<u64>,
     /// Which part.
-    pub part: Part,
+    pub part: Share,
 }
 
 /// Which part of a dataset.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Part {
+pub enum Share {
     /// All of it.
     All,
     /// Blocks at equal distances, along each dimension.
@@ -134,64 +130,14 @@ pub struct Chunk {
 /// Numbers that say one chunk on the wire.
 pub(super) const WORDS: usize = 4;
 
-impl Dataset {
-    /// How its values are stored.
-    ///
-    /// # Errors
-    /// What the library says, or when what it says makes no sense.
-    pub fn storage(&self) -> Result<Storage> {
-        let storage = match self.file.ask(&Question::Storage { path: self.path.clone() }, &mut [])? {
-            Reply::Storage(storage) => storage,
-            _ => return Err("nothing came about how a dataset is stored".into()),
-        };
-        let rank = self.facts.shape.len();
-        let fits = match &storage.layout {
-            Layout::Chunked { chunk, .. } => chunk.len() == rank && chunk.iter().all(|&size| size > 0),
-            Layout::Virtual(mappings) => mappings.iter().all(|mapping| {
-                mapping.here.shape.len() == rank && mapping.here.fits() && mapping.there.fits()
-            }),
-            Layout::Compact | Layout::Contiguous(_) | Layout::Outside => true,
-        };
-        let number = storage.number.is_none_or(|number| matches!(number.size, 1 | 2 | 4 | 8));
-        match fits && number {
-            true => Ok(storage),
-            false => Err(format!("how `{}` is stored contradicts its shape", self.name).into()),
-        }
-    }
-
-    /// Where its chunks are: as many as [`Layout::Chunked`] said, in no order.
-    ///
-    /// # Errors
-    /// As [`Dataset::storage`]; when there are more than memory holds.
-    pub fn chunks(&self, written: usize) -> Result<Vec<Chunk>> {
-        budget::allow(
-            format_args!("`{}`, {written} chunks,", self.name),
-            budget::bytes_of(&[written, WORDS], size_of::<u64>()),
-        )?;
-        // No overflow: as many bytes are allowed.
-        let mut words = vec![0_u64; written * WORDS];
-        self.file.ask(&Question::Chunks { path: self.path.clone() }, wire::bytes_mut(&mut words))?;
-        let (chunks, _) = words.as_chunks::<WORDS>();
-        let chunk = |&[number, place, size, skipped]: &[u64; WORDS]| {
-            Ok(Chunk {
-                number,
-                place,
-                size,
-                skipped: skipped.try_into().map_err(|_| "a mask of 33 filters")?,
-            })
-        };
-        chunks.iter().map(chunk).collect()
-    }
-}
-
-impl Region {
+impl Extract {
     /// Whether the part has as many dimensions as the dataset, and lies inside it as far as can be said without its real size.
-    fn fits(&self) -> bool {
+    pub(super) fn fits(&self) -> bool {
         match &self.part {
-            Part::Regular(strides) => {
+            Share::Regular(strides) => {
                 strides.len() == self.shape.len() && strides.iter().all(|stride| stride.end().is_some())
             }
-            Part::All | Part::Endless | Part::Irregular => true,
+            Share::All | Share::Endless | Share::Irregular => true,
         }
     }
 }

@@ -12,11 +12,13 @@ use xrdct::frame::{
     BadFrame, Frame, FrameId, FrameStatus, Norms, Outcome, Pattern, PixelType, Shape, SlotPool, Slots,
 };
 use xrdct::output::sink::{Sink, SinkError};
+use xrdct::output::stack::{StackLayout, StackWriter};
 use xrdct::pipeline::{BadFrames, Corridor, MOST_WAITING, PipelineError, Report, Stop, Strategy, run};
 use xrdct::reduce::{ReduceError, Reducer};
 use xrdct::session::{Options, PatternStore, Plan, Run, Session};
 use xrdct::source::cbf::{CbfFrames, probe};
 use xrdct::source::decoded::Decoding;
+use xrdct::source::hdf5::Hdf5Frames;
 use xrdct::source::memory::{Arrival, MemoryFrames, MemorySource};
 use xrdct::source::{About, Frames, Next, Reader, Source, SourceError};
 
@@ -41,7 +43,17 @@ pub(super) fn sources() -> (tempfile::TempDir, Vec<Named>) {
     let files: Vec<_> = (0..FRAMES).map(|number| write_small_frame(folder.path(), number)).collect();
     let first = probe(&files[0]).expect("a frame");
     let images = (0..FRAMES).map(image).collect();
+    let layout =
+        StackLayout { frames: FRAMES, shape: SHAPE, pixel: PixelType::I32, gzip: Some(1), inputs: vec![] };
+    let path = folder.path().join("stack.h5");
+    let mut stack = StackWriter::create(&path, &layout, false).expect("writable");
+    for number in 0..FRAMES {
+        stack.put(FrameId(number), &image(number)).expect("writable");
+    }
+    stack.finish().expect("writable");
+    let stack = Hdf5Frames::open(&[path], None).expect("frames");
     let sources: Vec<Named> = vec![
+        ("HDF5", stack.source(FRAMES, true)),
         ("files", CbfFrames::new(files, &first).source(FRAMES, true)),
         ("memory", Box::new(MemorySource::of(SHAPE, PixelType::I32, images))),
     ];

@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use serde_json::Value;
 use xrdct::frame::{BadFrame, Codec, Frame, SlotPool, Slots};
+use xrdct::h5::File;
 use xrdct::source::decoded::Decoding;
 use xrdct::source::hdf5::Hdf5Frames;
 use xrdct::source::{Frames, Next, Reader};
 
-use crate::support::{ask_oracle, data, within};
+use crate::support::{ask_oracle, data, within, write_small_scan, xrdct};
 
 /// What became of each frame, in order: pixels or why not.
 pub(crate) type Read = Vec<Result<Vec<u8>, BadFrame>>;
@@ -121,6 +122,31 @@ mod needs_oracle {
             .collect();
         assert!(faults.is_empty(), "{}", faults.join("\n"));
     }
+}
+
+/// What the program makes of the same frames in another form.
+#[test]
+fn a_stack_that_the_program_wrote_gives_the_patterns_of_the_frames_it_was_made_of() {
+    let folder = tempfile::tempdir().expect("a scratch folder");
+    write_small_scan(folder.path(), 5);
+    let run = |command: &str| {
+        let done = xrdct(folder.path(), &command.split_whitespace().collect::<Vec<_>>());
+        assert_eq!(done.code, 0, "{command}: {}", done.stderr);
+    };
+    run("convert scan -o stack.h5");
+    run("convert stack.h5 -o again.h5 --gzip 1");
+    let intensities = |input: &str, more: &str| -> Vec<f32> {
+        run(&format!("integrate --poni small.poni --npt 50 --device cpu --overwrite -o r.h5 {input} {more}"));
+        let file = File::open(&folder.path().join("r.h5")).expect("a result");
+        file.dataset("entry_0000/pyFAI/result/intensity").expect("there").read_raw().expect("numbers")
+    };
+    let wanted = intensities("scan", "");
+    assert_eq!(wanted.len(), 250);
+    for input in ["stack.h5", "again.h5", "again.h5::/entry_0000/data/data", "again.h5::/entry_0000/data"] {
+        assert_eq!(intensities(input, ""), wanted, "{input}");
+    }
+    assert_eq!(intensities("stack.h5", "--frames 1:5:2"), [&wanted[50..100], &wanted[150..200]].concat());
+    assert_eq!(intensities("stack.h5 again.h5", "--frames 4:6"), [&wanted[200..], &wanted[..50]].concat());
 }
 
 mod needs_data {

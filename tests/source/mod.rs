@@ -2,4 +2,5 @@
 
 mod contract;
 mod hdf5;
+mod hdf5_damage;
 mod select;

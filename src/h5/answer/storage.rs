@@ -23,7 +23,7 @@ use hdf5_sys::h5t::{
 
 use super::{PIECE, Take, said};
 use crate::h5::storage::{
-    FilterUse, Layout, Mapping, NumberClass, NumberType, Part, Region, Storage, Stride, WORDS,
+    Arrangement, Extract, FilterUse, Mapping, NumberClass, Numeric, Share, Storage, Stride, WORDS,
 };
 use crate::h5::{Result, wire};
 
@@ -68,7 +68,7 @@ fn types() -> [(NumberClass, u8, hid_t, hid_t); 10] {
 }
 
 /// What the values are, if they are plain numbers in all of their bits.
-pub(super) fn number(dataset: &Dataset) -> Result<Option<NumberType>> {
+pub(super) fn number(dataset: &Dataset) -> Result<Option<Numeric>> {
     let _lock = hdf5_sys::LOCK.lock();
     // SAFETY: the library is locked and the dataset is open.
     let stored = Open(hdf5::h5check(unsafe { H5Dget_type(dataset.id()) }).map_err(said)?, H5Tclose);
@@ -83,7 +83,7 @@ pub(super) fn number(dataset: &Dataset) -> Result<Option<NumberType>> {
         } else {
             return None;
         };
-        Some(NumberType { class, size, big_endian })
+        Some(Numeric { class, size, big_endian })
     };
     Ok(types().iter().find_map(order))
 }
@@ -98,19 +98,19 @@ pub(super) fn of(dataset: &Dataset) -> Result<Storage> {
     // SAFETY: the library is locked; `list` is an open list of a dataset's properties in these calls and those below.
     let (layout, outside) = unsafe { (H5Pget_layout(list.0), H5Pget_external_count(list.0)) };
     let layout = match layout {
-        _ if outside > 0 => Layout::Outside,
-        H5D_layout_t::H5D_COMPACT => Layout::Compact,
+        _ if outside > 0 => Arrangement::Outside,
+        H5D_layout_t::H5D_COMPACT => Arrangement::Compact,
         H5D_layout_t::H5D_CONTIGUOUS => {
             // SAFETY: the library is locked and the dataset is open.
             let place = unsafe { H5Dget_offset(dataset.id()) };
-            Layout::Contiguous((place != u64::MAX).then_some(place))
+            Arrangement::Contiguous((place != u64::MAX).then_some(place))
         }
         H5D_layout_t::H5D_CHUNKED => {
             let chunk = chunk_shape(list.0)?;
             let written = records(dataset, &chunk)?.len() / WORDS;
-            Layout::Chunked { chunk: chunk.into_iter().map(|size| size as usize).collect(), written }
+            Arrangement::Chunked { chunk: chunk.into_iter().map(|size| size as usize).collect(), written }
         }
-        H5D_layout_t::H5D_VIRTUAL => Layout::Virtual(mappings(list.0)?),
+        H5D_layout_t::H5D_VIRTUAL => Arrangement::Virtual(mappings(list.0)?),
         _ => return Err("its values are stored in a way that is not known".into()),
     };
     let mut options = 0;
@@ -187,7 +187,7 @@ fn name(get: impl Fn(*mut c_char, usize) -> isize) -> Result<String> {
     }
 }
 
-fn region(space: Open) -> Result<Region> {
+fn region(space: Open) -> Result<Extract> {
     let mut sizes = [0_u64; RANK];
     // SAFETY: the library is locked by whoever calls, the space is open, and there is room for every dimension.
     let (rank, kind) = unsafe {
@@ -203,7 +203,7 @@ fn region(space: Open) -> Result<Region> {
     let rank = usize::try_from(rank).map_err(|_| "a part of it has no shape")?.min(RANK);
     let shape = sizes[..rank].to_vec();
     let part = match kind {
-        H5S_sel_type::H5S_SEL_ALL => Part::All,
+        H5S_sel_type::H5S_SEL_ALL => Share::All,
         // SAFETY: as above.
         H5S_sel_type::H5S_SEL_HYPERSLABS if unsafe { H5Sis_regular_hyperslab(space.0) } > 0 => {
             let [mut start, mut step, mut count, mut block] = [[0_u64; RANK]; 4];
@@ -221,13 +221,13 @@ fn region(space: Open) -> Result<Region> {
             let stride =
                 |i: usize| Stride { start: start[i], step: step[i], count: count[i], block: block[i] };
             match (0..rank).any(|i| count[i] == H5S_UNLIMITED || block[i] == H5S_UNLIMITED) {
-                true => Part::Endless,
-                false => Part::Regular((0..rank).map(stride).collect()),
+                true => Share::Endless,
+                false => Share::Regular((0..rank).map(stride).collect()),
             }
         }
-        _ => Part::Irregular,
+        _ => Share::Irregular,
     };
-    Ok(Region { shape, part })
+    Ok(Extract { shape, part })
 }
 
 /// Hands on [`WORDS`] numbers for each chunk that is in the file.

@@ -15,7 +15,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::path::Path;
 use std::sync::Arc;
 
-use super::shelf::{Identity, Lost, Shelf, Spot, identity};
+use super::shelf::{Identity, NotThere, Shelf, Spot, identity};
 use crate::h5::links::{Behind, Member, Thing};
 
 /// Sides of the smallest image that nobody has named.
@@ -36,7 +36,7 @@ const NO_IMAGES: [&str; 8] =
 
 /// What the images of a file are in: datasets, one after the other.
 #[derive(Debug)]
-pub(super) struct Images {
+pub(super) struct ImageDatasets {
     /// Each, or what is missing.
     pub pieces: Vec<Piece>,
     /// The entry that they are in: `/entry`.
@@ -47,11 +47,15 @@ pub(super) struct Images {
 #[derive(Debug)]
 pub(super) enum Piece {
     Dataset(Spot),
-    Absent(Lost),
+    Absent(NotThere),
 }
 
 /// The images of a file: those of `named`, or those that are found.
-pub(super) fn images(shelf: &mut Shelf, file: &Arc<Path>, named: Option<&str>) -> Result<Images, Lost> {
+pub(super) fn images(
+    shelf: &mut Shelf,
+    file: &Arc<Path>,
+    named: Option<&str>,
+) -> Result<ImageDatasets, NotThere> {
     if let Some(name) = named {
         return of_name(shelf, file, name);
     }
@@ -65,13 +69,13 @@ pub(super) fn images(shelf: &mut Shelf, file: &Arc<Path>, named: Option<&str>) -
         }
         if found.len() > 1 {
             let name = |at: usize| format!("{}::{}/data", file.display(), found[at].0);
-            return Err(Lost::new(
+            return Err(NotThere::new(
                 file,
                 format!("{} entries have images: choose one, as in {} or {}", found.len(), name(0), name(1)),
             ));
         }
         if let Some((entry, pieces)) = found.pop() {
-            return Ok(Images { pieces, entry });
+            return Ok(ImageDatasets { pieces, entry });
         }
     }
     if let Some(spot) = default(shelf, file)? {
@@ -80,22 +84,22 @@ pub(super) fn images(shelf: &mut Shelf, file: &Arc<Path>, named: Option<&str>) -
     Search::default().run(shelf, file, "").map(single)
 }
 
-fn single(spot: Spot) -> Images {
+fn single(spot: Spot) -> ImageDatasets {
     let entry = spot.path.split('/').nth(1).map(|entry| format!("/{entry}")).unwrap_or_default();
-    Images { pieces: vec![Piece::Dataset(spot)], entry }
+    ImageDatasets { pieces: vec![Piece::Dataset(spot)], entry }
 }
 
 /// What somebody named: a dataset, or a group that has images.
-fn of_name(shelf: &mut Shelf, file: &Arc<Path>, name: &str) -> Result<Images, Lost> {
+fn of_name(shelf: &mut Shelf, file: &Arc<Path>, name: &str) -> Result<ImageDatasets, NotThere> {
     let spot = shelf.follow(file, name)?;
     match spot.what {
         Thing::Dataset { .. } => Ok(single(spot)),
-        Thing::Other => Err(Lost::new(file, format!("`{name}` is neither a dataset nor a group"))),
+        Thing::Other => Err(NotThere::new(file, format!("`{name}` is neither a dataset nor a group"))),
         Thing::Group { .. } => {
             let entry = spot.path.split('/').nth(1).map(|entry| format!("/{entry}")).unwrap_or_default();
             let (at, path) = (Arc::clone(&spot.file), spot.path.trim_end_matches('/').to_owned());
             if let Some(pieces) = in_group(shelf, &at, &path)? {
-                return Ok(Images { pieces, entry });
+                return Ok(ImageDatasets { pieces, entry });
             }
             match signal(shelf, &at, &path)? {
                 Some(spot) => Ok(single(spot)),
@@ -106,7 +110,7 @@ fn of_name(shelf: &mut Shelf, file: &Arc<Path>, name: &str) -> Result<Images, Lo
 }
 
 /// Groups of the root, the default one first.
-fn entries(shelf: &mut Shelf, file: &Path) -> Result<Vec<String>, Lost> {
+fn entries(shelf: &mut Shelf, file: &Path) -> Result<Vec<String>, NotThere> {
     let (members, default) = shelf.ask(file, |open| {
         let default = open.root().attribute_texts("default").ok();
         Ok((open.root().members()?, default.and_then(|texts| texts.into_iter().next())))
@@ -127,7 +131,7 @@ fn entries(shelf: &mut Shelf, file: &Path) -> Result<Vec<String>, Lost> {
     Ok(names)
 }
 
-fn in_data(shelf: &mut Shelf, file: &Arc<Path>, entry: &str) -> Result<Option<Vec<Piece>>, Lost> {
+fn in_data(shelf: &mut Shelf, file: &Arc<Path>, entry: &str) -> Result<Option<Vec<Piece>>, NotThere> {
     match shelf.follow(file, &format!("{entry}/data")) {
         Ok(Spot { file, path, what: Thing::Group { .. } }) => in_group(shelf, &file, &path),
         Ok(spot) if rank(&spot) > 2 => Ok(Some(vec![Piece::Dataset(spot)])),
@@ -136,7 +140,7 @@ fn in_data(shelf: &mut Shelf, file: &Arc<Path>, entry: &str) -> Result<Option<Ve
 }
 
 /// The images of a group: its `data`, or all of `data_…`.
-fn in_group(shelf: &mut Shelf, file: &Arc<Path>, group: &str) -> Result<Option<Vec<Piece>>, Lost> {
+fn in_group(shelf: &mut Shelf, file: &Arc<Path>, group: &str) -> Result<Option<Vec<Piece>>, NotThere> {
     let members = members(shelf, file, group)?;
     if let Some(whole) = members.iter().find(|member| member.name == "data") {
         let piece = piece(shelf, file, group, whole);
@@ -153,12 +157,12 @@ fn in_group(shelf: &mut Shelf, file: &Arc<Path>, group: &str) -> Result<Option<V
 }
 
 /// Older masters have their links in the entry.
-fn in_entry(shelf: &mut Shelf, file: &Arc<Path>, entry: &str) -> Result<Option<Vec<Piece>>, Lost> {
+fn in_entry(shelf: &mut Shelf, file: &Arc<Path>, entry: &str) -> Result<Option<Vec<Piece>>, NotThere> {
     let members = members(shelf, file, entry)?;
     Ok(parts(shelf, file, entry, members))
 }
 
-fn members(shelf: &mut Shelf, file: &Path, group: &str) -> Result<Vec<Member>, Lost> {
+fn members(shelf: &mut Shelf, file: &Path, group: &str) -> Result<Vec<Member>, NotThere> {
     shelf.ask(file, |open| match group.trim_matches('/').is_empty() {
         true => open.root().members(),
         false => open.group(group)?.members(),
@@ -187,7 +191,7 @@ fn piece(shelf: &mut Shelf, file: &Arc<Path>, group: &str, member: &Member) -> P
     let path = format!("{}/{}", group.trim_end_matches('/'), member.name);
     match shelf.follow(file, &path) {
         Ok(spot) if matches!(spot.what, Thing::Dataset { .. }) => Piece::Dataset(spot),
-        Ok(spot) => Piece::Absent(Lost::new(&spot.file, format!("`{}` is no dataset", spot.path))),
+        Ok(spot) => Piece::Absent(NotThere::new(&spot.file, format!("`{}` is no dataset", spot.path))),
         Err(lost) => Piece::Absent(lost),
     }
 }
@@ -200,7 +204,7 @@ fn rank(spot: &Spot) -> usize {
 }
 
 /// Where NeXus's defaults lead.
-fn default(shelf: &mut Shelf, file: &Arc<Path>) -> Result<Option<Spot>, Lost> {
+fn default(shelf: &mut Shelf, file: &Arc<Path>) -> Result<Option<Spot>, NotThere> {
     let mut group = String::new();
     for _ in 0..DEEPEST {
         let next = attribute(shelf, file, &group, "default")?;
@@ -218,13 +222,13 @@ fn default(shelf: &mut Shelf, file: &Arc<Path>) -> Result<Option<Spot>, Lost> {
 }
 
 /// The dataset that a group says is its signal.
-fn signal(shelf: &mut Shelf, file: &Arc<Path>, group: &str) -> Result<Option<Spot>, Lost> {
+fn signal(shelf: &mut Shelf, file: &Arc<Path>, group: &str) -> Result<Option<Spot>, NotThere> {
     let Some(name) = attribute(shelf, file, group, "signal")? else { return Ok(None) };
     let found = shelf.follow(file, &format!("{group}/{name}")).ok();
     Ok(found.filter(|spot| matches!(spot.what, Thing::Dataset { .. })))
 }
 
-fn attribute(shelf: &mut Shelf, file: &Path, group: &str, name: &str) -> Result<Option<String>, Lost> {
+fn attribute(shelf: &mut Shelf, file: &Path, group: &str, name: &str) -> Result<Option<String>, NotThere> {
     shelf.ask(file, |open| {
         let group = if group.trim_matches('/').is_empty() { open.root() } else { open.group(group)? };
         // One that is not a text says nothing of this.
@@ -253,7 +257,7 @@ struct Search {
 }
 
 impl Search {
-    fn run(mut self, shelf: &mut Shelf, file: &Arc<Path>, from: &str) -> Result<Spot, Lost> {
+    fn run(mut self, shelf: &mut Shelf, file: &Arc<Path>, from: &str) -> Result<Spot, NotThere> {
         let mut ahead = VecDeque::from([(Arc::clone(file), from.to_owned(), 0)]);
         while let Some((at, group, depth)) = ahead.pop_front() {
             let Ok(members) = members(shelf, &at, &group) else { continue };
@@ -263,7 +267,7 @@ impl Search {
                     let why = format!(
                         "more than {MOST_OBJECTS} objects are in it: name the images, file.h5::/path"
                     );
-                    return Err(Lost::new(file, why));
+                    return Err(NotThere::new(file, why));
                 }
                 let path = format!("{}/{}", group.trim_end_matches('/'), member.name);
                 let spot = match member.behind {
@@ -292,13 +296,13 @@ impl Search {
         }
         let mut found = if self.stacks.is_empty() { self.single } else { self.stacks };
         match &found[..] {
-            [] => Err(Lost::new(
+            [] => Err(NotThere::new(
                 file,
                 "no images were found in it: a dataset of numbers with two to four dimensions is wanted; \
                  if it has another form, name it, file.h5::/path",
             )),
             [_] => Ok(found.remove(0)),
-            [one, two, ..] => Err(Lost::new(
+            [one, two, ..] => Err(NotThere::new(
                 file,
                 format!(
                     "{} datasets might be the images, {} and {}{}: choose one, as in {}::{}",

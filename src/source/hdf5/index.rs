@@ -8,59 +8,61 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use super::shelf::{Lost, Shelf, Spot, beside};
-use super::stack::{Dissected, Kind, Stack, count, dissect};
+use super::shelf::{NotThere, Shelf, Spot, beside};
+use super::stack::{Dissected, FrameKind, Stack, count, dissect};
 use crate::budget;
 use crate::frame::FrameStatus;
 use crate::h5::links::Thing;
-use crate::h5::storage::{Mapping, Part as Which, Region, Stride};
+use crate::h5::storage::{Extract, Mapping, Share, Stride};
 
 /// Virtual datasets that may be made of each other.
 const DEEPEST: usize = 8;
 
+/// Images of one dataset: more than a day of a thousand a second.
+const MOST_FRAMES: usize = 1 << 27;
+
 /// Where frames are.
 #[derive(Debug)]
-pub(super) enum Part {
+pub(super) enum Holder {
     /// In a dataset.
     Stack(Stack),
     /// Nowhere: their status, and why, as the end of a sentence that begins with the file.
     Absent { file: Arc<Path>, status: FrameStatus, why: String },
 }
 
-impl Part {
+impl Holder {
     /// The file that has the frames, or should.
     pub(super) fn file(&self) -> &Arc<Path> {
         match self {
-            Part::Stack(stack) => &stack.file,
-            Part::Absent { file, .. } => file,
+            Holder::Stack(stack) => &stack.file,
+            Holder::Absent { file, .. } => file,
         }
     }
 }
 
 /// One frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Place {
+pub(super) struct FramePlace {
     /// Which part it is in.
     pub part: u32,
     /// Which frame of it.
     pub frame: u32,
 }
 
-/// Listed of one dataset, virtual or not.
+/// Unfolded of one dataset, virtual or not.
 #[derive(Debug, Clone)]
-pub(super) struct Listed {
-    pub kind: Kind,
+pub(super) struct Unfolded {
     /// Sizes of the dimensions before the image.
     pub leading: Vec<usize>,
-    pub places: Rc<[Place]>,
+    pub places: Rc<[FramePlace]>,
 }
 
 /// Takes datasets apart.
 pub(super) struct Indexer<'a> {
     pub shelf: &'a mut Shelf,
-    pub parts: Vec<Part>,
+    pub parts: Vec<Holder>,
     /// Datasets that were taken apart already, by file and name.
-    known: HashMap<(PathBuf, String), Result<Listed, Lost>>,
+    known: HashMap<(PathBuf, String), Result<Unfolded, NotThere>>,
 }
 
 impl<'a> Indexer<'a> {
@@ -68,54 +70,55 @@ impl<'a> Indexer<'a> {
         Indexer { shelf, parts: Vec::new(), known: HashMap::new() }
     }
 
-    /// Listed that are nowhere.
-    pub(super) fn absent(&mut self, lost: &Lost, status: FrameStatus) -> u32 {
+    /// Unfolded that are nowhere.
+    pub(super) fn absent(&mut self, lost: &NotThere, status: FrameStatus) -> u32 {
         // A file that is missing is missing for each part that is in it.
         let is_last = match self.parts.last() {
-            Some(Part::Absent { file, status: last, why }) => {
+            Some(Holder::Absent { file, status: last, why }) => {
                 **file == lost.file && *last == status && *why == lost.why
             }
             _ => false,
         };
         if !is_last {
             let file = lost.file.as_path().into();
-            self.parts.push(Part::Absent { file, status, why: lost.why.clone() });
+            self.parts.push(Holder::Absent { file, status, why: lost.why.clone() });
         }
         self.parts.len() as u32 - 1
     }
 
     /// The frames of a dataset.
-    pub(super) fn frames(&mut self, spot: &Spot, depth: usize) -> Result<Listed, Lost> {
+    pub(super) fn frames(&mut self, spot: &Spot, depth: usize) -> Result<Unfolded, NotThere> {
         let key = (spot.file.to_path_buf(), spot.path.clone());
         if let Some(known) = self.known.get(&key) {
             return known.clone();
         }
         let circle = format!("`{}`: it is a virtual dataset that is made of itself", spot.path);
-        self.known.insert(key.clone(), Err(Lost::new(&spot.file, circle)));
+        self.known.insert(key.clone(), Err(NotThere::new(&spot.file, circle)));
         let frames = self.taken_apart(spot, depth);
         self.known.insert(key, frames.clone());
         frames
     }
 
-    fn taken_apart(&mut self, spot: &Spot, depth: usize) -> Result<Listed, Lost> {
-        let lost = |why: String| Lost::new(&spot.file, format!("`{}`: {why}", spot.path));
+    fn taken_apart(&mut self, spot: &Spot, depth: usize) -> Result<Unfolded, NotThere> {
+        let lost = |why: String| NotThere::new(&spot.file, format!("`{}`: {why}", spot.path));
         if depth > DEEPEST {
             return Err(lost(format!("virtual datasets are made of each other more than {DEEPEST} times")));
         }
         match dissect(self.shelf, spot)? {
             Dissected::Stack(stack) => {
                 let frames = room(stack.frames()).map_err(lost)?;
-                let (kind, leading, part) = (stack.kind, stack.leading.clone(), self.parts.len() as u32);
-                self.parts.push(Part::Stack(stack));
-                let places = (0..frames).map(|frame| Place { part, frame }).collect();
-                Ok(Listed { kind, leading, places })
+                let (leading, part) = (stack.leading.clone(), self.parts.len() as u32);
+                self.parts.push(Holder::Stack(stack));
+                let places = (0..frames).map(|frame| FramePlace { part, frame }).collect();
+                Ok(Unfolded { leading, places })
             }
             Dissected::Virtual { kind, leading, mappings } => {
                 let frames = room(count(&leading)).map_err(lost)?;
                 let nowhere =
-                    Lost::new(&spot.file, format!("`{}`: none of its parts has this image", spot.path));
+                    NotThere::new(&spot.file, format!("`{}`: none of its parts has this image", spot.path));
                 let part = self.absent(&nowhere, FrameStatus::Unreadable);
-                let mut places: Vec<Place> = (0..frames).map(|frame| Place { part, frame }).collect();
+                let mut places: Vec<FramePlace> =
+                    (0..frames).map(|frame| FramePlace { part, frame }).collect();
                 // Parts do not overlap where anybody wants them to: with more frames than there are, something is wrong.
                 let mut left = places.len() as u64;
                 for (number, mapping) in mappings.iter().enumerate() {
@@ -123,7 +126,7 @@ impl<'a> Indexer<'a> {
                         .place(spot, &leading, kind, mapping, &mut places, left, depth)
                         .map_err(|why| lost(format!("its part {number} ({}) {why}", mapping.file)))?;
                 }
-                Ok(Listed { kind, leading, places: places.into() })
+                Ok(Unfolded { leading, places: places.into() })
             }
         }
     }
@@ -134,9 +137,9 @@ impl<'a> Indexer<'a> {
         &mut self,
         spot: &Spot,
         leading: &[usize],
-        kind: Kind,
+        kind: FrameKind,
         mapping: &Mapping,
-        places: &mut [Place],
+        places: &mut [FramePlace],
         left: u64,
         depth: usize,
     ) -> Result<u64, String> {
@@ -177,19 +180,19 @@ impl<'a> Indexer<'a> {
                             spot.file.display()
                         );
                         let part = *beyond.get_or_insert_with(|| {
-                            self.absent(&Lost::new(&file, why), FrameStatus::Unreadable)
+                            self.absent(&NotThere::new(&file, why), FrameStatus::Unreadable)
                         });
-                        Place { part, frame: index.unwrap_or(0) as u32 }
+                        FramePlace { part, frame: index.unwrap_or(0) as u32 }
                     }
                 },
-                Err(part) => Place { part: *part, frame: index.unwrap_or(0) as u32 },
+                Err(part) => FramePlace { part: *part, frame: index.unwrap_or(0) as u32 },
             };
         }
         Ok(left)
     }
 
     /// The frames of the dataset that a part of a virtual one is in.
-    fn source(&mut self, spot: &Spot, mapping: &Mapping, depth: usize) -> Result<Listed, Lost> {
+    fn source(&mut self, spot: &Spot, mapping: &Mapping, depth: usize) -> Result<Unfolded, NotThere> {
         // A name with `%b` goes with parts without an end, which are refused before this; `%%` is a percent sign.
         let plain = |name: &str| name.replace("%%", "%");
         let file = match plain(&mapping.file) {
@@ -197,7 +200,7 @@ impl<'a> Indexer<'a> {
             other => beside(&spot.file, Path::new(&other)),
         };
         if !file.exists() {
-            return Err(Lost::new(
+            return Err(NotThere::new(
                 &file,
                 format!("it is not there; {} takes images of it", spot.file.display()),
             ));
@@ -205,20 +208,25 @@ impl<'a> Indexer<'a> {
         let found = self.shelf.follow(&file, &plain(&mapping.dataset))?;
         match found.what {
             Thing::Dataset { .. } => self.frames(&found, depth + 1),
-            _ => Err(Lost::new(&found.file, format!("`{}` is no dataset", found.path))),
+            _ => Err(NotThere::new(&found.file, format!("`{}` is no dataset", found.path))),
         }
     }
 }
 
 /// A number of frames that may be listed.
 fn room(frames: Option<usize>) -> Result<u32, String> {
-    let frames = frames.unwrap_or(usize::MAX);
+    let too_many =
+        |frames: &dyn std::fmt::Display| format!("{frames} images are more than are read of one dataset");
+    let frames = frames.ok_or_else(|| too_many(&"more than 18 quintillion"))?;
+    if frames > MOST_FRAMES {
+        return Err(too_many(&frames));
+    }
     budget::allow(
         format_args!("a list of {frames} images"),
-        budget::bytes_of(&[frames], 2 * size_of::<Place>()),
+        budget::bytes_of(&[frames], 4 * size_of::<FramePlace>()),
     )
     .map_err(|cause| cause.to_string())?;
-    u32::try_from(frames).map_err(|_| format!("{frames} images are more than are read of one dataset"))
+    Ok(frames as u32)
 }
 
 /// Whole frames that a region takes, in order.
@@ -236,16 +244,16 @@ impl Walk {
         Walk { strides: sizes.iter().map(all).collect(), count: sizes.iter().product(), sizes }
     }
 
-    fn over(region: &Region, leading: &[usize], kind: Kind) -> Result<Walk, String> {
+    fn over(region: &Extract, leading: &[usize], kind: FrameKind) -> Result<Walk, String> {
         let strides = match &region.part {
-            Which::All => {
+            Share::All => {
                 region.shape.iter().map(|&size| Stride { start: 0, step: 1, count: size, block: 1 }).collect()
             }
-            Which::Regular(strides) => strides.clone(),
-            Which::Endless => {
+            Share::Regular(strides) => strides.clone(),
+            Share::Endless => {
                 return Err("goes on without an end (unlimited, or a name with %b), which is not read".into());
             }
-            Which::Irregular => return Err("is not a regular pattern of blocks, which is not read".into()),
+            Share::Irregular => return Err("is not a regular pattern of blocks, which is not read".into()),
         };
         let Some((strides, image)) = strides.split_last_chunk::<2>() else {
             return Err("has fewer than two dimensions".into());
@@ -266,7 +274,7 @@ impl Walk {
         let count = strides
             .iter()
             .try_fold(1_u64, |count, stride| count.checked_mul(stride.count.checked_mul(stride.block)?));
-        let count = count.filter(|&count| count <= u64::from(u32::MAX)).ok_or("gives too many images")?;
+        let count = count.filter(|&count| count <= MOST_FRAMES as u64).ok_or("gives too many images")?;
         Ok(Walk {
             strides: strides.to_vec(),
             sizes: leading.iter().map(|&size| size as u64).collect(),
@@ -296,7 +304,7 @@ mod tests {
     use super::*;
     use crate::frame::{PixelType, Shape};
 
-    const KIND: Kind = Kind { pixel: PixelType::U16, shape: Shape { slow: 4, fast: 6 } };
+    const KIND: FrameKind = FrameKind { pixel: PixelType::U16, shape: Shape { slow: 4, fast: 6 } };
 
     fn stride(start: u64, step: u64, count: u64, block: u64) -> Stride {
         Stride { start, step, count, block }
@@ -304,7 +312,7 @@ mod tests {
 
     fn walk(strides: Vec<Stride>, leading: &[usize]) -> Result<Vec<Option<usize>>, String> {
         let shape = leading.iter().map(|&size| size as u64).chain([4, 6]).collect();
-        let walk = Walk::over(&Region { shape, part: Which::Regular(strides) }, leading, KIND)?;
+        let walk = Walk::over(&Extract { shape, part: Share::Regular(strides) }, leading, KIND)?;
         Ok((0..walk.count).map(|n| walk.index(n)).collect())
     }
 

@@ -21,6 +21,9 @@ pub(super) type Trouble = (FrameStatus, String);
 /// Most bytes that a filter may add to what it is given: a checksum, or a stream that does not compress.
 const BESIDE: usize = 64;
 
+/// Most bytes that one byte unpacks to: deflate's 1032, and those of others are fewer.
+const DENSEST: usize = 1100;
+
 /// One filter, to be undone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Step {
@@ -84,6 +87,11 @@ impl Pipeline {
             // What does not compress grows a little; how little depends on the filter.
             false => unpacked.saturating_add(unpacked / 8).saturating_add(4096),
         }
+    }
+
+    /// Whether so few bytes can unpack to so many.
+    pub(super) fn can_fill(&self, packed: usize, unpacked: usize) -> bool {
+        self.0.is_empty() || packed.saturating_mul(DENSEST) >= unpacked
     }
 
     /// The filters that a chunk went through, last one first.

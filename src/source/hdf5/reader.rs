@@ -9,15 +9,15 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::List;
-use super::index::{Part, Place};
+use super::index::{FramePlace, Holder};
+use super::list::List;
 use super::pipeline::{Between, Trouble};
-use super::stack::{Access, Chunks, InFile, Kind, Stack};
+use super::stack::{Access, Chunks, FrameKind, InFile, Stack};
 use crate::codec::pixel::bytes_of;
 use crate::files;
 use crate::frame::{BadFrame, Codec, Encoding, Frame, FrameId, FrameStatus, PixelType, Slot, Slots};
 use crate::h5::{Dataset, Opener};
-use crate::source::{Place as TicketPlace, Reader, Ticket};
+use crate::source::{Place, Reader, Ticket};
 
 /// Files that a reader keeps open: as many as detectors write to in turn.
 const OPEN: usize = 8;
@@ -103,11 +103,11 @@ impl ListReader {
     }
 
     /// Reads a frame into a slot: what it is packed with, and how many bytes it has.
-    fn fill(&mut self, place: Place, slot: &mut Slot) -> Result<(Codec, usize), Trouble> {
+    fn fill(&mut self, place: FramePlace, slot: &mut Slot) -> Result<(Codec, usize), Trouble> {
         let list = Arc::clone(&self.list);
         let stack = match &list.parts[place.part as usize] {
-            Part::Stack(stack) => stack,
-            Part::Absent { status, why, .. } => return Err((*status, why.clone())),
+            Holder::Stack(stack) => stack,
+            Holder::Absent { status, why, .. } => return Err((*status, why.clone())),
         };
         let (frame, bytes) = (place.frame as usize, stack.kind.bytes());
         let memory = slot.memory_mut();
@@ -126,7 +126,7 @@ impl ListReader {
                 self.files.read(stack, at, &mut memory.bytes_mut()[..bytes])?;
             }
             Access::Chunks(chunks) if stack.is_handed_on() => {
-                let chunk = chunks.of(frame).first().copied().flatten().ok_or_else(unwritten)?;
+                let chunk = chunks.of(frame).next().flatten().ok_or_else(unwritten)?;
                 if let Some(codec) = chunks.pipeline.codec(chunk.skipped) {
                     let size = checked(stack, chunks, chunk, bytes)?;
                     if codec == Codec::Raw && size != bytes {
@@ -141,12 +141,22 @@ impl ListReader {
                     self.files.read(stack, chunk.place, &mut memory.bytes_mut()[..size])?;
                     return Ok((codec, size));
                 }
+                checked(stack, chunks, chunk, bytes)?;
                 room(bytes)?;
                 let out = &mut memory.bytes_mut()[..bytes];
                 self.memory.unpack(&mut self.files, stack, chunks, chunk, out)?;
             }
             Access::Chunks(chunks) => {
                 let found = chunks.find(&stack.leading, frame);
+                // All before any memory is taken for them.
+                for chunk in chunks.of(found.slab) {
+                    checked(
+                        stack,
+                        chunks,
+                        chunk.ok_or_else(unwritten)?,
+                        chunks.pixels() * stack.kind.pixel.size(),
+                    )?;
+                }
                 room(bytes)?;
                 let out = &mut memory.bytes_mut()[..bytes];
                 if chunks.frames() == 1 {
@@ -233,8 +243,12 @@ fn checked(stack: &Stack, chunks: &Chunks, chunk: InFile, unpacked: usize) -> Re
         (FrameStatus::Overlong, why)
     })?;
     match chunk.place.checked_add(chunk.size).is_some_and(|end| end <= stack.length) {
-        true => Ok(size),
         false => Err(ends(stack, chunk.place, chunk.size)),
+        true if !chunks.pipeline.can_fill(size, unpacked) => {
+            let why = format!("its chunk has {size} bytes in the file, which never unpack to {unpacked}");
+            Err((FrameStatus::Truncated, why))
+        }
+        true => Ok(size),
     }
 }
 
@@ -263,9 +277,9 @@ impl Memory {
         slab: usize,
         out: &mut [u8],
     ) -> Result<(), Trouble> {
-        let Kind { pixel, shape } = stack.kind;
+        let FrameKind { pixel, shape } = stack.kind;
         let size = pixel.size();
-        for (number, chunk) in chunks.of(slab).iter().enumerate() {
+        for (number, chunk) in chunks.of(slab).enumerate() {
             let chunk = chunk.ok_or_else(unwritten)?;
             if chunks.tile == shape {
                 self.unpack(files, stack, chunks, chunk, out)?;
@@ -306,7 +320,7 @@ fn swap(pixel: PixelType, bytes: &mut [u8]) {
 impl Reader for ListReader {
     fn read(&mut self, ticket: Ticket, slots: &mut Slots<'_>, out: &mut dyn FnMut(Result<Frame, BadFrame>)) {
         let Ticket { ids, place } = ticket;
-        let TicketPlace::Listed(first) = place else {
+        let Place::Listed(_) = place else {
             let why = |id| BadFrame {
                 id: FrameId(id),
                 status: FrameStatus::Unreadable,
@@ -314,8 +328,9 @@ impl Reader for ListReader {
             };
             return ids.for_each(|id| out(Err(why(id))));
         };
-        for (at, id) in ids.enumerate() {
-            let listed = (first + at) % self.list.places.len().max(1);
+        for id in ids {
+            // Whoever takes a ticket apart keeps the ids: they say which frames are meant, lap after lap.
+            let listed = id % self.list.places.len().max(1);
             let Some(&place) = self.list.places.get(listed) else { continue };
             let (id, origin) = (FrameId(id), self.list.origin(place));
             let mut slot = slots.take();

@@ -18,16 +18,16 @@ const MOST_FILES: usize = 16;
 
 /// What is not there, or cannot be read.
 #[derive(Debug, Clone)]
-pub(super) struct Lost {
+pub(super) struct NotThere {
     /// The file where it should be.
     pub file: PathBuf,
     /// Why it is not to be had: the end of a sentence that begins with the file.
     pub why: String,
 }
 
-impl Lost {
-    pub(super) fn new(file: &Path, why: impl ToString) -> Lost {
-        Lost { file: file.to_path_buf(), why: crate::files::shown(&why.to_string(), &[]).into_owned() }
+impl NotThere {
+    pub(super) fn new(file: &Path, why: impl ToString) -> NotThere {
+        NotThere { file: file.to_path_buf(), why: crate::files::shown(&why.to_string(), &[]).into_owned() }
     }
 }
 
@@ -70,11 +70,11 @@ impl Shelf {
     }
 
     /// This file, open.
-    pub(super) fn file(&mut self, path: &Path) -> Result<&File, Lost> {
+    pub(super) fn file(&mut self, path: &Path) -> Result<&File, NotThere> {
         let is_open = self.open.as_ref().is_some_and(|(open, _)| open == path);
         if !is_open {
             if let Some(why) = self.lost.get(path) {
-                return Err(Lost { file: path.into(), why: why.clone() });
+                return Err(NotThere { file: path.into(), why: why.clone() });
             }
             if let Some((_, file)) = self.open.take() {
                 self.opener.done(file);
@@ -90,7 +90,7 @@ impl Shelf {
                     self.open = Some((path.to_path_buf(), opened.file));
                 }
                 Err(cause) => {
-                    let lost = Lost::new(path, said(&cause));
+                    let lost = NotThere::new(path, said(&cause));
                     self.lost.insert(path.to_path_buf(), lost.why.clone());
                     return Err(lost);
                 }
@@ -98,7 +98,7 @@ impl Shelf {
         }
         match &self.open {
             Some((_, file)) => Ok(file),
-            None => Err(Lost::new(path, "it is not open")),
+            None => Err(NotThere::new(path, "it is not open")),
         }
     }
 
@@ -107,8 +107,8 @@ impl Shelf {
         &mut self,
         path: &Path,
         question: impl FnOnce(&File) -> h5::Result<T>,
-    ) -> Result<T, Lost> {
-        let answer = question(self.file(path)?).map_err(|cause| Lost::new(path, said(&cause)));
+    ) -> Result<T, NotThere> {
+        let answer = question(self.file(path)?).map_err(|cause| NotThere::new(path, said(&cause)));
         if let (Err(_), Some((_, file))) = (&answer, self.open.take_if(|(_, file)| !file.is_readable())) {
             self.opener.done(file);
         }
@@ -116,24 +116,26 @@ impl Shelf {
     }
 
     /// Where a name leads, through as many files as it takes.
-    pub(super) fn follow(&mut self, file: &Path, name: &str) -> Result<Spot, Lost> {
+    pub(super) fn follow(&mut self, file: &Path, name: &str) -> Result<Spot, NotThere> {
         let (mut file, mut name) = (file.to_path_buf(), name.to_owned());
         for _ in 0..MOST_FILES {
             match self.ask(&file, |open| open.follow(&name))? {
                 Found::Here { path, what } => return Ok(Spot { file: file.into(), path, what }),
-                Found::Nothing { at } => return Err(Lost::new(&file, format!("there is no `{at}` in it"))),
+                Found::Nothing { at } => {
+                    return Err(NotThere::new(&file, format!("there is no `{at}` in it")));
+                }
                 Found::Elsewhere(outward) => {
                     let other = beside(&file, &outward.file());
                     if !other.exists() {
                         let why =
                             format!("it is not there; `{}` of {} links to it", outward.link, file.display());
-                        return Err(Lost::new(&other, why));
+                        return Err(NotThere::new(&other, why));
                     }
                     (file, name) = (other, outward.path);
                 }
             }
         }
-        Err(Lost::new(&file, format!("links to `{name}` lead from file to file without an end")))
+        Err(NotThere::new(&file, format!("links to `{name}` lead from file to file without an end")))
     }
 }
 
@@ -161,7 +163,8 @@ pub(super) fn beside(file: &Path, name: &Path) -> PathBuf {
 }
 
 /// What the system calls a file, and how long it is.
-pub(super) fn identity(path: &Path) -> Result<(Identity, u64), Lost> {
-    let facts = fs::metadata(path).map_err(|cause| Lost::new(path, format!("cannot be read: {cause}")))?;
+pub(super) fn identity(path: &Path) -> Result<(Identity, u64), NotThere> {
+    let facts =
+        fs::metadata(path).map_err(|cause| NotThere::new(path, format!("cannot be read: {cause}")))?;
     Ok(((facts.dev(), facts.ino()), facts.len()))
 }

@@ -7,21 +7,21 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::pipeline::{Pipeline, Undone};
-use super::shelf::{Identity, Lost, Shelf, Spot, identity};
+use super::shelf::{Identity, NotThere, Shelf, Spot, identity};
 use crate::budget;
 use crate::frame::{Codec, PixelType, Shape};
 use crate::h5::Dataset;
 use crate::h5::links::Thing;
-use crate::h5::storage::{Chunk, Layout, Mapping, NumberClass, NumberType, Storage};
+use crate::h5::storage::{Arrangement, Chunk, Mapping, NumberClass, Numeric, Storage};
 
 /// What the pixels of frames are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Kind {
+pub(super) struct FrameKind {
     pub pixel: PixelType,
     pub shape: Shape,
 }
 
-impl Kind {
+impl FrameKind {
     /// Bytes of one frame.
     pub(super) fn bytes(self) -> usize {
         self.shape.pixels() * self.pixel.size()
@@ -38,7 +38,7 @@ pub(super) struct Stack {
     pub identity: (Identity, u64),
     /// Name of the dataset, without links.
     pub dataset: String,
-    pub kind: Kind,
+    pub kind: FrameKind,
     /// Whether the first byte of a pixel is the most significant one.
     pub swapped: bool,
     /// Sizes of the dimensions before the image.
@@ -69,7 +69,8 @@ pub(super) struct Chunks {
     pub tiles: Shape,
     /// Slabs along each dimension before the image.
     slabs: Vec<usize>,
-    table: Vec<Option<InFile>>,
+    /// Those that are in the file, by their number in the grid.
+    table: Vec<(u64, InFile)>,
 }
 
 /// A chunk in the file.
@@ -85,12 +86,12 @@ pub(super) enum Dissected {
     /// Frames that are in its file.
     Stack(Stack),
     /// Frames that are elsewhere.
-    Virtual { kind: Kind, leading: Vec<usize>, mappings: Vec<Mapping> },
+    Virtual { kind: FrameKind, leading: Vec<usize>, mappings: Vec<Mapping> },
 }
 
 /// Looks at a dataset.
-pub(super) fn dissect(shelf: &mut Shelf, spot: &Spot) -> Result<Dissected, Lost> {
-    let lost = |why: String| Lost::new(&spot.file, format!("`{}`: {why}", spot.path));
+pub(super) fn dissect(shelf: &mut Shelf, spot: &Spot) -> Result<Dissected, NotThere> {
+    let lost = |why: String| NotThere::new(&spot.file, format!("`{}`: {why}", spot.path));
     let (dataset, storage) = shelf.ask(&spot.file, |file| {
         let dataset = file.dataset(&spot.path)?;
         let storage = dataset.storage()?;
@@ -119,8 +120,8 @@ pub(super) fn dissect(shelf: &mut Shelf, spot: &Spot) -> Result<Dissected, Lost>
         budget::bytes_of(&[slow, fast, 2], pixel.size()),
     )
     .map_err(|cause| lost(cause.to_string()))?;
-    let kind = Kind { pixel, shape: Shape { slow, fast } };
-    if let Layout::Virtual(mappings) = storage.layout {
+    let kind = FrameKind { pixel, shape: Shape { slow, fast } };
+    if let Arrangement::Virtual(mappings) = storage.layout {
         return Ok(Dissected::Virtual { kind, leading, mappings });
     }
     let access = access(shelf, &dataset, &storage, kind, &leading).map_err(lost)?;
@@ -142,7 +143,7 @@ pub(super) fn dissect(shelf: &mut Shelf, spot: &Spot) -> Result<Dissected, Lost>
 }
 
 /// What the corridor calls such numbers.
-fn pixel(number: NumberType) -> Option<PixelType> {
+fn pixel(number: Numeric) -> Option<PixelType> {
     Some(match (number.class, number.size) {
         (NumberClass::Unsigned, 1) => PixelType::U8,
         (NumberClass::Unsigned, 2) => PixelType::U16,
@@ -160,7 +161,7 @@ fn access(
     shelf: &mut Shelf,
     dataset: &Dataset,
     storage: &Storage,
-    kind: Kind,
+    kind: FrameKind,
     leading: &[usize],
 ) -> Result<Access, String> {
     let by_library = |shelf: &mut Shelf, why: &str| {
@@ -168,15 +169,15 @@ fn access(
         Ok(Access::Library)
     };
     let (chunk, written) = match &storage.layout {
-        Layout::Compact => {
+        Arrangement::Compact => {
             return by_library(shelf, "they are stored compactly, in the description of the dataset");
         }
-        Layout::Contiguous(place) => return Ok(Access::Together(*place)),
-        Layout::Chunked { chunk, written } => (chunk, *written),
-        Layout::Outside => {
+        Arrangement::Contiguous(place) => return Ok(Access::Together(*place)),
+        Arrangement::Chunked { chunk, written } => (chunk, *written),
+        Arrangement::Outside => {
             return Err("its values are in other files that are no HDF5 files, which are not read".into());
         }
-        Layout::Virtual(_) => return Err("a virtual dataset is not stored".into()),
+        Arrangement::Virtual(_) => return Err("a virtual dataset is not stored".into()),
     };
     let pipeline = match Pipeline::of(&storage.filters, kind.pixel.size()) {
         Ok(Undone::Here(pipeline)) => pipeline,
@@ -200,25 +201,16 @@ fn access(
     }
     let slabs: Vec<usize> =
         leading.iter().zip(in_front).map(|(&size, &chunk)| size.div_ceil(chunk)).collect();
-    let sizes: Vec<usize> = slabs.iter().copied().chain([tiles.slow, tiles.fast]).collect();
     budget::allow(
         format_args!("a chunk of {chunk:?} pixels"),
         budget::bytes_of(chunk, 2 * kind.pixel.size())
             .saturating_add(budget::bytes_of(in_front, kind.bytes())),
     )
-    .and_then(|()| {
-        let each = size_of::<Option<InFile>>();
-        budget::allow(format_args!("a list of {sizes:?} chunks"), budget::bytes_of(&sizes, each))
-    })
     .map_err(|cause| cause.to_string())?;
-    let mut table = vec![None; sizes.iter().product()];
-    for Chunk { number, place, size, skipped } in
-        dataset.chunks(written).map_err(|cause| cause.to_string())?
-    {
-        if let Some(entry) = usize::try_from(number).ok().and_then(|number| table.get_mut(number)) {
-            *entry = Some(InFile { place, size, skipped });
-        }
-    }
+    let chunks = dataset.chunks(written).map_err(|cause| cause.to_string())?;
+    let entry = |Chunk { number, place, size, skipped }: Chunk| (number, InFile { place, size, skipped });
+    let mut table: Vec<(u64, InFile)> = chunks.into_iter().map(entry).collect();
+    table.sort_unstable_by_key(|(number, _)| *number);
     Ok(Access::Chunks(Chunks { pipeline, leading: in_front.to_vec(), tile, tiles, slabs, table }))
 }
 
@@ -276,9 +268,9 @@ impl Stack {
             return bytes;
         }
         let most = chunks.pipeline.longest(bytes) as u64;
-        let sizes = chunks.table.iter().flatten().map(|chunk| chunk.size).filter(|&size| size <= most);
+        let sizes = chunks.table.iter().map(|(_, chunk)| chunk.size).filter(|&size| size <= most);
         // Those that are not packed are as long as their pixels.
-        let unpacked = chunks.table.iter().flatten().any(|chunk| chunk.skipped != 0);
+        let unpacked = chunks.table.iter().any(|(_, chunk)| chunk.skipped != 0);
         let floor = if unpacked { bytes as u64 } else { 0 };
         sizes.max().unwrap_or(0).max(floor) as usize
     }
@@ -316,10 +308,13 @@ impl Chunks {
         InSlab { slab, at }
     }
 
-    /// The chunks of a slab, in C order of their tiles.
-    pub(super) fn of(&self, slab: usize) -> &[Option<InFile>] {
-        let tiles = self.tiles.pixels();
-        self.table.get(slab * tiles..(slab + 1) * tiles).unwrap_or_default()
+    /// The chunks of a slab, in C order of their tiles; `None` for one that is not in the file.
+    pub(super) fn of(&self, slab: usize) -> impl Iterator<Item = Option<InFile>> {
+        let first = slab as u64 * self.tiles.pixels() as u64;
+        (first..first + self.tiles.pixels() as u64).map(|number| {
+            let at = self.table.binary_search_by_key(&number, |(number, _)| *number).ok()?;
+            Some(self.table[at].1)
+        })
     }
 }
 
@@ -336,7 +331,7 @@ mod tests {
             tile: Shape { slow: 4, fast: 4 },
             tiles: Shape { slow: 2, fast: 1 },
             slabs: vec![3, 3],
-            table: vec![None; 18],
+            table: vec![(5, InFile { place: 1, size: 2, skipped: 0 })],
         };
         let find = |i: usize, j: usize| chunks.find(&leading, i * 7 + j);
         assert_eq!(find(0, 0), InSlab { slab: 0, at: 0 });
@@ -344,6 +339,8 @@ mod tests {
         assert_eq!(find(0, 3), InSlab { slab: 1, at: 0 });
         assert_eq!(find(4, 6), InSlab { slab: 8, at: 0 });
         assert_eq!(find(3, 4), InSlab { slab: 4, at: 4 });
-        assert_eq!((chunks.frames(), chunks.pixels(), chunks.of(8).len(), chunks.of(9).len()), (6, 96, 2, 0));
+        assert_eq!((chunks.frames(), chunks.pixels()), (6, 96));
+        let there = |slab| chunks.of(slab).map(|chunk| chunk.is_some()).collect::<Vec<_>>();
+        assert_eq!((there(2), there(3)), (vec![false, true], vec![false, false]));
     }
 }
