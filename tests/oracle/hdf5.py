@@ -31,7 +31,7 @@ def images(count, dtype="u4", shape=(NY, NX), seed=None):
         info = numpy.iinfo(dtype)
         data[big] = own.integers(max(info.min, -2**62), min(info.max, 2**62), big.sum())
         data[..., 0, 0], data[..., -1, -1] = min(info.max, 2**63 - 1), info.min
-    return data.astype(dtype)
+    return data.astype(dtype) if dtype.kind in "iu" else (data * 0.37).astype(dtype)
 
 
 def case(name, inputs, frames, *, channel=None, bad=(), notes=()):
@@ -96,10 +96,9 @@ packed = {
     "several_bslz4": {"chunks": (4, NY, NX), **plugin.Bitshuffle()},
     "tiles_bslz4": {"chunks": (1, 20, 30), **plugin.Bitshuffle()},
 }
-if len(sys.argv) > 2:
-    packings.update(packed)
+packings.update(packed)
 for name, options in packings.items():
-    for dtype in ["u1", "u2", "u4", "i2", "i4", ">u2", ">i4"]:
+    for dtype in ["u1", "u2", "u4", "i2", "i4", ">u2", ">i4", "f4", ">f4"]:
         if "scaleoffset" in name and dtype not in ("u2", "u4", "i4", ">u2"):
             continue
         data = images(9, dtype)
@@ -110,7 +109,7 @@ for name, options in packings.items():
             entry(file).create_dataset("data", data=data, **options)
         case(full, [full + ".h5"], read_back(full + ".h5", "entry/data/data"),
              notes=["through the HDF5 library"] if "scaleoffset" in name else [])
-for dtype in ["i1", "u8", "i8"]:
+for dtype in ["i1", "u8", "i8", "f8"]:
     with h5py.File(f"wide_{dtype}.h5", "w") as file:
         file.create_dataset("stack", data=images(3, dtype), chunks=(2, NY, NX))
     case(f"wide_{dtype}", [f"wide_{dtype}.h5"], read_back(f"wide_{dtype}.h5", "stack"))
@@ -386,7 +385,8 @@ with h5py.File("sizes.h5", "w") as file:
         for at, image in enumerate(data):
             blob = image.tobytes()
             blob = [blob, blob[:-1], blob + b"x", blob[:7], blob * 9, blob][at]
-            stack.id.write_direct_chunk((at, 0, 0), zlib.compress(blob) if options else blob)
+            pack = {"raw": bytes, "gzip": zlib.compress}[name]
+            stack.id.write_direct_chunk((at, 0, 0), pack(blob))
 short, long = ["truncated", "image"], ["overlong", "image"]
 for name in ["raw", "gzip"]:
     case("sizes_" + name, [f"sizes.h5::/{name}"], data, bad={1: short, 2: long, 3: short, 4: long})
@@ -398,7 +398,29 @@ with open("sums.h5", "r+b") as file:
     byte = file.read(1)
     file.seek(place + 100)
     file.write(bytes([byte[0] ^ 4]))
-case("sums", ["sums.h5"], data, bad={2: ["unreadable", "fletcher32"]})
+case("sums", ["sums.h5"], data, bad={2: ["corrupt", "fletcher32"]})
+
+# Chunks of blocks that are not what they should be: header, length, tail.
+data = images(6, "u4")
+with h5py.File("blocks.h5", "w") as file:
+    good = file.create_dataset("good", data=data, chunks=(1, NY, NX), **plugin.Bitshuffle())
+    for name, count in {"one": 1, "several": 2}.items():
+        stack = file.create_dataset(name, shape=data.shape, dtype="u4", chunks=(count, NY, NX), **plugin.Bitshuffle())
+        for at in range(0, 6, count):
+            if count > 1:
+                stack[at:at + count] = data[at:at + count]
+            blob = bytearray(stack.id.read_direct_chunk((at, 0, 0))[1] if count > 1 else good.id.read_direct_chunk((at, 0, 0))[1])
+            if at // count == 1:
+                blob[4] ^= 1
+            if at // count == 2:
+                blob = blob[:-20]
+            if at == 4 and count == 1:
+                blob[12] = 0x7f
+            if at == 5:
+                blob += b"tail"
+            stack.id.write_direct_chunk((at, 0, 0), bytes(blob))
+case("blocks_one", ["blocks.h5::/one"], data, bad={1: ["corrupt", "header says"], 2: ["truncated"], 4: ["truncated"], 5: ["overlong", "left"]})
+case("blocks_several", ["blocks.h5::/several"], data, bad={2: ["corrupt", "header says"], 3: ["corrupt"], 4: ["truncated"], 5: ["truncated"]})
 
 # Files that end too early, and one that was never closed.
 with h5py.File("cut.h5", "w") as file:

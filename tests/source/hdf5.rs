@@ -152,10 +152,19 @@ fn a_stack_that_the_program_wrote_gives_the_patterns_of_the_frames_it_was_made_o
 mod needs_data {
     use super::*;
 
+    /// Real files, and how h5py reads them.
     #[test]
-    fn a_single_image_of_an_area_detector_is_read() {
-        let frames = Hdf5Frames::open(&[data("eiger/LaB6_Normal_0042.hdf")], None).expect("an image");
-        assert_eq!((frames.count(), frames.notes().len()), (1, 0));
-        assert!(read_all(&frames, 1)[0].is_ok());
+    fn real_files_are_read_as_h5py_reads_them() {
+        let folder = tempfile::tempdir().expect("a scratch folder");
+        ask_oracle("hdf5_real.py", &[folder.path(), &data("eiger")]);
+        let cases: Vec<Value> =
+            serde_json::from_slice(&std::fs::read(folder.path().join("cases.json")).expect("cases"))
+                .expect("JSON");
+        assert_eq!(cases.len(), 8);
+        let faults: Vec<_> = cases
+            .iter()
+            .filter_map(|case| Some(format!("{}: {}", case["name"], fault(folder.path(), case)?)))
+            .collect();
+        assert!(faults.is_empty(), "{}", faults.join("\n"));
     }
 }

@@ -7,12 +7,17 @@
 //! | fletcher32 | 3 | compared: a chunk with another sum is bad |
 //! | n-bit, scale-offset | 5, 6 | by the library, in its child |
 //! | LZF | 32000 | undone |
+//! | LZ4, bitshuffle | 32004, 32008 | undone, or handed on where the chunk is a frame: [`blocks`](crate::codec::blocks) |
+//! | Zstandard | 32015 | undone |
 //!
 //! A bit of a chunk's mask says that it did not go through that filter. Nothing grows beyond the chunk that is to come out.
 
 use flate2::{Decompress, FlushDecompress, Status};
+use zstd::bulk::Decompressor;
 
-use crate::frame::{Codec, FrameStatus};
+use crate::codec::bitshuffle;
+use crate::codec::blocks::{BlockDecoder, BlockError};
+use crate::frame::{Codec, Filter, FrameStatus};
 use crate::h5::storage::FilterUse;
 
 /// Why a chunk does not unpack: the status of its frames, and a cause.
@@ -21,8 +26,10 @@ pub(super) type Trouble = (FrameStatus, String);
 /// Most bytes that a filter may add to what it is given: a checksum, or a stream that does not compress.
 const BESIDE: usize = 64;
 
-/// Most bytes that one byte unpacks to: deflate's 1032, and those of others are fewer.
+/// Most bytes that one byte unpacks to: deflate's 1032, and those of LZ4 and LZF are fewer; a byte of Zstandard may stand for
+/// a block of 128 KiB.
 const DENSEST: usize = 1100;
+const DENSEST_ZSTD: usize = 128 << 10;
 
 /// One filter, to be undone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,11 +39,18 @@ enum Step {
     Shuffle(usize),
     Fletcher32,
     Lzf,
+    /// Blocks of elements of so many bytes.
+    Blocks(Filter, usize),
+    Zstd,
 }
 
 /// Filters, in the order in which they were applied.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(super) struct Pipeline(Vec<Step>);
+pub(super) struct Pipeline {
+    steps: Vec<Step>,
+    /// Bytes of an element.
+    element: usize,
+}
 
 /// Who undoes the filters of a dataset.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,38 +80,60 @@ impl Pipeline {
                 3 => steps.push(Step::Fletcher32),
                 5 | 6 => foreign.push(named(filter.id)),
                 32000 => steps.push(Step::Lzf),
+                32004 => steps.push(Step::Blocks(Filter::Lz4, element)),
+                32008 => {
+                    // Versions, bytes of an element, elements of a block, what comes after.
+                    let size = value(2).filter(|&size| bitshuffle::takes(size));
+                    let filter = match value(4).unwrap_or(0) {
+                        0 => Some(Filter::Bitshuffle { block: filter.values.get(3).copied().unwrap_or(0) }),
+                        2 => Some(Filter::BitshuffleLz4),
+                        3 => Some(Filter::BitshuffleZstd),
+                        _ => None,
+                    };
+                    let known =
+                        filter.zip(size).ok_or_else(|| format!("an unknown form of {}", named(32008)))?;
+                    steps.push(Step::Blocks(known.0, known.1));
+                }
+                32015 => steps.push(Step::Zstd),
                 other => return Err(named(other)),
             }
         }
         Ok(match foreign.is_empty() {
-            true => Undone::Here(Pipeline(steps)),
+            true => Undone::Here(Pipeline { steps, element }),
             false => Undone::ByLibrary(foreign.join(", ")),
         })
     }
 
     /// What a chunk is packed with when nothing is undone, if that has a name in the corridor.
     pub(super) fn codec(&self, skipped: u32) -> Option<Codec> {
-        self.steps(skipped).next().is_none().then_some(Codec::Raw)
+        let mut steps = self.steps(skipped);
+        match (steps.next(), steps.next()) {
+            (None, _) => Some(Codec::Raw),
+            (Some(Step::Blocks(filter, size)), None) if size == self.element => Some(Codec::Filtered(filter)),
+            _ => None,
+        }
     }
 
     /// Most bytes that `unpacked` bytes may be packed to: more is not read.
     pub(super) fn longest(&self, unpacked: usize) -> usize {
-        match self.0.is_empty() {
+        match self.steps.is_empty() {
             true => unpacked,
-            // What does not compress grows a little; how little depends on the filter.
-            false => unpacked.saturating_add(unpacked / 8).saturating_add(4096),
+            // What does not compress grows a little; by most where blocks are of eight elements, each with its length.
+            false => unpacked.saturating_mul(2).saturating_add(4096),
         }
     }
 
     /// Whether so few bytes can unpack to so many.
     pub(super) fn can_fill(&self, packed: usize, unpacked: usize) -> bool {
-        self.0.is_empty() || packed.saturating_mul(DENSEST) >= unpacked
+        let is_zstd = |step: &Step| matches!(step, Step::Zstd | Step::Blocks(Filter::BitshuffleZstd, _));
+        let densest = if self.steps.iter().any(is_zstd) { DENSEST_ZSTD } else { DENSEST };
+        self.steps.is_empty() || packed.saturating_mul(densest) >= unpacked
     }
 
     /// The filters that a chunk went through, last one first.
     fn steps(&self, skipped: u32) -> impl Iterator<Item = Step> {
         let through = move |at: usize| skipped.checked_shr(at as u32).is_none_or(|bits| bits & 1 == 0);
-        self.0.iter().enumerate().rev().filter(move |(at, _)| through(*at)).map(|(_, step)| *step)
+        self.steps.iter().enumerate().rev().filter(move |(at, _)| through(*at)).map(|(_, step)| *step)
     }
 
     /// Unpacks a chunk, which must fill `out`.
@@ -126,7 +162,7 @@ impl Pipeline {
                 };
             }
             to.resize(out.len() + BESIDE, 0);
-            let written = step.undo(input, to)?;
+            let written = step.undo_some(input, to)?;
             to.truncate(written);
             std::mem::swap(from, to);
             is_first = false;
@@ -156,6 +192,22 @@ fn too_long(wanted: usize) -> Trouble {
 }
 
 impl Step {
+    /// Undoes the filter where it is not known how many bytes it gave: how many of `out` were written.
+    fn undo_some(self, input: &[u8], out: &mut [u8]) -> Result<usize, Trouble> {
+        let size = match self {
+            // As many as there are packed.
+            Step::Blocks(Filter::Bitshuffle { .. }, _) => input.len(),
+            // As many as its header says.
+            Step::Blocks(..) => {
+                let said = input.first_chunk::<8>().map_or(0, |said| u64::from_be_bytes(*said));
+                usize::try_from(said).unwrap_or(usize::MAX)
+            }
+            _ => out.len(),
+        };
+        let room = out.len();
+        self.undo(input, out.get_mut(..size).ok_or_else(|| too_long(room))?)
+    }
+
     /// Undoes the filter: how many bytes of `out` were written.
     fn undo(self, input: &[u8], out: &mut [u8]) -> Result<usize, Trouble> {
         match self {
@@ -174,18 +226,41 @@ impl Step {
                 let found = fletcher32(bytes);
                 if found != u32::from_le_bytes(*sum) && found != u32::from_le_bytes([b, a, d, c]) {
                     let why = "the bytes of its chunk are not those that were written (fletcher32)";
-                    return Err((FrameStatus::Unreadable, why.into()));
+                    return Err((FrameStatus::Corrupt, why.into()));
                 }
                 fill(bytes, out.get_mut(..bytes.len()).ok_or_else(|| too_long(0))?)?;
                 Ok(bytes.len())
             }
             Step::Lzf => lzf(input, out),
+            Step::Blocks(filter, size) => {
+                if !out.len().is_multiple_of(size) {
+                    return Err((FrameStatus::Corrupt, format!("its chunk is not of {size}-byte elements")));
+                }
+                let blocks = BlockDecoder::new(filter, size, input, out.len());
+                let unpacked = blocks.and_then(|mut blocks| {
+                    blocks.next(out)?;
+                    blocks.finish()
+                });
+                unpacked.map_err(|cause| {
+                    let status = match cause {
+                        BlockError::NoHeader { .. } | BlockError::CutShort { .. } => FrameStatus::Truncated,
+                        BlockError::LeftOver { .. } => FrameStatus::Overlong,
+                        _ => FrameStatus::Corrupt,
+                    };
+                    (status, format!("its chunk: {cause}"))
+                })?;
+                Ok(out.len())
+            }
+            Step::Zstd => {
+                let unpacked = Decompressor::new().and_then(|mut zstd| zstd.decompress_to_buffer(input, out));
+                unpacked.map_err(|cause| (FrameStatus::Corrupt, format!("its chunk (Zstandard): {cause}")))
+            }
         }
     }
 }
 
 fn inflate(input: &[u8], out: &mut [u8]) -> Result<usize, Trouble> {
-    let damaged = || (FrameStatus::Unreadable, "its chunk does not inflate (gzip): it is damaged".to_owned());
+    let damaged = || (FrameStatus::Corrupt, "its chunk does not inflate (gzip): it is damaged".to_owned());
     let mut zlib = Decompress::new(true);
     let status = zlib.decompress(input, out, FlushDecompress::Finish).map_err(|_| damaged())?;
     if status == Status::StreamEnd {
@@ -268,7 +343,7 @@ fn lzf(input: &[u8], out: &mut [u8]) -> Result<usize, Trouble> {
         if back > written {
             let why =
                 format!("its LZF stream repeats what is {back} bytes back, where {written} are written");
-            return Err((FrameStatus::Unreadable, why));
+            return Err((FrameStatus::Corrupt, why));
         }
         if out.len() - written < length {
             return Err(too_long(out.len()));
@@ -340,7 +415,7 @@ mod tests {
         assert_eq!(status(unpack(&packed, 5001, 0)), FrameStatus::Truncated);
         assert_eq!(status(unpack(&packed, 4999, 0)), FrameStatus::Overlong);
         assert_eq!(status(unpack(&packed[..packed.len() / 2], 5000, 0)), FrameStatus::Truncated);
-        assert_eq!(status(unpack(b"no zlib at all", 5000, 0)), FrameStatus::Unreadable);
+        assert_eq!(status(unpack(b"no zlib at all", 5000, 0)), FrameStatus::Corrupt);
         assert_eq!(status(unpack(&bytes[1..], 5000, 1)), FrameStatus::Truncated);
         for end in 0..packed.len() {
             assert!(unpack(&packed[..end], 5000, 0).is_err(), "{end}");
@@ -359,7 +434,7 @@ mod tests {
             unpack(b"\x01ab\x80\x01\xe0\x02\x00", 19),
             Ok(b"abababab".iter().copied().chain([b'b'; 11]).collect())
         );
-        assert_eq!(unpack(b"\x01ab\x80\x02", 8).expect_err("bad").0, FrameStatus::Unreadable);
+        assert_eq!(unpack(b"\x01ab\x80\x02", 8).expect_err("bad").0, FrameStatus::Corrupt);
         assert_eq!(unpack(b"\x05ab", 6).expect_err("bad").0, FrameStatus::Truncated);
         assert_eq!(unpack(b"\x01ab\x80", 8).expect_err("bad").0, FrameStatus::Truncated);
         assert_eq!(unpack(b"\x01ab\x80\x01", 7).expect_err("bad").0, FrameStatus::Overlong);

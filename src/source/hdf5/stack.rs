@@ -153,6 +153,8 @@ fn pixel(number: Numeric) -> Option<PixelType> {
         (NumberClass::Signed, 2) => PixelType::I16,
         (NumberClass::Signed, 4) => PixelType::I32,
         (NumberClass::Signed, 8) => PixelType::I64,
+        (NumberClass::Float, 4) => PixelType::F32,
+        (NumberClass::Float, 8) => PixelType::F64,
         _ => return None,
     })
 }
