@@ -40,14 +40,11 @@ impl UnpackError {
                 _ => FrameStatus::Corrupt,
             },
         };
-        let of = match self {
-            UnpackError::Blocks(_) => format!("{}: the data are damaged", encoding.codec.name()),
+        let damaged = match self {
+            UnpackError::Blocks(_) => format!(": the data are damaged ({})", encoding.codec.name()),
             _ => String::new(),
         };
-        let message = match of.is_empty() {
-            true => format!("{}: {self}", origin),
-            false => format!("{}: {self}: {of}", origin),
-        };
+        let message = format!("{origin}: {self}{damaged}");
         BadFrame { id, status, message }
     }
 }

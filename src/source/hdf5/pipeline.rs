@@ -17,7 +17,7 @@ use zstd::bulk::Decompressor;
 
 use crate::codec::bitshuffle;
 use crate::codec::blocks::{BlockDecoder, BlockError};
-use crate::frame::{Codec, Filter, FrameStatus};
+use crate::frame::{ChunkFilter, Codec, FrameStatus};
 use crate::h5::storage::FilterUse;
 
 /// Why a chunk does not unpack: the status of its frames, and a cause.
@@ -40,7 +40,7 @@ enum Step {
     Fletcher32,
     Lzf,
     /// Blocks of elements of so many bytes.
-    Blocks(Filter, usize),
+    Blocks(ChunkFilter, usize),
     Zstd,
 }
 
@@ -80,14 +80,16 @@ impl Pipeline {
                 3 => steps.push(Step::Fletcher32),
                 5 | 6 => foreign.push(named(filter.id)),
                 32000 => steps.push(Step::Lzf),
-                32004 => steps.push(Step::Blocks(Filter::Lz4, element)),
+                32004 => steps.push(Step::Blocks(ChunkFilter::Lz4, element)),
                 32008 => {
                     // Versions, bytes of an element, elements of a block, what comes after.
                     let size = value(2).filter(|&size| bitshuffle::takes(size));
                     let filter = match value(4).unwrap_or(0) {
-                        0 => Some(Filter::Bitshuffle { block: filter.values.get(3).copied().unwrap_or(0) }),
-                        2 => Some(Filter::BitshuffleLz4),
-                        3 => Some(Filter::BitshuffleZstd),
+                        0 => Some(ChunkFilter::Bitshuffle {
+                            block: filter.values.get(3).copied().unwrap_or(0),
+                        }),
+                        2 => Some(ChunkFilter::BitshuffleLz4),
+                        3 => Some(ChunkFilter::BitshuffleZstd),
                         _ => None,
                     };
                     let known =
@@ -125,7 +127,7 @@ impl Pipeline {
 
     /// Whether so few bytes can unpack to so many.
     pub(super) fn can_fill(&self, packed: usize, unpacked: usize) -> bool {
-        let is_zstd = |step: &Step| matches!(step, Step::Zstd | Step::Blocks(Filter::BitshuffleZstd, _));
+        let is_zstd = |step: &Step| matches!(step, Step::Zstd | Step::Blocks(ChunkFilter::BitshuffleZstd, _));
         let densest = if self.steps.iter().any(is_zstd) { DENSEST_ZSTD } else { DENSEST };
         self.steps.is_empty() || packed.saturating_mul(densest) >= unpacked
     }
@@ -196,7 +198,7 @@ impl Step {
     fn undo_some(self, input: &[u8], out: &mut [u8]) -> Result<usize, Trouble> {
         let size = match self {
             // As many as there are packed.
-            Step::Blocks(Filter::Bitshuffle { .. }, _) => input.len(),
+            Step::Blocks(ChunkFilter::Bitshuffle { .. }, _) => input.len(),
             // As many as its header says.
             Step::Blocks(..) => {
                 let said = input.first_chunk::<8>().map_or(0, |said| u64::from_be_bytes(*said));
