@@ -275,7 +275,7 @@ fn files_that_are_no_series_are_told_why() {
         (npy("<i4", false, &[1 << 62, 1 << 62], b""), "dimensions"),
         (npy("<i4", false, &[1 << 62, 1 << 62, 2, 2], b""), "too large"),
         (small_edf("EDF_BinaryFileName = /etc/passwd ;\n"), "in another file"),
-        (small_edf("Compression = ZSTD\x1b[2J ;\n"), "`ZSTD\\u{1b}[2J`"),
+        (small_edf("Compression = LZMA\x1b[2J ;\n"), "`LZMA\\u{1b}[2J`"),
         (b"{\nDim_1 = 2 ;\n".to_vec(), "no end"),
         (b"II*\0\xff\xff\xff\x7f".to_vec(), "it ends before its image does"),
         (b"II*\0\x08\0\0\0\0\0".to_vec(), "image"),
@@ -495,6 +495,11 @@ mod needs_oracle {
             let [name, raw, kind, count, slow, fast] = line.split('\t').collect::<Vec<_>>()[..] else {
                 panic!("{line}")
             };
+            if kind.starts_with("float") {
+                let message = SeriesFrames::open(&[name.into()]).err().expect(name).to_string();
+                assert!(message.contains("floating-point numbers"), "{message}");
+                continue;
+            }
             let frames = SeriesFrames::open(&[name.into()]).unwrap_or_else(|error| panic!("{error}"));
             let encoding = frames.about().encoding;
             let found = [frames.count(), encoding.shape.slow, encoding.shape.fast].map(|n| n.to_string());
