@@ -74,10 +74,7 @@ pub(super) fn sources() -> (tempfile::TempDir, Vec<Named>) {
         ("TIFF", series("tiff", (0..FRAMES).map(page).collect())),
         ("EDF", series("edf", (0..FRAMES).map(block).collect())),
         ("EDF of several", series("blocks", vec![half(0), half(FRAMES / 2)])),
-        (
-            "npy, packed",
-            series("npy", vec![gz(&npy("<i4", false, &[FRAMES, SHAPE.slow, SHAPE.fast], &all))]),
-        ),
+        ("npy, packed", series("npy", vec![gz(&npy("<i4", false, &[FRAMES, SHAPE.slow, SHAPE.fast], &all))])),
         ("memory", Box::new(MemorySource::of(SHAPE, PixelType::I32, images))),
     ];
     (folder, sources)
