@@ -7,12 +7,14 @@ use std::path::Path;
 
 use xrdct::codec::Pixel;
 use xrdct::codec::byte_offset::{DecodeError, Decoder, Simd, decode, decode_reference, encode};
-use xrdct::frame::PixelType;
+use xrdct::frame::{Encoding, FrameStatus, PixelType, SlotPool, Slots};
 use xrdct::session::Options;
 use xrdct::session::configuration;
 use xrdct::source::cbf::parse_header;
 use xrdct::source::image::read_image;
 use xrdct::source::listing;
+use xrdct::source::series::SeriesFrames;
+use xrdct::source::{Frames, Next};
 use xrdct::with_pixel;
 
 /// What a fuzzer invented stands in a file while it is looked at.
@@ -42,9 +44,11 @@ pub fn configuration(file: &[u8]) {
     });
 }
 
-/// A mask, dark or flat is an image of as many numbers as it says, or refused; whatever its format, and as an HDF5 file too.
+/// A mask, dark or flat is an image of as many numbers as it says, or refused; whatever its format, and as an HDF5 file too. As
+/// frames the same file gives what it says, or bad ones.
 pub fn image(file: &[u8]) {
     in_a_file(file, |path| {
+        frames(path);
         let name = path.display().to_string();
         for name in [name.clone(), format!("{name}::/data")] {
             match read_image(&name) {
@@ -53,6 +57,40 @@ pub fn image(file: &[u8]) {
             }
         }
     });
+}
+
+/// The first images of a file, as frames.
+fn frames(path: &Path) {
+    /// No frame of a seed is longer: what claims more would only fill memory.
+    const LONGEST: usize = 1 << 24;
+    let frames = match SeriesFrames::open(&[path.to_path_buf()]) {
+        Ok(frames) if frames.about().slot_bytes <= LONGEST => frames,
+        Ok(_) => return,
+        Err(error) => return names_the_file(&error, path),
+    };
+    assert!(frames.count() > 0);
+    let pool = SlotPool::on_host(1, 0);
+    let mut source = frames.source(frames.count().min(4), true);
+    let mut reader = source.reader();
+    while let Ok(Next::Read(ticket)) = source.next(&pool) {
+        let (mut expected, mut slots) = (ticket.ids.clone(), Slots::of(&pool));
+        reader.read(ticket, &mut slots, &mut |frame| {
+            let id = match frame {
+                Ok(frame) => {
+                    let Encoding { shape, pixel, .. } = frame.encoding;
+                    assert_eq!(frame.bytes().len(), shape.pixels() * pixel.size());
+                    frame.id
+                }
+                Err(bad) => {
+                    names_the_file(&bad.message, path);
+                    assert_ne!(bad.status, FrameStatus::Good);
+                    bad.id
+                }
+            };
+            assert_eq!(Some(id.0), expected.next());
+        });
+        assert_eq!(expected.next(), None);
+    }
 }
 
 /// A list names files, or is refused. Its names are kept below a folder of three files, so that no glob walks the machine.

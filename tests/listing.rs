@@ -63,6 +63,64 @@ fn a_folder_gives_its_frames_by_the_numbers_in_their_names() {
 }
 
 #[test]
+fn a_folder_gives_one_kind_of_images_and_says_what_stays_behind() {
+    let folder = folder(&[
+        "all/f_2.cbf",
+        "all/f_10.cbf.gz",
+        "all/dark.edf",
+        "all/mask.npy",
+        "tif/f_10.tif",
+        "tif/f_9.TIFF",
+        "tif/f_1.tif.bz2",
+        "tif/dark_1.edf.gz",
+        "tif/dark_2.edf",
+        "h5/s_1_master.h5",
+        "h5/s_2_master.h5",
+        "h5/s_1_data_000001.h5",
+        "h5/mask.edf",
+        "result/f_1.edf",
+        "result/f_2.edf",
+        "result/result.h5",
+        "edf/f_2.edf.bz2",
+        "edf/f_1.edf",
+        "edf/notes.txt",
+        "npy/b.npy",
+        "npy/a.npy.gz",
+    ]);
+    for (input, files, note) in [
+        (
+            "all",
+            &["all/f_2.cbf", "all/f_10.cbf.gz"][..],
+            Some("its CBF files are taken, others are not (1 EDF, 1 NumPy)"),
+        ),
+        (
+            "tif",
+            &["tif/f_1.tif.bz2", "tif/f_9.TIFF", "tif/f_10.tif"],
+            Some("its TIFF files are taken, others are not (2 EDF)"),
+        ),
+        (
+            "h5",
+            &["h5/s_1_master.h5", "h5/s_2_master.h5"],
+            Some("its HDF5 files are taken, others are not (1 EDF)"),
+        ),
+        (
+            "result",
+            &["result/f_1.edf", "result/f_2.edf"],
+            Some("its EDF files are taken, others are not (1 HDF5)"),
+        ),
+        ("edf", &["edf/f_1.edf", "edf/f_2.edf.bz2"], None),
+        ("npy", &["npy/a.npy.gz", "npy/b.npy"], None),
+        ("n*", &["npy/a.npy.gz", "npy/b.npy"], None),
+        ("tif/*.edf", &["tif/dark_2.edf"], None),
+    ] {
+        let (found, notes) = listed(folder.path(), &[input]).expect("images");
+        assert_eq!(found, files, "{input}");
+        assert_eq!(notes.len(), usize::from(note.is_some()), "{notes:?}");
+        assert!(note.is_none_or(|note| notes[0].contains(note)), "{notes:?}");
+    }
+}
+
+#[test]
 fn inputs_keep_their_order_and_what_a_folder_or_glob_brings_is_sorted() {
     let folder = folder(&["a/f_1.cbf", "a/f_2.cbf", "a/g_1.cbf", "b/f_1.cbf", "b/note.txt", "poni/p.poni"]);
     let at = folder.path();

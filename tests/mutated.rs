@@ -13,6 +13,7 @@ use xrdct::codec::{blocks, lz4};
 
 use crate::blocks::checks as block_checks;
 use crate::codec::checks;
+use crate::support::images;
 use crate::support::{cbf_bytes, data, small_pixels, write_small_scan, xrdct};
 use xrdct::frame::{ChunkFilter, Shape};
 
@@ -204,15 +205,24 @@ fn images_are_as_large_as_they_say_or_refused() {
     let mut tiff = Cursor::new(Vec::new());
     let mut encoder = TiffEncoder::new(&mut tiff).expect("a TIFF");
     encoder.write_image::<colortype::Gray16>(4, 3, &[9; 12]).expect("an image");
-    let plain = [npy, edf, tiff.into_inner(), small_frame()];
+    let two = [edf.clone(), edf.clone()].concat();
+    let pages = |packing| {
+        images::tiff(Shape { slow: 3, fast: 4 }, &[vec![7; 12], vec![8; 12]], 2, packing, "# Omega 1 deg.")
+    };
+    let pages = [pages(tiff::encoder::Compression::Lzw), pages(tiff::encoder::Compression::Uncompressed)];
+    let plain = [vec![npy, edf, two, tiff.into_inner(), small_frame()], pages.to_vec()].concat();
     let packed = plain.iter().map(|bytes| {
         let mut gz = GzEncoder::new(Vec::new(), Compression::fast());
         gz.write_all(bytes).expect("memory");
         gz.finish().expect("memory")
     });
     let seeds: Vec<Vec<u8>> = plain.iter().cloned().chain(packed).collect();
-    let words: [&[u8]; 10] = [
+    let words: [&[u8]; 14] = [
         b"(9223372036854775807, 9)",
+        b"(9, 3, 4)",
+        b"Dim_3 = 9 ;\n",
+        b"EDF_BinarySize = 18446744073709551615 ;\n",
+        b"Compression = GZIP ;\n",
         b"4294967295",
         b"Dim_1 = 99999999 ;\n",
         b"\xff\xff\xff\xff",

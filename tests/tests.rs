@@ -30,6 +30,7 @@ mod output;
 mod picture;
 mod pipeline;
 mod plausible;
+mod series;
 mod simulate;
 mod source;
 mod support;

@@ -25,7 +25,7 @@ pub struct Saying {
 /// Azimuthal integration of a scan, to a NeXus/HDF5 file of powder patterns
 #[derive(Debug, Clone, Default, Args)]
 pub struct IntegrateArgs {
-    /// Frames: CBF files, folders of them, globs in quotes, or @list.txt with one name a line. Inputs and the lines of a
+    /// Frames: CBF, TIFF, EDF or npy files, folders of them, globs in quotes, or @list.txt with one name a line. Inputs and the lines of a
     /// list keep their order and repetitions; what a folder or a glob brings is sorted by the numbers in the names
     #[arg(value_name = "INPUT")]
     pub inputs: Vec<String>,
@@ -333,7 +333,7 @@ words!(BadFramesName:
 /// Decode frames into an HDF5 stack, /entry_0000/data/data
 #[derive(Debug, Clone, Args)]
 pub struct ConvertArgs {
-    /// Frames: CBF files, folders of them, globs in quotes, or @list.txt with one name a line. Inputs and the lines of a
+    /// Frames: CBF, TIFF, EDF or npy files, folders of them, globs in quotes, or @list.txt with one name a line. Inputs and the lines of a
     /// list keep their order and repetitions; what a folder or a glob brings is sorted by the numbers in the names
     #[arg(value_name = "INPUT", required = true)]
     pub inputs: Vec<String>,

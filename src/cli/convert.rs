@@ -1,4 +1,4 @@
-//! `xrdct convert`: decoded frames as an HDF5 stack, for programs that cannot read CBF and for checking the decoder.
+//! `xrdct convert`: decoded frames as an HDF5 stack, for programs that cannot read their files and for checking the decoder.
 
 use std::time::Instant;
 

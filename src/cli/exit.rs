@@ -17,7 +17,7 @@ pub enum Exit {
     Failure = 1,
     /// The command line makes no sense (clap's own code).
     Usage = 2,
-    /// The frames cannot be used: missing, not CBF, none at all.
+    /// The frames cannot be used: missing, of no kind that is known, none at all.
     Input = 3,
     /// The calibration cannot be used: PONI, mask, dark, flat, or ranges that hold no pixel.
     Calibration = 4,

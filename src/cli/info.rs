@@ -15,7 +15,7 @@ use crate::session::Poni;
 use crate::session::device::survey;
 use crate::session::kind::{CbfHeader, FileKind, kind};
 
-/// What xrdct can do on this machine, or what a file holds: a CBF, a PONI, a result, tomogram or stack of xrdct
+/// What xrdct can do on this machine, or what a file holds: a frame (CBF, TIFF, EDF, npy, HDF5), a PONI, a result, tomogram or stack of xrdct
 #[derive(Debug, Clone, Args)]
 pub struct InfoArgs {
     /// Files to explain; without any: version, processor, HDF5, kernels, GPUs
@@ -107,10 +107,11 @@ fn explain(path: &Path) -> Result<Sentences, Failure> {
         FileKind::Stack => hdf5::stack(path),
         FileKind::Images(input) => Ok(images::explain(&input)),
         FileKind::OtherHdf5(why) => hdf5::other(path, &why),
-        FileKind::Unknown => {
-            Err(anyhow!("{}: not a CBF frame, a PONI file or an HDF5 file of xrdct", path.display()))
-                .or_exit(Exit::Input)
-        }
+        FileKind::Unknown => Err(anyhow!(
+            "{}: not a frame (CBF, TIFF, EDF, npy), a PONI file or an HDF5 file of xrdct",
+            path.display()
+        ))
+        .or_exit(Exit::Input),
     }
 }
 

@@ -12,6 +12,7 @@ pub use crate::source::cbf::CbfHeader;
 use crate::source::cbf::probe;
 pub use crate::source::input::{Input, InputError};
 use crate::source::selection::Selection;
+use crate::source::series::SeriesFrames;
 
 /// What a file is.
 pub enum FileKind {
@@ -25,7 +26,7 @@ pub enum FileKind {
     Tomogram,
     /// A stack of `convert`.
     Stack,
-    /// Images in an HDF5 file of somebody else.
+    /// Images in a TIFF, EDF or npy, or in an HDF5 file of somebody else.
     Images(Box<Input>),
     /// An HDF5 file of somebody else without images, and why none are seen.
     OtherHdf5(InputError),
@@ -46,6 +47,11 @@ pub fn kind(path: &Path) -> Result<FileKind, SessionError> {
     }
     if start.starts_with(b"###CBF") || is_cbf_name {
         return Ok(FileKind::Cbf(Box::new(probe(path).or_about(Concern::Input)?)));
+    }
+    if SeriesFrames::is_one(&[path.to_path_buf()]) {
+        let images =
+            Input::open(&[path.display().to_string()], Selection::default()).or_about(Concern::Input)?;
+        return Ok(FileKind::Images(Box::new(images)));
     }
     let has_poni_key = String::from_utf8_lossy(&start).lines().any(|line| {
         let key = line.split(':').next().unwrap_or("").trim().to_ascii_lowercase();

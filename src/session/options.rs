@@ -108,7 +108,7 @@ pub struct MotorRange {
 /// Everything that an integration can be told. What is `None` or empty was not said, and gets its default.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
-    /// Frames: CBF files, folders of them, globs in quotes, or @list.txt with one name a line. Inputs and the lines of a
+    /// Frames: CBF, TIFF, EDF or npy files, folders of them, globs in quotes, or @list.txt with one name a line. Inputs and the lines of a
     /// list keep their order and repetitions; what a folder or a glob brings is sorted by the numbers in the names
     pub inputs: Vec<String>,
     /// Geometry: a PONI file (v1, v2, v2.1 or v3), as pyFAI-calib2 writes it

@@ -83,7 +83,10 @@ impl Plan {
     pub fn new(options: Options) -> Result<Plan, SessionError> {
         Plan::settle(options, |options| {
             if options.inputs.is_empty() {
-                refuse!(Usage, "no frames: name CBF files, folders, globs or @list.txt");
+                refuse!(
+                    Usage,
+                    "no frames: name files of frames (CBF, TIFF, EDF, npy), folders, globs or @list.txt"
+                );
             }
             input(&options.inputs, options.selection())
         })
@@ -95,7 +98,7 @@ impl Plan {
     /// As [`Plan::new`].
     pub fn of(options: Options, frames: Arc<dyn Frames>) -> Result<Plan, SessionError> {
         Plan::settle(options, |_| {
-            Ok(Input { files: frames.files().to_vec(), frames, first: 0, notes: vec![] })
+            Ok(Input { format: "memory", files: frames.files().to_vec(), frames, first: 0, notes: vec![] })
         })
     }
 
@@ -110,7 +113,7 @@ impl Plan {
         // A GPU opens while files are read, and while the matrix is made.
         let device = Device::begin(options.device.as_deref().unwrap_or("auto"))?;
 
-        let Input { frames, first, files: named, notes: more } = input(&options)?;
+        let Input { frames, first, files: named, notes: more, .. } = input(&options)?;
         let numbers = FrameNumbers { first, step: options.selection().slice.step() };
         notes.extend(more);
         let encoding = frames.about().encoding;

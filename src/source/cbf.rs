@@ -17,7 +17,7 @@
 
 mod error;
 mod files;
-mod mini;
+pub(in crate::source) mod mini;
 mod reader;
 mod section;
 

@@ -9,15 +9,12 @@
 //! because the first frame of a dark series is rarely what was meant. For HDF5 one of them can be chosen, counted from
 //! 0: `file.h5::/entry/data[3]`. A group stands for its signal (`@signal`, else `data`), as in FabIO.
 mod cbf;
-mod edf;
 mod hdf;
-mod npy;
-mod number;
-mod tif;
 
 use std::io::{self, BufReader, Cursor, Read};
 use std::path::{Path, PathBuf};
 
+use super::plain::{self, Flaw, Format, Packed, at_most};
 use crate::budget::{self, OverBudget};
 use crate::files;
 use crate::frame::Shape;
@@ -156,6 +153,18 @@ impl From<&str> for Trouble {
     }
 }
 
+impl From<Flaw> for Trouble {
+    fn from(flaw: Flaw) -> Self {
+        match flaw {
+            Flaw::Unreadable(problem) | Flaw::Malformed(problem) | Flaw::Truncated(problem) => {
+                Trouble::Malformed(problem)
+            }
+            Flaw::Dimensions(shape) => Trouble::Shape(shape),
+            Flaw::TooLarge(problem) => Trouble::TooLarge(problem),
+        }
+    }
+}
+
 impl From<OverBudget> for Trouble {
     fn from(cause: OverBudget) -> Self {
         Trouble::TooLarge(cause.to_string())
@@ -238,23 +247,31 @@ fn read_file(path: &Path, wanted: Wanted) -> Result<Image, ImageError> {
     if bytes.is_empty() {
         return Err(ImageError::Empty { path: path.into() });
     }
-    match bytes.as_slice() {
-        [0x93, b'N', b'U', b'M', b'P', b'Y', ..] => {
-            npy::read(&bytes, wanted).map_err(|t| t.of(path, "NumPy"))
-        }
-        [b'I', b'I', 42 | 43, 0, ..] | [b'M', b'M', 0, 42 | 43, ..] => {
-            tif::read(&bytes, wanted).map_err(|t| t.of(path, "TIFF"))
-        }
-        [0x89, b'H', b'D', b'F', ..] => Err(ImageError::Name {
+    match (bytes.as_slice(), Format::of(&bytes)) {
+        (bytes, Some(format)) => only_image(bytes, format, wanted).map_err(|t| t.of(path, format.name())),
+        ([0x89, b'H', b'D', b'F', ..], None) => Err(ImageError::Name {
             path: path.into(),
             problem: "an HDF5 file needs the name of a dataset: file.h5::/path/to/dataset".into(),
         }),
-        [b'#', b'#', b'#', ..] => cbf::read(&bytes, wanted).map_err(|t| t.of(path, "CBF")),
-        _ if bytes.trim_ascii_start().first() == Some(&b'{') => {
-            edf::read(&bytes, wanted).map_err(|t| t.of(path, "EDF"))
-        }
+        ([b'#', b'#', b'#', ..], None) => cbf::read(&bytes, wanted).map_err(|t| t.of(path, "CBF")),
         _ => Err(ImageError::UnknownKind { path: path.into() }),
     }
+}
+
+/// The only image of a TIFF, EDF or npy.
+fn only_image(bytes: &[u8], format: Format, wanted: Wanted) -> Result<Image, Trouble> {
+    let (mut first, mut count) = (None, 0_usize);
+    plain::look(&bytes, format, &mut |found| {
+        count = count.saturating_add(found.images);
+        first.get_or_insert(found.picture);
+        Ok(true)
+    })?;
+    let picture = first.filter(|_| count == 1).ok_or_else(|| Trouble::Several(count.to_string()))?;
+    picture.is_there(&bytes)?;
+    wanted.claim(picture.shape)?;
+    let mut pixels = vec![0; picture.shape.pixels() * picture.number.size()];
+    picture.load(&bytes, &mut pixels)?;
+    Ok(Image { shape: picture.shape, data: picture.number.read(&pixels) })
 }
 
 /// The bytes of a file, unpacked when it is gzip or bzip2; of an HDF5 file, which is read by name, only the first.
@@ -267,44 +284,13 @@ fn bytes_of(path: &Path, wanted: Wanted) -> Result<Vec<u8>, ImageError> {
         return Ok(start);
     }
     let longest = wanted.longest();
-    let (first, second) = (start.first().copied(), start.get(1).copied());
+    let packed = Packed::of(&start);
     let whole = BufReader::new(Cursor::new(start).chain(file));
-    let bytes = match (first, second) {
-        (Some(0x1f), Some(0x8b)) => at_most(longest, flate2::bufread::MultiGzDecoder::new(whole)),
-        (Some(b'B'), Some(b'Z')) => at_most(longest, bzip2::bufread::MultiBzDecoder::new(whole)),
-        _ => at_most(longest, whole),
+    let bytes = match packed {
+        Some(packed) => packed.unpack(whole, longest),
+        None => at_most(longest, whole),
     };
     bytes
         .map_err(unreadable)?
         .ok_or_else(|| ImageError::TooLarge { path: path.into(), problem: wanted.too_long(longest) })
-}
-
-/// All that there is to read, unless it is more than `most` bytes.
-fn at_most(most: u64, from: impl Read) -> io::Result<Option<Vec<u8>>> {
-    let mut bytes = Vec::new();
-    from.take(most.saturating_add(1)).read_to_end(&mut bytes)?;
-    Ok((bytes.len() as u64 <= most).then_some(bytes))
-}
-
-/// The bytes of one image as numbers; `bytes` may be longer than the image.
-fn image(
-    bytes: &[u8],
-    shape: Shape,
-    number: number::NumberType,
-    order: number::ByteOrder,
-    wanted: Wanted,
-) -> Result<Image, Trouble> {
-    let needed = shape.slow.checked_mul(shape.fast).and_then(|n| n.checked_mul(number.size()));
-    match needed.and_then(|needed| bytes.get(..needed)) {
-        Some(bytes) => {
-            wanted.claim(shape)?;
-            Ok(Image { shape, data: number.read(bytes, order) })
-        }
-        None => Err(format!(
-            "{shape} pixels of {} bytes do not fit into the {} bytes that are there",
-            number.size(),
-            bytes.len()
-        )
-        .into()),
-    }
 }

@@ -11,9 +11,12 @@ use super::cbf::CbfFrames;
 use super::hdf5::{Hdf5Frames, is_hdf5, split_name};
 use super::listing::{Listing, ListingError, list};
 use super::selection::Selection;
+use super::series::SeriesFrames;
 
 /// Frames, and how they were found.
 pub struct Input {
+    /// What kind of files they are in.
+    pub format: &'static str,
     /// The frames that are wanted.
     pub frames: Arc<dyn Frames>,
     /// Which of all that were found the first one is.
@@ -61,15 +64,28 @@ impl Input {
             let wanted = selection.of(all.count()).ok_or_else(|| nothing(all.count()))?;
             let first = wanted.clone().next().unwrap_or(0);
             let (files, frames) = (all.files().to_vec(), Arc::new(all.selected(wanted)));
-            return Ok(Input { frames, first, files, notes });
+            return Ok(Input { format: "HDF5", frames, first, files, notes });
+        }
+        if SeriesFrames::is_one(&files) {
+            let all = SeriesFrames::open(&files).map_err(|first| no_frames(files.len(), first.into()))?;
+            let wanted = selection.of(all.count()).ok_or_else(|| nothing(all.count()))?;
+            let (format, first) = (all.format(), wanted.clone().next().unwrap_or(0));
+            let frames = Arc::new(all.selected(wanted));
+            notes.extend_from_slice(frames.notes());
+            return Ok(Input { format, frames, first, files, notes });
         }
         let wanted = selection.of(files.len()).ok_or_else(|| nothing(files.len()))?;
         let first = wanted.clone().next().unwrap_or(0);
         let left: Vec<PathBuf> = wanted.map(|n| files[n].clone()).collect();
-        let frames = CbfFrames::open(&left).map_err(|first| match (left.len(), first.into()) {
-            (1, error) => InputError::NoFrame(error),
-            (count, first) => InputError::NoFrames { count, first },
-        })?;
-        Ok(Input { frames: Arc::new(frames), first, files, notes })
+        let frames = CbfFrames::open(&left).map_err(|first| no_frames(left.len(), first.into()))?;
+        Ok(Input { format: "CBF", frames: Arc::new(frames), first, files, notes })
+    }
+}
+
+/// What is said of files of which none is usable.
+fn no_frames(count: usize, first: Box<dyn std::error::Error + Send + Sync>) -> InputError {
+    match count {
+        1 => InputError::NoFrame(first),
+        count => InputError::NoFrames { count, first },
     }
 }

@@ -1,8 +1,9 @@
 //! From what was typed to the list of frames: files, folders, globs and `@list.txt`.
 //!
 //! - A file is taken whatever its name; a path that exists is never read as a glob.
-//! - A folder gives its `.cbf`, `.cbf.gz` and `.cbf.bz2` files; without them its HDF5 masters (`…_master.h5`), or all its HDF5 files.
-//!   Folders inside it are not searched, hidden files are left out.
+//! - A folder gives its `.cbf`, `.cbf.gz` and `.cbf.bz2` files. Without them it gives the kind of which it has most: HDF5 (of masters,
+//!   `…_master.h5`, those alone), TIFF, EDF or NumPy (`.tif`, `.tiff`, `.edf`, `.npy`, and `.gz` and `.bz2` of them). A note says what stays
+//!   behind: beside frames lie masks and darks. Folders inside it are not searched, hidden files are left out.
 //! - `file.h5::/path` is a dataset, or a group with images, in a file; the file's name may be a glob.
 //! - A glob (`scan_*/*.cbf`, `**` for any depth) gives the files that it matches, and the frames of the folders.
 //! - `@list.txt` has one such input a line; empty lines and lines that begin with `#` are left out. What does not exist from
@@ -36,14 +37,15 @@ const LONGEST_LIST: u64 = 64 << 20;
 #[allow(missing_docs)]
 pub enum ListingError {
     /// Nothing was given.
-    #[error("no input: name CBF files, folders, globs or @list.txt")]
+    #[error("no input: name files of frames (CBF, HDF5, TIFF, EDF, npy), folders, globs or @list.txt")]
     NoInput,
     /// A path that is not there.
     #[error("{}: no such file or folder", path.display())]
     Missing { path: PathBuf },
     /// A folder without frames.
     #[error(
-        "{}: the folder has no .cbf, .cbf.gz or .cbf.bz2 file and no HDF5 file (folders inside it are not searched: '{}/**/*.cbf' does)",
+        "{}: the folder has no .cbf, .cbf.gz or .cbf.bz2 file, and no HDF5, TIFF, EDF or npy file \
+         (folders inside it are not searched: '{}/**/*.cbf' does)",
         path.display(), path.display()
     )]
     EmptyFolder { path: PathBuf },
@@ -87,16 +89,16 @@ pub fn list(inputs: &[String]) -> Result<Listing, ListingError> {
     if inputs.is_empty() {
         return Err(ListingError::NoInput);
     }
-    let (inputs, mut notes) = shell::in_order_of_numbers(inputs);
-    let mut files = Vec::new();
+    let (inputs, notes) = shell::in_order_of_numbers(inputs);
+    let mut found = Listing { files: Vec::new(), notes };
     for input in &inputs {
         match input.strip_prefix('@') {
-            Some(list) if !Path::new(input).exists() => add_list(Path::new(list), &mut files)?,
-            _ => add(input, Path::new(""), &mut files)?,
+            Some(list) if !Path::new(input).exists() => add_list(Path::new(list), &mut found)?,
+            _ => add(input, Path::new(""), &mut found)?,
         }
     }
-    notes.extend(repeated(&files));
-    Ok(Listing { files, notes })
+    found.notes.extend(repeated(&found.files));
+    Ok(found)
 }
 
 /// The files of [`list`].
@@ -120,11 +122,11 @@ fn repeated(files: &[PathBuf]) -> Option<String> {
     ))
 }
 
-fn add_list(list: &Path, paths: &mut Vec<PathBuf>) -> Result<(), ListingError> {
+fn add_list(list: &Path, paths: &mut Listing) -> Result<(), ListingError> {
     let text = files::read_text(list, LONGEST_LIST)
         .map_err(|source| ListingError::UnreadableList { path: list.to_path_buf(), source })?;
     let beside = list.parent().unwrap_or(Path::new(""));
-    let before = paths.len();
+    let before = paths.files.len();
     for (number, entry) in text.lines().map(str::trim).enumerate() {
         let line = number + 1;
         if entry.is_empty() || entry.starts_with('#') {
@@ -140,48 +142,50 @@ fn add_list(list: &Path, paths: &mut Vec<PathBuf>) -> Result<(), ListingError> {
             source: Box::new(source),
         })?;
     }
-    if paths.len() == before {
+    if paths.files.len() == before {
         return Err(ListingError::EmptyList { path: list.to_path_buf() });
     }
     Ok(())
 }
 
 /// Adds what one input names; `beside` is where else to look.
-fn add(input: &str, beside: &Path, paths: &mut Vec<PathBuf>) -> Result<(), ListingError> {
+fn add(input: &str, beside: &Path, paths: &mut Listing) -> Result<(), ListingError> {
     let here = PathBuf::from(input);
     let path = if here.exists() { here } else { beside.join(input) };
     if path.exists() {
         return add_path(&path, paths);
     }
     if let Some((file, dataset)) = input.split_once("::") {
-        let mut found = Vec::new();
+        let mut found = Listing::default();
         add(file, beside, &mut found)?;
-        paths.extend(found.into_iter().map(|file| {
+        paths.files.extend(found.files.into_iter().map(|file| {
             let mut name = file.into_os_string();
             name.push(format!("::{dataset}"));
             PathBuf::from(name)
         }));
+        paths.notes.append(&mut found.notes);
         return Ok(());
     }
     if !input.contains(['*', '?', '[']) {
         return Err(ListingError::Missing { path: PathBuf::from(input) });
     }
     let mut found = matches(input)?;
-    if found.is_empty() && beside != Path::new("") {
+    if found.files.is_empty() && beside != Path::new("") {
         // Only what the list's line says is a pattern, not the folder that the list is in.
         let folder = glob::Pattern::escape(&beside.to_string_lossy());
         found = matches(&format!("{folder}/{input}"))?;
     }
-    if found.is_empty() {
+    if found.files.is_empty() {
         return Err(ListingError::NoMatch { pattern: input.to_owned() });
     }
-    paths.append(&mut found);
+    paths.files.append(&mut found.files);
+    paths.notes.append(&mut found.notes);
     Ok(())
 }
 
 /// What a glob brings: in order, and each file once, though a folder may be matched beside its own files.
-fn matches(pattern: &str) -> Result<Vec<PathBuf>, ListingError> {
-    let mut paths = Vec::new();
+fn matches(pattern: &str) -> Result<Listing, ListingError> {
+    let mut paths = Listing::default();
     let matches = glob::glob(pattern).map_err(|error| ListingError::BadPattern {
         pattern: pattern.to_owned(),
         message: error.to_string(),
@@ -197,26 +201,26 @@ fn matches(pattern: &str) -> Result<Vec<PathBuf>, ListingError> {
             Err(error) => return Err(error),
         }
     }
-    paths.sort_by(|a, b| natural_order(a, b));
-    paths.dedup();
+    paths.files.sort_by(|a, b| natural_order(a, b));
+    paths.files.dedup();
     Ok(paths)
 }
 
 /// Adds a file, or the frames of a folder in order.
-fn add_path(path: &Path, paths: &mut Vec<PathBuf>) -> Result<(), ListingError> {
+fn add_path(path: &Path, paths: &mut Listing) -> Result<(), ListingError> {
     let unreadable = |source| ListingError::Unreadable { path: path.to_path_buf(), source };
     // A link to nowhere, which a glob finds, is a frame that cannot be read: a bad one among good ones.
     let there = fs::metadata(path).ok();
     if !there.as_ref().is_some_and(fs::Metadata::is_dir) {
         there.map_or(Ok(()), |there| files::refuse_others(&there)).map_err(unreadable)?;
-        paths.push(plain(path));
+        paths.files.push(plain(path));
         return Ok(());
     }
-    let mut found: [Vec<PathBuf>; 3] = Default::default();
+    let mut found: [Vec<PathBuf>; KINDS.len()] = Default::default();
     for entry in fs::read_dir(path).map_err(unreadable)? {
         let entry = entry.map_err(unreadable)?;
         let kind = entry.file_type().map_err(unreadable)?;
-        let Some(rank) = rank(&entry.file_name()).filter(|_| !kind.is_dir()) else { continue };
+        let Some(which) = kind_of(&entry.file_name()).filter(|_| !kind.is_dir()) else { continue };
         let path = entry.path();
         if !kind.is_file()
             && let Ok(there) = fs::metadata(&path)
@@ -224,26 +228,63 @@ fn add_path(path: &Path, paths: &mut Vec<PathBuf>) -> Result<(), ListingError> {
         {
             return Err(ListingError::Unreadable { path, source });
         }
-        found[rank].push(plain(&path));
+        found[which].push(plain(&path));
     }
-    let Some(mut found) = found.into_iter().find(|files| !files.is_empty()) else {
-        return Err(ListingError::EmptyFolder { path: path.to_path_buf() });
+    let all: Vec<(&str, usize)> =
+        KINDS.iter().zip(&found).map(|((name, _), files)| (*name, files.len())).collect();
+    // Of two as large the first.
+    let chosen = match found[CBF].is_empty() {
+        true => (0..KINDS.len()).rev().max_by_key(|kind| found[*kind].len()).unwrap_or(CBF),
+        false => CBF,
     };
-    found.sort_by(|a, b| natural_order(a, b));
-    paths.append(&mut found);
+    let mut files = std::mem::take(&mut found[chosen]);
+    if files.is_empty() {
+        return Err(ListingError::EmptyFolder { path: path.to_path_buf() });
+    }
+    let others = all.iter().enumerate().filter(|(kind, (_, count))| *kind != chosen && *count > 0);
+    let others: Vec<String> = others.map(|(_, (name, count))| format!("{count} {name}")).collect();
+    if !others.is_empty() {
+        paths.notes.push(format!(
+            "{}: its {} files are taken, others are not ({}); a glob takes those",
+            path.display(),
+            KINDS[chosen].0,
+            others.join(", ")
+        ));
+    }
+    if files.iter().any(|file| is_master(file)) {
+        files.retain(|file| is_master(file));
+    }
+    files.sort_by(|a, b| natural_order(a, b));
+    paths.files.append(&mut files);
     Ok(())
 }
 
-/// What kind of frames a file of a folder has, by its name: a folder gives those of the first kind that it has.
-fn rank(name: &OsStr) -> Option<usize> {
-    const KINDS: [&[&str]; 3] = [
-        &[".cbf", ".cbf.gz", ".cbf.bz2"],
-        &["_master.h5", "_master.hdf5"],
-        &[".h5", ".hdf5", ".hdf", ".nxs", ".nx", ".cxi"],
-    ];
+/// Kinds of images, and how names of their files end.
+const KINDS: [(&str, &[&str]); 5] = [
+    ("CBF", &[".cbf"]),
+    ("HDF5", &[".h5", ".hdf5", ".hdf", ".nxs", ".nx", ".cxi"]),
+    ("TIFF", &[".tif", ".tiff"]),
+    ("EDF", &[".edf"]),
+    ("NumPy", &[".npy"]),
+];
+
+/// Which of them is taken wherever there is one.
+const CBF: usize = 0;
+
+/// What a file of a folder is, by its name; all but HDF5 may be packed.
+fn kind_of(name: &OsStr) -> Option<usize> {
     let name = name.to_string_lossy().to_ascii_lowercase();
-    let is_of = |ends: &&[&str]| ends.iter().any(|end| name.ends_with(end));
-    KINDS.iter().position(is_of).filter(|_| !name.starts_with('.'))
+    let packed = [".gz", ".bz2"].iter().find_map(|packed| name.strip_suffix(packed));
+    let plain = packed.unwrap_or(&name);
+    let kind = KINDS.iter().position(|(_, ends)| ends.iter().any(|end| plain.ends_with(end)))?;
+    let is_seen = !name.starts_with('.') && (packed.is_none() || KINDS[kind].0 != "HDF5");
+    is_seen.then_some(kind)
+}
+
+/// Whether it names the files that hold a scan of a DECTRIS detector.
+fn is_master(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
+    ["_master.h5", "_master.hdf5"].iter().any(|end| name.ends_with(end))
 }
 
 /// Without `.` components, so that `./a.cbf` and `a.cbf` are one file.

@@ -17,8 +17,10 @@ pub mod image;
 pub mod input;
 pub mod listing;
 pub mod memory;
+pub mod plain;
 pub mod select;
 pub mod selection;
+pub mod series;
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! What every source promises, and that the corridor asks no more of it: CBF files and images in memory, and one that never ends.
+//! What every source promises, and that the corridor asks no more of it: CBF, HDF5, TIFF, EDF and npy files and images in memory, and one that never ends.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
+use tiff::encoder::Compression;
 use xrdct::codec::decode;
 use xrdct::codec::pixel::bytes_of;
 use xrdct::frame::{
@@ -20,8 +21,10 @@ use xrdct::source::cbf::{CbfFrames, probe};
 use xrdct::source::decoded::Decoding;
 use xrdct::source::hdf5::Hdf5Frames;
 use xrdct::source::memory::{Arrival, MemoryFrames, MemorySource};
+use xrdct::source::series::SeriesFrames;
 use xrdct::source::{About, Frames, Next, Reader, Source, SourceError};
 
+use crate::support::images::{edf, gz, npy, tiff};
 use crate::support::{small_pixels, within, write_small_frame, write_small_scan};
 
 pub(super) const SHAPE: Shape = Shape { slow: 61, fast: 47 };
@@ -37,7 +40,7 @@ pub(super) fn image(number: usize) -> Vec<u8> {
 /// A source and what it is called.
 pub(super) type Named = (&'static str, Box<dyn Source>);
 
-/// Both kinds with the same frames; the files' folder.
+/// All kinds with the same frames; the files' folder.
 pub(super) fn sources() -> (tempfile::TempDir, Vec<Named>) {
     let folder = tempfile::tempdir().expect("a scratch folder");
     let files: Vec<_> = (0..FRAMES).map(|number| write_small_frame(folder.path(), number)).collect();
@@ -52,9 +55,26 @@ pub(super) fn sources() -> (tempfile::TempDir, Vec<Named>) {
     }
     stack.finish().expect("writable");
     let stack = Hdf5Frames::open(&[path], None).expect("frames");
+    let series = |name: &str, files: Vec<Vec<u8>>| {
+        let write = |(number, bytes): (usize, Vec<u8>)| {
+            let path = folder.path().join(format!("{name}_{number}"));
+            std::fs::write(&path, bytes).expect("written");
+            path
+        };
+        let files: Vec<_> = files.into_iter().enumerate().map(write).collect();
+        SeriesFrames::open(&files).expect("a series").source(FRAMES, true)
+    };
+    let page = |number| tiff(SHAPE, &[small_pixels(number)], 11, Compression::Lzw, "");
+    let block = |number| edf("", "SignedInteger", SHAPE, &image(number));
+    let half = |from: usize| (from..from + FRAMES / 2).map(block).collect::<Vec<_>>().concat();
+    let all: Vec<u8> = (0..FRAMES).flat_map(image).collect();
     let sources: Vec<Named> = vec![
         ("HDF5", stack.source(FRAMES, true)),
         ("files", CbfFrames::new(files, &first).source(FRAMES, true)),
+        ("TIFF", series("tiff", (0..FRAMES).map(page).collect())),
+        ("EDF", series("edf", (0..FRAMES).map(block).collect())),
+        ("EDF of several", series("blocks", vec![half(0), half(FRAMES / 2)])),
+        ("npy, packed", series("npy", vec![gz(&npy("<i4", false, &[FRAMES, SHAPE.slow, SHAPE.fast], &all))])),
         ("memory", Box::new(MemorySource::of(SHAPE, PixelType::I32, images))),
     ];
     (folder, sources)

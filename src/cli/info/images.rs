@@ -12,7 +12,7 @@ pub(super) fn explain(input: &Input) -> Sentences {
     let about = input.frames.about();
     let (shape, pixel) = (about.encoding.shape, about.encoding.pixel);
     let mut facts = Sentences::default();
-    facts.add("kind", format!("images, {}", about.encoding.codec.name()));
+    facts.add("kind", format!("{} images, {}", input.format, about.encoding.codec.name()));
     facts.add("frames", input.frames.count());
     facts.add("pixels", format!("{shape} (slow x fast), {}", pixel.name()));
     facts.add_all("files", listed(input.frames.files().iter().map(|file| file.display().to_string())));

@@ -85,7 +85,7 @@ pub const NUMBERS: [(&str, &str); 16] = [
 ];
 
 /// The same as columns.
-pub(super) fn columns() -> Arc<[Column]> {
+pub(in crate::source) fn columns() -> Arc<[Column]> {
     static COLUMNS: LazyLock<Arc<[Column]>> = LazyLock::new(|| {
         NUMBERS.iter().map(|(name, unit)| Column { name: (*name).into(), unit: (*unit).into() }).collect()
     });
@@ -112,7 +112,7 @@ pub struct MiniCbf {
 
 impl MiniCbf {
     /// Reads the lines of `_array_data.header_contents`.
-    pub(super) fn parse(convention: &[u8], contents: &[u8]) -> MiniCbf {
+    pub(in crate::source) fn parse(convention: &[u8], contents: &[u8]) -> MiniCbf {
         let convention = (!convention.is_empty()).then(|| String::from_utf8_lossy(convention).into_owned());
         let entries = lines(contents)
             .map(|line| {
@@ -200,7 +200,7 @@ impl MiniCbf {
 }
 
 /// The values that change from frame to frame.
-pub(super) fn frame_header(contents: &[u8]) -> FrameHeader {
+pub(in crate::source) fn frame_header(contents: &[u8]) -> FrameHeader {
     let mut header = FrameHeader { numbers: vec![f64::NAN; NUMBERS.len()], ..FrameHeader::default() };
     for line in lines(contents) {
         match line {
@@ -260,7 +260,7 @@ fn lines(contents: &[u8]) -> impl Iterator<Item = Line<'_>> {
 /// The date in ISO 8601; as written when it is in no form that a detector is known to write.
 ///
 /// Known: `2024-10-26T01:38:06.208`, `2011-Nov-01T17:59:04.733`, `2007/Oct/22 15:32:16.289`.
-fn iso_date(written: &str) -> String {
+pub(in crate::source) fn iso_date(written: &str) -> String {
     const MONTHS: [&str; 12] =
         ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
     let parts = || {

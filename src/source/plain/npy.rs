@@ -2,47 +2,59 @@
 //!
 //! Versions 1, 2 and 3 differ in the width of the length (2 or 4 bytes) and the encoding of the header only. The header is
 //! `{'descr': '<f4', 'fortran_order': False, 'shape': (195, 487), }`; its three values are looked up by their keys.
+//! An array of more than two dimensions is a stack: the last two are an image's, as in FabIO.
 //! Format: numpy.lib.format.
 
-use super::number::{ByteOrder, NumberType};
-use super::{Image, Trouble, Wanted, image};
+use super::{ByteOrder, Flaw, Found, NumberType, Picture, Pixels, Says, Storage};
 use crate::frame::Shape;
 
-pub(super) fn read(bytes: &[u8], wanted: Wanted) -> Result<Image, Trouble> {
-    let (start, len) = match bytes {
+/// Longest header that is read; NumPy itself reads 10,000 bytes.
+const LONGEST_HEADER: usize = 1 << 20;
+
+pub(super) fn look(from: &dyn Storage) -> Result<Found, Flaw> {
+    let mut start = [0; 12];
+    let there = from.read_at(0, &mut start)?;
+    let (begin, len) = match &start[..there] {
         [_, _, _, _, _, _, 1, _, a, b, ..] => (10, usize::from(u16::from_le_bytes([*a, *b]))),
-        [_, _, _, _, _, _, 2 | 3, _, a, b, c, d, ..] => (12, u32::from_le_bytes([*a, *b, *c, *d]) as usize),
+        [_, _, _, _, _, _, 2 | 3, _, a, b, c, d] => (12, u32::from_le_bytes([*a, *b, *c, *d]) as usize),
         _ => return Err("its version is not 1, 2 or 3".into()),
     };
-    let header = bytes.get(start..start + len).ok_or("it ends within its header")?;
-    let header = String::from_utf8_lossy(header);
-    let data = &bytes[start + len..];
+    if len > LONGEST_HEADER {
+        return Err(format!("its header claims {len} bytes").into());
+    }
+    let mut header = vec![0; len];
+    if from.read_at(begin, &mut header)? < len {
+        return Err(Flaw::Truncated("it ends within its header".into()));
+    }
+    let header = String::from_utf8_lossy(&header);
 
     let (number, order) = number(after(&header, "descr")?)?;
     let shape = shape(after(&header, "shape")?)?;
-    let (slow, fast) = match shape[..] {
-        [slow, fast] | [1, slow, fast] => (slow, fast),
-        [n, _, _] if n > 1 => return Err(Trouble::Several(n.to_string())),
-        _ => return Err(Trouble::Shape(shape)),
+    let [stack @ .., slow, fast] = &shape[..] else { return Err(Flaw::Dimensions(shape)) };
+    let images = stack.iter().try_fold(1_usize, |images, n| images.checked_mul(*n));
+    let images = images.ok_or_else(|| format!("its `shape` {shape:?} is too large"))?;
+    let at = begin + len as u64;
+    let pixels = match after(&header, "fortran_order")?.starts_with("True") {
+        false => Pixels::At(at),
+        true if images <= 1 => Pixels::Turned(at),
+        true => {
+            let what = "its images are in Fortran's order, where each is spread over the file; save \
+                        numpy.ascontiguousarray of it";
+            return Err(what.into());
+        }
     };
-    if !after(&header, "fortran_order")?.starts_with("True") {
-        return image(data, Shape { slow, fast }, number, order, wanted);
-    }
-    // In Fortran's order the file is the image turned.
-    wanted.claim(Shape { slow, fast })?;
-    let turned = image(data, Shape { slow: fast, fast: slow }, number, order, Wanted(None))?;
-    let data = (0..slow * fast).map(|i| turned.data[i % fast * slow + i / fast]).collect();
-    Ok(Image { shape: Shape { slow, fast }, data })
+    let picture = Picture { shape: Shape { slow: *slow, fast: *fast }, number, order, pixels };
+    Ok(Found { picture, images, says: Says::Nothing })
 }
 
 /// What stands behind a key of the header.
-fn after<'a>(header: &'a str, key: &str) -> Result<&'a str, Trouble> {
+fn after<'a>(header: &'a str, key: &str) -> Result<&'a str, Flaw> {
     let found = ["'", "\""].iter().find_map(|quote| header.split_once(&format!("{quote}{key}{quote}")));
     let value = found.and_then(|(_, rest)| rest.trim_start().strip_prefix(':'));
     value.map(str::trim_start).ok_or_else(|| format!("its header has no `{key}`").into())
 }
 
-fn number(text: &str) -> Result<(NumberType, ByteOrder), Trouble> {
+fn number(text: &str) -> Result<(NumberType, ByteOrder), Flaw> {
     let name = match text.chars().next() {
         Some(quote @ ('\'' | '"')) => text[1..].split(quote).next().unwrap_or_default(),
         _ => return Err("it holds records, an image is of plain numbers".into()),
@@ -65,7 +77,7 @@ fn number(text: &str) -> Result<(NumberType, ByteOrder), Trouble> {
     Ok((number, order))
 }
 
-fn shape(text: &str) -> Result<Vec<usize>, Trouble> {
+fn shape(text: &str) -> Result<Vec<usize>, Flaw> {
     let inside = text.strip_prefix('(').and_then(|rest| rest.split_once(')')).map(|(inside, _)| inside);
     let inside = inside.ok_or("its `shape` is not a tuple")?;
     let sizes = inside.split(',').map(str::trim).filter(|size| !size.is_empty());
