@@ -12,7 +12,7 @@ use crate::files;
 const START: usize = 8192;
 
 /// Bytes, read from any place.
-pub trait Storage {
+pub trait PixelStorage {
     /// How many there are.
     fn length(&self) -> u64;
 
@@ -23,7 +23,7 @@ pub trait Storage {
     fn read_at(&self, at: u64, into: &mut [u8]) -> io::Result<usize>;
 }
 
-impl Storage for &[u8] {
+impl PixelStorage for &[u8] {
     fn length(&self) -> u64 {
         self.len() as u64
     }
@@ -88,7 +88,7 @@ impl Content {
     }
 }
 
-impl Storage for Content {
+impl PixelStorage for Content {
     fn length(&self) -> u64 {
         match self {
             Content::Disk { length, .. } => *length,
@@ -180,12 +180,12 @@ pub fn at_most(most: u64, from: impl Read) -> io::Result<Option<Vec<u8>>> {
     Ok((bytes.len() as u64 <= most).then_some(bytes))
 }
 
-/// Bytes of a [`Storage`] that are read at once by a [`Walk`].
+/// Bytes of a [`PixelStorage`] that are read at once by a [`Walk`].
 const WINDOW: usize = 4096;
 
-/// A [`Storage`] for those who read from where they are.
+/// A [`PixelStorage`] for those who read from where they are.
 pub struct Walk<'a> {
-    from: &'a dyn Storage,
+    from: &'a dyn PixelStorage,
     at: u64,
     /// Bytes that were read already, and where they begin.
     window: Vec<u8>,
@@ -194,7 +194,7 @@ pub struct Walk<'a> {
 
 impl<'a> Walk<'a> {
     /// Begins at a byte.
-    pub fn new(from: &'a dyn Storage, at: u64) -> Walk<'a> {
+    pub fn new(from: &'a dyn PixelStorage, at: u64) -> Walk<'a> {
         Walk { from, at, window: Vec::new(), window_at: 0 }
     }
 

@@ -4,7 +4,7 @@
 //! the first `}` at the end of a line. Blocks without dimensions (the general block of EDF 2) are passed over. Blobs may be
 //! compressed inside the file (`Compression = GZIP`, `ZLIB`, `BZIP2`), or be a stack (`Dim_3`).
 
-use super::{ByteOrder, Flaw, Found, NumberType, Packing, Picture, Pixels, Says, Storage};
+use super::{ByteOrder, Flaw, NumberType, Packing, Picture, PictureRun, PixelStorage, Pixels, Says};
 use crate::frame::Shape;
 
 /// Longest header that is read.
@@ -17,8 +17,8 @@ const MOST_BLANKS: u64 = 1 << 20;
 const PIECE: usize = 4096;
 
 pub(super) fn look(
-    from: &dyn Storage,
-    each: &mut dyn FnMut(Found) -> Result<bool, Flaw>,
+    from: &dyn PixelStorage,
+    each: &mut dyn FnMut(PictureRun) -> Result<bool, Flaw>,
 ) -> Result<(), Flaw> {
     let (mut at, mut count) = (0, 0);
     while let Some((header, blob)) = header_at(from, at, count == 0)? {
@@ -26,7 +26,7 @@ pub(super) fn look(
         if header.get("Dim_1").is_some() {
             count += 1;
             let (picture, images) = header.picture(blob, size)?;
-            if !each(Found { picture, images, says: Says::Edf { at, header } })? {
+            if !each(PictureRun { picture, images, says: Says::Edf { at, header } })? {
                 return Ok(());
             }
         }
@@ -37,7 +37,7 @@ pub(super) fn look(
 
 /// The header that begins at `at`, perhaps behind blanks, and where its blob begins; `None` at the end of the file.
 pub(super) fn header_at(
-    from: &dyn Storage,
+    from: &dyn PixelStorage,
     mut at: u64,
     is_first: bool,
 ) -> Result<Option<(EdfHeader, u64)>, Flaw> {

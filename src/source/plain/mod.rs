@@ -1,7 +1,7 @@
 //! TIFF, EDF and NumPy's npy: where in a file the pixels of its images are, and how they are written.
 //!
 //! ```text
-//!   file ─Content─▶ bytes from any place ─look─▶ Found: shape, number type, place, what the header says
+//!   file ─Content─▶ bytes from any place ─look─▶ PictureRun: shape, number type, place, what the header says
 //!                                                  │
 //!                                    Picture::load ▼ little-endian pixels in C order, in memory of the caller's
 //! ```
@@ -17,7 +17,7 @@ mod tiff;
 use std::fmt;
 use std::io::{self, Read};
 
-pub use content::{Content, Packed, Storage, Walk, at_most};
+pub use content::{Content, Packed, PixelStorage, Walk, at_most};
 pub use edf::EdfHeader;
 pub use number::{ByteOrder, NumberType, widen};
 pub use tiff::TiffWords;
@@ -179,7 +179,7 @@ impl Picture {
     ///
     /// # Errors
     /// When they are not there, or cannot be unpacked.
-    pub fn load(&self, from: &dyn Storage, into: &mut [u8]) -> Result<(), Flaw> {
+    pub fn load(&self, from: &dyn PixelStorage, into: &mut [u8]) -> Result<(), Flaw> {
         if into.len() as u64 != self.bytes() {
             return Err(Flaw::TooLarge(format!("{} pixels are not {} bytes", self.shape, into.len())));
         }
@@ -204,7 +204,7 @@ impl Picture {
     ///
     /// # Errors
     /// [`Flaw::Truncated`].
-    pub fn is_there(&self, from: &dyn Storage) -> Result<(), Flaw> {
+    pub fn is_there(&self, from: &dyn PixelStorage) -> Result<(), Flaw> {
         match self.pixels {
             Pixels::At(at) | Pixels::Turned(at) => match from.length().saturating_sub(at) {
                 left if left < self.bytes() => Err(self.short(left)),
@@ -215,7 +215,7 @@ impl Picture {
     }
 
     /// Fills `into` from a byte on.
-    fn read_all(&self, from: &dyn Storage, at: u64, into: &mut [u8]) -> Result<(), Flaw> {
+    fn read_all(&self, from: &dyn PixelStorage, at: u64, into: &mut [u8]) -> Result<(), Flaw> {
         self.is_there(from)?;
         match from.read_at(at, into)? {
             count if count == into.len() => Ok(()),
@@ -233,7 +233,7 @@ impl Picture {
 
     fn unpack(
         &self,
-        from: &dyn Storage,
+        from: &dyn PixelStorage,
         at: u64,
         length: u64,
         packing: Packing,
@@ -291,7 +291,7 @@ fn turn(turned: &[u8], Shape { slow, fast }: Shape, size: usize, into: &mut [u8]
 
 /// One image of a file, or several that lie one after the other.
 #[derive(Debug)]
-pub struct Found {
+pub struct PictureRun {
     /// The first.
     pub picture: Picture,
     /// How many there are; 0 when an array has none.
@@ -300,7 +300,7 @@ pub struct Found {
     pub says: Says,
 }
 
-impl Found {
+impl PictureRun {
     /// One of them.
     pub fn image(&self, number: usize) -> Picture {
         nth(&self.picture, number)
@@ -337,9 +337,9 @@ pub enum Says {
 /// # Errors
 /// What is wrong with the first header that is not right; those before it have been given.
 pub fn look(
-    from: &dyn Storage,
+    from: &dyn PixelStorage,
     format: Format,
-    each: &mut dyn FnMut(Found) -> Result<bool, Flaw>,
+    each: &mut dyn FnMut(PictureRun) -> Result<bool, Flaw>,
 ) -> Result<(), Flaw> {
     match format {
         Format::Npy => npy::look(from).and_then(each).map(|_| ()),
@@ -352,6 +352,6 @@ pub fn look(
 ///
 /// # Errors
 /// When there is none any more.
-pub fn edf_header(from: &dyn Storage, at: u64) -> Result<EdfHeader, Flaw> {
+pub fn edf_header(from: &dyn PixelStorage, at: u64) -> Result<EdfHeader, Flaw> {
     edf::header_at(from, at, true)?.map(|(header, _)| header).ok_or_else(|| "its header is gone".into())
 }

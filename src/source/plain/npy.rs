@@ -5,13 +5,13 @@
 //! An array of more than two dimensions is a stack: the last two are an image's, as in FabIO.
 //! Format: numpy.lib.format.
 
-use super::{ByteOrder, Flaw, Found, NumberType, Picture, Pixels, Says, Storage};
+use super::{ByteOrder, Flaw, NumberType, Picture, PictureRun, PixelStorage, Pixels, Says};
 use crate::frame::Shape;
 
 /// Longest header that is read; NumPy itself reads 10,000 bytes.
 const LONGEST_HEADER: usize = 1 << 20;
 
-pub(super) fn look(from: &dyn Storage) -> Result<Found, Flaw> {
+pub(super) fn look(from: &dyn PixelStorage) -> Result<PictureRun, Flaw> {
     let mut start = [0; 12];
     let there = from.read_at(0, &mut start)?;
     let (begin, len) = match &start[..there] {
@@ -44,7 +44,7 @@ pub(super) fn look(from: &dyn Storage) -> Result<Found, Flaw> {
         }
     };
     let picture = Picture { shape: Shape { slow: *slow, fast: *fast }, number, order, pixels };
-    Ok(Found { picture, images, says: Says::Nothing })
+    Ok(PictureRun { picture, images, says: Says::Nothing })
 }
 
 /// What stands behind a key of the header.

@@ -8,7 +8,7 @@ use tiff::decoder::{ChunkType, Decoder, Limits};
 use tiff::tags::{ByteOrder as TiffOrder, Tag};
 use tiff::{ColorType, TiffError};
 
-use super::{ByteOrder, Flaw, Found, NumberType, Picture, Pixels, Says, Storage, Walk};
+use super::{ByteOrder, Flaw, NumberType, Picture, PictureRun, PixelStorage, Pixels, Says, Walk};
 use crate::frame::Shape;
 
 /// TIFF's number for "zero is white".
@@ -45,8 +45,8 @@ impl From<TiffError> for Flaw {
 }
 
 pub(super) fn look(
-    from: &dyn Storage,
-    each: &mut dyn FnMut(Found) -> Result<bool, Flaw>,
+    from: &dyn PixelStorage,
+    each: &mut dyn FnMut(PictureRun) -> Result<bool, Flaw>,
 ) -> Result<(), Flaw> {
     let mut decoder = Decoder::new(Walk::new(from, 0))?;
     for page in 0.. {
@@ -57,7 +57,7 @@ pub(super) fn look(
             date: text(Tag::DateTime),
             model: text(Tag::Model),
         };
-        let goes_on = each(Found { picture, images: 1, says: Says::Tiff(words) })?;
+        let goes_on = each(PictureRun { picture, images: 1, says: Says::Tiff(words) })?;
         if !goes_on || !decoder.more_images() {
             break;
         }
@@ -136,7 +136,12 @@ fn one_piece(
 }
 
 /// Unpacks a page.
-pub(super) fn load(from: &dyn Storage, page: usize, picture: &Picture, into: &mut [u8]) -> Result<(), Flaw> {
+pub(super) fn load(
+    from: &dyn PixelStorage,
+    page: usize,
+    picture: &Picture,
+    into: &mut [u8],
+) -> Result<(), Flaw> {
     let mut decoder = Decoder::new(Walk::new(from, 0))?;
     if page > 0 {
         decoder.seek_to_image(page)?;

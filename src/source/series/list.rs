@@ -9,7 +9,7 @@ use super::words::{Words, frame_header};
 use crate::budget;
 use crate::files;
 use crate::frame::{Codec, Column, Encoding, FrameHeader, FrameStatus, Origin};
-use crate::source::plain::{Content, Flaw, Format, Packed, Picture, Says, Storage, edf_header, look};
+use crate::source::plain::{Content, Flaw, Format, Packed, Picture, PixelStorage, Says, edf_header, look};
 
 /// What may be read of a file to tell its kind.
 const BEGINNING: usize = 4096;
@@ -38,7 +38,7 @@ pub(super) struct Album {
     pub(super) format: Format,
     pub(super) encoding: Encoding,
     pub(super) files: Arc<[PathBuf]>,
-    pieces: Vec<Piece>,
+    pieces: Vec<SeriesPart>,
     /// Images in all.
     pub(super) count: usize,
     /// What the headers say; nothing yet when files of one image are looked at when they are read.
@@ -49,7 +49,7 @@ pub(super) struct Album {
 
 /// Images that lie together.
 #[derive(Debug)]
-pub(super) struct Piece {
+pub(super) struct SeriesPart {
     /// Which file.
     pub(super) file: usize,
     /// Number of the first image of all.
@@ -186,7 +186,7 @@ impl Album {
             Holds::Images(images) => images.count,
             Holds::Unseen | Holds::Bad(..) => 1,
         };
-        self.pieces.push(Piece { file, first: self.count, holds });
+        self.pieces.push(SeriesPart { file, first: self.count, holds });
         self.count = self.count.saturating_add(count);
     }
 
@@ -221,7 +221,7 @@ impl Album {
     }
 
     /// The piece that an image is in, and which of its images it is.
-    pub(super) fn find(&self, number: usize) -> Option<(&Piece, usize)> {
+    pub(super) fn find(&self, number: usize) -> Option<(&SeriesPart, usize)> {
         if number >= self.count {
             return None;
         }
