@@ -25,8 +25,9 @@ pub struct Saying {
 /// Azimuthal integration of a scan, to a NeXus/HDF5 file of powder patterns
 #[derive(Debug, Clone, Default, Args)]
 pub struct IntegrateArgs {
-    /// Frames: CBF, TIFF, EDF or npy files, folders of them, globs in quotes, or @list.txt with one name a line. Inputs and the lines of a
-    /// list keep their order and repetitions; what a folder or a glob brings is sorted by the numbers in the names
+    /// Frames: HDF5 (masters, stacks, file.h5::/path), CBF, TIFF, EDF or npy files, folders of them, globs in quotes, or @list.txt with one
+    /// name a line. Inputs and the lines of a list keep their order and repetitions; what a folder or a glob brings is sorted by
+    /// the numbers in the names
     #[arg(value_name = "INPUT")]
     pub inputs: Vec<String>,
 
@@ -123,6 +124,11 @@ pub struct IntegrateArgs {
     /// Frames to take of those, as Python slices: 0:1000:2, :100, -10:; a single number takes one
     #[arg(long, value_name = "START:STOP:STEP", allow_hyphen_values = true, help_heading = "Scan")]
     pub frames: Option<Slice>,
+
+    /// Channel to take of images that have several, such as the thresholds of a DECTRIS detector, counted from 0 [default: 0, with a
+    /// note]
+    #[arg(long, value_name = "N", help_heading = "Scan")]
+    pub channel: Option<usize>,
 
     /// Keep the float64 sums behind the patterns too, to merge or renormalise them later; 3 to 5 times the size
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", help_heading = "Output")]
@@ -232,6 +238,7 @@ impl IntegrateArgs {
             zigzag,
             offset,
             frames,
+            channel,
             sums,
             output,
             overwrite: _,
@@ -276,6 +283,7 @@ impl IntegrateArgs {
             zigzag,
             offset,
             frames,
+            channel,
             sums,
             output,
             config,
@@ -333,8 +341,9 @@ words!(BadFramesName:
 /// Decode frames into an HDF5 stack, /entry_0000/data/data
 #[derive(Debug, Clone, Args)]
 pub struct ConvertArgs {
-    /// Frames: CBF, TIFF, EDF or npy files, folders of them, globs in quotes, or @list.txt with one name a line. Inputs and the lines of a
-    /// list keep their order and repetitions; what a folder or a glob brings is sorted by the numbers in the names
+    /// Frames: HDF5 (masters, stacks, file.h5::/path), CBF, TIFF, EDF or npy files, folders of them, globs in quotes, or @list.txt with one
+    /// name a line. Inputs and the lines of a list keep their order and repetitions; what a folder or a glob brings is sorted by
+    /// the numbers in the names
     #[arg(value_name = "INPUT", required = true)]
     pub inputs: Vec<String>,
 
@@ -349,6 +358,11 @@ pub struct ConvertArgs {
     /// Frames to take, as Python slices: 0:1000:2, :100, -10:; a single number takes one
     #[arg(long, value_name = "START:STOP:STEP", allow_hyphen_values = true)]
     pub frames: Option<Slice>,
+
+    /// Channel to take of images that have several, such as the thresholds of a DECTRIS detector, counted from 0 [default: 0, with a
+    /// note]
+    #[arg(long, value_name = "N")]
+    pub channel: Option<usize>,
 
     /// Compress with gzip, level 1 (fast) to 9 (small)
     #[arg(long, value_name = "LEVEL", num_args = 0..=1, require_equals = true, default_missing_value = "1", action = ArgAction::Set, value_parser = clap::value_parser!(u8).range(1..=9))]

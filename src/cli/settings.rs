@@ -36,11 +36,12 @@ const SILENT: [&str; 17] = [
 ];
 
 /// Names that say more than their keys.
-const NAMES: [(&str, &str); 5] = [
+const NAMES: [(&str, &str); 6] = [
     ("saturation", "saturated, left out"),
     ("empty", "value of empty bins"),
     ("offset", "frames left out at the start"),
     ("frames", "frames taken of those"),
+    ("channel", "channel of the images"),
     ("sums", "float64 sums kept"),
 ];
 

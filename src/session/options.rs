@@ -159,6 +159,9 @@ pub struct Options {
     pub offset: Option<usize>,
     /// Frames to take of those, as Python slices: 0:1000:2, :100, -10:; a single number takes one
     pub frames: Option<Slice>,
+    /// Channel to take of images that have several, such as the thresholds of a DECTRIS detector, counted from 0 [default: 0, with a
+    /// note]
+    pub channel: Option<usize>,
     /// Keep the float64 sums behind the patterns too, to merge or renormalise them later; 3 to 5 times the size
     pub sums: Option<bool>,
     /// Result file
@@ -194,7 +197,11 @@ pub struct Options {
 impl Options {
     /// Which frames are wanted.
     pub fn selection(&self) -> Selection {
-        Selection { offset: self.offset.unwrap_or(0), slice: self.frames.unwrap_or_default() }
+        Selection {
+            offset: self.offset.unwrap_or(0),
+            slice: self.frames.unwrap_or_default(),
+            channel: self.channel,
+        }
     }
 }
 

@@ -278,7 +278,7 @@ fn expanded(names: &[String]) -> Result<Vec<String>, SessionError> {
 pub fn input(inputs: &[String], selection: Selection) -> Result<Input, SessionError> {
     Input::open(inputs, selection).map_err(|error| {
         let about = match error {
-            InputError::NothingLeft { .. } => Concern::Usage,
+            InputError::NothingLeft { .. } | InputError::NoChannels { .. } => Concern::Usage,
             _ => Concern::Input,
         };
         SessionError::because(about, error.into())

@@ -37,6 +37,9 @@ pub enum InputError {
     /// So many left out, and nothing stays.
     #[error("{selection} leaves nothing of {count} frames")]
     NothingLeft { selection: Selection, count: usize },
+    /// A channel of images that have none.
+    #[error("--channel {channel}: only images in HDF5 files have channels")]
+    NoChannels { channel: usize },
     /// The only file is no frame that can be used.
     #[error(transparent)]
     NoFrame(Box<dyn std::error::Error + Send + Sync>),
@@ -59,12 +62,16 @@ impl Input {
         let Listing { files, mut notes } = list(inputs)?;
         let nothing = |count| InputError::NothingLeft { selection, count };
         if files.iter().find(|file| split_name(file).0.exists()).is_some_and(|first| is_hdf5(first)) {
-            let all = Hdf5Frames::open(&files, None).map_err(|error| InputError::NoFrame(error.into()))?;
+            let all = Hdf5Frames::open(&files, selection.channel)
+                .map_err(|error| InputError::NoFrame(error.into()))?;
             notes.extend(all.notes().iter().cloned());
             let wanted = selection.of(all.count()).ok_or_else(|| nothing(all.count()))?;
             let first = wanted.clone().next().unwrap_or(0);
             let (files, frames) = (all.files().to_vec(), Arc::new(all.selected(wanted)));
             return Ok(Input { format: "HDF5", frames, first, files, notes });
+        }
+        if let Some(channel) = selection.channel {
+            return Err(InputError::NoChannels { channel });
         }
         if SeriesFrames::is_one(&files) {
             let all = SeriesFrames::open(&files).map_err(|first| no_frames(files.len(), first.into()))?;

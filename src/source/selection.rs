@@ -70,6 +70,8 @@ pub struct Selection {
     pub offset: usize,
     /// Which of the others.
     pub slice: Slice,
+    /// Which channel of images that have several.
+    pub channel: Option<usize>,
 }
 
 impl Selection {
@@ -85,7 +87,7 @@ impl Selection {
 
 impl fmt::Display for Selection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Selection { offset, slice } = self;
+        let Selection { offset, slice, .. } = self;
         match (*offset, *slice == Slice::default()) {
             (offset, true) => write!(f, "--offset {offset}"),
             (0, false) => write!(f, "--frames {slice}"),
@@ -126,7 +128,7 @@ mod tests {
     fn an_offset_comes_first() {
         let of = |offset, slice: &str, count| {
             let slice = slice.parse().expect("a slice");
-            Selection { offset, slice }.of(count).map(Iterator::collect::<Vec<_>>)
+            Selection { offset, slice, channel: None }.of(count).map(Iterator::collect::<Vec<_>>)
         };
         assert_eq!(of(2, "::2", 7), Some(vec![2, 4, 6]));
         assert_eq!(of(2, "-1:", 7), Some(vec![6]));

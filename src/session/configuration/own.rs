@@ -45,6 +45,7 @@ pub(super) fn take(keys: &mut Keys, args: &mut Options) -> Result<(), Fault> {
     args.zigzag = keys.flag("zigzag")?;
     args.offset = keys.count("offset")?;
     args.frames = keys.parsed("frames", "START:STOP:STEP is wanted, as Python slices")?;
+    args.channel = keys.count("channel")?;
     args.slow_motor = motor(keys, "slow_motor")?;
     args.fast_motor = motor(keys, "fast_motor")?;
     args.experiment_title = keys.text("experiment_title")?.filter(|title| !title.is_empty());
@@ -106,6 +107,7 @@ pub(super) fn section(args: &Options, engine: &str, not_in_pyfai: &[String]) -> 
         zigzag,
         offset,
         frames,
+        channel,
         slow_motor,
         fast_motor,
         experiment_title,
@@ -132,6 +134,7 @@ pub(super) fn section(args: &Options, engine: &str, not_in_pyfai: &[String]) -> 
         ("zigzag", json!(zigzag)),
         ("offset", json!(offset)),
         ("frames", json!(frames.map(|frames| frames.to_string()))),
+        ("channel", json!(channel)),
         ("slow_motor", slow_motor.as_ref().map_or(Value::Null, to_json)),
         ("fast_motor", fast_motor.as_ref().map_or(Value::Null, to_json)),
         ("experiment_title", json!(experiment_title)),

@@ -386,6 +386,7 @@ mod tests {
     use std::io::Write;
 
     use super::*;
+    use crate::codec::blocks;
 
     fn filters(ids: &[(i32, &[u32])]) -> Pipeline {
         let filters: Vec<_> =
@@ -463,6 +464,53 @@ mod tests {
             let mut out = vec![0; bytes.len()];
             unshuffle(&planes, size, &mut out);
             assert_eq!(out, bytes, "{size}");
+        }
+    }
+
+    #[test]
+    fn spoiled_chunks_fill_or_say_why_not() {
+        let bytes: Vec<u8> = (0..4000_u32).flat_map(|i| (i * i % 37 / 30).to_le_bytes()).collect();
+        let planes =
+            |bytes: &[u8]| (0..4).flat_map(|b| bytes.iter().skip(b).step_by(4).copied()).collect::<Vec<u8>>();
+        let sum = |bytes: &[u8]| [bytes, &fletcher32(bytes).to_le_bytes()].concat();
+        let blocks = |filter| blocks::encode(filter, 4, &bytes, None);
+        let of = |last: u32| [0, 4, 4, 0, last];
+        let seeds = [
+            (filters(&[(2, &[4]), (1, &[6]), (3, &[])]), sum(&zlib(&planes(&bytes)))),
+            (filters(&[(3, &[]), (1, &[6])]), zlib(&sum(&bytes))),
+            (filters(&[(32004, &[0])]), blocks(ChunkFilter::Lz4)),
+            (filters(&[(32008, &of(2))]), blocks(ChunkFilter::BitshuffleLz4)),
+            (filters(&[(32008, &of(3))]), blocks(ChunkFilter::BitshuffleZstd)),
+            (filters(&[(32008, &of(2)), (1, &[1])]), zlib(&blocks(ChunkFilter::BitshuffleLz4))),
+            (filters(&[(32008, &of(0)), (3, &[])]), sum(&blocks(ChunkFilter::Bitshuffle { block: 0 }))),
+        ];
+        let mut state = 0x2545_f491_4f6c_dd1d_u64;
+        let mut random = move |n: usize| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            (state >> 16) as usize % n.max(1)
+        };
+        let (mut out, mut between) = (vec![0; bytes.len()], Between::default());
+        for (pipeline, packed) in &seeds {
+            assert_eq!(pipeline.unpack(0, packed, &mut out, &mut between), Ok(()), "{pipeline:?}");
+            assert_eq!(out, bytes, "{pipeline:?}");
+            let mut bad = 0;
+            for _ in 0..500 {
+                let mut spoiled = packed.clone();
+                for _ in 0..=random(3) {
+                    let within = if random(2) == 0 { 40 } else { spoiled.len() };
+                    let at = random(within.min(spoiled.len()));
+                    match random(4) {
+                        0 => spoiled.truncate(at.max(1)),
+                        1 => spoiled[at] = [0, 0x7f, 0x80, 0xff][random(4)],
+                        _ => spoiled[at] ^= 1 << random(8),
+                    }
+                }
+                let skipped = if random(8) == 0 { random(8) as u32 } else { 0 };
+                bad += usize::from(pipeline.unpack(skipped, &spoiled, &mut out, &mut between).is_err());
+            }
+            assert!(bad > 100, "{pipeline:?}: {bad}");
         }
     }
 }

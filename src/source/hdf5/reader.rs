@@ -224,11 +224,8 @@ impl ListReader {
             };
         }
         let read = read!(I8 => i8, U8 => u8, I16 => i16, U16 => u16, I32 => i32, U32 => u32, I64 => i64, U64 => u64, F32 => f32, F64 => f64);
-        read.map_err(|cause| {
-            // One that did harm is not asked again.
-            self.library = None;
-            unreadable(&cause)
-        })
+        // A child that did not survive says so of every other frame, at once.
+        read.map_err(|cause| unreadable(&cause))
     }
 }
 

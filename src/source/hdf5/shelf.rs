@@ -109,8 +109,11 @@ impl Shelf {
         question: impl FnOnce(&File) -> h5::Result<T>,
     ) -> Result<T, NotThere> {
         let answer = question(self.file(path)?).map_err(|cause| NotThere::new(path, said(&cause)));
-        if let (Err(_), Some((_, file))) = (&answer, self.open.take_if(|(_, file)| !file.is_readable())) {
-            self.opener.done(file);
+        if let Err(lost) = &answer
+            && self.open.take_if(|(_, file)| !file.is_readable()).is_some()
+        {
+            // What did harm once is not asked again.
+            self.lost.insert(path.to_path_buf(), lost.why.clone());
         }
         answer
     }
