@@ -279,6 +279,7 @@ fn files_that_are_no_series_are_told_why() {
         (b"{\nDim_1 = 2 ;\n".to_vec(), "no end"),
         (b"II*\0\xff\xff\xff\x7f".to_vec(), "it ends before its image does"),
         (b"II*\0\x08\0\0\0\0\0".to_vec(), "image"),
+        (circle, "cycle"),
     ];
     for (file, words) in cases {
         let files = write(folder.path(), &[("image", file)]);
@@ -288,12 +289,6 @@ fn files_that_are_no_series_are_told_why() {
             "{message}"
         );
     }
-    let files = write(folder.path(), &[("circle.tif", circle)]);
-    let frames = SeriesFrames::open(&files).expect("its first page is good");
-    let read = walk(&frames);
-    assert!(read[0].as_ref().is_ok_and(|frame| frame.bytes() == small(0)), "its first page");
-    let bad = read.last().and_then(|frame| frame.as_ref().err()).expect("no page for ever");
-    assert_eq!((read.len(), bad.status), (2, FrameStatus::BadHeader), "{}", bad.message);
 }
 
 fn numbers(file: &Path, name: &str) -> Vec<f64> {
@@ -495,11 +490,6 @@ mod needs_oracle {
             let [name, raw, kind, count, slow, fast] = line.split('\t').collect::<Vec<_>>()[..] else {
                 panic!("{line}")
             };
-            if kind.starts_with("float") {
-                let message = SeriesFrames::open(&[name.into()]).err().expect(name).to_string();
-                assert!(message.contains("floating-point numbers"), "{message}");
-                continue;
-            }
             let frames = SeriesFrames::open(&[name.into()]).unwrap_or_else(|error| panic!("{error}"));
             let encoding = frames.about().encoding;
             let found = [frames.count(), encoding.shape.slow, encoding.shape.fast].map(|n| n.to_string());

@@ -166,6 +166,9 @@ fn numbers(header: &EdfHeader) -> Vec<(String, f64)> {
             let positions = header.get(&format!("{what}_pos")).unwrap_or_default();
             let pairs = value.split_ascii_whitespace().zip(positions.split_ascii_whitespace());
             pairs.for_each(|(name, position)| add(name, position.parse().ok()));
+        } else if lower.strip_suffix("_pos").is_some_and(|what| header.get(&format!("{what}_mne")).is_some())
+        {
+            // The numbers of the names.
         } else if !STRUCTURE.contains(&lower.as_str()) {
             add(key, value.parse().ok());
         }
