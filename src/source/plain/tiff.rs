@@ -5,7 +5,7 @@
 //! Format: TIFF 6.0.
 
 use tiff::decoder::{ChunkType, Decoder, Limits};
-use tiff::tags::{ByteOrder as TiffOrder, Tag};
+use tiff::tags::{ByteOrder as TiffOrder, Tag, Type};
 use tiff::{ColorType, TiffError};
 
 use super::{ByteOrder, Flaw, NumberType, Picture, PictureRun, PixelStorage, Pixels, Says, Walk};
@@ -19,6 +19,9 @@ const NOT_PACKED: u32 = 1;
 
 /// TIFF's number for "differences between pixels are not taken".
 const NO_PREDICTOR: u32 = 1;
+
+/// Longest text of a tag that is read.
+const LONGEST_TEXT: u64 = 1 << 16;
 
 /// What a detector wrote about the exposure.
 #[derive(Debug, Default)]
@@ -51,7 +54,12 @@ pub(super) fn look(
     let mut decoder = Decoder::new(Walk::new(from, 0))?;
     for page in 0.. {
         let picture = picture(&mut decoder, page)?;
-        let mut text = |tag| decoder.find_tag(tag).ok().flatten().and_then(|value| value.into_string().ok());
+        let mut text = |tag| {
+            // A text that claims more than any detector writes is not asked for.
+            let entry = decoder.image_ifd().find_entry(tag).filter(|entry| entry.count() <= LONGEST_TEXT)?;
+            let is_text = entry.field_type() == Type::ASCII;
+            decoder.find_tag(tag).ok().flatten().filter(|_| is_text)?.into_string().ok()
+        };
         let words = TiffWords {
             description: text(Tag::ImageDescription),
             date: text(Tag::DateTime),
