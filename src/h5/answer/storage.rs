@@ -280,10 +280,10 @@ unsafe extern "C" fn gather(
     if size == 0 || place == u64::MAX {
         return 0;
     }
-    let places = at.iter().zip(gathered.chunk).map(|(at, chunk)| at / chunk).zip(&gathered.grid);
-    let number = places.fold(Some(0_u64), |number, (place, &size)| {
+    let mut places = at.iter().zip(gathered.chunk).map(|(at, chunk)| at / chunk).zip(&gathered.grid);
+    let number = places.try_fold(0_u64, |number, (place, &size)| {
         // One outside of the grid is left from a time when the dataset was larger.
-        number.filter(|_| place < size)?.checked_mul(size)?.checked_add(place)
+        Some(number).filter(|_| place < size)?.checked_mul(size)?.checked_add(place)
     });
     if let Some(number) = number {
         gathered.records.extend([number, place, size, u64::from(skipped)]);

@@ -25,7 +25,7 @@ const MOST_FRAMES: usize = 1 << 27;
 #[derive(Debug)]
 pub(super) enum Holder {
     /// In a dataset.
-    Stack(Stack),
+    Stack(Box<Stack>),
     /// Nowhere: their status, and why, as the end of a sentence that begins with the file.
     Absent { file: Arc<Path>, status: FrameStatus, why: String },
 }
@@ -108,7 +108,7 @@ impl<'a> Indexer<'a> {
             Dissected::Stack(stack) => {
                 let frames = room(stack.frames()).map_err(lost)?;
                 let (leading, part) = (stack.leading.clone(), self.parts.len() as u32);
-                self.parts.push(Holder::Stack(stack));
+                self.parts.push(Holder::Stack(Box::new(stack)));
                 let places = (0..frames).map(|frame| FramePlace { part, frame }).collect();
                 Ok(Unfolded { leading, places })
             }

@@ -406,7 +406,7 @@ mod tests {
     #[test]
     fn a_chunk_unpacks_to_as_many_bytes_as_it_should_or_says_why_not() {
         let gzip = filters(&[(1, &[6])]);
-        let bytes: Vec<u8> = (0..5000_u32).map(|i| (i * i >> 7) as u8).collect();
+        let bytes: Vec<u8> = (0..5000_u32).map(|i| ((i * i) >> 7) as u8).collect();
         let packed = zlib(&bytes);
         let unpack = |packed: &[u8], size: usize, skipped| {
             let mut out = vec![0; size];

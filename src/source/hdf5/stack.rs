@@ -218,9 +218,9 @@ fn access(
 
 /// Whether a chunk reaches beyond the dataset.
 fn has_partial(leading: &[usize], in_front: &[usize], image: Shape, tile: Shape) -> bool {
-    leading.iter().zip(in_front).any(|(size, chunk)| size % chunk != 0)
-        || image.slow % tile.slow != 0
-        || image.fast % tile.fast != 0
+    leading.iter().zip(in_front).any(|(size, chunk)| !size.is_multiple_of(*chunk))
+        || !image.slow.is_multiple_of(tile.slow)
+        || !image.fast.is_multiple_of(tile.fast)
 }
 
 /// Where a frame is among those that share its chunks.
