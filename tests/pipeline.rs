@@ -34,6 +34,7 @@ enum Event {
     SubmitPanics,
     FlushFails,
     ReadyFails,
+    NeverReady,
     CollectFails,
     CollectPanics,
     /// As a device that does not answer: what it has stays with it.
@@ -190,6 +191,9 @@ impl Reducer for FakeReducer {
     }
     fn is_ready(&self) -> Result<bool, ReduceError> {
         self.fails(Event::ReadyFails)?;
+        if self.met && self.event == Event::NeverReady {
+            return Ok(false);
+        }
         // Like a device: not at the first asking.
         self.asked.set(self.asked.get() + 1);
         Ok(self.asked.get().is_multiple_of(3))
@@ -199,6 +203,7 @@ impl Reducer for FakeReducer {
             std::panic::panic_any(ON_PURPOSE);
         }
         self.fails(Event::Hangs)?;
+        self.fails(Event::NeverReady)?;
         self.fails(Event::CollectFails)?;
         // Two at a time, so that batches and capacities do not line up.
         let n = self.queue.len().min(2);
@@ -480,6 +485,17 @@ fn a_device_that_cannot_say_whether_it_is_done_ends_the_run() {
 #[test]
 fn a_device_that_hangs_ends_the_run_although_its_slots_do_not_come_home() {
     assert_ends_with(Event::Hangs, "boom at 57");
+}
+
+#[test]
+fn a_device_that_is_never_ready_is_waited_for_when_no_frame_comes_any_more() {
+    // It holds every slot, and has room for more frames.
+    for slots in [1, 2, 3] {
+        let (event, bad_frames, strategy) = (Event::NeverReady, BadFrames::Keep, Strategy::Pool);
+        let s = Setup { readers: 2, reducers: 1, depth: 5, slots, event, bad_frames, strategy };
+        let walked = walk(s, ENDLESS, false);
+        assert_eq!(walked.ending.expect_err("the failure was injected").to_string(), "boom at 57", "{s:?}");
+    }
 }
 
 #[test]

@@ -27,6 +27,10 @@ use crate::trace;
 /// the upload of a frame takes.
 const FEED: Duration = Duration::from_micros(20);
 
+/// How long it goes on asking when no frame comes: then the batch is waited for, which has a limit, as asking has not. Where a device hangs,
+/// readers wait for slots that it holds, and no frame will ever come.
+const UNFED: Duration = Duration::from_secs(1);
+
 /// Tickets that wait for each reader: what a source gives is not read long before it is wanted.
 const AHEAD: usize = 2;
 
@@ -286,6 +290,7 @@ impl ReducerThread<'_> {
         let mut in_flight = 0;
         let mut open = true;
         while open || in_flight > 0 {
+            let mut fed = Instant::now();
             while open && in_flight < reducer.capacity() {
                 let next = if in_flight == 0 {
                     self.frames.recv().map_err(|_| RecvTimeoutError::Disconnected)
@@ -293,7 +298,7 @@ impl ReducerThread<'_> {
                     match self.frames.try_recv() {
                         Err(TryRecvError::Empty) => {
                             self.times.book(Stage::Reduce, in_flight, || reducer.flush())?;
-                            if reducer.is_ready()? {
+                            if reducer.is_ready()? || fed.elapsed() > UNFED {
                                 break;
                             }
                             self.frames.recv_timeout(FEED)
@@ -305,6 +310,7 @@ impl ReducerThread<'_> {
                     Ok(frame) => {
                         self.times.book(Stage::Reduce, frame.id.0, || reducer.submit(frame))?;
                         in_flight += 1;
+                        fed = Instant::now();
                     }
                     Err(RecvTimeoutError::Timeout) => {}
                     Err(RecvTimeoutError::Disconnected) => open = false,
