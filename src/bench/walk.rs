@@ -8,7 +8,7 @@ use super::subject::Subject;
 use crate::frame::{FrameId, Outcome};
 use crate::output::result::{Ending, ResultFile};
 use crate::output::sink::{Sink, SinkError};
-use crate::pipeline::{self, BadFrames, Corridor, Report, Stop, Watch};
+use crate::pipeline::{Report, Stop, Watch};
 use crate::session::Doors;
 use crate::trace::Timeline;
 
@@ -54,22 +54,7 @@ pub fn walk(subject: &Subject, doors: Doors, pass: &Pass) -> Result<Passed, Benc
     let mut sink = Keep { file, first: Vec::new() };
     let stop = Stop::default();
     let mut enough = Enough { pass, start: Instant::now(), stop: stop.clone() };
-    let (report, ended) = pipeline::run(
-        Corridor {
-            source: doors.source,
-            readers: doors.readers,
-            reducers: doors.reducers,
-            sink: &mut sink,
-            packed: doors.packed,
-            slots: doors.slots,
-            waiting: pipeline::MOST_WAITING,
-            bad_frames: BadFrames::Stop,
-            stop,
-            timeline: pass.timeline.clone(),
-            watchers: vec![&mut enough],
-        },
-        doors.strategy,
-    );
+    let (report, ended) = doors.walk(&mut sink, stop, pass.timeline.clone(), vec![&mut enough]);
     ended?;
     let closing = Instant::now();
     let good = match sink.file {

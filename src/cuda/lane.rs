@@ -426,17 +426,6 @@ impl Lane {
         waited
     }
 
-    /// Keeps the frames that are there: a bench runs the same batch again and again.
-    ///
-    /// # Errors
-    /// What went wrong on the device.
-    pub fn wait_and_keep(&mut self) -> Result<Vec<FrameSums>, CudaError> {
-        let (batch, used) = (self.batch, self.used);
-        let sums = self.wait()?;
-        (self.batch, self.used) = (batch, used);
-        Ok(sums)
-    }
-
     /// Decodes the gathered frames and brings their pixels to the host: verdicts, and the bytes of all frames one after
     /// another (those of bad frames are zeros). For checking; takes memory of its own and blocks. The lane is empty afterwards.
     ///

@@ -12,7 +12,10 @@ use super::store::PatternStore;
 use crate::cuda::driver::Context;
 use crate::cuda::{CudaError, CudaReducer, DevicePatterns, pinned};
 use crate::frame::SlotPool;
-use crate::pipeline::Strategy;
+use crate::output::sink::Sink;
+use crate::pipeline::{
+    self, BadFrames, Corridor, MOST_WAITING, PipelineError, Report, Stop, Strategy, Watch,
+};
 use crate::reduce::Reducer;
 use crate::reduce::host::{BATCH, HostReducer};
 use crate::source::decoded::Decoding;
@@ -90,6 +93,32 @@ impl Doors {
         };
         let strategy = crew.strategy();
         Ok(Doors { source, readers, reducers, packed, slots, strategy, may_go_on: false, notes })
+    }
+
+    /// Walks frames through them, to be measured: the first bad frame ends it, and a device that fails.
+    pub fn walk<'a>(
+        self,
+        sink: &'a mut dyn Sink,
+        stop: Stop,
+        timeline: Option<Timeline>,
+        watchers: Vec<&'a mut dyn Watch>,
+    ) -> (Report, Result<(), PipelineError>) {
+        let Doors { source, readers, reducers, packed, slots, strategy, .. } = self;
+        let (waiting, bad_frames) = (MOST_WAITING, BadFrames::Stop);
+        let corridor = Corridor {
+            source,
+            readers,
+            reducers,
+            sink,
+            packed,
+            slots,
+            waiting,
+            bad_frames,
+            stop,
+            timeline,
+            watchers,
+        };
+        pipeline::run(corridor, strategy)
     }
 }
 
