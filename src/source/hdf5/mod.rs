@@ -6,10 +6,10 @@
 //!   ticket: number in the list ─reader─▶ pread ─▶ slot                            each frame, without the library
 //! ```
 //!
-//! The library says once where everything is: which datasets are the images ([`find`]), of which others a virtual one is made
-//! ([`index`]), where the chunks of each lie and what they went through ([`stack`]). After that frames are read as those of any other
+//! The library says once where everything is: which datasets are the images (`find`), of which others a virtual one is made
+//! (`index`), where the chunks of each lie and what they went through (`stack`). After that frames are read as those of any other
 //! file, by as many readers as there are. A chunk that is one frame is handed on packed; what the corridor has no word for (gzip,
-//! several frames a chunk, frames in pieces, pixels of the other byte order) a reader unpacks ([`pipeline`]); what only the library
+//! several frames a chunk, frames in pieces, pixels of the other byte order) a reader unpacks (`pipeline`); what only the library
 //! reads it reads in a child, and a note says so.
 //!
 //! Frames that cannot be read are bad frames, each with its place: the file of a link is not there, the file ends before the chunk
