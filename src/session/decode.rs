@@ -16,7 +16,7 @@ use crate::cuda::decoder::{CudaDecoder, Decoded};
 use crate::cuda::device::OpeningGpu;
 use crate::cuda::driver::Context;
 use crate::cuda::{self, CudaError, pinned};
-use crate::frame::{BadFrame, Codec, Encoding, Frame, FrameId, Shape, SlotPool, Slots};
+use crate::frame::{BadFrame, Encoding, Frame, FrameId, Shape, SlotPool, Slots};
 use crate::source::{Frames, Next, Reader, Source, Ticket};
 use crate::with_pixel;
 
@@ -231,9 +231,6 @@ fn verified(read: Vec<Result<Frame, BadFrame>>) -> Vec<Result<Frame, BadFrame>> 
 }
 
 fn decode_on_host(frame: &Frame) -> Decoded {
-    if frame.encoding.codec == Codec::Raw {
-        return Ok(frame.bytes().to_vec());
-    }
     with_pixel!(frame.encoding.pixel, T => {
         let mut pixels = vec![T::default(); frame.encoding.shape.pixels()];
         codec::decode(frame.encoding, frame.bytes(), &mut pixels)

@@ -104,7 +104,6 @@ impl Doors {
         watchers: Vec<&'a mut dyn Watch>,
     ) -> (Report, Result<(), PipelineError>) {
         let Doors { source, readers, reducers, packed, slots, strategy, .. } = self;
-        let (waiting, bad_frames) = (MOST_WAITING, BadFrames::Stop);
         let corridor = Corridor {
             source,
             readers,
@@ -112,8 +111,8 @@ impl Doors {
             sink,
             packed,
             slots,
-            waiting,
-            bad_frames,
+            waiting: MOST_WAITING,
+            bad_frames: BadFrames::Stop,
             stop,
             timeline,
             watchers,

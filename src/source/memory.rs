@@ -171,14 +171,8 @@ pub struct HeldReader {
 
 impl Reader for HeldReader {
     fn read(&mut self, ticket: Ticket, _: &mut Slots<'_>, out: &mut dyn FnMut(Result<Frame, BadFrame>)) {
-        let Ticket { ids, place } = ticket;
-        let Place::Held { slot, parts } = place else {
-            let bad = |id| BadFrame {
-                id: FrameId(id),
-                status: FrameStatus::Unreadable,
-                message: format!("{place:?}: nobody holds it"),
-            };
-            return ids.for_each(|id| out(Err(bad(id))));
+        let Ticket { ids, place: Place::Held { slot, parts } } = ticket else {
+            return ticket.refuse("nobody holds it", out);
         };
         for (id, payload) in ids.zip(parts) {
             out(Ok(Frame {

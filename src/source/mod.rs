@@ -29,7 +29,9 @@ use std::time::Duration;
 
 use facts::DetectorFacts;
 
-use crate::frame::{BadFrame, Column, Encoding, Frame, FrameHeader, FrameId, Origin, Slot, SlotPool, Slots};
+use crate::frame::{
+    BadFrame, Column, Encoding, Frame, FrameHeader, FrameId, FrameStatus, Origin, Slot, SlotPool, Slots,
+};
 
 /// Longest time that a source waits before it says that nothing came.
 pub const TICK: Duration = Duration::from_millis(100);
@@ -74,6 +76,13 @@ impl Ticket {
     /// A file that is one frame.
     pub fn file(id: FrameId, path: impl Into<Arc<Path>>) -> Ticket {
         Ticket { ids: id.0..id.0 + 1, place: Place::File(path.into()) }
+    }
+
+    /// Makes bad frames of them, for a reader that reads other places.
+    pub fn refuse(self, why: &str, out: &mut dyn FnMut(Result<Frame, BadFrame>)) {
+        let Ticket { ids, place } = self;
+        let (status, message) = (FrameStatus::Unreadable, format!("{place:?}: {why}"));
+        ids.for_each(|id| out(Err(BadFrame { id: FrameId(id), status, message: message.clone() })));
     }
 
     /// The first of its frames.

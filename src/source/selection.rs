@@ -6,12 +6,18 @@ use std::ops::Range;
 use std::str::FromStr;
 
 /// Some of a series, as Python slices: `0:1000:2`, `:100`, `-10:`; a single number is that one frame. Numbers below 0 count from the end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Slice {
     start: Option<i64>,
     stop: Option<i64>,
-    /// 0 when nobody said.
+    /// From one to the next; above 0.
     step: usize,
+}
+
+impl Default for Slice {
+    fn default() -> Slice {
+        Slice { start: None, stop: None, step: 1 }
+    }
 }
 
 impl Slice {
@@ -22,12 +28,12 @@ impl Slice {
             Err(_) => count.saturating_sub(usize::try_from(number.unsigned_abs()).unwrap_or(usize::MAX)),
         };
         let start = self.start.map_or(0, place);
-        (start..self.stop.map_or(count, place).max(start)).step_by(self.step())
+        (start..self.stop.map_or(count, place).max(start)).step_by(self.step)
     }
 
     /// From one to the next.
     pub fn step(&self) -> usize {
-        self.step.max(1)
+        self.step
     }
 }
 
@@ -59,7 +65,7 @@ impl fmt::Display for Slice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let end = |end: Option<i64>| end.map_or_else(String::new, |end| end.to_string());
         write!(f, "{}:{}", end(self.start), end(self.stop))?;
-        if self.step() > 1 { write!(f, ":{}", self.step) } else { Ok(()) }
+        if self.step > 1 { write!(f, ":{}", self.step) } else { Ok(()) }
     }
 }
 

@@ -14,9 +14,7 @@ use flate2::read::MultiGzDecoder;
 use super::section::{BinarySection, Text};
 use super::{CbfError, mini};
 use crate::files;
-use crate::frame::{
-    BadFrame, Encoding, Frame, FrameHeader, FrameId, FrameStatus, Origin, Slot, SlotMemory, Slots,
-};
+use crate::frame::{BadFrame, Encoding, Frame, FrameHeader, FrameId, Origin, Slot, SlotMemory, Slots};
 use crate::source::{Place, Reader, Ticket};
 use crate::trace;
 
@@ -98,13 +96,9 @@ impl CbfReader {
 impl Reader for CbfReader {
     fn read(&mut self, ticket: Ticket, slots: &mut Slots<'_>, out: &mut dyn FnMut(Result<Frame, BadFrame>)) {
         let id = ticket.first();
-        match ticket.place {
-            Place::File(path) => out(self.read_file(id, &path, slots.take())),
-            place => out(Err(BadFrame {
-                id,
-                status: FrameStatus::Unreadable,
-                message: format!("{place:?}: not a file"),
-            })),
+        match &ticket.place {
+            Place::File(path) => out(self.read_file(id, path, slots.take())),
+            _ => ticket.refuse("not a file", out),
         }
     }
 }

@@ -316,16 +316,8 @@ fn swap(pixel: PixelType, bytes: &mut [u8]) {
 
 impl Reader for ListReader {
     fn read(&mut self, ticket: Ticket, slots: &mut Slots<'_>, out: &mut dyn FnMut(Result<Frame, BadFrame>)) {
-        let Ticket { ids, place } = ticket;
-        let Place::Listed(_) = place else {
-            let why = |id| BadFrame {
-                id: FrameId(id),
-                status: FrameStatus::Unreadable,
-                message: format!("{place:?}: not a number of a list"),
-            };
-            return ids.for_each(|id| out(Err(why(id))));
-        };
-        for id in ids {
+        let Place::Listed(_) = ticket.place else { return ticket.refuse("not a number of a list", out) };
+        for id in ticket.ids {
             // Whoever takes a ticket apart keeps the ids: they say which frames are meant, lap after lap.
             let listed = id % self.list.places.len().max(1);
             let Some(&place) = self.list.places.get(listed) else { continue };

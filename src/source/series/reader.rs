@@ -136,17 +136,9 @@ fn refusal(flaw: Flaw) -> Refusal {
 
 impl Reader for SeriesReader {
     fn read(&mut self, ticket: Ticket, slots: &mut Slots<'_>, out: &mut dyn FnMut(Result<Frame, BadFrame>)) {
-        let Ticket { ids, place } = ticket;
-        let Place::Listed(_) = place else {
-            let why = |id| BadFrame {
-                id: FrameId(id),
-                status: FrameStatus::Unreadable,
-                message: format!("{place:?}: not a number of a list"),
-            };
-            return ids.for_each(|id| out(Err(why(id))));
-        };
+        let Place::Listed(_) = ticket.place else { return ticket.refuse("not a number of a list", out) };
         let chosen = self.list.chosen;
-        for id in ids {
+        for id in ticket.ids {
             // Ids are the images' places in the list, lap after lap.
             let number = chosen.number(id % chosen.count.max(1)).unwrap_or(usize::MAX);
             let (id, origin) = (FrameId(id), self.list.album.origin(number));
