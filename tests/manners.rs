@@ -175,7 +175,7 @@ fn messages_do_not_end_up_in_a_result() {
 // Disks that misbehave.
 
 /// `tests/support/disk.c`, compiled.
-fn disk() -> &'static Path {
+pub fn disk() -> &'static Path {
     static DISK: OnceLock<(TempDir, PathBuf)> = OnceLock::new();
     let (_, library) = DISK.get_or_init(|| {
         let folder = tempdir().expect("a scratch folder");

@@ -30,6 +30,7 @@ mod output;
 mod picture;
 mod pipeline;
 mod plausible;
+mod resume;
 mod series;
 mod simulate;
 mod source;

@@ -3,6 +3,7 @@
 //! What a run is told goes on as the session's [`Options`]; what is left is the command's own: where things go, what is said.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::builder::PossibleValue;
 use clap::{ArgAction, Args, ValueEnum};
@@ -10,6 +11,11 @@ use clap::{ArgAction, Args, ValueEnum};
 use crate::session::options::{
     BadFramesName, ErrorModelName, MOST_COUNT, Options, SaturationFrom, Slice, Splitting, StrategyName,
 };
+
+/// Seconds between two times that the disk is asked to keep what was written.
+const FLUSH: f64 = 30.0;
+/// Longest such time: a day.
+const MOST_SECONDS: f64 = 86_400.0;
 
 /// How much is said while running.
 #[derive(Debug, Clone, Copy, Default, Args)]
@@ -142,6 +148,19 @@ pub struct IntegrateArgs {
     #[arg(long, help_heading = "Output")]
     pub overwrite: bool,
 
+    /// Go on with a run that did not end, in its result file: what is there is kept, if frames and settings are what they were. Begins
+    /// one where there is none
+    #[arg(long, conflicts_with = "overwrite", requires = "output", help_heading = "Output")]
+    pub resume: bool,
+
+    /// With --resume: try the bad frames again
+    #[arg(long, requires = "resume", help_heading = "Output")]
+    pub retry_bad: bool,
+
+    /// Have the disk itself keep what was written every so many seconds, so that a power cut costs no more; 0: only at the end [default: 30]
+    #[arg(long, value_name = "SECONDS", value_parser = interval, help_heading = "Output")]
+    pub flush: Option<f64>,
+
     /// Go on to sinograms and tomograms: the file that `xrdct tomo` would write, from patterns that are still in memory
     #[arg(long, value_name = "TOMO.h5", help_heading = "Output")]
     pub tomo: Option<PathBuf>,
@@ -210,6 +229,12 @@ pub struct IntegrateArgs {
 }
 
 impl IntegrateArgs {
+    /// How often the disk is asked to keep what was written, if before the end.
+    pub(super) fn flush_interval(&self) -> Option<Duration> {
+        let seconds = self.flush.unwrap_or(FLUSH);
+        (seconds > 0.0).then(|| Duration::from_secs_f64(seconds))
+    }
+
     /// What the session is told.
     pub fn options(&self) -> Options {
         // Without `..`, so that a new option cannot be forgotten.
@@ -242,6 +267,9 @@ impl IntegrateArgs {
             sums,
             output,
             overwrite: _,
+            resume: _,
+            retry_bad: _,
+            flush: _,
             tomo: _,
             tomo_options: _,
             config,
@@ -381,6 +409,15 @@ pub struct ConvertArgs {
     pub saying: Saying,
 }
 
+/// Seconds between two times; 0: never.
+pub(super) fn interval(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(seconds) if (0.0..=MOST_SECONDS).contains(&seconds) => Ok(seconds),
+        _ => Err(format!("must be a number of seconds from 0 to {MOST_SECONDS}")),
+    }
+}
+
+/// A count that makes sense for threads, lanes and the like.
 pub(super) fn count(text: &str) -> Result<usize, String> {
     match text.parse() {
         Ok(n) if (1..=MOST_COUNT).contains(&n) => Ok(n),

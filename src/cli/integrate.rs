@@ -14,8 +14,9 @@ use super::tomo;
 use super::{say, summary};
 use crate::output::OutputError;
 use crate::output::draft::{Draft, leftovers, write_whole};
+use crate::output::lock::Lock;
 use crate::output::result::Ending;
-use crate::session::{PipelineError, Plan, Run, Session, configuration, plausible};
+use crate::session::{PipelineError, Plan, Resume, Run, Session, configuration, plausible, resume};
 use crate::trace::{self, Timeline};
 
 /// Runs the command.
@@ -23,12 +24,29 @@ pub(super) fn run(args: &IntegrateArgs) -> Result<Exit, Failure> {
     let verbosity = Verbosity::of(args.saying);
     let timeline = args.trace.is_some().then(Timeline::default);
     let follows = trace::follow(timeline.as_ref(), "main");
-    let mut plan = Plan::new(args.options())?;
+    let mut options = args.options();
+    let mut lock = args.output.as_deref().map(|output| take_lock(args, output)).transpose()?.flatten();
+    let resume = match &args.output {
+        Some(output) if args.resume => Resume::open(output, &mut options)?,
+        _ => None,
+    };
+    let mut plan = Plan::new(options)?;
     if plan.options.output.is_none() && !args.dry_run {
         return Err(anyhow!("no result file: name one with --output FILE.h5")).or_exit(Exit::Usage);
     }
     check_outputs(args, &plan).or_exit(Exit::Output)?;
+    // A configuration may have named it.
+    if let (None, Some(output)) = (&lock, &plan.options.output) {
+        lock = take_lock(args, output)?;
+    }
     let tomo = tomo::after_integration(args, &plan.options).or_exit(Exit::Usage)?;
+    if let Some(resume) = &resume {
+        plan.settle_device()?;
+        resume.check(&plan, args.retry_bad)?;
+        if resume.is_complete(&plan, args.retry_bad) {
+            return Ok(complete(&plan, resume, verbosity));
+        }
+    }
     if verbosity > Verbosity::Quiet {
         plan.notes.iter().for_each(|line| say::warn(line));
         let written = plan.options.output.iter().chain(&args.trace);
@@ -53,18 +71,33 @@ pub(super) fn run(args: &IntegrateArgs) -> Result<Exit, Failure> {
     if verbosity > Verbosity::Quiet {
         plan.notes[said..].iter().for_each(|line| say::warn(line));
     }
-    let mut kept = tomo.as_ref().and_then(|tomo| tomo::store(tomo, plan));
-    let doors = session.doors(plan.source(), timeline.as_ref(), kept.as_mut())?;
+    let output = plan.options.output.clone().unwrap_or_default();
+    let lock = lock.map_or_else(|| Lock::take(&output), Ok).or_exit(Exit::Output)?;
+    let overwrite = args.overwrite || resume.is_some();
+    let mut draft = session.result_draft(lock, overwrite, resume.as_ref()).or_exit(Exit::Output)?;
+    let carried = resume.as_ref().map(|resume| resume.carry(&mut draft, args.retry_bad)).transpose();
+    let carried = carried.or_exit(Exit::Output)?;
+    let source = match &carried {
+        Some(carried) => resume::what_is_left(plan.source(), carried),
+        None => plan.source(),
+    };
+    // What an earlier run made is in the file only.
+    let mut kept = tomo.as_ref().filter(|_| resume.is_none()).and_then(|tomo| tomo::store(tomo, plan));
+    let doors = session.doors(source, timeline.as_ref(), kept.as_mut())?;
     doors.notes.iter().for_each(|line| say::warn(line));
     let matrix_time = started.elapsed();
     drop(follows);
     save_configuration(args, plan)?;
     let trace = open_trace(args)?;
 
-    let output = plan.options.output.clone().unwrap_or_default();
     let asked = Asked::first();
-    let mut file = session.result(&output, args.overwrite).or_exit(Exit::Output)?;
-    let mut progress = ProgressLine::new(plan.frames.count(), verbosity);
+    let mut file = draft.publish().or_exit(Exit::Output)?;
+    file.sync_every(args.flush_interval());
+    if let Some(why) = resume.as_ref().and_then(|resume| resume.goes_over(plan)) {
+        file.go_over(&why).or_exit(Exit::Output)?;
+    }
+    let there = carried.as_ref().map_or(0, |carried| carried.good + carried.bad);
+    let mut progress = ProgressLine::new(plan.frames.count() - there, verbosity);
     let (report, ended) = session.walk(
         doors,
         &mut file,
@@ -95,14 +128,14 @@ pub(super) fn run(args: &IntegrateArgs) -> Result<Exit, Failure> {
     ended.map_err(|error| failed(error, &output))?;
     let written = written.or_exit(Exit::Output)?;
     if verbosity > Verbosity::Quiet {
-        summary::print_run(&session, &report, &written, (matrix_time, closing));
+        summary::print_run(&session, &report, &written, carried.as_ref(), (matrix_time, closing));
     }
     if let Some(cause) = barren {
         return Err(cause.into());
     }
     let ended = match () {
         () if report.interrupted => signals::heard().unwrap_or(Exit::Interrupted),
-        () if report.bad.is_empty() => Exit::Success,
+        () if report.bad.is_empty() && carried.is_none_or(|carried| carried.bad == 0) => Exit::Success,
         () => Exit::BadFrames,
     };
     drop(asked);
@@ -120,6 +153,33 @@ pub(super) fn run(args: &IntegrateArgs) -> Result<Exit, Failure> {
     }
 }
 
+/// The lock of the result file, for a run that writes it.
+fn take_lock(args: &IntegrateArgs, output: &Path) -> Result<Option<Lock>, Failure> {
+    if args.dry_run {
+        return Ok(None);
+    }
+    let lock = Lock::take(output).or_exit(Exit::Output)?;
+    if let Some(note) = lock.note().filter(|_| Verbosity::of(args.saying) > Verbosity::Quiet) {
+        say::warn(note);
+    }
+    Ok(Some(lock))
+}
+
+/// There is nothing to go on with.
+fn complete(plan: &Plan, resume: &Resume, verbosity: Verbosity) -> Exit {
+    let (frames, bad) = (plan.frames.count(), resume.bad());
+    if verbosity > Verbosity::Quiet {
+        let bad = if bad == 0 {
+            String::new()
+        } else {
+            format!(", {bad} of them bad (--retry-bad tries them again)")
+        };
+        let output = plan.options.output.clone().unwrap_or_default();
+        say::summary(&format!("complete: {frames} frames are in {}{bad}\n", output.display()));
+    }
+    if bad == 0 { Exit::Success } else { Exit::BadFrames }
+}
+
 fn failed(error: PipelineError, output: &Path) -> Failure {
     let exit = match &error {
         PipelineError::Source(_) => Exit::Input,
@@ -128,6 +188,11 @@ fn failed(error: PipelineError, output: &Path) -> Failure {
         PipelineError::BadFrame(_) => Exit::BadFrames,
         PipelineError::Panicked(_) | PipelineError::Thread(..) => Exit::Failure,
     };
+    if let PipelineError::Sink(cause) = &error
+        && matches!(cause.downcast_ref(), Some(OutputError::Gone { .. }))
+    {
+        return Failure { exit, error: error.into() };
+    }
     let context = format!("stopped; what was done before is in {}", output.display());
     Failure { exit, error: anyhow::Error::from(error).context(context) }
 }

@@ -7,7 +7,7 @@ use super::exit::Failure;
 use super::say;
 use super::words::{count, seconds};
 use crate::frame::{BadFrame, FrameStatus};
-use crate::output::result::Written;
+use crate::output::result::{Carried, Written};
 use crate::pipeline::Report;
 use crate::session::{Crew, Decode, Lost, Mask, Plan, Reducers, Saturated, Saturation, Session, Stage};
 
@@ -129,6 +129,7 @@ pub(super) fn print_run(
     session: &Session,
     report: &Report,
     written: &Written,
+    carried: Option<&Carried>,
     (matrix, closing): (Duration, Duration),
 ) {
     let (plan, lost) = (session.plan(), session.lost());
@@ -136,6 +137,17 @@ pub(super) fn print_run(
     let mut line = |name: &str, value: String| text.push_str(&format!("{name:<14}{value}\n"));
     let interrupted = if report.interrupted { "; interrupted" } else { "" };
     line("frames", format!("{} of {}{interrupted}", report.done, plan.frames.count()));
+    if let Some(carried) = carried {
+        let damaged = match carried.damaged {
+            0 => String::new(),
+            damaged => format!("; {} made again", count(damaged, "damaged row")),
+        };
+        let bad = if carried.bad == 0 { String::new() } else { format!(", {} of them bad", carried.bad) };
+        line("resumed", format!("{} were there{bad}{damaged}", count(carried.good + carried.bad, "frame")));
+    }
+    if let Some(old) = &written.old {
+        line("kept", format!("{}, which this file is to replace once it is complete", old.display()));
+    }
     if !report.bad.is_empty() {
         let listed = "rows of NaN; listed in the output's bad_frames";
         line("bad frames", format!("{}: {} ({listed})", report.bad.len(), kinds(&report.bad)));

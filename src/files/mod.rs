@@ -45,6 +45,14 @@ pub fn free_bytes(path: &Path) -> Option<u64> {
     rustix::fs::statvfs(folder_of(path)).ok().map(|disk| disk.f_bavail.saturating_mul(disk.f_frsize))
 }
 
+/// What is at a name, links followed, without opening it.
+///
+/// # Errors
+/// What the system says.
+pub fn metadata(path: &Path) -> io::Result<Metadata> {
+    std::fs::metadata(path)
+}
+
 /// Opens a file for reading, or says at once why there is none.
 ///
 /// # Errors

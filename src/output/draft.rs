@@ -93,6 +93,22 @@ impl Draft {
         }
     }
 
+    /// As [`Draft::publish`]; what had that name until now is kept beside it ([`kept_old`]), unless something is kept there already.
+    ///
+    /// # Errors
+    /// As [`Draft::publish`].
+    pub fn publish_beside_old(self) -> Result<(PathBuf, File), OutputError> {
+        let (path, old) = (&self.path, kept_old(&self.path));
+        // What is kept is whole; what has the name then is what a run left that did not end.
+        if self.overwrite && path.exists() && !old.exists() {
+            // Where the file system has no links there is no file of that name for a moment.
+            let kept = fs::hard_link(path, &old).or_else(|_| fs::rename(path, &old));
+            let action = "keeping the file that is replaced";
+            kept.map_err(|cause| OutputError::Io { path: path.clone(), action, cause })?;
+        }
+        self.publish()
+    }
+
     /// Gives the file its final name, which is returned with the file. Without `overwrite` it never replaces a file, not even one
     /// that came meanwhile.
     ///
@@ -114,6 +130,13 @@ impl Draft {
             Err(cause) => Err(OutputError::Io { path, action: "giving the file its name", cause }),
         }
     }
+}
+
+/// Where a file is kept whose place another one takes, until that is complete: `NAME.old`.
+pub fn kept_old(path: &Path) -> PathBuf {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(".old");
+    path.with_file_name(name)
 }
 
 /// Writes a file that is there whole or not at all.
@@ -188,7 +211,7 @@ fn rename_to_new_name(from: &Path, to: &Path) -> io::Result<()> {
 }
 
 /// The file that a symbolic link stands for, so that a link in the results folder stays a link.
-fn follow_link(path: &Path) -> PathBuf {
+pub(super) fn follow_link(path: &Path) -> PathBuf {
     match fs::symlink_metadata(path) {
         Ok(there) if there.is_symlink() => fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf()),
         _ => path.to_path_buf(),

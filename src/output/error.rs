@@ -25,6 +25,22 @@ pub enum OutputError {
         /// What is in the way.
         path: PathBuf,
     },
+    /// Another run writes to it.
+    #[error("{path}: another run writes to this file ({by}). Wait for it to end, or choose another name")]
+    Locked {
+        /// The file.
+        path: PathBuf,
+        /// Who, as far as is known.
+        by: String,
+    },
+    /// The file that a run writes to is no longer where it was.
+    #[error(
+        "{path}: this file was deleted, renamed or replaced while the run wrote to it: what it has of the run is not under that name"
+    )]
+    Gone {
+        /// Where it was.
+        path: PathBuf,
+    },
     /// The folder that the file would be in does not exist or may not be written.
     #[error(
         "{folder}: cannot create a file in this folder: {cause}. Create the folder or choose one that you may write"

@@ -8,9 +8,11 @@
 //! patterns' memory, with no library lock and no copy.
 //!
 //! [`stack`] writes decoded frames, one chunk each, under a temporary name that becomes the real one at the end.
-//! [`draft`] owns the temporary names, the reservation of disk space and the renaming for both.
+//! [`draft`] owns the temporary names, the reservation of disk space and the renaming for both, [`lock`] sees to it that one run at a time
+//! writes to an output.
 pub mod draft;
 pub mod error;
+pub mod lock;
 pub mod nexus;
 pub mod result;
 pub mod sink;

@@ -3,8 +3,10 @@
 //! [`ResultFile::create`] builds the complete file under a temporary name, reserves its disk space, gives it its final
 //! name and closes the HDF5 library's hold on it. From then on [`ResultFile::put`] only writes numbers into places that
 //! exist: rows first, then their `frame_status`. Killed at any instant, the file opens and its statuses tell the truth
-//! (`status` says `running` then). The kernel keeps what was written when a process dies; against a power failure
-//! nothing is promised.
+//! (`status` says `running` then). The kernel keeps what was written when a process dies. Against a power failure, which takes
+//! what the disk does not have yet in any order, it is sent to the disk at intervals ([`ResultFile::sync_every`]) and at the end, and
+//! each row has a checksum (`row_crc`).
+//! A row without a frame is NaN from the beginning.
 //!
 //! Rows are buffered and written in runs, at the latest a second after they came or when 16 MiB wait. One writer,
 //! any order of frames. While it runs, the file can be opened and watched; it is not locked.
@@ -14,6 +16,8 @@
 //! last set. It touches these two datasets only, so a kill in that millisecond may cost them, never a pattern or a status. A run whose
 //! frames go over to another device is opened once more then ([`ResultFile::go_over`]).
 mod device;
+mod disk;
+mod earlier;
 mod info;
 mod layout;
 mod patterns;
@@ -23,7 +27,7 @@ mod skeleton;
 mod sums;
 
 use std::collections::BTreeMap;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io;
 use std::os::fd::IntoRawFd;
 use std::os::unix::fs::FileExt;
@@ -33,18 +37,21 @@ use std::time::{Duration, Instant};
 use hdf5::types::VarLenUnicode;
 
 use super::OutputError;
-use super::draft::Draft;
+use super::draft::{Draft, kept_old};
+use super::lock::{Lock, is_at};
 use super::nexus;
-use crate::files::library;
+use crate::files::{folder_of, library};
 use crate::frame::{FrameStatus, Outcome, Pattern};
+use disk::Disk;
 pub(super) use plain::fixed;
 use rows::{FrameRow, RowWriter};
 pub(super) use skeleton::{DATE_LEN, MESSAGE_LEN, RUNNING, STATUS_LEN};
 use sums::SumPlaces;
 
+pub use earlier::{Carried, Earlier};
 pub(super) use info::opened;
 pub use info::{Progress, ResultInfo};
-pub use layout::{Ending, FrameNumbers, Layout, Motor, RadialAxis, Raster};
+pub use layout::{Ending, FileStamp, FrameNumbers, Layout, Motor, RadialAxis, Raster};
 pub use patterns::Patterns;
 
 /// Patterns that may wait to be written, in bytes of the file.
@@ -69,6 +76,7 @@ pub struct ResultFile {
     waiting: Vec<FrameRow>,
     most_waiting: usize,
     waiting_since: Instant,
+    longest_wait: Duration,
     begun: Instant,
     /// One a row.
     statuses: Vec<FrameStatus>,
@@ -76,6 +84,12 @@ pub struct ResultFile {
     messages_left_out: usize,
     /// Why patterns were lost, once a write has failed.
     broken: Option<String>,
+    /// Whether rows that come now are made by the CPU although a GPU was planned.
+    by_cpu: bool,
+    /// Whether it has its name.
+    is_named: bool,
+    disk: Disk,
+    _lock: Lock,
 }
 
 /// What a finished file holds.
@@ -91,6 +105,34 @@ pub struct Written {
     pub pending: usize,
     /// Size of the file in bytes.
     pub bytes: u64,
+    /// Where the file is that this one replaces, for this one is not complete.
+    pub old: Option<PathBuf>,
+}
+
+/// A result file that is whole and has no name yet; dropped, it is gone.
+pub struct ResultDraft {
+    file: ResultFile,
+    draft: Draft,
+    /// Whether a file that it replaces is kept: not when its rows were taken over.
+    keeps_old: bool,
+}
+
+impl ResultDraft {
+    /// Gives the file its name; the run begins. A file that it replaces is kept beside it until this one is complete.
+    ///
+    /// # Errors
+    /// [`OutputError::Exists`], or what the operating system says.
+    pub fn publish(self) -> Result<ResultFile, OutputError> {
+        let ResultDraft { mut file, draft, keeps_old } = self;
+        if keeps_old {
+            draft.publish_beside_old()?
+        } else {
+            draft.publish()?
+        };
+        file.begun = Instant::now();
+        file.is_named = true;
+        Ok(file)
+    }
 }
 
 impl ResultFile {
@@ -102,6 +144,15 @@ impl ResultFile {
     /// [`OutputError::Layout`] when the frames do not fit the map, or what HDF5 says. Nothing is left on disk then, and
     /// an existing file is as it was.
     pub fn create(path: &Path, layout: &Layout, overwrite: bool) -> Result<ResultFile, OutputError> {
+        ResultFile::draft(Lock::take(path)?, layout, overwrite)?.publish()
+    }
+
+    /// Makes the whole file, but does not give it its name yet.
+    ///
+    /// # Errors
+    /// As [`ResultFile::create`].
+    pub fn draft(lock: Lock, layout: &Layout, overwrite: bool) -> Result<ResultDraft, OutputError> {
+        let path = lock.output();
         if let Err(problem) = layout.check() {
             return Err(OutputError::Layout { path: path.into(), problem });
         }
@@ -116,22 +167,42 @@ impl ResultFile {
         draft.reserve(places.sums.as_ref().map_or(bytes, SumPlaces::table))?;
         let writer = RowWriter::new(file, places, layout.npt(), layout.stored_rows());
         prepare(&writer, layout).map_err(|e| OutputError::from_io(&path, "preparing the file", bytes, e))?;
-        draft.publish()?;
 
         let row_bytes = layout.npt() * skeleton::bytes_of_bin(layout) as usize;
-        Ok(ResultFile {
+        let file = ResultFile {
             path,
             writer,
             waiting: Vec::new(),
             most_waiting: (BLOCK_BYTES / row_bytes).clamp(1, BLOCK_ROWS),
             waiting_since: Instant::now(),
+            longest_wait: BLOCK_TIME,
             begun: Instant::now(),
             statuses: vec![FrameStatus::Pending; layout.rows()],
             messages: BTreeMap::new(),
             messages_left_out: 0,
             broken: None,
+            by_cpu: false,
+            is_named: false,
+            disk: Disk::default(),
+            _lock: lock,
             layout: layout.clone(),
-        })
+        };
+        Ok(ResultDraft { file, draft, keeps_old: layout.goes_on.is_none() })
+    }
+
+    /// Has the disk itself keep what was written this often, so that a power cut costs no more; `None`: only at the end. Patterns wait no
+    /// longer than that.
+    pub fn sync_every(&mut self, interval: Option<Duration>) {
+        self.disk.set(interval);
+        self.longest_wait = interval.map_or(BLOCK_TIME, |interval| interval.min(BLOCK_TIME));
+    }
+
+    /// That the file still has its name, once it had it.
+    fn check_place(&self) -> Result<(), OutputError> {
+        match !self.is_named || is_at(&self.writer.file, &self.path) {
+            true => Ok(()),
+            false => Err(OutputError::Gone { path: self.path.clone() }),
+        }
     }
 
     /// Where the file is.
@@ -174,8 +245,8 @@ impl ResultFile {
         if self.waiting.is_empty() {
             self.waiting_since = Instant::now();
         }
-        self.waiting.push(FrameRow { row, frame, pattern, status });
-        if self.waiting.len() >= self.most_waiting || self.waiting_since.elapsed() >= BLOCK_TIME {
+        self.waiting.push(FrameRow { row, frame, pattern, status, by_cpu: self.by_cpu });
+        if self.waiting.len() >= self.most_waiting || self.waiting_since.elapsed() >= self.longest_wait {
             self.flush()?;
         }
         Ok(())
@@ -216,7 +287,10 @@ impl ResultFile {
             }
         }
         self.waiting.clear();
-        done
+        done?;
+        self.check_place()?;
+        let sent = self.disk.wrote(&self.writer.file);
+        sent.map_err(|e| OutputError::from_io(&self.path, "sending patterns to the disk", bytes as u64, e))
     }
 
     /// Marks the rows that are put from here on as made by the CPU, for this reason: the file gets its `frame_device`.
@@ -234,6 +308,7 @@ impl ResultFile {
             written.map_err(|e| OutputError::from_io(&self.path, "writing frame_device", rows as u64, e))?;
             self.writer.places.frame_device = Some(place);
         }
+        self.by_cpu = true;
         Ok(())
     }
 
@@ -246,27 +321,33 @@ impl ResultFile {
         Ok(room)
     }
 
-    /// Writes what is buffered, fills the rows that no frame came for with NaN, stores the messages of bad frames, and
-    /// marks how the run ended. A run that lost patterns to a failing disk has `failed`, whatever `ending` says.
+    /// Writes what is buffered, stores the messages of bad frames, sends everything to the disk and marks how the run ended. A run that
+    /// lost patterns to a failing disk has `failed`, whatever `ending` says. A complete file takes the place of the one that was kept.
     ///
     /// # Errors
     /// The first thing that fails here. What can still be written after it is written, the status last.
     pub fn finish(mut self, ending: &Ending) -> Result<Written, OutputError> {
         let flushed = self.flush();
-        // A disk that has failed once is not asked for gigabytes of NaN.
-        let filled = if self.broken.is_none() { self.fill_pending() } else { Ok(()) };
         let listed = self.reopen();
-        let sent = self.send_to_server();
+        // Everything but the word for how it ended must be on the disk before that word is.
+        let sent = self.send_to_disk().and_then(|()| self.send_to_server());
         let reason = self.broken.take().or_else(|| {
-            let failed = [&filled, &listed, &sent].into_iter().find_map(|done| done.as_ref().err());
+            let failed = [&flushed, &listed, &sent].into_iter().find_map(|done| done.as_ref().err());
             failed.map(ToString::to_string)
         });
         let ending = match (reason, ending) {
             (Some(reason), Ending::Complete | Ending::Interrupted) => Ending::Failed(reason),
             _ => ending.clone(),
         };
-        let marked = self.mark(&ending);
-        flushed.and(filled).and(listed).and(sent).and(marked)?;
+        let marked = self.mark(&ending).and_then(|()| self.send_to_disk());
+        flushed.and(listed).and(sent).and(marked)?;
+        self.check_place()?;
+        let old = kept_old(&self.path);
+        let old = match &ending {
+            _ if !old.exists() => None,
+            Ending::Complete => fs::remove_file(&old).err().map(|_| old),
+            _ => Some(old),
+        };
         let count = |status| self.statuses.iter().filter(|&&s| s == status).count();
         let (good, pending) = (count(FrameStatus::Good), count(FrameStatus::Pending));
         let bytes = self.writer.file.metadata().map_or(0, |m| m.len());
@@ -276,22 +357,20 @@ impl ResultFile {
             bad: self.statuses.len() - good - pending,
             pending,
             bytes,
+            old,
         })
     }
 
-    fn fill_pending(&self) -> Result<(), OutputError> {
-        let mut start = 0;
-        for run in self.statuses[..self.layout.stored_rows()].chunk_by(|a, b| a == b) {
-            let rows = start..start + run.len();
-            start = rows.end;
-            if run[0] == FrameStatus::Pending {
-                let bytes = (rows.len() * self.layout.npt() * size_of::<f32>()) as u64;
-                self.writer
-                    .write_nan(rows)
-                    .map_err(|e| OutputError::from_io(&self.path, "filling empty rows", bytes, e))?;
-            }
-        }
-        Ok(())
+    /// Has the disk itself keep the file and its name.
+    fn send_to_disk(&mut self) -> Result<(), OutputError> {
+        let sent = self.disk.wait().and_then(|()| self.writer.file.sync_all()).and_then(|()| {
+            // Some file systems do not send folders.
+            let folder = File::open(folder_of(&self.path))?;
+            folder
+                .sync_all()
+                .or_else(|e| if e.kind() == io::ErrorKind::InvalidInput { Ok(()) } else { Err(e) })
+        });
+        sent.map_err(|e| OutputError::from_io(&self.path, "sending the file to the disk", 0, e))
     }
 
     /// HDF5 opens the file again: messages of bad frames, and as many sets of norms as there are.
@@ -361,6 +440,7 @@ impl Drop for ResultFile {
 fn prepare(writer: &RowWriter, layout: &Layout) -> io::Result<()> {
     let (file, places): (&File, _) = (&writer.file, &writer.places);
     file.write_all_at(&vec![FrameStatus::Pending as u8; layout.rows()], places.frame_status)?;
+    writer.write_nan()?;
     for &(_, place) in &places.header {
         writer.fill(f64::NAN, place, layout.frames)?;
     }

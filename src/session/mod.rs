@@ -39,11 +39,13 @@ pub mod device;
 pub mod doors;
 pub mod engines;
 mod error;
+mod identity;
 pub mod kind;
 pub mod options;
 pub mod plan;
 pub mod plausible;
 mod prepare;
+pub mod resume;
 mod store;
 pub mod tomo;
 mod walk;
@@ -60,6 +62,7 @@ pub use error::{Concern, SessionError};
 pub use options::Options;
 pub use plan::Plan;
 pub use prepare::Preparation;
+pub use resume::Resume;
 pub use store::PatternStore;
 
 // The words that plans, recipes and reports are told in: a door needs no other module for them.
@@ -73,7 +76,8 @@ pub use crate::pipeline::{PipelineError, Saturated, Stage, Strategy};
 pub use crate::source::facts::{DetectorFacts, MASK_BITS};
 
 use crate::output::OutputError;
-use crate::output::result::{Layout, RadialAxis, ResultFile};
+use crate::output::lock::Lock;
+use crate::output::result::{Layout, RadialAxis, ResultDraft, ResultFile};
 use crate::output::sink::Sink;
 use crate::pipeline::{Report, Stop, Watch};
 use crate::source::Source;
@@ -179,6 +183,21 @@ impl Session {
         ResultFile::create(path, &layout(&self.plan, self.axis.clone()), overwrite)
     }
 
+    /// Likewise, but it has no name yet: it can be made while doors are opened, and an earlier run's rows can be [taken over](Resume::carry).
+    /// With `goes_on` it is that run's.
+    ///
+    /// # Errors
+    /// As [`Session::result`].
+    pub fn result_draft(
+        &self,
+        lock: Lock,
+        overwrite: bool,
+        goes_on: Option<&Resume>,
+    ) -> Result<ResultDraft, OutputError> {
+        let layout = Layout { goes_on: goes_on.map(Resume::run), ..layout(&self.plan, self.axis.clone()) };
+        ResultFile::draft(lock, &layout, overwrite)
+    }
+
     /// Walks the plan's frames through the corridor.
     ///
     /// # Errors
@@ -244,6 +263,9 @@ fn layout(plan: &Plan, radial: RadialAxis) -> Layout {
         saturated: plan.saturation.cutoff.is_finite(),
         columns: Arc::clone(&plan.frames.about().columns),
         header: plan.frames.about().header.clone(),
+        stamps: identity::stamps(plan),
+        digests: identity::has_digests(plan),
+        recipe: identity::recipe(plan),
         inputs: plan.frames.files().iter().map(|f| f.display().to_string()).collect(),
         configuration: configuration::to_worker(plan),
         title: options.experiment_title.clone().unwrap_or_else(|| "xrdct integrate".to_owned()),

@@ -30,7 +30,8 @@ use std::time::Duration;
 use facts::DetectorFacts;
 
 use crate::frame::{
-    BadFrame, Column, Encoding, Frame, FrameHeader, FrameId, FrameStatus, Origin, Slot, SlotPool, Slots,
+    BadFrame, Column, Digest, Encoding, Frame, FrameHeader, FrameId, FrameStatus, Origin, Slot, SlotPool,
+    Slots,
 };
 
 /// Longest time that a source waits before it says that nothing came.
@@ -165,6 +166,11 @@ pub trait Frames: Send + Sync {
 
     /// Where a frame comes from.
     fn origin(&self, frame: usize) -> Origin;
+
+    /// The digest that a frame's own header has for its bytes, read now; `None` where frames have none.
+    fn written_digest(&self, _frame: usize) -> Option<Digest> {
+        None
+    }
 
     /// Lists so many of them; beyond the last it begins again at the first. With `verify`, frames carry the digests of their headers.
     fn source(&self, frames: usize, verify: bool) -> Box<dyn Source>;

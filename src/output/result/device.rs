@@ -21,6 +21,11 @@ const AS_PLANNED: u8 = 0;
 /// A row that the CPU made.
 pub(super) const CPU: u8 = 1;
 
+/// What is written for a row.
+pub(super) const fn mark(by_cpu: bool) -> u8 {
+    if by_cpu { CPU } else { AS_PLANNED }
+}
+
 /// Bytes that the dataset takes in the file at most, for `rows` rows.
 pub(super) fn room(rows: usize) -> u64 {
     (1 << 16) + rows as u64
@@ -39,13 +44,17 @@ pub(super) fn reserve(file: &File, layout: &Layout, why: &str) -> Result<u64> {
     Ok(place.offset)
 }
 
+/// The mark of each row; `None` where every row was made where it was planned.
+pub(super) fn marks(process: &h5::Group) -> h5::Result<Option<Vec<u8>>> {
+    match process.link_exists(NAME) {
+        true => Ok(Some(process.dataset(NAME)?.read_raw()?)),
+        false => Ok(None),
+    }
+}
+
 /// How many rows the CPU made, and why; `None` where every row was made where it was planned.
 pub(super) fn read(process: &h5::Group) -> h5::Result<Option<(usize, String)>> {
-    if !process.link_exists(NAME) {
-        return Ok(None);
-    }
-    let device = process.dataset(NAME)?;
-    let marks: Vec<u8> = device.read_raw()?;
-    let why = nexus::read_attribute(&device, REASON).unwrap_or_default();
+    let Some(marks) = marks(process)? else { return Ok(None) };
+    let why = nexus::read_attribute(&process.dataset(NAME)?, REASON).unwrap_or_default();
     Ok(Some((marks.iter().filter(|mark| **mark == CPU).count(), why)))
 }

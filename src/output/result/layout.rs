@@ -88,6 +88,17 @@ pub struct FrameNumbers {
     pub step: usize,
 }
 
+/// What an input file was when its run began: enough to find out later whether it still is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FileStamp {
+    /// Bytes; -1: it was not there.
+    pub size: i64,
+    /// When it was last changed, nanoseconds since 1970 (UTC).
+    pub time: i64,
+    /// CRC-32 of its first 4 KiB; 0: they were not looked at, for frames have digests.
+    pub head: u32,
+}
+
 /// What a result file is to hold.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Layout {
@@ -113,6 +124,14 @@ pub struct Layout {
     pub header: FrameHeader,
     /// Names of the input files, in the order of the frames.
     pub inputs: Vec<String>,
+    /// What these files are, one each; none: nobody has looked.
+    pub stamps: Vec<FileStamp>,
+    /// Whether frames have digests, so that they are kept.
+    pub digests: bool,
+    /// What decides the patterns beside the configuration: what masks, darks and flats hold.
+    pub recipe: Value,
+    /// The run that this one goes on with: its number and when it began.
+    pub goes_on: Option<(String, String)>,
     /// The run, so that it can be repeated. A superset of pyFAI's worker configuration lets pyFAI's viewer open the file.
     pub configuration: Value,
     /// Title of the entry.
@@ -142,6 +161,10 @@ impl Layout {
             columns: Arc::default(),
             header: FrameHeader::default(),
             inputs: Vec::new(),
+            stamps: Vec::new(),
+            digests: false,
+            recipe: Value::Null,
+            goes_on: None,
             configuration: Value::Null,
             title: "xrdct integrate".into(),
             poni_file: None,

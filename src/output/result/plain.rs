@@ -39,9 +39,16 @@ pub(super) trait Plain: Copy {}
 impl Plain for f32 {}
 impl Plain for f64 {}
 impl Plain for u32 {}
+impl Plain for u8 {}
 
 /// Their memory.
 pub(super) fn bytes<T: Plain>(values: &[T]) -> &[u8] {
-    // SAFETY: `Plain` is implemented for f32, f64 and u32 only: no padding, every byte initialised, and u8 has no alignment.
+    // SAFETY: `Plain` is implemented for f32, f64, u32 and u8 only: no padding, every byte initialised, and u8 has no alignment.
     unsafe { std::slice::from_raw_parts(values.as_ptr().cast(), size_of_val(values)) }
+}
+
+/// Their memory, to be filled.
+pub(super) fn bytes_mut<T: Plain>(values: &mut [T]) -> &mut [u8] {
+    // SAFETY: as above, and any bytes are a value.
+    unsafe { std::slice::from_raw_parts_mut(values.as_mut_ptr().cast(), size_of_val(values)) }
 }

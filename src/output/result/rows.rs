@@ -14,12 +14,16 @@ use std::os::unix::fs::FileExt;
 
 use super::device;
 use super::plain::{Plain, bytes, fixed, write_slices_at};
-use super::skeleton::{DATE_LEN, RowOffsets};
+use super::skeleton::{DATE_LEN, DIGEST_LEN, RowOffsets};
 use super::sums::{NormsTable, SumPlaces};
-use crate::frame::{FrameHeader, FrameStatus, Pattern};
+use crate::frame::{FrameHeader, FrameStatus, Norms, Pattern};
 
 /// Most slices that one `pwritev` takes (Linux: `IOV_MAX`).
 const MOST_SLICES: usize = 1024;
+
+/// What [`crc`] is made of, for people.
+pub(super) const CRC_OF: &str = "CRC-32 (zlib's) of the row's intensity, errors, sums/signal, sums/variance, its norms (N, then N2, then C), \
+                                 saturated, the frame's numbers in input in their order, and its date, as far as they are there; 0: no pattern";
 
 /// A frame's outcome and where it goes.
 pub(super) struct FrameRow {
@@ -31,6 +35,8 @@ pub(super) struct FrameRow {
     pub pattern: Option<Pattern>,
     /// What is written as its status.
     pub status: FrameStatus,
+    /// Whether the CPU made it although a GPU was planned.
+    pub by_cpu: bool,
 }
 
 /// Writes rows into the places of one file.
@@ -84,6 +90,10 @@ impl RowWriter {
             let values: Vec<f64> = headers.iter().map(|h| h.number(number)).collect();
             self.file.write_all_at(bytes(&values), offset + first * 8)?;
         }
+        if let Some(place) = self.places.digests {
+            let digests: Vec<u8> = headers.iter().flat_map(|h| h.digest.unwrap_or_default()).collect();
+            self.file.write_all_at(&digests, place + first * DIGEST_LEN as u64)?;
+        }
         let dates: Vec<u8> = headers.iter().flat_map(|h| fixed::<DATE_LEN>(&h.date)).collect();
         self.file.write_all_at(&dates, self.places.date + first * DATE_LEN as u64)
     }
@@ -108,8 +118,12 @@ impl RowWriter {
             self.file.write_all_at(&counts, offset + (run[0].row * size_of::<u32>()) as u64)?;
         }
         if let Some(offset) = places.frame_device {
-            self.file.write_all_at(&vec![device::CPU; run.len()], offset + run[0].row as u64)?;
+            let marks: Vec<u8> = run.iter().map(|row| device::mark(row.by_cpu)).collect();
+            self.file.write_all_at(&marks, offset + run[0].row as u64)?;
         }
+        let crc = |row: &FrameRow| row.pattern.as_ref().map_or(0, |pattern| crc(pattern, &places));
+        let crcs: Vec<u8> = run.iter().flat_map(|row| crc(row).to_ne_bytes()).collect();
+        self.file.write_all_at(&crcs, places.row_crc + (run[0].row * size_of::<u32>()) as u64)?;
         let statuses: Vec<u8> = run.iter().map(|row| row.status as u8).collect();
         self.file.write_all_at(&statuses, places.frame_status + run[0].row as u64)
     }
@@ -166,19 +180,10 @@ impl RowWriter {
         Ok(())
     }
 
-    /// Fills rows that no frame came for with NaN.
-    pub(super) fn write_nan(&self, rows: Range<usize>) -> io::Result<()> {
-        let per_row = self.npt as u64 * 4;
-        for place in [Some(self.places.intensity), self.places.errors].into_iter().flatten() {
-            self.fill(f32::NAN, place + rows.start as u64 * per_row, rows.len() * self.npt)?;
-        }
-        if let Some(place) = self.places.map {
-            for bin in 0..self.npt {
-                let offset = place + ((bin * self.rows + rows.start) * 4) as u64;
-                self.fill(f32::NAN, offset, rows.len())?;
-            }
-        }
-        Ok(())
+    /// Fills every row with NaN.
+    pub(super) fn write_nan(&self) -> io::Result<()> {
+        let places = [Some(self.places.intensity), self.places.errors, self.places.map];
+        places.into_iter().flatten().try_for_each(|place| self.fill(f32::NAN, place, self.rows * self.npt))
     }
 
     /// Writes `value` `count` times from `offset` on, in pieces of 64 Ki values.
@@ -192,6 +197,28 @@ impl RowWriter {
         }
         Ok(())
     }
+}
+
+/// The checksum of a row: CRC-32, as zlib has it, of everything that is written of its pattern, in the order of [`CRC_OF`].
+pub(super) fn crc(pattern: &Pattern, places: &RowOffsets) -> u32 {
+    let mut crc = crc32fast::Hasher::new();
+    crc.update(bytes(&pattern.intensity));
+    if let Some(errors) = &pattern.errors {
+        crc.update(bytes(errors));
+    }
+    if places.sums.is_some() {
+        crc.update(bytes(&pattern.signal));
+        crc.update(bytes(pattern.variance.as_deref().unwrap_or_default()));
+        let Norms { normalization, normalization_squared, count } = &*pattern.norms;
+        [normalization, normalization_squared, count].into_iter().for_each(|sums| crc.update(bytes(sums)));
+    }
+    if places.saturated.is_some() {
+        crc.update(&pattern.saturated.to_ne_bytes());
+    }
+    let numbers: Vec<f64> = places.header.iter().map(|(number, _)| pattern.header.number(*number)).collect();
+    crc.update(bytes(&numbers));
+    crc.update(&fixed::<DATE_LEN>(&pattern.header.date));
+    crc.finalize()
 }
 
 /// Cuts a sorted block into runs of consecutive numbers.

@@ -25,9 +25,10 @@ use hdf5::types::{FixedUnicode, OwnedDynValue};
 use hdf5::{Dataset, Group, H5Type, Result};
 
 use super::layout::{FrameNumbers, Layout, Raster};
+use super::rows::CRC_OF;
 use super::sums::{SumPlaces, index_bytes};
 use crate::files::library;
-use crate::frame::Column;
+use crate::frame::{Column, Digest};
 use crate::output::nexus;
 
 /// Longest date that is kept: DECTRIS writes at most 26 characters.
@@ -36,6 +37,9 @@ pub(in crate::output) const DATE_LEN: usize = 32;
 pub(in crate::output) const STATUS_LEN: usize = 16;
 /// Longest reason for the failure of a run.
 pub(in crate::output) const MESSAGE_LEN: usize = 1024;
+
+/// Bytes of a digest.
+pub(super) const DIGEST_LEN: usize = size_of::<Digest>();
 
 /// The status of a run that has not ended.
 pub(in crate::output) const RUNNING: &str = "running";
@@ -53,11 +57,15 @@ pub(super) struct RowOffsets {
     /// u8 (rows, stored or not)
     pub frame_status: u64,
     /// u32 (rows)
+    pub row_crc: u64,
+    /// u32 (rows)
     pub saturated: Option<u64>,
     /// u8 (rows, stored or not), from when on rows are made elsewhere than planned
     pub frame_device: Option<u64>,
     /// f64 (frames): place in the header's numbers, offset
     pub header: Vec<(usize, u64)>,
+    /// 16 bytes (frames)
+    pub digests: Option<u64>,
     /// text of `DATE_LEN` (frames)
     pub date: u64,
     /// text of `DATE_LEN`, `STATUS_LEN`, `MESSAGE_LEN`
@@ -104,7 +112,10 @@ pub(super) fn build(draft: &File, layout: &Layout) -> Result<RowOffsets> {
     nexus::attribute(&entry, "default", "xrdct/result")?;
     nexus::text(&entry, "title", &layout.title)?;
     nexus::text(&entry, "program_name", "xrdct")?;
-    nexus::text(&entry, "start_time", &nexus::now())?;
+    let new = || (uuid::Uuid::new_v4().to_string(), nexus::now());
+    let (uuid, start_time) = layout.goes_on.clone().unwrap_or_else(new);
+    nexus::text(&entry, "entry_identifier_uuid", &uuid)?;
+    nexus::text(&entry, "start_time", &start_time)?;
     places.end_time = nexus::reserve::<FixedUnicode<DATE_LEN>>(&entry, "end_time", ())?.1.offset;
     entry.link_soft("/entry_0000/xrdct", "pyFAI")?;
 
@@ -155,6 +166,7 @@ fn describe(process: &Group, layout: &Layout, places: &mut RowOffsets) -> Result
     let configuration = nexus::group(process, "configuration", "NXnote")?;
     nexus::text(&configuration, "type", "application/json")?;
     nexus::text(&configuration, "data", &format!("{:#}", layout.configuration))?;
+    nexus::text(&configuration, "recipe", &format!("{:#}", layout.recipe))?;
 
     places.status = nexus::reserve::<FixedUnicode<STATUS_LEN>>(process, "status", ())?.1.offset;
     places.message = nexus::reserve::<FixedUnicode<MESSAGE_LEN>>(process, "message", ())?.1.offset;
@@ -164,6 +176,9 @@ fn describe(process: &Group, layout: &Layout, places: &mut RowOffsets) -> Result
     nexus::attribute(&status, "legend", &nexus::status_legend())?;
     nexus::attribute(&status, "long_name", "What became of each frame")?;
     places.frame_status = place.offset;
+    let (crc, place) = nexus::reserve::<u32>(process, "row_crc", leading(layout))?;
+    nexus::attribute(&crc, "long_name", CRC_OF)?;
+    places.row_crc = place.offset;
     if layout.saturated {
         let (saturated, place) = nexus::reserve::<u32>(process, "saturated", leading(layout))?;
         nexus::attribute(&saturated, "long_name", "Saturated pixels of each frame, of those that count")?;
@@ -182,6 +197,16 @@ fn input(process: &Group, layout: &Layout, places: &mut RowOffsets) -> Result<()
     let input = nexus::group(process, "input", "NXcollection")?;
     nexus::texts(&input, "file_names", &layout.inputs)?;
     process.link_soft("input/file_names", "inputfiles")?;
+    stamps(&input, layout)?;
+    if layout.digests {
+        let (digests, place) = nexus::reserve::<u8>(&input, "content_md5", [layout.frames, DIGEST_LEN])?;
+        nexus::attribute(
+            &digests,
+            "long_name",
+            "MD5 of each frame's packed bytes, verified; zeros: not verified",
+        )?;
+        places.digests = Some(place.offset);
+    }
     places.date = nexus::reserve::<FixedUnicode<DATE_LEN>>(&input, "date", [layout.frames])?.1.offset;
     for (i, Column { name, unit }) in layout.header_numbers() {
         let (dataset, place) = nexus::reserve::<f64>(&input, name, [layout.frames])?;
@@ -191,6 +216,19 @@ fn input(process: &Group, layout: &Layout, places: &mut RowOffsets) -> Result<()
         places.header.push((i, place.offset));
     }
     Ok(())
+}
+
+/// What the input files are, one value each.
+fn stamps(input: &Group, layout: &Layout) -> Result<()> {
+    let stamps = || layout.stamps.iter();
+    let count = [layout.stamps.len()];
+    let sizes = nexus::numbers(input, "file_sizes", count, &stamps().map(|s| s.size).collect::<Vec<_>>())?;
+    nexus::attribute(&sizes, "long_name", "Bytes of each file when the run began; -1: not there")?;
+    let times = nexus::numbers(input, "file_times", count, &stamps().map(|s| s.time).collect::<Vec<_>>())?;
+    nexus::attribute(&times, "long_name", "When each file was last changed, since 1970 (UTC)")?;
+    nexus::attribute(&times, "units", "ns")?;
+    let heads = nexus::numbers(input, "file_heads", count, &stamps().map(|s| s.head).collect::<Vec<_>>())?;
+    nexus::attribute(&heads, "long_name", "CRC-32 of the first 4 KiB of each file; 0: not looked at")
 }
 
 /// Makes the arrays that have a pattern a row.

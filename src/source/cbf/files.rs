@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::{CbfError, CbfHeader, CbfReader, mini, probe};
-use crate::frame::{FrameId, Origin, SlotPool};
+use crate::frame::{Digest, FrameId, Origin, SlotPool};
 use crate::source::{About, Frames, Next, Reader, Source, SourceError, Ticket};
 
 /// CBF files, in order.
@@ -52,6 +52,10 @@ impl Frames for CbfFrames {
 
     fn origin(&self, frame: usize) -> Origin {
         Origin::file(self.files.get(frame).map_or(Path::new(""), PathBuf::as_path))
+    }
+
+    fn written_digest(&self, frame: usize) -> Option<Digest> {
+        probe(self.files.get(frame)?).ok()?.md5
     }
 
     fn source(&self, frames: usize, verify: bool) -> Box<dyn Source> {

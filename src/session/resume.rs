@@ -1,0 +1,175 @@
+//! Going on with a run that did not end: what it left is looked at, compared with what is asked for now, and taken over.
+
+use std::path::Path;
+
+use super::device::Device;
+use super::error::{Concern, OrAbout, SessionError, refuse};
+use super::identity;
+use super::options::Options;
+use super::plan::Plan;
+use crate::frame::FrameStatus;
+use crate::output::OutputError;
+use crate::output::result::{Carried, Earlier, FileStamp, ResultDraft};
+use crate::source::Source;
+use crate::source::select::{Select, WantedIds};
+
+/// Things that changed that are named; the rest are counted.
+const NAMED: usize = 8;
+
+/// A run that did not end, open.
+pub struct Resume {
+    earlier: Earlier,
+}
+
+impl Resume {
+    /// Opens what an earlier run left at `output`; `None` when there is nothing. A run on the CPU goes on there: options that leave the device
+    /// open say so afterwards.
+    ///
+    /// # Errors
+    /// When there is something that is not a result, or the options ask for another device.
+    pub fn open(output: &Path, options: &mut Options) -> Result<Option<Resume>, SessionError> {
+        if !output.exists() {
+            return Ok(None);
+        }
+        let earlier = Earlier::open(output).or_about_in(Concern::Output, "--resume")?;
+        if earlier.recipe.get("device").and_then(|device| device.as_str()) == Some("cpu") {
+            match options.device.as_deref() {
+                None | Some("auto") => options.device = Some("cpu".to_owned()),
+                Some("cpu") => {}
+                Some(other) => refuse!(
+                    Usage,
+                    "--resume: the CPU made the rows of {}, and those of --device {other} differ from them in their last bits; \
+                     leave --device out",
+                    output.display()
+                ),
+            }
+        }
+        Ok(Some(Resume { earlier }))
+    }
+
+    /// Whether all is done already.
+    pub fn is_complete(&self, plan: &Plan, retry_bad: bool) -> bool {
+        self.earlier.is_complete(plan.frames.count()) && !(retry_bad && self.bad() > 0)
+    }
+
+    /// Its rows of bad frames.
+    pub fn bad(&self) -> usize {
+        let is_bad = |status| !matches!(status, FrameStatus::Good | FrameStatus::Pending);
+        let statuses = self.earlier.info.statuses.iter();
+        statuses.filter(|(status, _)| is_bad(*status)).map(|(_, count)| count).sum()
+    }
+
+    /// Compares what it was made of with a plan. Files of frames that come again may be others.
+    ///
+    /// # Errors
+    /// What changed, by name: options, geometry, calibration images, the list of frames, files.
+    pub fn check(&self, plan: &Plan, retry_bad: bool) -> Result<(), SessionError> {
+        let earlier = &self.earlier;
+        let mut changed =
+            identity::differences(&earlier.info.configuration, &super::configuration::to_worker(plan));
+        let mut recipe = identity::recipe(plan);
+        if self.goes_over(plan).is_some() {
+            // The CPU's rows are marked.
+            recipe["device"] = earlier.recipe["device"].clone();
+        }
+        changed.extend(identity::differences(&earlier.recipe, &recipe));
+        changed.extend(self.changed_files(plan, retry_bad));
+        if changed.is_empty() {
+            return Ok(());
+        }
+        let (named, rest) = changed.split_at(changed.len().min(NAMED));
+        let more = if rest.is_empty() { String::new() } else { format!("; and {} more", rest.len()) };
+        Err(SessionError::new(
+            Concern::Output,
+            format!(
+                "--resume: {} is of another run: {}{more}. Go back to what it was, or begin anew with --overwrite",
+                earlier.info.path.display(),
+                named.join("; ")
+            ),
+        ))
+    }
+
+    fn changed_files(&self, plan: &Plan, retry_bad: bool) -> Vec<String> {
+        let (was, is) = (&self.earlier.info.inputs, plan.frames.files());
+        if was.len() != is.len() {
+            return vec![format!("there were {} input files, there are {} now", was.len(), is.len())];
+        }
+        let stamps = identity::stamps(plan);
+        let known = self.earlier.stamps.iter().zip(&stamps);
+        let files = was.iter().zip(is).zip(known).enumerate();
+        let changed = files.filter_map(|(number, ((was, is), (before, now)))| {
+            let name = |path: &Path| path.file_name().map(ToOwned::to_owned);
+            if name(Path::new(was)) != name(is) {
+                return Some(format!("input file {number} was {was}, it is {}", is.display()));
+            }
+            if has_one_frame_a_file(plan) && self.comes_again(plan, number, retry_bad) {
+                return None;
+            }
+            let cause = changed(before, now, || self.has_same_digest(plan, number))?;
+            Some(format!("{} {cause}", is.display()))
+        });
+        changed.collect()
+    }
+
+    fn comes_again(&self, plan: &Plan, frame: usize, retry_bad: bool) -> bool {
+        let row = plan.scan.as_ref().map_or(frame, |scan| scan.point(frame));
+        match self.earlier.status(row) {
+            Some(FrameStatus::Good) => false,
+            Some(FrameStatus::Pending) | None => true,
+            Some(_) => retry_bad,
+        }
+    }
+
+    /// Whether a frame that is a file says that its bytes are those that were verified.
+    fn has_same_digest(&self, plan: &Plan, number: usize) -> bool {
+        let now = has_one_frame_a_file(plan).then(|| plan.frames.written_digest(number)).flatten();
+        now.is_some_and(|now| self.earlier.digest(number) == Some(now))
+    }
+
+    /// Why rows that come now are made by the CPU although a GPU made the others.
+    pub fn goes_over(&self, plan: &Plan) -> Option<String> {
+        let by_gpu = self.earlier.recipe.get("device").and_then(|device| device.as_str()) == Some("cuda");
+        match &plan.device {
+            Device::Cpu { why } if by_gpu => Some(format!("resumed on the CPU: {why}")),
+            _ => None,
+        }
+    }
+
+    /// The run that goes on, and when it began.
+    pub(super) fn run(&self) -> (String, String) {
+        (self.earlier.uuid.clone(), self.earlier.info.start_time.clone())
+    }
+
+    /// Takes its rows over into the file that is to take its place.
+    ///
+    /// # Errors
+    /// As [`ResultDraft::carry`].
+    pub fn carry(&self, draft: &mut ResultDraft, retry_bad: bool) -> Result<Carried, OutputError> {
+        draft.carry(&self.earlier, retry_bad)
+    }
+}
+
+fn has_one_frame_a_file(plan: &Plan) -> bool {
+    plan.frames.files().len() == plan.frames.count()
+}
+
+/// The frames that are not done.
+pub fn what_is_left(source: Box<dyn Source>, carried: &Carried) -> Box<dyn Source> {
+    Box::new(Select::new(source, WantedIds::all_but(carried.done.clone())))
+}
+
+/// What is no longer so with a file. One whose time alone changed was copied, or come back from an archive: then its contents decide.
+fn changed(was: &FileStamp, is: &FileStamp, has_same_digest: impl Fn() -> bool) -> Option<String> {
+    if is.size != was.size {
+        return Some(match (was.size, is.size) {
+            (-1, _) => "was not there, and is".to_owned(),
+            (_, -1) => "is not there any more".to_owned(),
+            (was, is) => format!("had {was} bytes, and has {is}"),
+        });
+    }
+    if was.head != is.head && was.head != 0 {
+        return Some("begins with other bytes than it did".to_owned());
+    }
+    let same = is.time == was.time || was.head != 0 && was.head == is.head || has_same_digest();
+    (!same).then(|| "was written since".to_owned())
+}
