@@ -10,6 +10,7 @@ use xrdct::frame::{Codec, Encoding, PixelType, Shape};
 use xrdct::geometry::detector::Detector;
 use xrdct::geometry::poni::Poni;
 use xrdct::simulate::crystal::Substance;
+use xrdct::simulate::format::SeriesFormat;
 use xrdct::simulate::phantom::Trajectory;
 use xrdct::simulate::poisson::{Draws, Level, Sampler};
 use xrdct::simulate::series::Destination;
@@ -30,6 +31,7 @@ fn request(folder: &Path) -> Simulation {
             first: 1,
             overwrite: false,
         },
+        format: SeriesFormat::Cbf,
         poni: Poni {
             distance: 0.2,
             poni1: 97.0 * detector.pixel1,

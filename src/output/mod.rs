@@ -8,7 +8,8 @@
 //! patterns' memory, with no library lock and no copy.
 //!
 //! [`stack`] writes decoded frames, one chunk each, under a temporary name that becomes the real one at the end.
-//! [`draft`] owns the temporary names, the reservation of disk space and the renaming for both.
+//! [`chunk`] writes chunks that are packed already. [`draft`] owns the temporary names, the reservation of disk space and the renaming for both.
+pub mod chunk;
 pub mod draft;
 pub mod error;
 pub mod nexus;
