@@ -123,8 +123,8 @@ pub(super) fn lines(substance: Substance, wavelength: f64, two_theta_max: f64) -
 
 /// Memory for the pixels, the frames' settings and a scan, and disk for the frames.
 fn memory(request: &Simulation, frames: usize, parts: usize) -> Result<(), SimulateError> {
-    /// Angle, efficiency, gap, and the frames' common lists, of a pixel.
-    const PIXEL: usize = 32;
+    /// Angle, efficiency, gap, mask, and the frames' common lists, of a pixel.
+    const PIXEL: usize = 36;
     /// Level, count and bytes of a pixel of the frame that a thread makes.
     const AT_WORK: usize = 2 + 4 + 16;
     /// Weights, angle, position, and place in the scan, of a frame.

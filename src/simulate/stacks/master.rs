@@ -22,6 +22,8 @@ const X: [f64; 3] = [1.0, 0.0, 0.0];
 /// Everything that a master says.
 pub(super) struct Contents<'a> {
     pub instrument: &'a Instrument,
+    /// Number of the first frame.
+    pub first: usize,
     pub shots: &'a [Shot],
     pub shape: Shape,
     pub pixel_mask: Vec<u32>,

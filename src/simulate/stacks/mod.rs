@@ -44,7 +44,6 @@ pub(super) struct StackFiles<'a> {
     stacking: Stacking,
     shape: Shape,
     contents: Contents<'a>,
-    parts: Vec<usize>,
     turn: Mutex<Turn>,
     came: Condvar,
 }
@@ -80,6 +79,7 @@ impl<'a> StackFiles<'a> {
             shape: scene.shape,
             contents: Contents {
                 instrument,
+                first: destination.first,
                 shots,
                 shape: scene.shape,
                 pixel_mask: scene.pixel_mask(),
@@ -91,7 +91,6 @@ impl<'a> StackFiles<'a> {
                     .collect(),
                 sample,
             },
-            parts: stacking.parts(shots.len()).collect(),
             turn: Mutex::default(),
             came: Condvar::new(),
         };
@@ -127,14 +126,14 @@ impl<'a> StackFiles<'a> {
     fn write(&self, turn: &mut Turn, packed: &[u8]) -> Result<(), SimulateError> {
         let file = match &mut turn.open {
             Some(file) => file,
-            none => none.insert(DataFile::begin(
-                &self.destination.folder.join(Stacking::part_name(self.destination, turn.complete)),
-                self.destination.first + turn.frame,
-                self.parts[turn.complete],
-                self.shape,
-                self.stacking.depth,
-                self.destination.overwrite,
-            )?),
+            none => {
+                let (name, frames) = &self.contents.data[turn.complete];
+                let path = self.destination.folder.join(name);
+                let first = self.destination.first + turn.frame;
+                let depth = self.stacking.depth;
+                let overwrite = self.destination.overwrite;
+                none.insert(DataFile::begin(&path, first, *frames, self.shape, depth, overwrite)?)
+            }
         };
         file.put(packed)?;
         if file.is_complete()

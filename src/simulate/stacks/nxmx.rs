@@ -29,7 +29,7 @@ pub(super) fn write(file: &File, contents: &Contents<'_>) -> hdf5::Result<()> {
     nexus::attribute(&data, "signal", "data")?;
     nexus::attribute_list(&data, "axes", &["image_id", ".", "."])?;
     nexus::attribute_numbers(&data, "image_id_indices", &[0_i32])?;
-    let numbers: Vec<u64> = (1..=contents.shots.len() as u64).collect();
+    let numbers: Vec<u64> = (contents.first as u64..).take(contents.shots.len()).collect();
     nexus::numbers(&data, "image_id", [numbers.len()], &numbers)?;
     match contents.depth {
         BitDepth::Sixteen => all_frames(&data, contents, u16::MAX),
