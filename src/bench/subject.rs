@@ -12,6 +12,7 @@ use crate::frame::{BadFrame, Encoding};
 use crate::output::result::{Layout, RadialAxis};
 use crate::session::{Crew, Doors, Engines, ErrorModel, Options, Plan, Poni, Recipe, Traffic, Unit};
 use crate::simulate::crystal::Substance;
+use crate::simulate::format::SeriesFormat;
 use crate::simulate::series::Destination;
 use crate::simulate::{Sample, Simulation as Scene, simulate};
 use crate::trace::Timeline;
@@ -96,6 +97,7 @@ impl Subject {
             Destination { folder: folder.to_path_buf(), prefix: "frame".into(), first: 0, overwrite: false };
         let scene = Scene {
             destination: destination.clone(),
+            format: SeriesFormat::Cbf,
             poni: poni.clone(),
             shape: None,
             sample: Sample::Powder {

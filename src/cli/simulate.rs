@@ -2,7 +2,7 @@
 //!
 //! Defaults make frames like those of a high-energy beamline: a Pilatus CdTe 2M half a metre behind LaB6 at
 //! 70 keV. With `--phantom` they make an XRD-CT scan that is small enough for a laptop: a Pilatus 100k, 30
-//! rotations, 31 translations.
+//! rotations, 31 translations. As HDF5 they are those of an Eiger2 CdTe, 4M and 500k.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -14,6 +14,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use crate::frame::Shape;
 use crate::session::{Detector, Poni, on_threads};
 use crate::simulate::crystal::Substance;
+use crate::simulate::format::{BitDepth, MasterLayout, SeriesFormat, Stacking};
 use crate::simulate::pattern::Ring;
 use crate::simulate::phantom::Trajectory;
 use crate::simulate::series::Destination;
@@ -25,27 +26,43 @@ const ENERGY: f64 = 70.0;
 /// A detector this many times wider than high is put beside the beam, not around it.
 const WIDE: usize = 2;
 
+/// Frames of a data file, as Eiger detectors have it.
+const FRAMES_PER_FILE: usize = 1000;
+
 /// With `--strong`, peaks are this many times higher: one pixel in thirteen of a Pilatus CdTe 2M then needs a
 /// 3-byte code.
 const STRONG: f64 = 10.0;
 
 /// Make frames: powder rings on any known detector, or an XRD-CT scan of a phantom.
 ///
-/// Frames are CBF files with mini-CBF headers and MD5, as DECTRIS detectors write them; the PONI file that
-/// belongs to them is written beside them. The same options always give the same files.
+/// Frames are CBF files with mini-CBF headers and MD5, as DECTRIS' Pilatus detectors write them, or HDF5 files of an Eiger (--format):
+/// a master, and data files of bitshuffle-LZ4 frames. The PONI file that belongs to them is written beside them. The same options
+/// always give the same files, and in every format the same counts.
 #[derive(Debug, Clone, Args)]
 pub struct SimulateArgs {
     /// Folder for the frames; made when it does not exist
     #[arg(short, long, value_name = "FOLDER")]
     pub output: PathBuf,
 
-    /// Frames are named PREFIX_00001.cbf and so on
+    /// Frames are named PREFIX_00001.cbf and so on; HDF5 files PREFIX_master.h5, PREFIX_data_000001.h5 and so on
     #[arg(long, default_value = "frame", value_name = "PREFIX")]
     pub prefix: String,
 
     /// Number of the first frame
     #[arg(long, default_value_t = 1, value_name = "N")]
     pub first: usize,
+
+    /// What files the frames are written to
+    #[arg(long, value_enum, default_value_t = FrameFormat::Cbf, value_name = "FORMAT")]
+    pub format: FrameFormat,
+
+    /// Frames of an HDF5 data file [default: 1000]
+    #[arg(long, value_name = "N")]
+    pub frames_per_file: Option<usize>,
+
+    /// Bits of a pixel in HDF5 files, 16 or 32; what does not fit is stored as no count, all bits set [default: 32]
+    #[arg(long, value_name = "BITS")]
+    pub bit_depth: Option<u8>,
 
     /// Replace files that exist
     #[arg(long)]
@@ -64,7 +81,7 @@ pub struct SimulateArgs {
     pub threads: Option<u16>,
 
     /// Detector, by its pyFAI name, such as PilatusCdTe2M, Pilatus300k or Eiger2_4M; "Detector" takes --shape
-    /// and --pixel-size [default: PilatusCdTe2M; for a phantom Pilatus100k]
+    /// and --pixel-size [default: PilatusCdTe2M, for a phantom Pilatus100k; with HDF5 Eiger2CdTe_4M and Eiger2CdTe_500k]
     #[arg(long, value_name = "NAME", help_heading = "Geometry", conflicts_with = "poni")]
     pub detector: Option<String>,
 
@@ -162,7 +179,7 @@ pub struct SimulateArgs {
     #[arg(long, value_name = "S", default_value_t = 1.0, help_heading = "Counting")]
     pub exposure: f64,
 
-    /// Number of bad pixels, which read -2 [default: 1 in 10000]
+    /// Number of bad pixels, which read -2, or are dead in the pixel mask of HDF5 files [default: 1 in 10000]
     #[arg(long, value_name = "N", help_heading = "Counting")]
     pub bad_pixels: Option<usize>,
 
@@ -217,6 +234,17 @@ pub struct SimulateArgs {
     pub axis_offset: f64,
 }
 
+/// What files frames are written to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum FrameFormat {
+    /// A CBF file a frame, as Pilatus detectors write them
+    Cbf,
+    /// An Eiger's master with links to its data files, as DECTRIS' first file writer makes them
+    Eiger,
+    /// The same data files behind an NXmx master: one virtual dataset, all places as chains of axes
+    Nxmx,
+}
+
 /// What the position of a ring is given in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum RingUnit {
@@ -251,7 +279,7 @@ pub fn run(args: &SimulateArgs) -> anyhow::Result<Summary> {
         Sample::Powder { frames, .. } => *frames,
         Sample::Phantom { scan, .. } => scan.rotations * scan.translations,
     };
-    super::warn_of_leftovers(request.destination.leftovers());
+    super::warn_of_leftovers(request.format.leftovers(&request.destination));
     // Hidden by itself when standard error is not a terminal.
     let bar = ProgressBar::new(frames as u64).with_style(
         ProgressStyle::with_template("{bar:40} {pos}/{len} frames  {per_sec}  {eta} left")
@@ -283,6 +311,7 @@ pub fn request(args: &SimulateArgs) -> anyhow::Result<Simulation> {
             first: args.first,
             overwrite: args.overwrite,
         },
+        format: format(args)?,
         poni,
         shape,
         sample: sample(args, wavelength)?,
@@ -298,6 +327,24 @@ pub fn request(args: &SimulateArgs) -> anyhow::Result<Simulation> {
         noise: !args.no_noise,
         seed: args.seed,
     })
+}
+
+fn format(args: &SimulateArgs) -> anyhow::Result<SeriesFormat> {
+    let master = match args.format {
+        FrameFormat::Eiger => MasterLayout::Eiger,
+        FrameFormat::Nxmx => MasterLayout::Nxmx,
+        FrameFormat::Cbf if args.bit_depth.is_some() || args.frames_per_file.is_some() => {
+            bail!("--bit-depth and --frames-per-file are those of HDF5 files: add --format eiger or nxmx");
+        }
+        FrameFormat::Cbf => return Ok(SeriesFormat::Cbf),
+    };
+    let depth = match args.bit_depth {
+        Some(16) => BitDepth::Sixteen,
+        None | Some(32) => BitDepth::ThirtyTwo,
+        Some(other) => bail!("--bit-depth {other}: pixels have 16 or 32 bits"),
+    };
+    let frames_per_file = args.frames_per_file.unwrap_or(FRAMES_PER_FILE);
+    Ok(SeriesFormat::Hdf5(Stacking { master, depth, frames_per_file }))
 }
 
 fn sample(args: &SimulateArgs, wavelength: f64) -> anyhow::Result<Sample> {
@@ -359,8 +406,11 @@ fn geometry(args: &SimulateArgs) -> anyhow::Result<Poni> {
         poni.wavelength = given.map(|angstrom| angstrom * 1e-10).or(poni.wavelength);
         return Ok(poni);
     }
-    let (default_name, default_distance) =
-        if args.phantom { ("Pilatus100k", 0.3) } else { ("PilatusCdTe2M", 0.5) };
+    let (pilatus, eiger, default_distance) = match args.phantom {
+        true => ("Pilatus100k", "Eiger2CdTe_500k", 0.3),
+        false => ("PilatusCdTe2M", "Eiger2CdTe_4M", 0.5),
+    };
+    let default_name = if args.format == FrameFormat::Cbf { pilatus } else { eiger };
     let name = args.detector.as_deref().unwrap_or(default_name);
     let shape = args.shape.as_deref().map(|s| Shape { slow: s[0], fast: s[1] });
     let pixel = args.pixel_size * 1e-6;
@@ -434,6 +484,20 @@ mod tests {
     }
 
     #[test]
+    fn hdf5_files_are_those_of_an_eiger() {
+        let request = typed("--format nxmx --bit-depth 16").unwrap();
+        assert_eq!(request.poni.detector.name, "Eiger2CdTe_4M");
+        let stacking =
+            Stacking { master: MasterLayout::Nxmx, depth: BitDepth::Sixteen, frames_per_file: 1000 };
+        assert_eq!(request.format, SeriesFormat::Hdf5(stacking));
+        let request = typed("--format eiger --phantom --frames-per-file 7").unwrap();
+        assert_eq!(request.poni.detector.name, "Eiger2CdTe_500k");
+        let stacking =
+            Stacking { master: MasterLayout::Eiger, depth: BitDepth::ThirtyTwo, frames_per_file: 7 };
+        assert_eq!(request.format, SeriesFormat::Hdf5(stacking));
+    }
+
+    #[test]
     fn rings_are_read_in_every_unit() {
         let d = |line: &str| match typed(line).unwrap().sample {
             Sample::Powder { rings, .. } => rings.iter().map(|ring| ring.d).collect::<Vec<_>>(),
@@ -453,6 +517,8 @@ mod tests {
         assert!(message("--ring -3").contains("unexpected argument"));
         assert!(message("--energy 0").contains("above zero"));
         assert!(message("--phantom -n 5").contains("cannot be used with"));
+        assert!(message("--bit-depth 16").contains("--format eiger or nxmx"));
+        assert!(message("--format eiger --bit-depth 24").contains("16 or 32 bits"));
         assert!(message("--threads 0").contains("1..=1024"));
     }
 }

@@ -8,8 +8,9 @@
 //! patterns' memory, with no library lock and no copy.
 //!
 //! [`stack`] writes decoded frames, one chunk each, under a temporary name that becomes the real one at the end.
-//! [`draft`] owns the temporary names, the reservation of disk space and the renaming for both, [`lock`] sees to it that one run at a time
-//! writes to an output.
+//! [`chunk`] writes chunks that are packed already. [`draft`] owns the temporary names, the reservation of disk space and the renaming
+//! for both, [`lock`] sees to it that one run at a time writes to an output.
+pub mod chunk;
 pub mod draft;
 pub mod error;
 pub mod lock;

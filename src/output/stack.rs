@@ -1,6 +1,6 @@
 //! Stack of decoded frames: `/entry_0000/data/data`, one chunk a frame, in the detector's own pixel type.
 //!
-//! A chunk is written as it is, past the library's filters (`H5Dwrite_chunk`): a frame that is to be compressed is
+//! A chunk is written as it is, past the library's filters ([`chunk`]): a frame that is to be compressed is
 //! shuffled and deflated here, exactly as HDF5's own filters would do it, so every HDF5 reader opens the file without a
 //! plugin. Frames may come in any order. A frame that never came, or could not be read, is left at the fill value, all
 //! bits set: −1 for signed pixels (what DECTRIS writes into gaps) and the largest number for unsigned ones, and
@@ -9,7 +9,6 @@
 //! The stack has a temporary name until [`StackWriter::finish`]: a run that dies leaves nothing behind that looks whole.
 mod info;
 
-use std::ffi::c_void;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -17,12 +16,9 @@ use flate2::Compression;
 use flate2::write::ZlibEncoder;
 use hdf5::plist::dataset_create::FillTime;
 use hdf5::{Dataset, File, H5Type};
-use hdf5_sys::h5d::H5Dwrite_chunk;
-use hdf5_sys::h5p::H5P_DEFAULT;
 
-use super::OutputError;
 use super::draft::Draft;
-use super::nexus;
+use super::{OutputError, chunk, nexus};
 use crate::files::library;
 use crate::frame::{BadFrame, FrameId, FrameStatus, PixelType, Shape};
 
@@ -140,24 +136,7 @@ impl StackWriter {
     }
 
     fn write_chunk(&self, id: FrameId, bytes: &[u8]) -> Result<(), OutputError> {
-        let offset = [id.0 as u64, 0, 0];
-        let done = {
-            let _lock = hdf5_sys::LOCK.lock();
-            // SAFETY: the library is locked; the dataset is open and has three dimensions and chunks of one frame, so
-            // `offset` names a chunk; `bytes` is as long as said. The call reads these and keeps nothing.
-            let code = unsafe {
-                H5Dwrite_chunk(
-                    self.dataset.id(),
-                    H5P_DEFAULT,
-                    0,
-                    offset.as_ptr(),
-                    bytes.len(),
-                    bytes.as_ptr().cast::<c_void>(),
-                )
-            };
-            hdf5::h5check(code)
-        };
-        done.map(|_| ())
+        chunk::write(&self.dataset, id.0, bytes)
             .map_err(|e| OutputError::from_hdf5(self.draft.path(), "writing a frame", bytes.len() as u64, e))
     }
 

@@ -11,6 +11,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use md5::{Digest, Md5};
 
+use super::instrument::{Instrument, SERIAL_NUMBER};
+use super::scene::COUNT_CUTOFF;
 use crate::codec::byte_offset;
 use crate::frame::Shape;
 
@@ -19,42 +21,6 @@ const PADDING: usize = 4095;
 
 /// Bytes between the binary header and the packed image (CBF 1.5, "binary section").
 const MAGIC: [u8; 4] = [0x0C, 0x1A, 0x04, 0xD5];
-
-/// Counts at which the simulated detector stops: 20 bits, the Pilatus3 counter.
-pub const COUNT_CUTOFF: i32 = 1_048_575;
-
-/// What is the same in every header of a series. SI units; angles in degrees as the headers have them.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Instrument {
-    /// Name on the detector's plate, such as `PILATUS3 X CdTe 2M, S/N 00-0000`.
-    pub detector: String,
-    /// Sensor, such as `CdTe`.
-    pub sensor: String,
-    /// Thickness of the sensor, m.
-    pub thickness: f64,
-    /// Pixel height and width, m.
-    pub pixel: [f64; 2],
-    /// Time that each frame counts, s.
-    pub exposure_time: f64,
-    /// Time from one frame to the next, s.
-    pub exposure_period: f64,
-    /// Wavelength, Å.
-    pub wavelength: f64,
-    /// Distance from the sample along the beam, m.
-    pub distance: f64,
-    /// Where the beam hits the detector: fast, slow, pixels.
-    pub beam: [f64; 2],
-    /// Part of the beam that is polarised in the horizontal plane.
-    pub polarization: f64,
-    /// Number of bad pixels.
-    pub bad_pixels: usize,
-    /// Image path as the header names it.
-    pub image_path: String,
-    /// Degrees that the rotation advances during a frame.
-    pub angle_increment: f64,
-    /// Metres that the translation advances during a frame.
-    pub position_increment: f64,
-}
 
 /// What differs from frame to frame.
 #[derive(Debug, Clone, PartialEq)]
@@ -87,9 +53,9 @@ pub fn file(instrument: &Instrument, moment: &Moment, shape: Shape, pixels: &[i3
 fn header(instrument: &Instrument, moment: &Moment) -> String {
     let Instrument { detector, sensor, thickness, pixel: [height, width], beam: [beam_x, beam_y], .. } =
         instrument;
-    let energy = crate::simulate::HC_KEV_ANGSTROM / instrument.wavelength * 1000.0;
+    let sensor = if sensor == "Si" { "Silicon" } else { sensor };
     let lines = [
-        format!("# Detector: {detector}"),
+        format!("# Detector: {detector}, S/N {SERIAL_NUMBER}, simulated"),
         format!("# {}", moment.date),
         format!("# Pixel_size {}e-6 m x {}e-6 m", micrometres(*height), micrometres(*width)),
         format!("# {sensor} sensor, thickness {thickness:.6} m"),
@@ -97,7 +63,7 @@ fn header(instrument: &Instrument, moment: &Moment) -> String {
         format!("# Exposure_period {:.7} s", instrument.exposure_period),
         "# Tau = 0 s".to_owned(),
         format!("# Count_cutoff {COUNT_CUTOFF} counts"),
-        format!("# Threshold_setting: {:.0} eV", energy / 2.0),
+        format!("# Threshold_setting: {:.0} eV", instrument.threshold()),
         "# Gain_setting: autog (vrf = 1.000)".to_owned(),
         format!("# N_excluded_pixels = {}", instrument.bad_pixels),
         "# Excluded_pixels: badpix_mask.tif".to_owned(),

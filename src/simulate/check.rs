@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::crystal::Substance;
+use super::format::{SeriesFormat, Stacking};
 use super::{Sample, SimulateError, Simulation, pattern, phantom};
 use crate::budget;
 use crate::files::free_bytes;
@@ -25,7 +26,8 @@ fn setting(name: &'static str, value: f64, good: bool, why: &'static str) -> Res
 /// Looks at everything that was asked for.
 pub(super) fn check(request: &Simulation) -> Result<(), SimulateError> {
     let poni = &request.poni;
-    if let Some(Shape { slow, fast }) = poni.detector.shape.or(request.shape) {
+    let shape = poni.detector.shape.or(request.shape);
+    if let Some(Shape { slow, fast }) = shape {
         for side in [slow, fast] {
             setting(
                 "side of the detector",
@@ -62,6 +64,11 @@ pub(super) fn check(request: &Simulation) -> Result<(), SimulateError> {
     setting("exposure", request.exposure, request.exposure > 0.0, POSITIVE)?;
     if let Some(radius) = request.beamstop {
         setting("beamstop", radius * 1e3, radius >= 0.0, NOT_NEGATIVE)?;
+    }
+    if let SeriesFormat::Hdf5(Stacking { frames_per_file, .. }) = request.format {
+        setting("frames of a file", frames_per_file as f64, frames_per_file > 0, POSITIVE)?;
+        let bytes = shape.map_or(0, Shape::pixels).saturating_mul(request.format.pixel_bytes());
+        setting("bytes of a frame", bytes as f64, bytes < 1 << 32, "HDF5 holds frames of less than 4 GiB")?;
     }
     let (frames, parts) = match &request.sample {
         Sample::Powder { substances, rings, frames } => {
@@ -116,8 +123,8 @@ pub(super) fn lines(substance: Substance, wavelength: f64, two_theta_max: f64) -
 
 /// Memory for the pixels, the frames' settings and a scan, and disk for the frames.
 fn memory(request: &Simulation, frames: usize, parts: usize) -> Result<(), SimulateError> {
-    /// Angle, efficiency, gap, and the frames' common lists, of a pixel.
-    const PIXEL: usize = 32;
+    /// Angle, efficiency, gap, mask, and the frames' common lists, of a pixel.
+    const PIXEL: usize = 36;
     /// Level, count and bytes of a pixel of the frame that a thread makes.
     const AT_WORK: usize = 2 + 4 + 16;
     /// Weights, angle, position, and place in the scan, of a frame.
@@ -133,8 +140,7 @@ fn memory(request: &Simulation, frames: usize, parts: usize) -> Result<(), Simul
         budget::bytes_of(&[slow, fast], each).saturating_add(budget::bytes_of(&[frames], FRAME + 16 * parts));
     let what = format_args!("{frames} frames of {slow} x {fast} pixels");
     budget::allow(what, bytes).map_err(SimulateError::TooLarge)?;
-    // A packed pixel has at least one byte.
-    let needed = budget::bytes_of(&[frames, slow, fast], 1);
+    let needed = budget::bytes_of(&[frames], request.format.least_bytes(Shape { slow, fast }));
     let there = destination.folder.ancestors().find(|folder| folder.exists());
     match free_bytes(&there.unwrap_or(Path::new("")).join("frames")) {
         Some(free) if free < needed => {

@@ -3,12 +3,12 @@
 //!
 //! Two kinds of series come out of one [`Simulation`]: **frames** of a still powder (for calibration, tests and
 //! measurements), and a **phantom**, an XRD-CT scan of several phases in a capillary whose true maps are
-//! saved beside the frames. Both are written as CBF files with true mini-CBF headers, together with the PONI
-//! file that belongs to them.
+//! saved beside the frames. Both are written as CBF files with true mini-CBF headers, or as HDF5 files of an Eiger
+//! ([`format`]), together with the PONI file that belongs to them.
 //!
 //! The way of a count: [`crystal`] (lines of a substance) → [`pattern`] (intensity over 2θ) → [`scene`]
 //! (expected counts of each pixel: polarisation, solid angle, gaps, defects) → [`poisson`] (drawn counts) →
-//! [`cbf`] (bytes) → [`series`] (files, all cores). [`phantom`] says how much of each phase every ray meets,
+//! [`series`] (all cores) → [`cbf`] or `stacks` (files). [`phantom`] says how much of each phase every ray meets,
 //! [`truth`] saves that.
 //!
 //! The same request gives the same bytes, on any number of threads.
@@ -17,11 +17,14 @@ pub mod cbf;
 mod check;
 pub mod crystal;
 pub mod error;
+pub mod format;
+pub mod instrument;
 pub mod pattern;
 pub mod phantom;
 pub mod poisson;
 pub mod scene;
 pub mod series;
+mod stacks;
 pub mod truth;
 mod view;
 
@@ -32,13 +35,15 @@ use crate::frame::Shape;
 use crate::geometry::poni::Poni;
 use crate::output::OutputError;
 use crate::output::draft::Draft;
-use cbf::Instrument;
 use crystal::Substance;
 pub use error::SimulateError;
+use format::SeriesFormat;
+use instrument::Instrument;
 use pattern::{Pattern1d, PeakShape, Ring};
 use phantom::Trajectory;
 use scene::{Defects, Scene, SceneView};
-use series::{Destination, Noise, Shot};
+use series::{CbfFiles, Destination, FrameFiles, Noise, Shot};
+use stacks::StackFiles;
 use truth::Phase;
 
 /// Energy times wavelength, keV·Å: the value that pyFAI uses.
@@ -107,6 +112,8 @@ impl FrameOrder {
 pub struct Simulation {
     /// Where the frames go.
     pub destination: Destination,
+    /// What files they are written to.
+    pub format: SeriesFormat,
     /// Where the detector is, and which wavelength falls on the sample.
     pub poni: Poni,
     /// Size of the frames when the detector has none of its own.
@@ -144,12 +151,16 @@ pub struct Simulation {
 pub struct Summary {
     /// The folder.
     pub folder: PathBuf,
-    /// First and last frame.
+    /// First and last file with frames.
     pub frames: [PathBuf; 2],
+    /// The file that leads to all frames, where there is one.
+    pub master: Option<PathBuf>,
     /// How many frames.
     pub count: usize,
     /// Size of a frame.
     pub shape: Shape,
+    /// Bytes of a pixel that is not packed.
+    pub pixel_bytes: usize,
     /// Bytes of all frames.
     pub bytes: u64,
     /// The geometry.
@@ -164,9 +175,9 @@ pub struct Summary {
 }
 
 impl Summary {
-    /// Size of the raw frames (int32) over the size of the files.
+    /// Size of the raw frames over that of the packed ones.
     pub fn compression(&self) -> f64 {
-        (self.count * self.shape.pixels() * 4) as f64 / self.bytes as f64
+        (self.count * self.shape.pixels() * self.pixel_bytes) as f64 / self.bytes as f64
     }
 }
 
@@ -182,9 +193,13 @@ impl fmt::Display for Summary {
             megabytes / self.count as f64,
             self.compression()
         )?;
-        write!(f, "  frames    {}", self.frames[0].display())?;
-        if self.count > 1 {
-            write!(f, " … {}", file_name(&self.frames[1]))?;
+        if let Some(master) = &self.master {
+            writeln!(f, "  master    {}", master.display())?;
+        }
+        let [first, last] = &self.frames;
+        write!(f, "  frames    {}", first.display())?;
+        if first != last {
+            write!(f, " … {}", file_name(last))?;
         }
         writeln!(f)?;
         write!(f, "  geometry  {}", self.poni.display())?;
@@ -238,23 +253,27 @@ pub fn simulate(request: &Simulation, done: &(dyn Fn() + Sync)) -> Result<Summar
     let destination = &request.destination;
     let expectation = expect(request)?;
     let Expectation { scene, shots, phases, .. } = &expectation;
+    let format = request.format;
     let poni_path = destination.folder.join(PONI_NAME);
     let truth_path = destination.folder.join(TRUTH_NAME);
-    let is_phantom = matches!(request.sample, Sample::Phantom { .. });
-    let beside: &[&Path] = if is_phantom { &[&poni_path, &truth_path] } else { &[&poni_path] };
-    destination.prepare(shots.len(), beside)?;
+    let truth = matches!(request.sample, Sample::Phantom { .. }).then(|| truth_path.clone());
+    let beside = [Some(poni_path.clone()), truth, format.master(destination)];
+    let files = || format.frame_files(destination, shots.len());
+    destination.prepare(files().chain(beside.into_iter().flatten()))?;
 
     destination.write(&poni_path, request.poni.to_text().as_bytes())?;
     let mut summary = Summary {
         folder: destination.folder.clone(),
-        frames: [destination.frame(0), destination.frame(shots.len().saturating_sub(1))],
+        frames: [files().next(), files().last()].map(Option::unwrap_or_default),
+        master: format.master(destination),
         count: shots.len(),
         shape: scene.shape,
+        pixel_bytes: format.pixel_bytes(),
         bytes: 0,
         poni: poni_path,
         truth: None,
         phases: phases.iter().map(|phase| phase.name.clone()).collect(),
-        strangers: destination.strangers(shots.len()),
+        strangers: format.strangers(destination, shots.len()),
     };
     if let Sample::Phantom { scan, order, .. } = &request.sample {
         let visits = order.visits(scan.rotations, scan.translations);
@@ -266,8 +285,16 @@ pub fn simulate(request: &Simulation, done: &(dyn Fn() + Sync)) -> Result<Summar
         summary.truth = Some((truth_path, [scan.rotations, scan.translations], *order));
     }
     let noise = if request.noise { Noise::Poisson(request.seed) } else { Noise::None };
-    let instrument = instrument(request, scene.shape)?;
-    summary.bytes = series::write(destination, &instrument, scene, shots, noise, done)?;
+    let instrument = &Instrument::of(request, scene.shape)?;
+    let files: Box<dyn FrameFiles> = match format {
+        SeriesFormat::Cbf => Box::new(CbfFiles { destination, instrument, shape: scene.shape }),
+        SeriesFormat::Hdf5(stacking) => {
+            let sample = summary.phases.join(", ");
+            Box::new(StackFiles::begin(destination, stacking, instrument, scene, shots, sample)?)
+        }
+    };
+    summary.bytes = series::write(&*files, scene, shots, noise, done)?;
+    files.finish()?;
     Ok(summary)
 }
 
@@ -399,35 +426,6 @@ fn region(
 /// Wavelength, Å.
 fn wavelength(poni: &Poni) -> Result<f64, SimulateError> {
     poni.wavelength.map(|metres| metres * 1e10).ok_or(SimulateError::NoWavelength)
-}
-
-/// What the headers say.
-fn instrument(request: &Simulation, shape: Shape) -> Result<Instrument, SimulateError> {
-    let poni = &request.poni;
-    let detector = &poni.detector;
-    let name = view::plate(&detector.name);
-    let (material, thickness) = view::sensor(detector);
-    let (beam, distance) = view::beam(poni, shape);
-    let (angle_increment, position_increment) = match &request.sample {
-        Sample::Powder { .. } => (0.0, 0.0),
-        Sample::Phantom { scan, .. } => (scan.range / scan.rotations as f64, scan.step() * 1e-3),
-    };
-    Ok(Instrument {
-        detector: format!("{name}, S/N 00-0000, simulated"),
-        sensor: material,
-        thickness,
-        pixel: [detector.pixel1, detector.pixel2],
-        exposure_time: request.exposure * 0.995,
-        exposure_period: request.exposure,
-        wavelength: wavelength(poni)?,
-        distance,
-        beam,
-        polarization: request.polarization,
-        bad_pixels: request.bad_pixels,
-        image_path: "simulated/".to_owned(),
-        angle_increment,
-        position_increment,
-    })
 }
 
 #[cfg(test)]

@@ -9,11 +9,13 @@
 
 use rayon::prelude::*;
 
-use super::cbf::COUNT_CUTOFF;
 use super::error::SimulateError;
 use super::pattern::Pattern1d;
 use super::poisson::{Draws, Level, Sampler};
 use crate::frame::Shape;
+
+/// Counts at which the simulated detector stops: 20 bits, the Pilatus3 counter.
+pub const COUNT_CUTOFF: i32 = 1_048_575;
 
 /// Value of a pixel between modules.
 pub const GAP: i32 = -1;
@@ -108,6 +110,15 @@ impl Scene {
             })
             .collect();
         Ok(Scene { shape: view.shape, parts: parts.iter().map(image).collect(), fixed, hot })
+    }
+
+    /// DECTRIS' and NeXus' `pixel_mask`, one value a pixel: bit 0 is a gap, bit 1 a dead pixel.
+    pub fn pixel_mask(&self) -> Vec<u32> {
+        let mut mask = vec![0; self.shape.pixels()];
+        for &(pixel, value) in &self.fixed {
+            mask[pixel] = if value == GAP { 1 } else { 1 << 1 };
+        }
+        mask
     }
 
     /// Expected levels of a frame in which part `i` has `weights[i]` units; `levels` has one a pixel.

@@ -1,20 +1,21 @@
-//! Writes a series of frames to a folder: names, times, what exists already, all cores.
+//! Makes a series of frames on all cores and gives each to the files that take it: names, times, what exists already.
 //!
 //! Frames are independent: each has its own random stream, so any number of threads writes the same bytes. A
-//! worker keeps one set of buffers (levels, pixels) and makes frame after frame in it.
+//! thread keeps one set of buffers (levels, pixels) and makes frame after frame in it; the next one is always the first that
+//! nobody has begun.
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use jiff::SignedDuration;
 use jiff::civil::DateTime;
-use rayon::prelude::*;
 
-use super::cbf::{self, Instrument, Moment};
+use super::cbf::{self, Moment};
 use super::error::SimulateError;
+use super::instrument::Instrument;
 use super::poisson::{Draws, Level, Sampler};
 use super::scene::Scene;
-use super::{PONI_NAME, TRUTH_NAME};
+use crate::frame::Shape;
 use crate::output::draft;
 
 /// Clock time of the first frame. Fixed: the same request always gives the same files.
@@ -28,7 +29,7 @@ const DIGITS: usize = 5;
 pub struct Destination {
     /// The folder; made when it is not there.
     pub folder: PathBuf,
-    /// Frames are `<prefix>_00001.cbf` and so on.
+    /// Names begin with it: `<prefix>_00001.cbf`, `<prefix>_master.h5`.
     pub prefix: String,
     /// Number of the first frame.
     pub first: usize,
@@ -42,17 +43,16 @@ impl Destination {
         format!("{}_{:0DIGITS$}", self.prefix, self.first + index)
     }
 
-    /// Path of frame `index`.
+    /// Path of frame `index`, where each frame is a file.
     pub fn frame(&self, index: usize) -> PathBuf {
         self.folder.join(format!("{}.cbf", self.stem(index)))
     }
 
-    /// Makes the folder and sees that nothing is lost: with `frames` frames and the files `beside` them about
-    /// to be written.
+    /// Makes the folder and sees that nothing is lost when these files are written.
     ///
     /// # Errors
     /// [`SimulateError::Prefix`], [`SimulateError::Folder`], [`SimulateError::Exists`].
-    pub fn prepare(&self, frames: usize, beside: &[&Path]) -> Result<(), SimulateError> {
+    pub fn prepare(&self, files: impl Iterator<Item = PathBuf>) -> Result<(), SimulateError> {
         if self.prefix.is_empty()
             || self.prefix.contains(|c: char| std::path::is_separator(c) || c.is_control())
         {
@@ -63,41 +63,11 @@ impl Destination {
         if self.overwrite {
             return Ok(());
         }
-        let mut existing = (0..frames)
-            .map(|index| self.frame(index))
-            .chain(beside.iter().map(|path| path.to_path_buf()))
-            .filter(|path| path.exists());
+        let mut existing = files.filter(|path| path.exists());
         match existing.next() {
             None => Ok(()),
             Some(path) => Err(SimulateError::Exists { path, others: existing.count() }),
         }
-    }
-
-    /// Frames of this prefix in the folder that do not belong to a series of `frames` frames: left from
-    /// before, and in the way of whoever reads the whole folder.
-    pub fn strangers(&self, frames: usize) -> Vec<PathBuf> {
-        let Ok(entries) = std::fs::read_dir(&self.folder) else { return Vec::new() };
-        let is_stranger = |path: &PathBuf| {
-            let number = path
-                .file_name()
-                .and_then(|name| name.to_str())
-                .and_then(|name| name.strip_prefix(&self.prefix)?.strip_prefix('_')?.strip_suffix(".cbf"))
-                .and_then(|number| number.parse::<usize>().ok());
-            number.is_some_and(|number| !(self.first..self.first + frames).contains(&number))
-        };
-        let mut strangers: Vec<PathBuf> =
-            entries.flatten().map(|entry| entry.path()).filter(is_stranger).collect();
-        strangers.sort();
-        strangers
-    }
-
-    /// What runs that were killed left of files of this prefix, and of those beside them.
-    pub fn leftovers(&self) -> Vec<PathBuf> {
-        let is_ours = |name: &str| {
-            let number = name.strip_prefix(&self.prefix).and_then(|rest| rest.strip_prefix('_'));
-            number.is_some_and(|number| number.ends_with(".cbf")) || [PONI_NAME, TRUTH_NAME].contains(&name)
-        };
-        draft::leftovers_in(&self.folder, is_ours)
     }
 
     /// Writes one file; an existing one is replaced only if that was asked for.
@@ -106,6 +76,47 @@ impl Destination {
     /// [`SimulateError::Output`].
     pub fn write(&self, path: &Path, bytes: &[u8]) -> Result<(), SimulateError> {
         Ok(draft::write_whole(path, bytes, self.overwrite)?)
+    }
+}
+
+/// Files that take frames. Frames are begun in their order, by any number of threads.
+pub(super) trait FrameFiles: Sync {
+    /// Takes frame `index` and says how many bytes that made.
+    ///
+    /// # Errors
+    /// When it cannot be written; no frame after it is taken then.
+    fn put(&self, index: usize, shot: &Shot, pixels: &[i32]) -> Result<u64, SimulateError>;
+
+    /// Some frame will never come: nobody may wait for it.
+    fn give_up(&self) {}
+
+    /// All frames are there.
+    ///
+    /// # Errors
+    /// When what belongs to all of them cannot be written.
+    fn finish(self: Box<Self>) -> Result<(), SimulateError> {
+        Ok(())
+    }
+}
+
+/// A CBF file each.
+pub(super) struct CbfFiles<'a> {
+    pub destination: &'a Destination,
+    pub instrument: &'a Instrument,
+    pub shape: Shape,
+}
+
+impl FrameFiles for CbfFiles<'_> {
+    fn put(&self, index: usize, shot: &Shot, pixels: &[i32]) -> Result<u64, SimulateError> {
+        let moment = Moment {
+            name: self.destination.stem(index),
+            date: date(index, self.instrument.exposure_period),
+            angle: shot.angle,
+            position: shot.position,
+        };
+        let file = cbf::file(self.instrument, &moment, self.shape, pixels);
+        self.destination.write(&self.destination.frame(index), &file)?;
+        Ok(file.len() as u64)
     }
 }
 
@@ -129,62 +140,92 @@ pub enum Noise {
     Poisson(u64),
 }
 
-/// Buffers of one worker.
-struct Workplace {
+/// One frame after the other, in the same buffers.
+struct Workplace<'a> {
+    scene: &'a Scene,
+    noise: Noise,
     weights: Vec<f32>,
     levels: Vec<Level>,
     pixels: Vec<i32>,
 }
 
-/// Writes one frame a shot and returns how many bytes that made. `done` is called after each frame, from any
+impl<'a> Workplace<'a> {
+    fn new(scene: &'a Scene, noise: Noise) -> Workplace<'a> {
+        let pixels = scene.shape.pixels();
+        let (levels, pixels) = (vec![Level::default(); pixels], vec![0; pixels]);
+        Workplace { scene, noise, weights: Vec::new(), levels, pixels }
+    }
+
+    /// The counts of frame `index`.
+    fn make(&mut self, index: usize, shot: &Shot, sampler: &Sampler) -> &[i32] {
+        // Frames of a still sample all expect the same.
+        if self.weights != shot.weights {
+            self.scene.expect(&shot.weights, &mut self.levels);
+            self.weights.clone_from(&shot.weights);
+        }
+        match self.noise {
+            Noise::None => self.scene.round(&self.levels, &mut self.pixels),
+            Noise::Poisson(seed) => {
+                let mut stream = Draws::new(seed, index as u64);
+                self.scene.draw(&self.levels, sampler, &mut stream, &mut self.pixels);
+            }
+        }
+        &self.pixels
+    }
+}
+
+/// Has files that are no longer filled let go of whoever waits for them, a thread's panic included.
+struct Filling<'a> {
+    files: &'a dyn FrameFiles,
+    is_done: bool,
+}
+
+impl Drop for Filling<'_> {
+    fn drop(&mut self) {
+        if !self.is_done {
+            self.files.give_up();
+        }
+    }
+}
+
+/// Makes one frame a shot, gives it to the files, and returns how many bytes that made. `done` is called after each frame, from any
 /// thread.
 ///
 /// # Errors
-/// [`SimulateError::Output`] for a frame that could not be written; frames written before it stay.
-pub fn write(
-    destination: &Destination,
-    instrument: &Instrument,
+/// The first of [`FrameFiles::put`].
+pub(super) fn write(
+    files: &dyn FrameFiles,
     scene: &Scene,
     shots: &[Shot],
     noise: Noise,
     done: &(dyn Fn() + Sync),
 ) -> Result<u64, SimulateError> {
     let sampler = Sampler::new();
-    let bytes_written = AtomicU64::new(0);
-    let workplace = || {
-        let pixels = scene.shape.pixels();
-        Workplace { weights: Vec::new(), levels: vec![Level::default(); pixels], pixels: vec![0; pixels] }
+    let next = AtomicUsize::new(0);
+    let fill = || {
+        let mut place = Workplace::new(scene, noise);
+        let mut bytes = 0;
+        loop {
+            let index = next.fetch_add(1, Ordering::Relaxed);
+            let Some(shot) = shots.get(index) else { return Ok(bytes) };
+            bytes += files.put(index, shot, place.make(index, shot, &sampler))?;
+            done();
+        }
     };
-    shots.par_iter().enumerate().try_for_each_init(workplace, |place, (index, shot)| {
-        // Frames of a still sample all expect the same.
-        if place.weights != shot.weights {
-            scene.expect(&shot.weights, &mut place.levels);
-            place.weights.clone_from(&shot.weights);
+    let work = |_: rayon::BroadcastContext<'_>| -> Result<u64, SimulateError> {
+        let mut filling = Filling { files, is_done: false };
+        let filled = fill();
+        match &filled {
+            Ok(_) => filling.is_done = true,
+            Err(_) => next.store(shots.len(), Ordering::Relaxed),
         }
-        match noise {
-            Noise::None => scene.round(&place.levels, &mut place.pixels),
-            Noise::Poisson(seed) => {
-                let mut stream = Draws::new(seed, index as u64);
-                scene.draw(&place.levels, &sampler, &mut stream, &mut place.pixels);
-            }
-        }
-        let moment = Moment {
-            name: destination.stem(index),
-            date: date(index, instrument.exposure_period),
-            angle: shot.angle,
-            position: shot.position,
-        };
-        let file = cbf::file(instrument, &moment, scene.shape, &place.pixels);
-        destination.write(&destination.frame(index), &file)?;
-        bytes_written.fetch_add(file.len() as u64, Ordering::Relaxed);
-        done();
-        Ok::<(), SimulateError>(())
-    })?;
-    Ok(bytes_written.into_inner())
+        filled
+    };
+    rayon::broadcast(work).into_iter().sum()
 }
 
 /// Clock time of a frame, ISO 8601 with milliseconds.
-fn date(index: usize, period: f64) -> String {
+pub(super) fn date(index: usize, period: f64) -> String {
     let since = SignedDuration::from_millis((index as f64 * period * 1000.0).round() as i64);
     let time = START.saturating_add(since);
     time.strftime("%Y-%m-%dT%H:%M:%S%.3f").to_string()

@@ -1,12 +1,13 @@
 //! From a geometry to what the scene and the headers need: angles and efficiencies of all pixels, beam
-//! centre, plate.
+//! centre, axes of the panel, plate.
 
 use super::error::SimulateError;
 use super::scene::SceneView;
 use crate::frame::Shape;
+use crate::geometry::correction;
 use crate::geometry::detector::Detector;
 use crate::geometry::poni::Poni;
-use crate::geometry::{correction, position};
+use crate::geometry::position::{self, Lattice, Points};
 
 /// How the pixels of this geometry see the sample; `shape` is used when the detector has none of its own.
 ///
@@ -53,6 +54,35 @@ pub fn beam(poni: &Poni, shape: Shape) -> ([f64; 2], f64) {
     ([column, row], (p1 * p1 + p2 * p2 + poni.distance * poni.distance).sqrt())
 }
 
+/// Where a detector stands in the laboratory of NeXus, with the sample at its origin: z along the beam, y up, x to the left of whoever
+/// looks along the beam.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct PanelAxes {
+    /// The outer corner of the first pixel, m.
+    pub corner: [f64; 3],
+    /// Unit vector from a pixel to the next of its row.
+    pub fast: [f64; 3],
+    /// Unit vector from a row to the next.
+    pub slow: [f64; 3],
+}
+
+/// The axes of the detector of this geometry. pyFAI's axis 1 points up, axis 2 to the right of whoever looks along the beam, axis 3
+/// along it.
+pub fn panel(poni: &Poni, shape: Shape) -> PanelAxes {
+    let lattice = Lattice::new(poni, shape, Points::Corners);
+    let point = |row: usize, column: usize| {
+        let (x, y, z) = lattice.row(row).nth(column).unwrap_or_default();
+        [-x, y, z]
+    };
+    let corner = point(0, 0);
+    let towards = |there: [f64; 3]| {
+        let way: [f64; 3] = std::array::from_fn(|i| there[i] - corner[i]);
+        let length = way.iter().map(|part| part * part).sum::<f64>().sqrt();
+        way.map(|part| part / length)
+    };
+    PanelAxes { corner, fast: towards(point(0, shape.fast)), slow: towards(point(shape.slow, 0)) }
+}
+
 /// What DECTRIS writes on the plate of this pyFAI class: `PilatusCdTe2M` is a `PILATUS CdTe 2M`.
 pub fn plate(class: &str) -> String {
     for (family, plate) in
@@ -67,22 +97,42 @@ pub fn plate(class: &str) -> String {
     class.to_owned()
 }
 
-/// Material and thickness, m, of a detector's sensor, as its header names them.
+/// Material (`Si`, `CdTe`) and thickness, m, of a detector's sensor.
 pub fn sensor(detector: &Detector) -> (String, f64) {
     let sensor = detector.sensor.as_ref();
-    let material = match sensor.map(|sensor| sensor.material.as_str()) {
-        Some("Si") => "Silicon",
-        Some(material) => material,
+    let material = match sensor {
+        Some(sensor) => sensor.material.as_str(),
         None if detector.name.contains("CdTe") => "CdTe",
-        None => "Silicon",
+        None => "Si",
     };
-    let usual = if material == "CdTe" { 1e-3 } else { 320e-6 };
+    let usual = match (material, detector.name.starts_with("Eiger")) {
+        ("CdTe", true) => 750e-6,
+        ("CdTe", false) => 1e-3,
+        (_, true) => 450e-6,
+        (_, false) => 320e-6,
+    };
     (material.to_owned(), sensor.and_then(|sensor| sensor.thickness).unwrap_or(usual))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_panel_is_where_the_pixels_are() {
+        let text = "Detector: Pilatus100k\nDistance: 0.2\nPoni1: 0.01\nPoni2: 0.03\nRot1: 0.3\nRot2: -0.2\nRot3: 0.7\n";
+        let poni = Poni::parse(text, std::path::Path::new("a.poni")).unwrap();
+        let shape = poni.detector.shape.unwrap();
+        let PanelAxes { corner, fast, slow } = panel(&poni, shape);
+        let angles = position::two_theta(&poni, shape);
+        for (row, column) in [(0, 0), (7, 400), (194, 486)] {
+            let [x, y, z]: [f64; 3] = std::array::from_fn(|i| {
+                corner[i] + 172e-6 * ((row as f64 + 0.5) * slow[i] + (column as f64 + 0.5) * fast[i])
+            });
+            let expected = angles[row * shape.fast + column];
+            assert!((x.hypot(y).atan2(z) - expected).abs() < 1e-12, "{row} {column}");
+        }
+    }
 
     #[test]
     fn plates_read_as_on_the_detector() {
