@@ -152,7 +152,7 @@ fn a_complete_result_is_left_as_it_is() {
     let frame = File::options().write(true).open(folder.path().join("scan/small_00003.cbf")).unwrap();
     frame.set_modified(std::time::SystemTime::now()).unwrap();
     let again = run("");
-    assert_eq!((again.code, again.stderr.as_str()), (0, "complete: 40 frames are in r.h5\n"));
+    assert_eq!((again.code, again.stdout.as_str()), (0, "complete: 40 frames are in r.h5\n"));
     assert_eq!(fs::read(folder.path().join("r.h5")).unwrap(), before);
 }
 
@@ -248,7 +248,7 @@ fn a_row_that_is_not_what_its_checksum_says_is_made_again() {
     let words: Vec<&str> =
         words(1, "--device cpu -c 50 --resume", "r.h5").into_iter().filter(|word| *word != "-q").collect();
     let resumed = xrdct(folder.path(), &words);
-    let said = crate::support::one_line(&resumed.stderr, "resumed");
+    let said = crate::support::one_line(&resumed.stdout, "resumed");
     assert!(resumed.code == 0 && said.ends_with("39 frames were there; 1 damaged row made again"), "{said}");
     let again = fs::read(&file).unwrap();
     let range = rows as usize..rows as usize + FRAMES * 50 * 4;
@@ -270,6 +270,7 @@ fn rows_that_the_cpu_adds_to_a_gpus_are_marked() {
     let recipe = open.dataset("entry_0000/xrdct/configuration/recipe").unwrap();
     let text = recipe.read_scalar::<hdf5::types::VarLenUnicode>().unwrap().replace("\"cpu\"", "\"cuda\"");
     recipe.write_scalar(&text.parse::<hdf5::types::VarLenUnicode>().unwrap()).unwrap();
+    drop(recipe);
     open.close().unwrap();
     let resumed = xrdct(folder.path(), &words(1, "--device cpu -c 50 --resume", "r.h5"));
     assert_eq!((resumed.code, resumed.stderr.as_str()), (0, ""));

@@ -45,6 +45,17 @@ pub fn free_bytes(path: &Path) -> Option<u64> {
     rustix::fs::statvfs(folder_of(path)).ok().map(|disk| disk.f_bavail.saturating_mul(disk.f_frsize))
 }
 
+/// Has the disk itself keep what a folder says of its files, where the file system does that.
+///
+/// # Errors
+/// What the system says.
+pub fn sync_folder(folder: &Path) -> io::Result<()> {
+    match File::open(folder)?.sync_all() {
+        Err(cannot) if cannot.kind() == io::ErrorKind::InvalidInput => Ok(()),
+        synced => synced,
+    }
+}
+
 /// What is at a name, links followed, without opening it.
 ///
 /// # Errors

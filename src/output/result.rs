@@ -40,7 +40,7 @@ use super::OutputError;
 use super::draft::{Draft, kept_old};
 use super::lock::{Lock, is_at};
 use super::nexus;
-use crate::files::{folder_of, library};
+use crate::files::{folder_of, library, sync_folder};
 use crate::frame::{FrameStatus, Outcome, Pattern};
 use disk::Disk;
 pub(super) use plain::fixed;
@@ -48,7 +48,7 @@ use rows::{FrameRow, RowWriter};
 pub(super) use skeleton::{DATE_LEN, MESSAGE_LEN, RUNNING, STATUS_LEN};
 use sums::SumPlaces;
 
-pub use earlier::{Carried, Earlier};
+pub use earlier::{Carried, EarlierResult};
 pub(super) use info::opened;
 pub use info::{Progress, ResultInfo};
 pub use layout::{Ending, FileStamp, FrameNumbers, Layout, Motor, RadialAxis, Raster};
@@ -363,13 +363,8 @@ impl ResultFile {
 
     /// Has the disk itself keep the file and its name.
     fn send_to_disk(&mut self) -> Result<(), OutputError> {
-        let sent = self.disk.wait().and_then(|()| self.writer.file.sync_all()).and_then(|()| {
-            // Some file systems do not send folders.
-            let folder = File::open(folder_of(&self.path))?;
-            folder
-                .sync_all()
-                .or_else(|e| if e.kind() == io::ErrorKind::InvalidInput { Ok(()) } else { Err(e) })
-        });
+        let sent = self.disk.wait().and_then(|()| self.writer.file.sync_all());
+        let sent = sent.and_then(|()| sync_folder(folder_of(&self.path)));
         sent.map_err(|e| OutputError::from_io(&self.path, "sending the file to the disk", 0, e))
     }
 

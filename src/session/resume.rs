@@ -9,7 +9,7 @@ use super::options::Options;
 use super::plan::Plan;
 use crate::frame::FrameStatus;
 use crate::output::OutputError;
-use crate::output::result::{Carried, Earlier, FileStamp, ResultDraft};
+use crate::output::result::{Carried, EarlierResult, FileStamp, ResultDraft};
 use crate::source::Source;
 use crate::source::select::{Select, WantedIds};
 
@@ -18,7 +18,7 @@ const NAMED: usize = 8;
 
 /// A run that did not end, open.
 pub struct Resume {
-    earlier: Earlier,
+    earlier: EarlierResult,
 }
 
 impl Resume {
@@ -31,7 +31,7 @@ impl Resume {
         if !output.exists() {
             return Ok(None);
         }
-        let earlier = Earlier::open(output).or_about_in(Concern::Output, "--resume")?;
+        let earlier = EarlierResult::open(output).or_about_in(Concern::Output, "--resume")?;
         if earlier.recipe.get("device").and_then(|device| device.as_str()) == Some("cpu") {
             match options.device.as_deref() {
                 None | Some("auto") => options.device = Some("cpu".to_owned()),

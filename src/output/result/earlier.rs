@@ -30,7 +30,7 @@ const DIGESTS: &str = "input/content_md5";
 
 /// An earlier run's result, open.
 #[derive(Debug)]
-pub struct Earlier {
+pub struct EarlierResult {
     /// What it says of itself.
     pub info: ResultInfo,
     /// Its run.
@@ -64,12 +64,12 @@ pub struct Carried {
     pub damaged: usize,
 }
 
-impl Earlier {
+impl EarlierResult {
     /// Opens a result of this program.
     ///
     /// # Errors
     /// As [`ResultInfo::open`].
-    pub fn open(path: &Path) -> Result<Earlier, OutputError> {
+    pub fn open(path: &Path) -> Result<EarlierResult, OutputError> {
         let info = ResultInfo::open(path)?;
         let part = |name: &'static str| move |e: h5::Error| not_whole(path, name, &e);
         let unread = |cause| OutputError::Io { path: path.into(), action: "opening the file", cause };
@@ -86,7 +86,7 @@ impl Earlier {
         let stamp = |((size, time), head): ((i64, i64), i64)| FileStamp { size, time, head: head as u32 };
         let statuses = of_rows("frame_status")?.read_raw().map_err(part("frame_status"))?;
         let crcs: Vec<u32> = of_rows("row_crc")?.read_raw().map_err(part("row_crc"))?;
-        let earlier = Earlier {
+        let earlier = EarlierResult {
             uuid: nexus::read_text(&entry, "entry_identifier_uuid").map_err(part("entry_identifier_uuid"))?,
             recipe,
             stamps: sizes.into_iter().zip(times).zip(heads).map(stamp).collect(),
@@ -188,7 +188,7 @@ struct EarlierSums {
 }
 
 impl EarlierSums {
-    fn open(earlier: &Earlier, layout: &Layout) -> Result<Option<EarlierSums>, OutputError> {
+    fn open(earlier: &EarlierResult, layout: &Layout) -> Result<Option<EarlierSums>, OutputError> {
         if !layout.sums {
             return Ok(None);
         }
@@ -210,7 +210,7 @@ impl EarlierSums {
         }))
     }
 
-    fn norms(&mut self, earlier: &Earlier, row: usize, npt: usize) -> io::Result<Arc<Norms>> {
+    fn norms(&mut self, earlier: &EarlierResult, row: usize, npt: usize) -> io::Result<Arc<Norms>> {
         let number = earlier.read::<u32>(self.norms_of, row, 1)?[0];
         if let Some((last, norms)) = &self.last
             && *last == number
@@ -263,7 +263,7 @@ impl ResultDraft {
     ///
     /// # Errors
     /// [`OutputError::NotAResult`] when the earlier result is of another layout, or what goes wrong while reading and writing.
-    pub fn carry(&mut self, earlier: &Earlier, retry_bad: bool) -> Result<Carried, OutputError> {
+    pub fn carry(&mut self, earlier: &EarlierResult, retry_bad: bool) -> Result<Carried, OutputError> {
         let layout = self.file.layout.clone();
         if earlier.statuses.len() != layout.rows() {
             let (has, wanted) = (earlier.statuses.len(), layout.rows());
@@ -309,7 +309,7 @@ impl ResultDraft {
     }
 }
 
-impl Earlier {
+impl EarlierResult {
     fn pattern(
         &self,
         frame: usize,

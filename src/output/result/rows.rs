@@ -21,10 +21,6 @@ use crate::frame::{FrameHeader, FrameStatus, Norms, Pattern};
 /// Most slices that one `pwritev` takes (Linux: `IOV_MAX`).
 const MOST_SLICES: usize = 1024;
 
-/// What [`crc`] is made of, for people.
-pub(super) const CRC_OF: &str = "CRC-32 (zlib's) of the row's intensity, errors, sums/signal, sums/variance, its norms (N, then N2, then C), \
-                                 saturated, the frame's numbers in input in their order, and its date, as far as they are there; 0: no pattern";
-
 /// A frame's outcome and where it goes.
 pub(super) struct FrameRow {
     /// Point of the map, or frame.
@@ -199,7 +195,7 @@ impl RowWriter {
     }
 }
 
-/// The checksum of a row: CRC-32, as zlib has it, of everything that is written of its pattern, in the order of [`CRC_OF`].
+/// The checksum of a row: CRC-32, as zlib has it, of everything that is written of its pattern, in the order that its dataset tells (`CRC_OF`).
 pub(super) fn crc(pattern: &Pattern, places: &RowOffsets) -> u32 {
     let mut crc = crc32fast::Hasher::new();
     crc.update(bytes(&pattern.intensity));

@@ -25,7 +25,6 @@ use hdf5::types::{FixedUnicode, OwnedDynValue};
 use hdf5::{Dataset, Group, H5Type, Result};
 
 use super::layout::{FrameNumbers, Layout, Raster};
-use super::rows::CRC_OF;
 use super::sums::{SumPlaces, index_bytes};
 use crate::files::library;
 use crate::frame::{Column, Digest};
@@ -43,6 +42,10 @@ pub(super) const DIGEST_LEN: usize = size_of::<Digest>();
 
 /// The status of a run that has not ended.
 pub(in crate::output) const RUNNING: &str = "running";
+
+/// What `row_crc` is made of, for people.
+const CRC_OF: &str = "CRC-32 (zlib's) of the row's intensity, errors, sums/signal, sums/variance, its norms (N, then N2, then C), \
+                                 saturated, the frame's numbers in input in their order, and its date, as far as they are there; 0: no pattern";
 
 /// Where the numbers of a run go. Rows are points of the map, or frames, as far as they are stored.
 #[derive(Debug, Clone, Default)]
