@@ -26,6 +26,11 @@ mod needs_data {
         }
 
         #[test]
+        fn patterns_of_hdf5_files_are_pyfais() {
+            conform("hdf5_patterns.py", &data("eiger"), 32);
+        }
+
+        #[test]
         fn converted_frames_are_fabios() {
             conform("convert.py", &data("cbf"), 12);
         }
