@@ -44,6 +44,7 @@ pub mod options;
 pub mod plan;
 pub mod plausible;
 mod prepare;
+mod route;
 mod store;
 pub mod tomo;
 mod walk;
@@ -60,6 +61,7 @@ pub use error::{Concern, SessionError};
 pub use options::Options;
 pub use plan::Plan;
 pub use prepare::Preparation;
+pub use route::{DecodedBy, FrameRoute};
 pub use store::PatternStore;
 
 // The words that plans, recipes and reports are told in: a door needs no other module for them.
@@ -248,6 +250,7 @@ fn layout(plan: &Plan, radial: RadialAxis) -> Layout {
         configuration: configuration::to_worker(plan),
         title: options.experiment_title.clone().unwrap_or_else(|| "xrdct integrate".to_owned()),
         poni_file: options.poni.as_ref().map(|p| p.display().to_string()),
+        route: Some(plan.route().to_string()),
         mask_file: options.mask.clone(),
         dark_files: options.dark.clone(),
         flat_files: options.flat.clone(),

@@ -305,10 +305,11 @@ fn agree(file: &Path, parts: &mut [Holder], places: &[FramePlace]) -> Result<Abo
         }
     };
     let stacks = places.iter().filter_map(|place| match &parts[place.part as usize] {
-        Holder::Stack(stack) => Some((stack.kind, stack.codec())),
+        Holder::Stack(stack) => Some((stack.kind, stack.codec(), stack.undone())),
         Holder::Absent { .. } => None,
     });
-    let (kind, codec): (FrameKind, Codec) = stacks.into_iter().next().ok_or_else(nothing)?;
+    let (kind, codec, undone): (FrameKind, Codec, Option<String>) =
+        stacks.into_iter().next().ok_or_else(nothing)?;
     let mut slot_bytes = 0;
     for part in parts.iter_mut() {
         let Holder::Stack(stack) = part else { continue };
@@ -327,6 +328,7 @@ fn agree(file: &Path, parts: &mut [Holder], places: &[FramePlace]) -> Result<Abo
     }
     Ok(About {
         encoding: Encoding { codec, pixel: kind.pixel, shape: kind.shape },
+        undone: undone.map(Into::into),
         count: Some(places.len()),
         slot_bytes,
         columns: Arc::default(),
