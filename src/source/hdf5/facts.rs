@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
+use crate::files::shown;
 use crate::frame::{Column, Shape};
 use crate::geometry::detector::Sensor;
 use crate::h5::{Attributes, Dataset, File, Kind};
@@ -186,7 +187,8 @@ impl<'a> EntryWords<'a> {
         let mut columns: Vec<(Column, Vec<f64>)> = Vec::new();
         let mut names = BTreeSet::from(TAKEN.map(str::to_owned));
         let mut add = |name: &str, unit: String, values: Vec<f64>| {
-            let fits = columns.len() < MOST_COLUMNS && !name.contains('/') && !name.is_empty();
+            let is_name = !matches!(name, "" | ".") && !name.contains(|c: char| c == '/' || c.is_control());
+            let fits = columns.len() < MOST_COLUMNS && is_name;
             if fits && names.insert(name.to_owned()) {
                 columns.push((Column { name: name.to_owned(), unit }, values));
             }
@@ -232,7 +234,7 @@ impl<'a> EntryWords<'a> {
 fn unit(dataset: &Dataset) -> String {
     match dataset.attribute("units").unwrap_or_default().trim() {
         "degree" | "degrees" => "deg".to_owned(),
-        unit => unit.chars().take(32).collect(),
+        unit => unit.chars().filter(|c| !c.is_control()).take(32).collect(),
     }
 }
 
@@ -278,8 +280,8 @@ fn factor(unit: &str) -> Option<(f64, char)> {
 /// A single text.
 fn text(dataset: &Dataset) -> Option<String> {
     let text = dataset.read_texts().ok()?.into_iter().next()?;
-    let text = text.trim_matches(['\0', ' ', '\n', '\r', '\t']).to_owned();
-    (!text.is_empty()).then_some(text)
+    let text = text.trim_matches(['\0', ' ', '\n', '\r', '\t']);
+    (!text.is_empty()).then(|| shown(text, &[]).into_owned())
 }
 
 /// One value a pixel; where each channel has an image, that channel's.
