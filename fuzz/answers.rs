@@ -11,10 +11,12 @@ use std::path::Path;
 use std::sync::OnceLock;
 
 use tempfile::TempDir;
-use xrdct::frame::{Codec, FrameStatus, SlotPool, Slots};
+use xrdct::frame::{Codec, Column, FrameStatus, Shape, SlotPool, Slots};
+use xrdct::geometry::placement::{Placement, dot};
 use xrdct::h5::wire::{DATA, Element, Question, REPLY, Reply, hear};
 use xrdct::h5::{Answers, Error, Opener, Result};
-use xrdct::source::hdf5::Hdf5Frames;
+use xrdct::source::facts::DetectorFacts;
+use xrdct::source::hdf5::{BareMaster, Hdf5Frames};
 use xrdct::source::{Frames, Next};
 
 /// No frame of a seed is longer: what claims more would only fill memory.
@@ -113,6 +115,7 @@ pub fn answers(script: &[u8]) -> Option<usize> {
         Ok(frames) => frames,
         Err(error) => {
             is_a_sentence(&error.to_string());
+            without_images(script);
             return None;
         }
     };
@@ -120,20 +123,50 @@ pub fn answers(script: &[u8]) -> Option<usize> {
     let pixels = about.encoding.shape.pixels();
     assert!(frames.count() > 0 && pixels > 0);
     frames.notes().iter().for_each(|note| is_a_sentence(note));
-    let facts = &about.facts;
-    assert!(facts.pixel_mask.as_ref().is_none_or(|mask| mask.len() == pixels));
-    assert!(facts.flatfield.as_ref().is_none_or(|flat| flat.len() == pixels));
+    are_facts(&about.facts, Some(about.encoding.shape));
+    assert!(about.columns.len() == about.header.numbers.len());
+    about.columns.iter().for_each(is_a_column);
+    read(&frames.selected(0..frames.count().min(4)));
+    Some(frames.count())
+}
+
+/// A master without images says where they should be.
+fn without_images(script: &[u8]) {
+    let opener = Opener::answered_by(Box::new(Script::new(script)));
+    let Some(master) = BareMaster::opened_by(opener, &scene().join("scan.h5")) else { return };
+    assert!(!master.missing.is_empty());
+    master.missing.iter().for_each(|missing| is_a_sentence(missing));
+    are_facts(&master.facts, master.shape);
+    master.columns.iter().for_each(is_a_column);
+}
+
+/// Images are as large as frames, texts can be shown, a place is one that a detector can have.
+fn are_facts(facts: &DetectorFacts, shape: Option<Shape>) {
+    let shape = shape.unwrap_or(Shape { slow: 0, fast: 0 });
+    assert!(facts.pixel_mask.as_ref().is_none_or(|mask| mask.len() == shape.pixels()));
+    assert!(facts.flatfield.as_ref().is_none_or(|flat| flat.len() == shape.pixels()));
     let texts = [&facts.description, &facts.serial_number];
     let texts = texts.into_iter().flatten().chain(facts.sensor.as_ref().map(|sensor| &sensor.material));
     texts.for_each(|text| is_a_sentence(text));
-    assert!(about.columns.len() == about.header.numbers.len());
-    for column in &*about.columns {
-        // Its name is that of a dataset of the result.
-        is_a_sentence(&column.name);
-        assert!(column.name != "." && !column.name.contains('/') && !column.unit.contains(char::is_control));
+    match &facts.placement {
+        Some(Ok(placement)) => {
+            let Placement { fast, slow, corner, .. } = *placement;
+            assert!((dot(fast, fast) - 1.0).abs() < 1e-9 && (dot(slow, slow) - 1.0).abs() < 1e-9);
+            assert!(dot(fast, slow).abs() < 1e-9 && corner.iter().all(|c| c.is_finite()));
+            let pose = placement.pose(shape);
+            assert!(
+                pose.is_none_or(|pose| pose.distance > 0.0 && pose.rotations.iter().all(|a| a.is_finite()))
+            );
+        }
+        Some(Err(why)) => is_a_sentence(why),
+        None => {}
     }
-    read(&frames.selected(0..frames.count().min(4)));
-    Some(frames.count())
+}
+
+/// Its name is that of a dataset of the result.
+fn is_a_column(column: &Column) {
+    is_a_sentence(&column.name);
+    assert!(column.name != "." && !column.name.contains('/') && !column.unit.contains(char::is_control));
 }
 
 /// The first frames.

@@ -1,4 +1,4 @@
-//! The same numbers as pyFAI 2026.9.0 and FabIO, on real detector frames, through the program itself.
+//! The same numbers as pyFAI 2026.9.0 and FabIO, on real detector frames, through the program itself; geometry of files is pyFAI's, too.
 
 use std::path::Path;
 
@@ -12,6 +12,15 @@ fn conform(script: &str, data: &Path, at_least: usize) {
     let last = printed.lines().last().and_then(|line| line.strip_suffix(" passed, 0 failed"));
     let passed = last.and_then(|passed| passed.parse::<usize>().ok());
     assert!(passed.is_some_and(|passed| passed >= at_least), "{at_least} cases at least:\n{printed}");
+}
+
+mod needs_oracle {
+    use super::*;
+
+    #[test]
+    fn the_geometry_of_vectors_is_where_they_point_or_refused() {
+        conform("placement.py", Path::new("none"), 28);
+    }
 }
 
 mod needs_data {

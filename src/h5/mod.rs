@@ -299,17 +299,23 @@ impl Group {
     /// # Errors
     /// When there is none, or it is something else.
     pub fn attribute_numbers(&self, name: &str) -> Result<Vec<f64>> {
-        let request = Question::AttributeNumbers { path: self.path.clone(), name: name.to_owned() };
-        match self.file.ask(&request, &mut [])? {
-            Reply::Numbers(bits) => Ok(bits.into_iter().map(f64::from_bits).collect()),
-            _ => Err(format!("`{name}` is not a list of numbers").into()),
-        }
+        self.file.attribute_numbers(&self.path, name)
     }
 }
 
 impl File {
     fn attribute_texts(&self, path: &str, name: &str) -> Result<Vec<String>> {
         texts(self.ask(&Question::AttributeTexts { path: path.to_owned(), name: name.to_owned() }, &mut [])?)
+    }
+}
+
+impl File {
+    fn attribute_numbers(&self, path: &str, name: &str) -> Result<Vec<f64>> {
+        let request = Question::AttributeNumbers { path: path.to_owned(), name: name.to_owned() };
+        match self.ask(&request, &mut [])? {
+            Reply::Numbers(bits) => Ok(bits.into_iter().map(f64::from_bits).collect()),
+            _ => Err(format!("`{name}` is not a list of numbers").into()),
+        }
     }
 }
 
@@ -351,6 +357,19 @@ impl Dataset {
     /// Its size along each dimension; empty for a single value.
     pub fn shape(&self) -> Vec<usize> {
         self.facts.shape.clone()
+    }
+
+    /// Its name, from the root.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// An attribute that is a number or a list of numbers.
+    ///
+    /// # Errors
+    /// When there is none, or it is something else.
+    pub fn attribute_numbers(&self, name: &str) -> Result<Vec<f64>> {
+        self.file.attribute_numbers(&self.path, name)
     }
 
     /// What is known of it.

@@ -41,6 +41,7 @@ pub mod engines;
 mod error;
 pub mod kind;
 pub mod options;
+mod own_geometry;
 pub mod plan;
 pub mod plausible;
 mod prepare;
@@ -67,6 +68,7 @@ pub use store::PatternStore;
 // The words that plans, recipes and reports are told in: a door needs no other module for them.
 pub use crate::geometry::detector::Detector;
 pub use crate::geometry::mask::Mask;
+pub use crate::geometry::placement::Placement;
 pub use crate::geometry::poni::{Poni, PoniError};
 pub use crate::geometry::units::Unit;
 pub use crate::integrate::corrections::Lost;

@@ -130,6 +130,9 @@ fn said(
             if about.facts == DetectorFacts::default() {
                 about.facts = entry.facts(about.encoding.shape, channel.unwrap_or(0));
                 cutoff = entry.count_cutoff();
+                if about.facts != DetectorFacts::default() {
+                    about.facts.file = Some(Arc::clone(file));
+                }
             }
         }
         of_frames.push((places.len(), words.0, words.1));
@@ -213,7 +216,7 @@ fn guessed(counts: &[Option<usize>], planned: Option<usize>) -> Vec<Option<usize
 }
 
 /// How many images the detector was to take: `nimages` × `ntrigger` of a DECTRIS master.
-fn planned(shelf: &mut Shelf, file: &Path, entry: &str) -> Option<usize> {
+pub(super) fn planned(shelf: &mut Shelf, file: &Path, entry: &str) -> Option<usize> {
     let mut number = |name: &str| {
         let path = format!("{entry}/instrument/detector/detectorSpecific/{name}");
         let values = shelf.ask(file, |open| open.dataset(&path)?.read_raw::<f64>()).ok()?;

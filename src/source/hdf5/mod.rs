@@ -19,17 +19,21 @@ mod facts;
 mod find;
 mod index;
 mod list;
+mod master;
 mod numbers;
 mod pipeline;
+mod placement;
 mod reader;
 mod shelf;
 mod stack;
+mod values;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use index::FramePlace;
 use list::{List, list};
+pub use master::BareMaster;
 use reader::ListReader;
 use shelf::Shelf;
 
