@@ -98,7 +98,7 @@ fn scene() -> &'static Path {
     static SCENE: OnceLock<TempDir> = OnceLock::new();
     let folder = SCENE.get_or_init(|| {
         let folder = tempfile::tempdir().expect("a scratch folder");
-        let bytes: Vec<u8> = (0..BYTES).map(|at| (at * at >> 5) as u8).collect();
+        let bytes: Vec<u8> = (0..BYTES).map(|at| ((at * at) >> 5) as u8).collect();
         for name in ["scan.h5", "data.h5"] {
             fs::write(folder.path().join(name), &bytes).expect("room for a file");
         }

@@ -118,8 +118,9 @@ fn placement(facts: &DetectorFacts) -> Result<Placement, String> {
     if let Some(distance) = distance.filter(|_| is_distance_said)
         && !agrees(distance, &vectors, &said)
     {
+        let upstream = if said.distance < 0.0 { ", upstream of the sample" } else { "" };
         return Err(format!(
-            "its distance is {distance} m, and its transformations make it {} m",
+            "its distance is {distance} m, and its transformations make it {} m{upstream}",
             said.distance
         ));
     }

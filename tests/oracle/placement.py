@@ -159,7 +159,7 @@ def refused(master, case):
     if case == "upstream":
         master.unplaced(z=-0.2)
         master.plain("detector_distance", 0.2, "m")
-        return ["0.2 m", "-0.2 m"]
+        return ["0.2 m", "-0.2 m, upstream"]
     if case == "upstream, alone":
         master.unplaced(z=-0.2)
         master.plain("beam_center_y", 1.0)
