@@ -300,7 +300,7 @@ fn a_reader_that_decodes_gives_pixels_or_a_bad_frame() {
         let packed = encode(filter, 2, &pixels, None);
         let slot_bytes = packed.len();
         let (columns, header, facts) = Default::default();
-        let about = About { encoding, count: Some(2), slot_bytes, columns, header, facts };
+        let about = About { encoding, undone: None, count: Some(2), slot_bytes, columns, header, facts };
         let mut reader = Decoding::new(Box::new(HeldReader { about: Arc::new(about) }));
         let mut slot = SlotPool::on_host(1, packed.len()).take();
         slot.memory_mut().bytes_mut().copy_from_slice(&packed);

@@ -1,4 +1,4 @@
-//! The same numbers as pyFAI 2026.9.0 and FabIO, on real detector frames, through the program itself.
+//! The same numbers as pyFAI 2026.9.0 and FabIO, on real detector frames, through the program itself; geometry of files is pyFAI's, too.
 
 use std::path::Path;
 
@@ -14,6 +14,15 @@ fn conform(script: &str, data: &Path, at_least: usize) {
     assert!(passed.is_some_and(|passed| passed >= at_least), "{at_least} cases at least:\n{printed}");
 }
 
+mod needs_oracle {
+    use super::*;
+
+    #[test]
+    fn the_geometry_of_vectors_is_where_they_point_or_refused() {
+        conform("placement.py", Path::new("none"), 28);
+    }
+}
+
 mod needs_data {
     use super::*;
 
@@ -23,6 +32,11 @@ mod needs_data {
         #[test]
         fn patterns_are_pyfais() {
             conform("conformance.py", data("cbf").parent().expect("cbf is below the data"), 169);
+        }
+
+        #[test]
+        fn patterns_of_hdf5_files_are_pyfais() {
+            conform("hdf5_patterns.py", &data("eiger"), 32);
         }
 
         #[test]

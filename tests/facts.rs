@@ -204,7 +204,38 @@ fn a_master_says_what_its_detector_and_each_frame_are() {
         assert!((auto - named).abs() <= 1e-5 * named.abs(), "{auto} {named}");
     }
 
-    // Columns go with their frames.
+    // A master whose images are all somewhere else says the same of its detector.
+    let file = hdf5::File::open_rw(folder.join("master.h5")).expect("writable");
+    file.unlink("entry/data/data").expect("unlinked");
+    for number in 1..3 {
+        let name = format!("entry/data/data_00000{number}");
+        file.link_external(&format!("away_{number}.h5"), "/entry/data/data", &name).expect("linked");
+    }
+    file.close().expect("whole");
+    let explained = xrdct(folder, &["info", "master.h5"]);
+    assert_eq!(explained.code, 0, "{}", explained.stderr);
+    for words in [
+        "none of its images can be read",
+        "61 x 47 (slow x fast)",
+        "away_1.h5: it is not there; `/entry/data/data_000001` of master.h5 links to it",
+        "away_2.h5: it is not there; `/entry/data/data_000002` of master.h5 links to it",
+        "Nobody's 3k",
+        "0.05 m",
+        "142 pixels: 141 gap, 1 dead, 1 noisy",
+        "from 4000 counts",
+        "exposure_time (s)",
+    ] {
+        assert!(explained.stdout.contains(words), "no {words:?} in:\n{}", explained.stdout);
+    }
+}
+
+#[test]
+fn columns_go_with_their_frames() {
+    let scratch = tempfile::tempdir().expect("a scratch folder");
+    let folder = scratch.path();
+    write_master(&folder.join("master.h5"));
+    let auto =
+        ["integrate", "master.h5", "--poni", "auto", "--dummy", "-1", "--delta-dummy", "1.5", "--npt", "60"];
     done(folder, &[&auto[..], &["--frames", "1::2", "-o", "some.h5"]].concat());
     assert_eq!(numbers(&folder.join("some.h5"), "entry_0000/xrdct/input/omega"), [0.5, 1.5]);
 }

@@ -1,7 +1,12 @@
 //! What the fuzz targets do at length, for some seconds each: good input, spoiled with words that matter in its format.
 
+#[path = "../fuzz/answers.rs"]
+mod answers;
+
 use std::fs::{self, read};
 use std::io::{Cursor, Write};
+use std::path::Path;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use flate2::Compression;
@@ -16,6 +21,9 @@ use crate::codec::checks;
 use crate::support::images;
 use crate::support::{cbf_bytes, data, small_pixels, write_small_scan, xrdct};
 use xrdct::frame::{ChunkFilter, Shape};
+use xrdct::h5::wire::{Element, Question, Reply};
+use xrdct::h5::{self, Answers, Opener};
+use xrdct::source::hdf5::Hdf5Frames;
 
 /// Words that CBF headers and byte-offset streams turn on.
 const CBF: [&[u8]; 9] = [
@@ -31,7 +39,20 @@ const CBF: [&[u8]; 9] = [
 ];
 
 /// Runs `check` with seeded mutations of `seeds` for about two seconds.
-fn mutate(seeds: &[Vec<u8>], words: &[&[u8]], check: fn(&[u8])) {
+fn mutate(seeds: &[Vec<u8>], words: &[&[u8]], mut check: impl FnMut(&[u8])) {
+    let start = Instant::now();
+    let (inputs, _) = mutate_while(seeds, words, &mut check, |_| start.elapsed() < Duration::from_secs(2));
+    println!("{inputs} mutated inputs");
+    assert!(inputs > 100, "only {inputs} mutated inputs in two seconds");
+}
+
+/// Likewise, as long as more are wanted after so many bytes; how many inputs and bytes there were.
+fn mutate_while(
+    seeds: &[Vec<u8>],
+    words: &[&[u8]],
+    check: &mut dyn FnMut(&[u8]),
+    wants_more: impl Fn(usize) -> bool,
+) -> (usize, usize) {
     seeds.iter().for_each(|seed| check(seed));
     let mut state = 0x2545_f491_4f6c_dd1d_u64;
     let mut random = move |n: usize| {
@@ -40,18 +61,24 @@ fn mutate(seeds: &[Vec<u8>], words: &[&[u8]], check: fn(&[u8])) {
         state ^= state << 17;
         (state >> 16) as usize % n.max(1)
     };
-    let start = Instant::now();
-    let mut runs = 0;
-    while start.elapsed() < Duration::from_secs(2) {
+    let (mut inputs, mut length) = (0, 0);
+    while wants_more(length) {
         let mut bytes = seeds[random(seeds.len())].clone();
         for _ in 0..=random(6) {
             let at = random(bytes.len() + 1);
             let end = (at + random(40)).min(bytes.len());
-            match random(5) {
+            match random(7) {
                 0 if at < bytes.len() => bytes[at] ^= 1 << random(8),
                 1 => drop(bytes.splice(at..at, words[random(words.len())].iter().copied())),
                 2 => drop(bytes.drain(at..end)),
                 3 => drop(bytes.splice(at..end, words[random(words.len())].iter().copied())),
+                4 | 5 => {
+                    // The next number becomes another word.
+                    let is_digit = |byte: &u8| byte.is_ascii_digit();
+                    let first = bytes[at..].iter().position(is_digit).map_or(bytes.len(), |next| at + next);
+                    let many = bytes[first..].iter().take_while(|byte| is_digit(byte)).count();
+                    bytes.splice(first..first + many, words[random(words.len())].iter().copied());
+                }
                 _ if random(8) == 0 => bytes.truncate(at),
                 _ => {
                     let copy = bytes[at..end].to_vec();
@@ -61,10 +88,10 @@ fn mutate(seeds: &[Vec<u8>], words: &[&[u8]], check: fn(&[u8])) {
             }
         }
         check(&bytes);
-        runs += 1;
+        inputs += 1;
+        length += bytes.len();
     }
-    println!("{runs} mutated inputs");
-    assert!(runs > 100, "only {runs} mutated inputs in two seconds");
+    (inputs, length)
 }
 
 /// A frame of 61 x 47 pixels.
@@ -244,8 +271,154 @@ fn lists_name_files_or_are_refused() {
     mutate(&seeds.map(<[u8]>::to_vec), &words, checks::list);
 }
 
+/// Answers, and the script that gives the same again.
+struct Recorder {
+    answers: Box<dyn Answers>,
+    script: Arc<Mutex<Vec<u8>>>,
+}
+
+/// Numbers of a long answer that a script repeats.
+const SOME: usize = 24;
+
+impl Answers for Recorder {
+    fn ask(&mut self, question: &Question, numbers: &mut [u8]) -> h5::Result<Reply> {
+        let reply = self.answers.ask(question, numbers);
+        let line = match (&reply, numbers.is_empty()) {
+            (Ok(_), false) => as_text(question, numbers).into_bytes(),
+            _ => serde_json::to_vec(&reply.clone().map_err(|error| error.to_string())).expect("JSON"),
+        };
+        let mut script = self.script.lock().expect("no panic");
+        script.extend(line);
+        script.push(b'\n');
+        reply
+    }
+}
+
+/// The first numbers of an answer.
+fn as_text(question: &Question, numbers: &[u8]) -> String {
+    let of = |size: usize, text: &dyn Fn(&[u8]) -> String| {
+        numbers.chunks_exact(size).take(SOME).map(text).collect::<Vec<_>>().join(",")
+    };
+    let eight = |bytes: &[u8]| bytes.try_into().expect("eight bytes");
+    let four = |bytes: &[u8]| bytes.try_into().expect("four bytes");
+    match question {
+        Question::Numbers { element: Element::F64, .. } => {
+            of(8, &|bytes| f64::from_ne_bytes(eight(bytes)).to_string())
+        }
+        Question::Numbers { element: Element::F32, .. } => {
+            of(4, &|bytes| f32::from_ne_bytes(four(bytes)).to_string())
+        }
+        Question::Numbers { element: Element::U32, .. } => {
+            of(4, &|bytes| u32::from_ne_bytes(four(bytes)).to_string())
+        }
+        Question::Numbers { element, .. } => panic!("nobody asks for {element:?} of a scan"),
+        _ => of(8, &|bytes| u64::from_ne_bytes(eight(bytes)).to_string()),
+    }
+}
+
+/// What the library says of these files when they are opened as a scan.
+fn script_of(file: &Path) -> Vec<u8> {
+    let script = Arc::new(Mutex::new(Vec::new()));
+    let recorder = Recorder { answers: Box::new(h5::library()), script: Arc::clone(&script) };
+    // A scan whose files are missing is a script, too.
+    let _ = Hdf5Frames::opened_by(Opener::answered_by(Box::new(recorder)), &[file.to_path_buf()], None);
+    let script = script.lock().expect("no panic").clone();
+    let _frames = answers::answers(&script);
+    script
+}
+
+/// Words that replies turn on.
+const ANSWERS: [&[u8]; 22] = [
+    b"18446744073709551615",
+    b"9223372036854775807",
+    b"4294967296",
+    b"0",
+    b"-1",
+    b"NaN",
+    b"1e400",
+    b"null",
+    b"[]",
+    b"[0,0,0]",
+    b"{\"Ok\":\"Nothing\"}",
+    b"{\"Ok\":\"Done\"}",
+    b"{\"Err\":\"no\"}",
+    b"\n",
+    b"\n!R\x02\0\0\0\0\0\0\0{}\n",
+    b"\\u0000",
+    b"/",
+    b"/entry/data",
+    b"data.h5",
+    b"{\"id\":32008,\"values\":[0,2,4,0,2]},",
+    b"{\"start\":0,\"step\":1,\"count\":9,\"block\":1},",
+    b"\"Endless\"",
+];
+
+/// Scripts of what `convert` writes, and of virtual datasets over it: chunks, filters, contiguous and virtual storage.
+fn answer_seeds() -> Vec<Vec<u8>> {
+    let folder = tempfile::tempdir().expect("a scratch folder");
+    write_small_scan(folder.path(), 3);
+    let convert = |arguments: &[&str]| {
+        let done = xrdct(folder.path(), &[&["convert", "scan"], arguments].concat());
+        assert_eq!(done.code, 0, "{}", done.stderr);
+    };
+    convert(&["-o", "plain.h5"]);
+    convert(&["-o", "data.h5", "--gzip=1"]);
+    let shape = [3, 61, 47];
+    let file = hdf5::File::create(folder.path().join("virtual.h5")).expect("a file");
+    let virtual_dataset = file.new_dataset::<i32>().shape(shape).virtual_map(
+        "data.h5",
+        "entry_0000/data/data",
+        shape,
+        hdf5::Selection::All,
+        shape,
+        hdf5::Selection::All,
+    );
+    virtual_dataset.create("images").expect("a dataset");
+    file.close().expect("whole");
+    ["plain.h5", "data.h5", "virtual.h5"].map(|name| script_of(&folder.path().join(name))).to_vec()
+}
+
+#[test]
+fn whatever_the_reader_of_hdf5_says_is_frames_or_a_sentence() {
+    mutate(&answer_seeds(), &ANSWERS, |script| {
+        let _frames = answers::answers(script);
+    });
+}
+
 mod needs_data {
     use super::*;
+
+    fn real_answers() -> Vec<Vec<u8>> {
+        let names = [
+            "ANSTOtest_303_data_000001.h5",
+            "LaB6_Normal_0042.hdf",
+            "example_1_master.h5",
+            "test_00_data_000001.h5",
+            "test_00_master.h5",
+        ];
+        names.map(|name| script_of(&data("eiger").join(name))).to_vec()
+    }
+
+    #[test]
+    fn whatever_is_said_of_real_files_is_frames_or_a_sentence() {
+        let (mut found, mut refused) = (0, 0);
+        mutate(&real_answers(), &ANSWERS, |script| match answers::answers(script) {
+            Some(_) => found += 1,
+            None => refused += 1,
+        });
+        println!("{found} with images, {refused} refused");
+        assert!(found > 20 && refused > 100);
+    }
+
+    #[test]
+    #[ignore = "a measurement of minutes: 10^8 bytes of answers; prints how many"]
+    fn a_hundred_million_bytes_of_answers() {
+        let seeds = [answer_seeds(), real_answers()].concat();
+        let mut found = 0;
+        let check = &mut |script: &[u8]| found += usize::from(answers::answers(script).is_some());
+        let (inputs, bytes) = mutate_while(&seeds, &ANSWERS, check, |bytes| bytes < 100_000_000);
+        println!("{bytes} bytes in {inputs} inputs, {found} of them with images");
+    }
 
     #[test]
     fn real_headers_never_panic_the_parser() {

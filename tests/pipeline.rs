@@ -92,6 +92,7 @@ impl Source for FakeSource {
         let (count, header) = (Some(self.frames), FrameHeader::default());
         Ok(Some(Arc::new(About {
             encoding,
+            undone: None,
             count,
             slot_bytes: 1,
             columns: Arc::default(),

@@ -106,6 +106,7 @@ fn explain(path: &Path) -> Result<Sentences, Failure> {
         FileKind::Tomogram => hdf5::tomogram(path),
         FileKind::Stack => hdf5::stack(path),
         FileKind::Images(input) => Ok(images::explain(&input)),
+        FileKind::BareMaster(master) => Ok(images::bare(&master)),
         FileKind::OtherHdf5(why) => hdf5::other(path, &why),
         FileKind::Unknown => Err(anyhow!(
             "{}: not a frame (CBF, TIFF, EDF, npy), a PONI file or an HDF5 file of xrdct",

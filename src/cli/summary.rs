@@ -84,6 +84,7 @@ fn describe(args: &IntegrateArgs, plan: &Plan, lost: &Lost, text: &mut String) {
         line("map", format!("{} slow x {} fast{zigzag}", scan.slow.points, scan.fast.points));
     }
     line("device", plan.device.name());
+    line("route", plan.route().to_string());
     line("strategy", strategy(&plan.crew));
     line("output", plan.options.output.as_ref().map_or("none named".to_owned(), |o| o.display().to_string()));
     if let Some(path) = &args.save_config {
@@ -163,6 +164,7 @@ pub(super) fn print_run(
         line("left out", note);
     }
     line("device", plan.device.name());
+    line("route", plan.route().to_string());
     if let Some(over) = &report.gone_over {
         let marked = if over.frames > 0 { " (frame_device in the output)" } else { "" };
         line("on the CPU", format!("{}, not on the GPU{marked}: {}", count(over.frames, "frame"), over.why));

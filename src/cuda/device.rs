@@ -191,6 +191,15 @@ impl OpeningGpu {
             .map_err(CudaError::clone)
     }
 
+    /// What NVIDIA calls it; waits until it is known which one it is.
+    ///
+    /// # Errors
+    /// As [`open`], but for what only the context tells.
+    pub fn name(&self) -> Result<String, CudaError> {
+        let device = result::device::get(self.ordinal()? as i32);
+        device.and_then(result::device::get_name).map_err(|e| CudaError::driver("asking for a GPU's name", e))
+    }
+
     /// Waits until it is open.
     ///
     /// # Errors

@@ -15,7 +15,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustix::time::{ClockId, clock_gettime};
 
 use super::answer::Library;
-use super::wire::{DATA, Question, REPLY, Reply, next_request, send, send_request};
+use super::wire::{DATA, Question, REPLY, Reply, hear, next_request, send, send_request};
 use super::{Error, Result};
 use crate::budget;
 
@@ -28,14 +28,11 @@ pub const PATIENCE: u64 = 10;
 /// Longest wait for a sign of life.
 const SILENCE: Duration = Duration::from_secs(120);
 
-/// Longest reply: texts, such as the names of all files of a scan.
-const LONGEST_REPLY: u64 = 256 << 20;
-
 /// A child that reads HDF5 files, one at a time.
 pub struct Child {
     process: std::process::Child,
     requests: ChildStdin,
-    answers: BufReader<ChildStdout>,
+    answers: AnswerPipe,
     /// Seconds of processor time that it has for a piece.
     patience: u64,
     /// Why it can be asked no more.
@@ -60,7 +57,7 @@ impl Child {
         let (Some(requests), Some(answers)) = (process.stdin.take(), process.stdout.take()) else {
             return Err(Error::NoChild("it has no pipes".into()));
         };
-        Ok(Child { process, requests, answers: BufReader::new(answers), patience, ended: None })
+        Ok(Child { process, requests, answers: AnswerPipe(BufReader::new(answers)), patience, ended: None })
     }
 
     /// Whether it can be asked again.
@@ -73,7 +70,8 @@ impl Child {
         if let Some(reason) = &self.ended {
             return Err(Error::Harmful(reason.clone()));
         }
-        let answered = send_request(&mut self.requests, request).and_then(|()| self.listen(numbers));
+        let answered =
+            send_request(&mut self.requests, request).and_then(|()| hear(&mut self.answers, numbers));
         match answered {
             Ok(reply) => reply.map_err(Error::Said),
             Err(cause) => {
@@ -82,52 +80,6 @@ impl Child {
                 Err(Error::Harmful(reason))
             }
         }
-    }
-
-    fn listen(&mut self, numbers: &mut [u8]) -> io::Result<std::result::Result<Reply, String>> {
-        let mut filled = 0_usize;
-        loop {
-            let mut head = [0; 9];
-            self.fill(&mut head)?;
-            let [tag, length @ ..] = head;
-            let length = u64::from_ne_bytes(length);
-            match tag {
-                DATA => {
-                    let end = usize::try_from(length).ok().and_then(|length| filled.checked_add(length));
-                    let room = end.and_then(|end| numbers.get_mut(filled..end));
-                    let room = room.ok_or_else(|| io::Error::other("it sent more than it was asked for"))?;
-                    filled += room.len();
-                    self.fill(room)?;
-                }
-                REPLY if length <= LONGEST_REPLY => {
-                    budget::allow("what the file says", length).map_err(io::Error::other)?;
-                    let mut text = vec![0; length as usize];
-                    self.fill(&mut text)?;
-                    let reply: std::result::Result<Reply, String> = serde_json::from_slice(&text)?;
-                    if reply.is_ok() && filled != numbers.len() {
-                        return Err(io::Error::other("it sent less than it was asked for"));
-                    }
-                    return Ok(reply);
-                }
-                _ => return Err(io::Error::other("it gave no answer that makes sense")),
-            }
-        }
-    }
-
-    /// Fills a buffer from the pipe, not waiting for ever.
-    fn fill(&mut self, mut buffer: &mut [u8]) -> io::Result<()> {
-        while !buffer.is_empty() {
-            if self.answers.buffer().is_empty() {
-                wait(self.answers.get_ref())?;
-            }
-            match self.answers.read(buffer) {
-                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-                Ok(count) => buffer = &mut buffer[count..],
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(())
     }
 
     /// Ends it and says how it had ended.
@@ -154,6 +106,18 @@ impl Drop for Child {
         // It may have ended; a child that is not waited for would stay in the table of processes.
         let _ = self.process.kill();
         let _ = self.process.wait();
+    }
+}
+
+/// The pipe that answers come through, which is not waited for for ever.
+struct AnswerPipe(BufReader<ChildStdout>);
+
+impl Read for AnswerPipe {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.0.buffer().is_empty() {
+            wait(self.0.get_ref())?;
+        }
+        self.0.read(buffer)
     }
 }
 

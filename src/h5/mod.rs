@@ -80,10 +80,36 @@ pub fn read_in_children(program: PathBuf) {
     let _ = PROGRAM.set(program);
 }
 
+/// Who answers questions about a file: where it is neither the library here nor a child with it, as in tests of what is made of answers.
+pub trait Answers: Send {
+    /// Answers; numbers of the answer must fill `numbers`.
+    ///
+    /// # Errors
+    /// What the library says, or that nothing can be said.
+    fn ask(&mut self, question: &Question, numbers: &mut [u8]) -> Result<Reply>;
+
+    /// Whether it can be asked again.
+    fn is_alive(&self) -> bool {
+        true
+    }
+}
+
+impl Answers for answer::Library {
+    fn ask(&mut self, question: &Question, numbers: &mut [u8]) -> Result<Reply> {
+        self.answer_into(question, numbers)
+    }
+}
+
+/// The library in this process: for files that are no stranger's.
+pub fn library() -> impl Answers {
+    answer::Library::default()
+}
+
 /// Who answers.
 enum Line {
     Here(answer::Library),
     There(Child),
+    Other(Box<dyn Answers>),
 }
 
 impl Line {
@@ -98,6 +124,15 @@ impl Line {
         match self {
             Line::Here(library) => library.answer_into(request, numbers),
             Line::There(child) => child.ask(request, numbers),
+            Line::Other(answers) => answers.ask(request, numbers),
+        }
+    }
+
+    fn is_alive(&self) -> bool {
+        match self {
+            Line::Here(_) => true,
+            Line::There(child) => child.is_alive(),
+            Line::Other(answers) => answers.is_alive(),
         }
     }
 }
@@ -153,16 +188,13 @@ impl File {
         let line = Arc::into_inner(self.line)?.into_inner().unwrap_or_else(PoisonError::into_inner);
         match line {
             Line::There(child) if child.is_alive() => Some(child),
-            Line::There(_) | Line::Here(_) => None,
+            Line::There(_) | Line::Here(_) | Line::Other(_) => None,
         }
     }
 
     /// Whether it can be asked again: not when it did harm.
     pub fn is_readable(&self) -> bool {
-        match &*self.line.lock().unwrap_or_else(PoisonError::into_inner) {
-            Line::Here(_) => true,
-            Line::There(child) => child.is_alive(),
-        }
+        self.line.lock().unwrap_or_else(PoisonError::into_inner).is_alive()
     }
 
     /// The group that holds all others.
@@ -267,17 +299,23 @@ impl Group {
     /// # Errors
     /// When there is none, or it is something else.
     pub fn attribute_numbers(&self, name: &str) -> Result<Vec<f64>> {
-        let request = Question::AttributeNumbers { path: self.path.clone(), name: name.to_owned() };
-        match self.file.ask(&request, &mut [])? {
-            Reply::Numbers(bits) => Ok(bits.into_iter().map(f64::from_bits).collect()),
-            _ => Err(format!("`{name}` is not a list of numbers").into()),
-        }
+        self.file.attribute_numbers(&self.path, name)
     }
 }
 
 impl File {
     fn attribute_texts(&self, path: &str, name: &str) -> Result<Vec<String>> {
         texts(self.ask(&Question::AttributeTexts { path: path.to_owned(), name: name.to_owned() }, &mut [])?)
+    }
+}
+
+impl File {
+    fn attribute_numbers(&self, path: &str, name: &str) -> Result<Vec<f64>> {
+        let request = Question::AttributeNumbers { path: path.to_owned(), name: name.to_owned() };
+        match self.ask(&request, &mut [])? {
+            Reply::Numbers(bits) => Ok(bits.into_iter().map(f64::from_bits).collect()),
+            _ => Err(format!("`{name}` is not a list of numbers").into()),
+        }
     }
 }
 
@@ -319,6 +357,19 @@ impl Dataset {
     /// Its size along each dimension; empty for a single value.
     pub fn shape(&self) -> Vec<usize> {
         self.facts.shape.clone()
+    }
+
+    /// Its name, from the root.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// An attribute that is a number or a list of numbers.
+    ///
+    /// # Errors
+    /// When there is none, or it is something else.
+    pub fn attribute_numbers(&self, name: &str) -> Result<Vec<f64>> {
+        self.file.attribute_numbers(&self.path, name)
     }
 
     /// What is known of it.

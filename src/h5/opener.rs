@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::wire::Question;
-use super::{Error, File, Line, Result};
+use super::{Answers, Error, File, Line, Result};
 use crate::files;
 
 /// Opens one file after the other.
@@ -24,6 +24,11 @@ pub struct Opened {
 }
 
 impl Opener {
+    /// One whose files somebody else reads.
+    pub fn answered_by(answers: Box<dyn Answers>) -> Opener {
+        Opener { idle: Some(Line::Other(answers)) }
+    }
+
     /// Opens a file, even one that ends too early or was never closed; what is missing of its description reads as zeros, which the
     /// library refuses, and places of values may lie beyond its end.
     ///
@@ -55,9 +60,6 @@ impl Opener {
     }
 
     fn keep(&mut self, line: Line) {
-        self.idle = match line {
-            Line::There(child) if !child.is_alive() => None,
-            alive => Some(alive),
-        };
+        self.idle = Some(line).filter(Line::is_alive);
     }
 }

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::links::{Found, Member};
 use super::storage::Storage;
+use crate::budget;
 
 /// What is asked.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -219,9 +220,12 @@ pub(super) fn bytes<T: Number>(values: &[T]) -> &[u8] {
 }
 
 /// A piece of numbers follows.
-pub(super) const DATA: u8 = b'D';
+pub const DATA: u8 = b'D';
 /// The reply follows, and ends the answer.
-pub(super) const REPLY: u8 = b'R';
+pub const REPLY: u8 = b'R';
+
+/// Longest reply: texts, such as the names of all files of a scan.
+const LONGEST_REPLY: u64 = 256 << 20;
 
 /// Longest request: a name and a few numbers.
 const LONGEST_REQUEST: u64 = 1 << 20;
@@ -247,6 +251,41 @@ pub(super) fn next_request(from: &mut impl Read) -> io::Result<Option<Question>>
     let mut text = vec![0; length as usize];
     from.read_exact(&mut text)?;
     Ok(Some(serde_json::from_slice(&text)?))
+}
+
+/// One answer: numbers, which must fill `numbers`, and the reply, or what the library said against it. What came is believed no more than
+/// a file would be.
+///
+/// # Errors
+/// When it ends too early, is no answer, or has other numbers than were asked for: whoever gave it is not asked again.
+pub fn hear(from: &mut impl Read, numbers: &mut [u8]) -> io::Result<Result<Reply, String>> {
+    let mut filled = 0_usize;
+    loop {
+        let mut head = [0; 9];
+        from.read_exact(&mut head)?;
+        let [tag, length @ ..] = head;
+        let length = u64::from_ne_bytes(length);
+        match tag {
+            DATA => {
+                let end = usize::try_from(length).ok().and_then(|length| filled.checked_add(length));
+                let room = end.and_then(|end| numbers.get_mut(filled..end));
+                let room = room.ok_or_else(|| io::Error::other("it sent more than it was asked for"))?;
+                filled += room.len();
+                from.read_exact(room)?;
+            }
+            REPLY if length <= LONGEST_REPLY => {
+                budget::allow("what the file says", length).map_err(io::Error::other)?;
+                let mut text = vec![0; length as usize];
+                from.read_exact(&mut text)?;
+                let reply: Result<Reply, String> = serde_json::from_slice(&text)?;
+                if reply.is_ok() && filled != numbers.len() {
+                    return Err(io::Error::other("it sent less than it was asked for"));
+                }
+                return Ok(reply);
+            }
+            _ => return Err(io::Error::other("it gave no answer that makes sense")),
+        }
+    }
 }
 
 pub(super) fn send(to: &mut impl Write, tag: u8, bytes: &[u8]) -> io::Result<()> {

@@ -2,9 +2,9 @@
 
 use super::error::{Concern, OrAbout, SessionError, refuse};
 use super::options::{Options, SaturationFrom, is_auto};
+use super::own_geometry::own_geometry;
 use crate::frame::{Encoding, Shape};
-use crate::geometry::catalogue;
-use crate::geometry::detector::{Detector, Dummy};
+use crate::geometry::detector::Dummy;
 use crate::geometry::mask::Mask;
 use crate::geometry::poni::Poni;
 use crate::geometry::units::Unit;
@@ -45,56 +45,6 @@ pub(super) fn geometry(
         );
     }
     Ok(poni)
-}
-
-/// The geometry that files of frames hold: a detector across the beam, its centre and its distance. That is where a detector was sent,
-/// not where a calibrant found it.
-fn own_geometry(of: &dyn Frames, notes: &mut Vec<String>) -> Result<Poni, SessionError> {
-    let (About { encoding, facts, .. }, origin) = (&**of.about(), of.origin(0));
-    let positive = |value: Option<f64>| value.filter(|value| value.is_finite() && *value > 0.0);
-    let both = |pair: Option<(f64, f64)>| pair.filter(|(a, b)| a.is_finite() && b.is_finite());
-    let pixel = both(facts.pixel_size).filter(|(slow, fast)| *slow > 0.0 && *fast > 0.0);
-    // Where nobody set it, DECTRIS writes 0, 0.
-    let centre = both(facts.beam_centre).filter(|centre| *centre != (0.0, 0.0));
-    let (Some(distance), Some(centre), Some(pixel)) = (positive(facts.distance), centre, pixel) else {
-        let missing = [
-            ("distance", positive(facts.distance).is_none()),
-            ("beam centre", centre.is_none()),
-            ("pixel size", pixel.is_none()),
-        ];
-        let missing: Vec<&str> =
-            missing.iter().filter(|(_, is_missing)| *is_missing).map(|(name, _)| *name).collect();
-        refuse!(
-            Calibration,
-            "--poni auto: {origin}: it does not say the {}; name a PONI file",
-            missing.join(", ")
-        );
-    };
-    let says_cdte = |text: &str| text.to_ascii_lowercase().contains("cdte");
-    let sensor = facts.sensor.as_ref().map(|sensor| says_cdte(&sensor.material));
-    let is_cdte = sensor.or_else(|| facts.description.as_deref().map(says_cdte));
-    let class = catalogue::of_size(encoding.shape, pixel, is_cdte);
-    let mut detector = class
-        .and_then(|class| Detector::by_name(class.name))
-        .unwrap_or_else(|| Detector::plain(pixel.0, pixel.1, Some(encoding.shape)));
-    detector.sensor.clone_from(&facts.sensor);
-    notes.push(format!(
-        "--poni auto: geometry of {origin}: {}, {:.6} m, beam at pixel {:.2} (slow), {:.2} (fast), no tilt; a calibrant knows \
-         better",
-        detector.name, distance, centre.0, centre.1
-    ));
-    Ok(Poni {
-        distance,
-        poni1: centre.0 * pixel.0,
-        poni2: centre.1 * pixel.1,
-        rot1: 0.0,
-        rot2: 0.0,
-        rot3: 0.0,
-        wavelength: positive(facts.wavelength),
-        detector,
-        version: 2.1,
-        notes: vec![],
-    })
 }
 
 /// The radial unit, one that the geometry can give.

@@ -92,7 +92,17 @@ impl Device {
         }
     }
 
-    /// How the device is named to people.
+    /// What computes, as people call it: `the CPU`, `NVIDIA H100 80GB HBM3 (cuda:0)`.
+    pub fn computer(&self) -> String {
+        match self {
+            Device::Cpu { .. } => "the CPU".to_owned(),
+            Device::Cuda { gpu, .. } => {
+                gpu.name().map_or_else(|_| self.word(), |name| format!("{name} ({})", self.word()))
+            }
+        }
+    }
+
+    /// How the device is named to people, and why it was chosen.
     pub fn name(&self) -> String {
         match self {
             Device::Cpu { why } => format!("CPU ({why})"),

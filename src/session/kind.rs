@@ -10,6 +10,7 @@ use crate::h5::File;
 use crate::output::stack::StackInfo;
 pub use crate::source::cbf::CbfHeader;
 use crate::source::cbf::probe;
+pub use crate::source::hdf5::BareMaster;
 pub use crate::source::input::{Input, InputError};
 use crate::source::selection::Selection;
 use crate::source::series::SeriesFrames;
@@ -28,6 +29,8 @@ pub enum FileKind {
     Stack,
     /// Images in a TIFF, EDF or npy, or in an HDF5 file of somebody else.
     Images(Box<Input>),
+    /// A master whose images are all missing.
+    BareMaster(Box<BareMaster>),
     /// An HDF5 file of somebody else without images, and why none are seen.
     OtherHdf5(InputError),
     /// None that is known.
@@ -72,7 +75,10 @@ fn hdf5(path: &Path) -> Result<FileKind, SessionError> {
         () if StackInfo::is_one(&file) => FileKind::Stack,
         () => match Input::open(&[path.display().to_string()], Selection::default()) {
             Ok(images) => FileKind::Images(Box::new(images)),
-            Err(why) => FileKind::OtherHdf5(why),
+            Err(why) => match BareMaster::open(path) {
+                Some(master) => FileKind::BareMaster(Box::new(master)),
+                None => FileKind::OtherHdf5(why),
+            },
         },
     })
 }

@@ -42,10 +42,12 @@ mod error;
 mod identity;
 pub mod kind;
 pub mod options;
+mod own_geometry;
 pub mod plan;
 pub mod plausible;
 mod prepare;
 pub mod resume;
+mod route;
 mod store;
 pub mod tomo;
 mod walk;
@@ -63,11 +65,13 @@ pub use options::Options;
 pub use plan::Plan;
 pub use prepare::Preparation;
 pub use resume::Resume;
+pub use route::{DecodedBy, FrameRoute};
 pub use store::PatternStore;
 
 // The words that plans, recipes and reports are told in: a door needs no other module for them.
 pub use crate::geometry::detector::Detector;
 pub use crate::geometry::mask::Mask;
+pub use crate::geometry::placement::Placement;
 pub use crate::geometry::poni::{Poni, PoniError};
 pub use crate::geometry::units::Unit;
 pub use crate::integrate::corrections::Lost;
@@ -270,6 +274,7 @@ fn layout(plan: &Plan, radial: RadialAxis) -> Layout {
         configuration: configuration::to_worker(plan),
         title: options.experiment_title.clone().unwrap_or_else(|| "xrdct integrate".to_owned()),
         poni_file: options.poni.as_ref().map(|p| p.display().to_string()),
+        route: Some(plan.route().to_string()),
         mask_file: options.mask.clone(),
         dark_files: options.dark.clone(),
         flat_files: options.flat.clone(),

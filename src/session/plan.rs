@@ -15,6 +15,7 @@ use super::error::{Concern, OrAbout, SessionError, refuse};
 use super::options::{
     BadFramesName, ErrorModelName, Options, Selection, Splitting, check_pairs, check_values, key_of,
 };
+use super::route::FrameRoute;
 use crate::frame::Encoding;
 use crate::geometry::detector::Dummy;
 use crate::geometry::mask::Mask;
@@ -197,6 +198,11 @@ impl Plan {
     /// Encoding of every frame of the scan.
     pub fn encoding(&self) -> Encoding {
         self.frames.about().encoding
+    }
+
+    /// Which way its frames go. Waits until it is known which GPU there is.
+    pub fn route(&self) -> FrameRoute {
+        FrameRoute::of(&self.crew, self.frames.about(), self.device.computer())
     }
 
     /// The plan's frames.

@@ -1,12 +1,16 @@
 //! What a source's files say of detector and beam, beside the frames: in SI units; pairs are (slow, fast).
 
+use std::path::Path;
 use std::sync::Arc;
 
 use crate::geometry::detector::Sensor;
+use crate::geometry::placement::Placement;
 
 /// What is known of detector and beam; what nobody wrote is `None`.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct DetectorFacts {
+    /// The file that says so, where it is not that of the first frame.
+    pub file: Option<Arc<Path>>,
     /// The detector as its maker names it: `Dectris EIGER2 Si 1M`.
     pub description: Option<String>,
     /// Its serial number.
@@ -19,6 +23,8 @@ pub struct DetectorFacts {
     pub distance: Option<f64>,
     /// Where the direct beam meets the detector, in pixels from the corner of the first one.
     pub beam_centre: Option<(f64, f64)>,
+    /// Where the detector stands by its vectors and transformations (NXmx), or why they are not followed.
+    pub placement: Option<Result<Placement, String>>,
     /// Metres.
     pub wavelength: Option<f64>,
     /// Energy from which on a photon is counted, electronvolts.

@@ -102,6 +102,7 @@ impl Frames for MemoryFrames {
 fn about(shape: Shape, pixel: PixelType, count: Option<usize>) -> About {
     About {
         encoding: Encoding { codec: Codec::Raw, pixel, shape },
+        undone: None,
         count,
         slot_bytes: shape.pixels() * pixel.size(),
         columns: Arc::default(),

@@ -42,6 +42,8 @@ pub const TICK: Duration = Duration::from_millis(100);
 pub struct About {
     /// What every frame is.
     pub encoding: Encoding,
+    /// What its readers undo before they hand a frame on, in words (`shuffle, gzip`); `None` where frames leave them as they are in the file.
+    pub undone: Option<Arc<str>>,
     /// How many there will be; `None` when only the end will tell.
     pub count: Option<usize>,
     /// Bytes that hold any of them as it is read.

@@ -10,7 +10,7 @@ use xrdct::source::decoded::Decoding;
 use xrdct::source::hdf5::Hdf5Frames;
 use xrdct::source::{Frames, Next, Reader};
 
-use crate::support::{ask_oracle, data, within, write_small_scan, xrdct};
+use crate::support::{ask_oracle, data, one_line, within, write_small_scan, xrdct};
 
 /// What became of each frame, in order: pixels or why not.
 pub(crate) type Read = Vec<Result<Vec<u8>, BadFrame>>;
@@ -148,6 +148,37 @@ fn a_stack_that_the_program_wrote_gives_the_patterns_of_the_frames_it_was_made_o
     assert_eq!(intensities("stack.h5", "--frames 1:5:2"), [&wanted[50..100], &wanted[150..200]].concat());
     assert_eq!(intensities("stack.h5", "--channel 0 --frames 4:"), &wanted[200..]);
     assert_eq!(intensities("stack.h5 again.h5", "--frames 4:6"), [&wanted[200..], &wanted[..50]].concat());
+}
+
+#[test]
+fn summary_result_and_info_say_who_decodes() {
+    let scratch = tempfile::tempdir().expect("a scratch folder");
+    let folder = scratch.path();
+    write_small_scan(folder, 3);
+    let run = |command: &str| {
+        let done = xrdct(folder, &command.split_whitespace().collect::<Vec<_>>());
+        assert_eq!(done.code, 0, "{command}: {}", done.stderr);
+        done
+    };
+    run("convert scan -o plain.h5");
+    run("convert scan -o gzip.h5 --gzip=1");
+    for (input, route) in [
+        ("scan", "decoded (byte-offset) and integrated on the CPU"),
+        ("plain.h5", "plain pixels, integrated on the CPU"),
+        ("gzip.h5", "decoded by the readers (shuffle, gzip), integrated on the CPU"),
+    ] {
+        let command = format!("integrate --poni small.poni --npt 50 --device cpu -o r.h5 {input}");
+        let said = run(&format!("{command} --overwrite -v"));
+        for text in [&said.stdout, &said.stderr, &run(&format!("{command} --overwrite --dry-run")).stdout] {
+            assert_eq!(one_line(text, "route"), format!("{:<14}{route}", "route"), "{text}");
+        }
+        let file = File::open(&folder.join("r.h5")).expect("a result");
+        assert_eq!(
+            file.dataset("entry_0000/xrdct/route").expect("there").read_texts().expect("a text"),
+            [route]
+        );
+        assert!(one_line(&run("info r.h5").stdout, "route").ends_with(route));
+    }
 }
 
 mod needs_data {

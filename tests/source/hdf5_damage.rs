@@ -62,9 +62,9 @@ impl Count {
     }
 }
 
-/// Spoils one to six bytes, most of them where the file says what it is.
-fn spoil(bytes: &mut [u8], random: &mut Random) {
-    let words: Vec<usize> = (0..bytes.len().min(8192)).filter(|&at| bytes[at] != 0).collect();
+/// Spoils one to six bytes, most of them in the first `head`, where the file says what it is.
+fn spoil(bytes: &mut [u8], head: usize, random: &mut Random) {
+    let words: Vec<usize> = (0..bytes.len().min(head)).filter(|&at| bytes[at] != 0).collect();
     for _ in 0..=random.below(5) {
         let at = match random.below(6) {
             0 => random.below(bytes.len()),
@@ -119,7 +119,7 @@ mod needs_oracle {
         let (start, mut random) = (Instant::now(), Random(0x2545_f491_4f6c_dd1d));
         while start.elapsed() < Duration::from_secs(15) {
             let mut bytes = seeds[random.below(seeds.len())].clone();
-            spoil(&mut bytes, &mut random);
+            spoil(&mut bytes, 8192, &mut random);
             fs::write(&path, &bytes).expect("writable");
             count.read(&path);
         }
@@ -128,5 +128,37 @@ mod needs_oracle {
             count.files > cut + 100 && count.refused > 50 && count.good > 200 && count.bad > 50,
             "{count:?}"
         );
+    }
+}
+
+mod needs_data {
+    use super::*;
+    use crate::support::data;
+
+    /// Masters are words all over.
+    #[test]
+    fn damaged_masters_end_in_statuses_or_a_sentence() {
+        let folder = tempfile::tempdir().expect("a scratch folder");
+        let seed = |name: &str| fs::read(data("eiger").join(name)).expect("a master");
+        let seeds = ["example_1_master.h5", "test_00_master.h5"].map(seed);
+        for (name, frames) in [
+            ("example_1_data_000001.h5", "ANSTOtest_303_data_000001.h5"),
+            ("test_00_data_000001.h5", "test_00_data_000001.h5"),
+        ] {
+            fs::copy(data("eiger").join(frames), folder.path().join(name)).expect("copied");
+        }
+        h5::read_in_children(PathBuf::from(env!("CARGO_BIN_EXE_xrdct")));
+        let path = folder.path().join("spoiled.h5");
+        let (start, mut random, mut count) =
+            (Instant::now(), Random(0x9e37_79b9_7f4a_7c15), Count::default());
+        while start.elapsed() < Duration::from_secs(10) {
+            let mut bytes = seeds[random.below(seeds.len())].clone();
+            let all = bytes.len();
+            spoil(&mut bytes, all, &mut random);
+            fs::write(&path, &bytes).expect("writable");
+            count.read(&path);
+        }
+        println!("{count:?}");
+        assert!(count.files > 50 && count.good > 200, "{count:?}");
     }
 }

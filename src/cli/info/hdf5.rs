@@ -49,6 +49,9 @@ pub(super) fn result(path: &Path) -> Result<Sentences, Failure> {
     if let Some((frames, pixels)) = info.saturated.filter(|(frames, _)| *frames > 0) {
         facts.add("saturated", format!("{} in {}", count(pixels as usize, "pixel"), count(frames, "frame")));
     }
+    if let Some(route) = &info.route {
+        facts.add("route", route);
+    }
     if let Some((rows, why)) = &info.gone_over {
         facts.add("on the CPU", format!("{}, not on the GPU (frame_device): {why}", count(*rows, "row")));
     }

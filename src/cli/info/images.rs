@@ -1,8 +1,9 @@
 //! What is known of images in others' files: of the detector, of each frame.
 
 use crate::cli::words::{Sentences, count, energy};
-use crate::session::kind::Input;
-use crate::session::{DetectorFacts, MASK_BITS};
+use crate::frame::Column;
+use crate::session::kind::{BareMaster, Input};
+use crate::session::{DetectorFacts, MASK_BITS, Placement};
 
 /// Columns that are named.
 const NAMED: usize = 24;
@@ -17,21 +18,41 @@ pub(super) fn explain(input: &Input) -> Sentences {
     facts.add("pixels", format!("{shape} (slow x fast), {}", pixel.name()));
     facts.add_all("files", listed(input.frames.files().iter().map(|file| file.display().to_string())));
     detector(&mut facts, &about.facts);
-    if let Some(cutoff) = about.header.count_cutoff {
+    frames(&mut facts, about.header.count_cutoff, &about.header.date, &about.columns);
+    facts.add_all("note", input.notes.iter());
+    facts
+}
+
+/// Explains a master whose images are all missing.
+pub(super) fn bare(master: &BareMaster) -> Sentences {
+    let mut facts = Sentences::default();
+    facts.add("kind", "HDF5 master; none of its images can be read");
+    if let Some(planned) = master.planned {
+        facts.add("frames", format!("{planned} were to be taken"));
+    }
+    if let Some(shape) = master.shape {
+        facts.add("pixels", format!("{shape} (slow x fast)"));
+    }
+    facts.add_all("missing", listed(master.missing.iter().cloned()));
+    detector(&mut facts, &master.facts);
+    frames(&mut facts, master.count_cutoff, &master.date, &master.columns);
+    facts
+}
+
+fn frames(facts: &mut Sentences, cutoff: Option<f64>, date: &str, columns: &[Column]) {
+    if let Some(cutoff) = cutoff {
         facts.add("saturated", format!("from {cutoff} counts"));
     }
-    if !about.header.date.is_empty() {
-        facts.add("date", &about.header.date);
+    if !date.is_empty() {
+        facts.add("date", date);
     }
     facts.add_all(
         "each frame",
-        listed(about.columns.iter().map(|column| match column.unit.as_str() {
+        listed(columns.iter().map(|column| match column.unit.as_str() {
             "" => column.name.clone(),
             unit => format!("{} ({unit})", column.name),
         })),
     );
-    facts.add_all("note", input.notes.iter());
-    facts
 }
 
 fn detector(facts: &mut Sentences, of: &DetectorFacts) {
@@ -58,6 +79,7 @@ fn detector(facts: &mut Sentences, of: &DetectorFacts) {
         "beam centre",
         of.beam_centre.map(|(slow, fast)| format!("pixel {slow:.2} (slow), {fast:.2} (fast)")),
     );
+    add("placement", of.placement.as_ref().map(placement));
     add("wavelength", of.wavelength.map(energy));
     add("threshold", of.threshold.map(|volts| format!("{volts:.0} eV")));
     add("bit depth", of.bit_depth.map(|bits| bits.to_string()));
@@ -70,6 +92,20 @@ fn detector(facts: &mut Sentences, of: &DetectorFacts) {
             None => "given".to_owned(),
         }),
     );
+}
+
+/// Where vectors put the detector, in NeXus's laboratory: x to the left seen along the beam, y up, z along it.
+fn placement(said: &Result<Placement, String>) -> String {
+    match said {
+        Err(why) => format!("not clear: {why}"),
+        Ok(Placement { fast, slow, corner, .. }) => {
+            // Adding 0 makes a plain zero of a negative one.
+            let words =
+                |vector: [f64; 3]| vector.map(|c| ((c * 1e6).round() / 1e6 + 0.0).to_string()).join(" ");
+            let [fast, slow, corner] = [*fast, *slow, *corner].map(words);
+            format!("columns along {fast}, rows along {slow}, first pixel at {corner} m (NeXus x y z)")
+        }
+    }
 }
 
 /// How many pixels are masked, and why.

@@ -134,6 +134,8 @@ pub struct Layout {
     pub goes_on: Option<(String, String)>,
     /// The run, so that it can be repeated. A superset of pyFAI's worker configuration lets pyFAI's viewer open the file.
     pub configuration: Value,
+    /// Who decodes and who integrates, in words, as it was planned.
+    pub route: Option<String>,
     /// Title of the entry.
     pub title: String,
     /// PONI file, as given.
@@ -166,6 +168,7 @@ impl Layout {
             recipe: Value::Null,
             goes_on: None,
             configuration: Value::Null,
+            route: None,
             title: "xrdct integrate".into(),
             poni_file: None,
             mask_file: None,

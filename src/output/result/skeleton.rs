@@ -4,7 +4,7 @@
 //! /                      NXroot     default=entry_0000
 //!   entry_0000           NXentry    default=xrdct/result; title start_time end_time program_name
 //!     pyFAI -> xrdct                where today's viewers look
-//!     xrdct              NXprocess  program version date status message duration frame_status [saturated] bad_frames
+//!     xrdct              NXprocess  program version date [route] status message duration frame_status [saturated] bad_frames
 //!                                   [frame_device]: see `device.rs`
 //!       configuration    NXnote     type data
 //!       input            NXcollection   file_names date exposure_time …   (one value a frame)
@@ -165,6 +165,9 @@ fn describe(process: &Group, layout: &Layout, places: &mut RowOffsets) -> Result
         }
         let dim = nexus::number(process, "dim2", layout.npt() as i64)?;
         nexus::attribute(&dim, "axis", "diffraction")?;
+    }
+    if let Some(route) = &layout.route {
+        nexus::text(process, "route", route)?;
     }
     let configuration = nexus::group(process, "configuration", "NXnote")?;
     nexus::text(&configuration, "type", "application/json")?;

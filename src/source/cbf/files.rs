@@ -27,6 +27,7 @@ impl CbfFrames {
         let files = files.into();
         let about = About {
             encoding: first.encoding,
+            undone: None,
             count: Some(files.len()),
             slot_bytes: first.payload.end,
             columns: mini::columns(),

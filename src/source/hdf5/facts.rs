@@ -6,10 +6,12 @@
 
 use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
-use std::sync::Arc;
 
+use super::placement::placement;
+use super::values::{factor, image, number, quantity, text, unit};
 use crate::frame::{Column, Shape};
 use crate::geometry::detector::Sensor;
+use crate::geometry::placement::Placement;
 use crate::h5::{Attributes, Dataset, File, Kind};
 use crate::source::facts::DetectorFacts;
 
@@ -22,6 +24,9 @@ const MOST_COLUMNS: usize = 256;
 /// Pixels and distances that there are, metres. Some write millimetres and no unit: what that makes is none.
 const PIXELS: RangeInclusive<f64> = 1e-7..=1e-2;
 const DISTANCES: RangeInclusive<f64> = 1e-4..=200.0;
+
+/// Where pixel masks are.
+const PIXEL_MASKS: [&str; 2] = ["pixel_mask", "detectorSpecific/pixel_mask"];
 
 /// Names that a result has for something else.
 const TAKEN: [&str; 4] = ["file_names", "date", "image", "file"];
@@ -96,6 +101,7 @@ impl<'a> EntryWords<'a> {
         let material = self.of_detector("sensor_material").and_then(|d| text(&d));
         let thickness = self.of_detector("sensor_thickness").and_then(|d| quantity(&d, "m"));
         DetectorFacts {
+            file: None,
             description: self
                 .first_of_detector(&["description", "detector_information/model", "model"])
                 .and_then(|d| text(&d)),
@@ -111,6 +117,7 @@ impl<'a> EntryWords<'a> {
             beam_centre: self
                 .centre("y", pixel_size.map(|(slow, _)| slow))
                 .zip(self.centre("x", pixel_size.map(|(_, fast)| fast))),
+            placement: self.placement(pixel_size),
             wavelength: self.wavelength(),
             threshold: self.of_detector("threshold_energy").and_then(|d| quantity(&d, "eV")),
             bit_depth: self
@@ -118,9 +125,7 @@ impl<'a> EntryWords<'a> {
                 .and_then(|d| number(&d))
                 .filter(|bits| (1.0..=64.0).contains(bits))
                 .map(|bits| bits as u32),
-            pixel_mask: self
-                .first_of_detector(&["pixel_mask", "detectorSpecific/pixel_mask"])
-                .and_then(|d| image::<u32>(&d, shape, channel)),
+            pixel_mask: self.first_of_detector(&PIXEL_MASKS).and_then(|d| image::<u32>(&d, shape, channel)),
             flatfield: self
                 .first_of_detector(&["flatfield", "detectorSpecific/flatfield"])
                 .and_then(|d| image::<f32>(&d, shape, channel)),
@@ -129,6 +134,23 @@ impl<'a> EntryWords<'a> {
                 .and_then(|d| number(&d))
                 .map(|applied| applied != 0.0),
         }
+    }
+
+    /// Size of an image, as the pixel mask has it, or as a DECTRIS detector says it.
+    pub(super) fn shape(&self) -> Option<Shape> {
+        let mask = self.first_of_detector(&PIXEL_MASKS).map(|mask| mask.shape());
+        if let Some(&[slow, fast]) = mask.as_deref().and_then(|shape| shape.last_chunk::<2>()) {
+            return Some(Shape { slow, fast });
+        }
+        let pixels = |axis: &str| {
+            let pixels = number(&self.of_detector(&format!("detectorSpecific/{axis}_pixels_in_detector"))?)?;
+            (1.0..1e6).contains(&pixels).then_some(pixels as usize)
+        };
+        Some(Shape { slow: pixels("y")?, fast: pixels("x")? })
+    }
+
+    fn placement(&self, pixel_size: Option<(f64, f64)>) -> Option<Result<Placement, String>> {
+        placement(self.file, &self.inside(self.detector.as_ref()?), pixel_size)
     }
 
     /// Where the beam meets the detector along an axis, in pixels.
@@ -186,7 +208,8 @@ impl<'a> EntryWords<'a> {
         let mut columns: Vec<(Column, Vec<f64>)> = Vec::new();
         let mut names = BTreeSet::from(TAKEN.map(str::to_owned));
         let mut add = |name: &str, unit: String, values: Vec<f64>| {
-            let fits = columns.len() < MOST_COLUMNS && !name.contains('/') && !name.is_empty();
+            let is_name = !matches!(name, "" | ".") && !name.contains(|c: char| c == '/' || c.is_control());
+            let fits = columns.len() < MOST_COLUMNS && is_name;
             if fits && names.insert(name.to_owned()) {
                 columns.push((Column { name: name.to_owned(), unit }, values));
             }
@@ -226,74 +249,4 @@ impl<'a> EntryWords<'a> {
         }
         columns
     }
-}
-
-/// The unit of a dataset as NeXus spells it.
-fn unit(dataset: &Dataset) -> String {
-    match dataset.attribute("units").unwrap_or_default().trim() {
-        "degree" | "degrees" => "deg".to_owned(),
-        unit => unit.chars().take(32).collect(),
-    }
-}
-
-/// A single number.
-fn number(dataset: &Dataset) -> Option<f64> {
-    let is_number = matches!(dataset.facts().kind, Kind::Boolean | Kind::Integer | Kind::Float);
-    (is_number && dataset.facts().count() == Some(1))
-        .then(|| dataset.read_raw::<f64>().ok()?.first().copied())?
-}
-
-/// A single number in metres, electronvolts or seconds; `usual` is its unit when none is named. Where each pixel has one, the first's.
-fn quantity(dataset: &Dataset, usual: &str) -> Option<f64> {
-    let unit = dataset.attribute("units").filter(|unit| !unit.trim().is_empty());
-    let (factor, _) = factor(unit.as_deref().unwrap_or(usual))?;
-    let value = match dataset.shape()[..] {
-        [length, ..] if length > 1 => {
-            let first: Vec<_> = dataset.shape().iter().map(|_| 0..1).collect();
-            dataset.read_part::<f64>(&first).ok()?.first().copied()
-        }
-        _ => number(dataset),
-    }?;
-    Some(value * factor)
-}
-
-/// What a unit is of the metre, electronvolt or second, and which of them.
-fn factor(unit: &str) -> Option<(f64, char)> {
-    Some(match unit.trim() {
-        "m" | "metre" | "meter" | "metres" | "meters" => (1.0, 'm'),
-        "cm" => (1e-2, 'm'),
-        "mm" | "millimetre" | "millimeter" => (1e-3, 'm'),
-        "um" | "µm" | "μm" | "micron" | "microns" | "micrometre" | "micrometer" => (1e-6, 'm'),
-        "nm" => (1e-9, 'm'),
-        "A" | "Å" | "Angstrom" | "angstrom" | "angstroms" | "Angstroms" => (1e-10, 'm'),
-        "eV" | "ev" => (1.0, 'e'),
-        "keV" | "kev" | "KeV" => (1e3, 'e'),
-        "s" | "second" | "seconds" => (1.0, 's'),
-        "ms" => (1e-3, 's'),
-        "us" | "µs" => (1e-6, 's'),
-        _ => return None,
-    })
-}
-
-/// A single text.
-fn text(dataset: &Dataset) -> Option<String> {
-    let text = dataset.read_texts().ok()?.into_iter().next()?;
-    let text = text.trim_matches(['\0', ' ', '\n', '\r', '\t']).to_owned();
-    (!text.is_empty()).then_some(text)
-}
-
-/// One value a pixel; where each channel has an image, that channel's.
-fn image<T: crate::h5::Number>(
-    dataset: &Dataset,
-    Shape { slow, fast }: Shape,
-    channel: usize,
-) -> Option<Arc<[T]>> {
-    let part = match dataset.shape()[..] {
-        [a, b] if (a, b) == (slow, fast) => vec![0..slow, 0..fast],
-        [channels, a, b] if (a, b) == (slow, fast) && channel < channels => {
-            vec![channel..channel + 1, 0..slow, 0..fast]
-        }
-        _ => return None,
-    };
-    dataset.read_part::<T>(&part).ok().map(Arc::from)
 }

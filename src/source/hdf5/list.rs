@@ -130,6 +130,9 @@ fn said(
             if about.facts == DetectorFacts::default() {
                 about.facts = entry.facts(about.encoding.shape, channel.unwrap_or(0));
                 cutoff = entry.count_cutoff();
+                if about.facts != DetectorFacts::default() {
+                    about.facts.file = Some(Arc::clone(file));
+                }
             }
         }
         of_frames.push((places.len(), words.0, words.1));
@@ -213,7 +216,7 @@ fn guessed(counts: &[Option<usize>], planned: Option<usize>) -> Vec<Option<usize
 }
 
 /// How many images the detector was to take: `nimages` × `ntrigger` of a DECTRIS master.
-fn planned(shelf: &mut Shelf, file: &Path, entry: &str) -> Option<usize> {
+pub(super) fn planned(shelf: &mut Shelf, file: &Path, entry: &str) -> Option<usize> {
     let mut number = |name: &str| {
         let path = format!("{entry}/instrument/detector/detectorSpecific/{name}");
         let values = shelf.ask(file, |open| open.dataset(&path)?.read_raw::<f64>()).ok()?;
@@ -305,10 +308,11 @@ fn agree(file: &Path, parts: &mut [Holder], places: &[FramePlace]) -> Result<Abo
         }
     };
     let stacks = places.iter().filter_map(|place| match &parts[place.part as usize] {
-        Holder::Stack(stack) => Some((stack.kind, stack.codec())),
+        Holder::Stack(stack) => Some((stack.kind, stack.codec(), stack.undone())),
         Holder::Absent { .. } => None,
     });
-    let (kind, codec): (FrameKind, Codec) = stacks.into_iter().next().ok_or_else(nothing)?;
+    let (kind, codec, undone): (FrameKind, Codec, Option<String>) =
+        stacks.into_iter().next().ok_or_else(nothing)?;
     let mut slot_bytes = 0;
     for part in parts.iter_mut() {
         let Holder::Stack(stack) = part else { continue };
@@ -327,6 +331,7 @@ fn agree(file: &Path, parts: &mut [Holder], places: &[FramePlace]) -> Result<Abo
     }
     Ok(About {
         encoding: Encoding { codec, pixel: kind.pixel, shape: kind.shape },
+        undone: undone.map(Into::into),
         count: Some(places.len()),
         slot_bytes,
         columns: Arc::default(),

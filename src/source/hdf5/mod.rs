@@ -19,22 +19,27 @@ mod facts;
 mod find;
 mod index;
 mod list;
+mod master;
 mod numbers;
 mod pipeline;
+mod placement;
 mod reader;
 mod shelf;
 mod stack;
+mod values;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use index::FramePlace;
 use list::{List, list};
+pub use master::BareMaster;
 use reader::ListReader;
 use shelf::Shelf;
 
 use crate::files;
 use crate::frame::{Origin, SlotPool};
+use crate::h5::Opener;
 use crate::source::{About, Frames, Next, Place, Reader, Source, SourceError, Ticket};
 
 /// The first bytes of an HDF5 file without a user block.
@@ -55,7 +60,19 @@ impl Hdf5Frames {
     /// # Errors
     /// When there are no images, several datasets might be the images, or they are stored in a way that is not read.
     pub fn open(inputs: &[PathBuf], channel: Option<usize>) -> Result<Hdf5Frames, SourceError> {
-        let mut shelf = Shelf::default();
+        Hdf5Frames::opened_by(Opener::default(), inputs, channel)
+    }
+
+    /// The same, with files that `opener` opens.
+    ///
+    /// # Errors
+    /// As [`Hdf5Frames::open`].
+    pub fn opened_by(
+        opener: Opener,
+        inputs: &[PathBuf],
+        channel: Option<usize>,
+    ) -> Result<Hdf5Frames, SourceError> {
+        let mut shelf = Shelf::new(opener);
         let listed = list(&mut shelf, inputs, channel);
         let list = listed
             .map_err(|lost| SourceError { origin: lost.file.display().to_string(), cause: lost.why })?;

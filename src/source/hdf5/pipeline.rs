@@ -116,6 +116,12 @@ impl Pipeline {
         }
     }
 
+    /// The filters in words, in the order in which they were applied; `None` when there are none.
+    pub(super) fn words(&self) -> Option<String> {
+        let names: Vec<&str> = self.steps.iter().map(|step| step.name()).collect();
+        (!names.is_empty()).then(|| names.join(", "))
+    }
+
     /// Most bytes that `unpacked` bytes may be packed to: more is not read.
     pub(super) fn longest(&self, unpacked: usize) -> usize {
         match self.steps.is_empty() {
@@ -194,6 +200,17 @@ fn too_long(wanted: usize) -> Trouble {
 }
 
 impl Step {
+    fn name(self) -> &'static str {
+        match self {
+            Step::Deflate => "gzip",
+            Step::Shuffle(_) => "shuffle",
+            Step::Fletcher32 => "fletcher32",
+            Step::Lzf => "LZF",
+            Step::Blocks(filter, _) => Codec::Filtered(filter).name(),
+            Step::Zstd => "Zstandard",
+        }
+    }
+
     /// Undoes the filter where it is not known how many bytes it gave: how many of `out` were written.
     fn undo_some(self, input: &[u8], out: &mut [u8]) -> Result<usize, Trouble> {
         let size = match self {

@@ -4,12 +4,14 @@
 //! HDF5 library would: beside the file that names it, in the current folder, and beside the file that a symbolic link stands for; an
 //! absolute name that is not there is looked for in the same places by its last part, because scans are copied with their masters.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::files::shown;
 use crate::h5::links::{Found, Thing};
 use crate::h5::{self, File, Opener};
 
@@ -26,8 +28,13 @@ pub(super) struct NotThere {
 }
 
 impl NotThere {
+    /// Both may be a file's words: they are made fit to be shown in a line.
     pub(super) fn new(file: &Path, why: impl ToString) -> NotThere {
-        NotThere { file: file.to_path_buf(), why: crate::files::shown(&why.to_string(), &[]).into_owned() }
+        let file = match shown(&file.to_string_lossy(), &[]) {
+            Cow::Owned(quiet) => quiet.into(),
+            Cow::Borrowed(_) => file.to_path_buf(),
+        };
+        NotThere { file, why: shown(&why.to_string(), &[]).into_owned() }
     }
 }
 
@@ -46,7 +53,6 @@ pub(super) struct Spot {
 pub(super) type Identity = (u64, u64);
 
 /// The files of a scan.
-#[derive(Default)]
 pub(super) struct Shelf {
     opener: Opener,
     open: Option<(PathBuf, File)>,
@@ -57,6 +63,11 @@ pub(super) struct Shelf {
 }
 
 impl Shelf {
+    /// An empty one.
+    pub(super) fn new(opener: Opener) -> Shelf {
+        Shelf { opener, open: None, lost: HashMap::new(), notes: Vec::new() }
+    }
+
     /// Tells the user something, once.
     pub(super) fn note(&mut self, note: String) {
         if !self.notes.contains(&note) {
@@ -74,7 +85,7 @@ impl Shelf {
         let is_open = self.open.as_ref().is_some_and(|(open, _)| open == path);
         if !is_open {
             if let Some(why) = self.lost.get(path) {
-                return Err(NotThere { file: path.into(), why: why.clone() });
+                return Err(NotThere::new(path, why));
             }
             if let Some((_, file)) = self.open.take() {
                 self.opener.done(file);

@@ -254,6 +254,16 @@ impl Stack {
         }
     }
 
+    /// What a reader undoes before it hands a frame on, in words, if anything.
+    pub(super) fn undone(&self) -> Option<String> {
+        match &self.access {
+            Access::Together(_) => None,
+            Access::Chunks(chunks) if self.codec() == Codec::Raw => chunks.pipeline.words(),
+            Access::Chunks(_) => None,
+            Access::Library => Some("through the HDF5 library".to_owned()),
+        }
+    }
+
     /// Whether chunks are frames, in the byte order of the corridor.
     pub(super) fn is_handed_on(&self) -> bool {
         match &self.access {

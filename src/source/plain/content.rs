@@ -48,7 +48,7 @@ pub enum Content {
         start: Vec<u8>,
     },
     /// What a gz or bz2 file has inside.
-    Unpacked(Vec<u8>),
+    Unpacked(Packed, Vec<u8>),
 }
 
 impl Content {
@@ -65,7 +65,7 @@ impl Content {
         match Packed::of(&start) {
             None => Ok(Content::Disk { file, length, start }),
             Some(packed) => match packed.unpack(BufReader::new(file), most) {
-                Ok(Some(bytes)) => Ok(Content::Unpacked(bytes)),
+                Ok(Some(bytes)) => Ok(Content::Unpacked(packed, bytes)),
                 Ok(None) => Err(Flaw::TooLarge(format!("it unpacks to more than {most} bytes"))),
                 Err(cause) => {
                     Err(Flaw::Unreadable(format!("cannot be unpacked as {}: {cause}", packed.name())))
@@ -78,13 +78,16 @@ impl Content {
     pub fn start(&self) -> &[u8] {
         match self {
             Content::Disk { start, .. } => start,
-            Content::Unpacked(bytes) => bytes,
+            Content::Unpacked(_, bytes) => bytes,
         }
     }
 
-    /// Whether it was packed.
-    pub fn was_packed(&self) -> bool {
-        matches!(self, Content::Unpacked(_))
+    /// What it was packed with.
+    pub fn packed(&self) -> Option<Packed> {
+        match self {
+            Content::Disk { .. } => None,
+            Content::Unpacked(packed, _) => Some(*packed),
+        }
     }
 }
 
@@ -92,13 +95,13 @@ impl PixelStorage for Content {
     fn length(&self) -> u64 {
         match self {
             Content::Disk { length, .. } => *length,
-            Content::Unpacked(bytes) => bytes.len() as u64,
+            Content::Unpacked(_, bytes) => bytes.len() as u64,
         }
     }
 
     fn read_at(&self, at: u64, into: &mut [u8]) -> io::Result<usize> {
         match self {
-            Content::Unpacked(bytes) => bytes.as_slice().read_at(at, into),
+            Content::Unpacked(_, bytes) => bytes.as_slice().read_at(at, into),
             Content::Disk { start, .. } if at.saturating_add(into.len() as u64) <= start.len() as u64 => {
                 start.as_slice().read_at(at, into)
             }
@@ -141,7 +144,8 @@ impl Packed {
         }
     }
 
-    fn name(self) -> &'static str {
+    /// Its name, in a word.
+    pub fn name(self) -> &'static str {
         match self {
             Packed::Gz => "gzip",
             Packed::Bz2 => "bzip2",

@@ -169,6 +169,19 @@ pub enum Packing {
     Zlib,
 }
 
+impl Pixels {
+    /// What they are packed with, or scattered in, in a word.
+    pub fn packing(&self) -> Option<&'static str> {
+        match self {
+            Pixels::At(_) | Pixels::Turned(_) => None,
+            Pixels::Blob { packing: Packing::Gzip, .. } => Some("gzip"),
+            Pixels::Blob { packing: Packing::Bzip2, .. } => Some("bzip2"),
+            Pixels::Blob { packing: Packing::Zlib, .. } => Some("zlib"),
+            Pixels::Page(_) => Some("strips or tiles of a TIFF"),
+        }
+    }
+}
+
 impl Picture {
     /// Bytes of its pixels, or as many as a number can say.
     pub fn bytes(&self) -> u64 {

@@ -37,6 +37,8 @@ pub(super) fn format_of_first(files: &[PathBuf]) -> Option<Format> {
 pub(super) struct Album {
     pub(super) format: Format,
     pub(super) encoding: Encoding,
+    /// What the first image is packed with, if it is.
+    pub(super) undone: Option<&'static str>,
     pub(super) files: Arc<[PathBuf]>,
     pieces: Vec<SeriesPart>,
     /// Images in all.
@@ -122,22 +124,26 @@ pub(super) fn format_of(content: &Content, wanted: Option<Format>) -> Result<For
 struct FirstImage {
     format: Format,
     encoding: Encoding,
+    undone: Option<&'static str>,
     has_more: bool,
 }
 
 fn first_image(path: &Path) -> Result<FirstImage, Flaw> {
     let content = Content::open(path, budget::allowed().bytes)?;
     let format = format_of(&content, None)?;
+    let packed = content.packed().map(Packed::name);
     let (mut first, mut count) = (None, 0_usize);
     let looked = look(&content, format, &mut |found| {
         if first.is_none() {
-            first = Some(encoding_of(&found.picture)?);
+            first = Some((encoding_of(&found.picture)?, packed.or(found.picture.pixels.packing())));
         }
         count = count.saturating_add(found.images);
         Ok(count < 2)
     });
     match first.filter(|_| count > 0) {
-        Some(encoding) => Ok(FirstImage { format, encoding, has_more: count > 1 || looked.is_err() }),
+        Some((encoding, undone)) => {
+            Ok(FirstImage { format, encoding, undone, has_more: count > 1 || looked.is_err() })
+        }
         None => Err(looked.err().unwrap_or_else(|| "it has no images".into())),
     }
 }
@@ -159,10 +165,11 @@ impl Album {
     }
 
     fn like(first: &FirstImage, files: &[PathBuf], usable: usize) -> Album {
-        let &FirstImage { format, encoding, has_more } = first;
+        let &FirstImage { format, encoding, undone, has_more } = first;
         let mut album = Album {
             format,
             encoding,
+            undone,
             files: files.into(),
             pieces: Vec::with_capacity(files.len()),
             count: 0,
@@ -194,7 +201,7 @@ impl Album {
     fn look_at(&mut self, file: usize, words: &mut Words) {
         let mut found_here = 0_usize;
         let done = Content::open(&self.files[file], budget::allowed().bytes).and_then(|content| {
-            let unpacked = content.was_packed().then(|| content.length());
+            let unpacked = content.packed().map(|_| content.length());
             let format = format_of(&content, Some(self.format))?;
             look(&content, format, &mut |found| {
                 words.see(&found.says);

@@ -79,6 +79,7 @@ impl SeriesFrames {
         let (words, header) = album.words(&chosen);
         let about = About {
             encoding: album.encoding,
+            undone: album.undone.map(Into::into),
             count: Some(chosen.count),
             slot_bytes: album.encoding.shape.pixels() * album.encoding.pixel.size(),
             columns: words.columns(),
