@@ -61,7 +61,7 @@ doc: setup ## the API documentation, warnings as errors
 # What a bench is told: make bench BENCH="decode --save", BENCH='"corridor, CPU pool"', BENCH=--list.
 BENCH ?=
 
-bench: setup ## CPU benches beside their ceilings; fails when one lost 10 % of the best that this class of machine reached
+bench: oracle ## CPU benches beside their ceilings; fails when one lost 10 % of the best that this class of machine reached
 	@$(ENV) cargo bench --locked --bench cpu -- $(BENCH)
 
 bench-gpu: setup ## the same for the GPU; fails without one

@@ -3,7 +3,7 @@
 //! Frames are like those of an Eiger2 4M: Poisson counts of a background and rings, some spots, gaps that hold the largest value.
 //! The ceiling of tiles is reading every packed byte and writing every pixel; of whole frames, a copy of the image. LZ4 alone
 //! stands beside the crate `lz4_flex`; a whole frame beside hdf5plugin too, which reads the same chunk through h5py on
-//! one core, where there is a python that has it (`make oracle`). What is decoded is compared with the frame, or the bench fails.
+//! one core. What is decoded is compared with the frame, or the bench fails.
 
 use std::fs;
 use std::hint::black_box;
@@ -117,14 +117,8 @@ with h5py.File('peer', 'w', driver='core', backing_store=False) as h5:
 print(best)
 ";
 
-fn peer(kind: &Kind, packed: &[u8], image: &[u8]) -> Result<Option<f64>> {
-    let python = match peers::find_python(None) {
-        Ok(python) => python,
-        Err(reason) => {
-            println!("{reason}: hdf5plugin is left out");
-            return Ok(None);
-        }
-    };
+fn peer(kind: &Kind, packed: &[u8], image: &[u8]) -> Result<f64> {
+    let python = peers::find_python(None)?;
     let folder = tempfile::tempdir()?;
     let [chunk, plain] = ["chunk", "plain"].map(|name| folder.path().join(name));
     fs::write(&chunk, packed)?;
@@ -132,8 +126,7 @@ fn peer(kind: &Kind, packed: &[u8], image: &[u8]) -> Result<Option<f64>> {
     let numbers = [SLOW.to_string(), FAST.to_string(), kind.size.to_string(), kind.peer.to_string()];
     let done = Command::new(python).args(["-c", PEER]).args([&chunk, &plain]).args(numbers).output()?;
     ensure!(done.status.success(), "hdf5plugin: {}", String::from_utf8_lossy(&done.stderr));
-    let seconds = String::from_utf8_lossy(&done.stdout).trim().parse().context("hdf5plugin's seconds")?;
-    Ok(Some(seconds))
+    String::from_utf8_lossy(&done.stdout).trim().parse().context("hdf5plugin's seconds")
 }
 
 /// Every kind of frame with the best instructions, the usual one with all of them.
@@ -179,15 +172,16 @@ pub fn measure(options: &Options) -> Result<Vec<Measure>> {
                 &mut || whole(kind, &packed, best, &mut out),
                 ("copy of the image", &mut || black_box(&mut copy).copy_from_slice(&image)),
             ));
-            if let Some(seconds) = peer(kind, &packed, &image)? {
-                println!(
-                    "{:<56}{:.2} times hdf5plugin's {:.2} ms",
-                    "",
-                    seconds / measure.seconds,
-                    seconds * 1e3
-                );
-            }
+            let (seconds, own) = (peer(kind, &packed, &image)?, measure.seconds);
             measures.push(measure);
+            let beside = format!("{name}, beside hdf5plugin");
+            measures.push(told(Measure::new(
+                &beside,
+                amount,
+                truth.clone(),
+                own,
+                ("h5py + hdf5plugin", seconds),
+            )));
         }
         let name = format!("blocks, LZ4 alone, {}", kind.name);
         if matches!(kind.filter, ChunkFilter::Lz4 | ChunkFilter::BitshuffleLz4) && options.wants(&name) {

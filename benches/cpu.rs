@@ -12,6 +12,7 @@
 mod blocks;
 mod corridor;
 mod decode;
+mod eiger;
 mod integrate;
 mod matrix;
 mod options;
@@ -25,12 +26,13 @@ use xrdct::bench::machine::Machine;
 
 use options::{Options, Part};
 
-const PARTS: [Part; 7] = [
+const PARTS: [Part; 8] = [
     ("decode", decode::measure),
     ("blocks", blocks::measure),
     ("matrix", matrix::measure),
     ("integrate", integrate::measure),
     ("corridor", corridor::on_cpu),
+    ("Eiger", eiger::on_cpu),
     ("start-up", startup::on_cpu),
     ("tomo", tomo::measure),
 ];

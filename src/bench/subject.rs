@@ -12,7 +12,7 @@ use crate::frame::{BadFrame, Encoding};
 use crate::output::result::{Layout, RadialAxis};
 use crate::session::{Crew, Doors, Engines, ErrorModel, Options, Plan, Poni, Recipe, Traffic, Unit};
 use crate::simulate::crystal::Substance;
-use crate::simulate::format::SeriesFormat;
+use crate::simulate::format::{BitDepth, MasterLayout, SeriesFormat, Stacking};
 use crate::simulate::series::Destination;
 use crate::simulate::{Sample, Simulation as Scene, simulate};
 use crate::trace::Timeline;
@@ -21,6 +21,14 @@ use crate::trace::Timeline;
 pub const SIMULATED_PONI: &str = "poni_version: 2.1\nDetector: PilatusCdTe2M\n\
     Detector_config: {\"orientation\": 3}\nDistance: 0.5\nPoni1: 0.144394\nPoni2: 0.12685\nRot1: 0.0\nRot2: 0.0\nRot3: 0.0\n\
     Wavelength: 1.7712e-11\n";
+
+/// An Eiger2 CdTe 4M at the same place.
+pub const SIMULATED_EIGER_PONI: &str = "poni_version: 2.1\nDetector: Eiger2CdTe_4M\n\
+    Detector_config: {\"orientation\": 3}\nDistance: 0.5\nPoni1: 0.081075\nPoni2: 0.07755\nRot1: 0.0\nRot2: 0.0\nRot3: 0.0\n\
+    Wavelength: 1.7712e-11\n";
+
+/// Frames of a data file, as Eiger detectors have it.
+const FRAMES_PER_FILE: usize = 1000;
 
 /// Room that a slot has beyond the largest file, so that no slot ever has to grow.
 const SPARE: usize = 4096;
@@ -65,9 +73,13 @@ impl Subject {
             ..Options::default()
         })?;
         let prepared = plan.prepare()?;
-        let sizes = files.iter().map(|file| at(file, file.metadata()).map(|m| m.len()));
+        // A master's frames are in other files.
+        let holders = plan.frames.files();
+        let sizes = holders.iter().map(|file| at(file, file.metadata()).map(|m| m.len()));
         let sizes = sizes.collect::<Result<Vec<u64>, BenchError>>()?;
-        let largest = sizes.iter().max().map_or(0, |len| *len as usize).max(plan.frames.about().slot_bytes);
+        let is_one_frame = holders.len() == plan.frames.count();
+        let largest = sizes.iter().max().filter(|_| is_one_frame).map_or(0, |len| *len as usize);
+        let largest = largest.max(plan.frames.about().slot_bytes);
         Ok(Subject {
             files: files.iter().map(|file| Arc::from(file.as_path())).collect(),
             encoding: plan.encoding(),
@@ -91,37 +103,30 @@ impl Subject {
         frames: usize,
         done: &(dyn Fn() + Sync),
     ) -> Result<(Vec<PathBuf>, PathBuf, Poni), BenchError> {
-        let path = folder.join(crate::simulate::PONI_NAME);
-        let poni = Poni::parse(SIMULATED_PONI, &path)?;
-        let destination =
-            Destination { folder: folder.to_path_buf(), prefix: "frame".into(), first: 0, overwrite: false };
-        let scene = Scene {
-            destination: destination.clone(),
-            format: SeriesFormat::Cbf,
-            poni: poni.clone(),
-            shape: None,
-            sample: Sample::Powder {
-                substances: Substance::by_name("LaB6").into_iter().collect(),
-                rings: vec![],
-                frames,
-            },
-            fwhm: None,
-            eta: 0.3,
-            peak: 400.0,
-            background: 15.0,
-            polarization: 0.99,
-            beamstop: None,
-            bad_pixels: 247,
-            hot_pixels: 0,
-            exposure: 0.004,
-            noise: true,
-            seed: 1,
-        };
-        simulate(&scene, done)?;
+        let (destination, path, poni) =
+            simulate_powder(folder, SIMULATED_PONI, SeriesFormat::Cbf, frames, done)?;
         let files: Vec<PathBuf> = (0..frames).map(|number| destination.frame(number)).collect();
         Ok((files, path, poni))
     }
 
+    /// Likewise of an Eiger2 CdTe 4M, as a master and its data files (bitshuffle-LZ4, `uint32`): the master and its geometry.
+    ///
+    /// # Errors
+    /// When they cannot be written.
+    pub fn simulate_eiger(
+        folder: &Path,
+        frames: usize,
+        done: &(dyn Fn() + Sync),
+    ) -> Result<(PathBuf, PathBuf, Poni), BenchError> {
+        let stacking = Stacking {
+            master: MasterLayout::Eiger,
+            depth: BitDepth::ThirtyTwo,
+            frames_per_file: FRAMES_PER_FILE,
+        };
+        let (destination, path, poni) =
+            simulate_powder(folder, SIMULATED_EIGER_PONI, SeriesFormat::Hdf5(stacking), frames, done)?;
+        Ok((folder.join(Stacking::master_name(&destination)), path, poni))
+    }
     /// Takes a dark image off every frame and carries Poisson variances along: the most that a bin makes of its pixels.
     pub fn add_dark_and_variance(&mut self) {
         // Small steps, so that no two neighbours have the same.
@@ -150,9 +155,9 @@ impl Subject {
         Traffic { encoding: self.encoding, slot_bytes: self.slot_bytes, frames }
     }
 
-    /// Bytes of a frame on the way: the mean file.
+    /// Bytes of a frame on the way: the mean of what the files have.
     pub fn frame_bytes(&self) -> f64 {
-        self.bytes as f64 / self.files.len() as f64
+        self.bytes as f64 / self.plan.frames.count() as f64
     }
 
     /// The result file of a run over `frames` frames.
@@ -169,4 +174,42 @@ impl Subject {
         let first = engines.first_of(self.plan.frames.as_ref())?;
         Ok(first.map_err(|bad: BadFrame| BenchError::BadFrame(bad.message))?.intensity)
     }
+}
+
+/// Powder rings of LaB₆ on a detector, in files of a format.
+fn simulate_powder(
+    folder: &Path,
+    geometry: &str,
+    format: SeriesFormat,
+    frames: usize,
+    done: &(dyn Fn() + Sync),
+) -> Result<(Destination, PathBuf, Poni), BenchError> {
+    let path = folder.join(crate::simulate::PONI_NAME);
+    let poni = Poni::parse(geometry, &path)?;
+    let destination =
+        Destination { folder: folder.to_path_buf(), prefix: "frame".into(), first: 0, overwrite: false };
+    let scene = Scene {
+        destination: destination.clone(),
+        format,
+        poni: poni.clone(),
+        shape: None,
+        sample: Sample::Powder {
+            substances: Substance::by_name("LaB6").into_iter().collect(),
+            rings: vec![],
+            frames,
+        },
+        fwhm: None,
+        eta: 0.3,
+        peak: 400.0,
+        background: 15.0,
+        polarization: 0.99,
+        beamstop: None,
+        bad_pixels: 247,
+        hot_pixels: 0,
+        exposure: 0.004,
+        noise: true,
+        seed: 1,
+    };
+    simulate(&scene, done)?;
+    Ok((destination, path, poni))
 }
