@@ -415,6 +415,7 @@ fn a_bad_frame_ends_the_run_on_the_cores_too_where_it_is_to() {
     let Walked { report, ended, .. } = walk(session, &mut file, Failure::after(9), None);
     assert!(matches!(ended, Err(PipelineError::BadFrame(bad)) if bad.id == FrameId(25)));
     assert_eq!((report.done, report.bad.len()), (26, 1));
+    drop(file);
     // One that came before the device failed ended the run there.
     let options = Options { bad_frames: Some(BadFramesName::Stop), ..scan.options(StrategyName::Sequential) };
     let session = Session::open(Plan::new(options).expect("a plan")).expect("a session");

@@ -65,8 +65,8 @@ fn a_map_does_not_pay_for_points_that_no_frame_comes_for() {
         &folder,
         &[&INTEGRATE[..], &["--slow", "180", "--fast", "200", "--zigzag", "-o", "map.h5"]].concat(),
     );
-    // Two lines of intensity and map, and what there is a point: its status and its frame.
-    let most = 2 * 200 * NPT * 8 + 180 * 200 * 5 + 200_000;
+    // Two lines of intensity and map, and what there is a point: its status, its checksum and its frame.
+    let most = 2 * 200 * NPT * 8 + 180 * 200 * 9 + 200_000;
     let (size, on_disk) = sizes(&folder, "map.h5");
     assert!(size < most && on_disk < most, "{size} bytes, {on_disk} on disk, not {most}");
     let file = hdf5::File::open(folder.path().join("map.h5")).expect("readable");

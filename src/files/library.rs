@@ -96,6 +96,14 @@ pub fn create_in(file: &File) -> hdf5::Result<hdf5::File> {
     library_file(file, OpenMode::Create)
 }
 
+/// As [`create_in`], for files whose bytes say nothing of when they were made: groups of the earliest format have no times.
+///
+/// # Errors
+/// What the library says.
+pub fn create_timeless(file: &File) -> hdf5::Result<hdf5::File> {
+    create_with(file, FileAccessBuilder::libver_earliest)
+}
+
 /// As [`create_in`], with settings of its own for how the file is written.
 ///
 /// # Errors

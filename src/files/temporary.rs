@@ -43,6 +43,12 @@ impl Temporary {
             .map(|(folder, ())| folder)
     }
 
+    /// Of a file that this process has for itself alone, whoever made it.
+    pub fn own(path: &Path) -> Temporary {
+        living().push(path.to_path_buf());
+        Temporary { path: path.to_path_buf() }
+    }
+
     /// Where it is.
     pub fn path(&self) -> &Path {
         &self.path

@@ -139,6 +139,16 @@ pub fn kept_old(path: &Path) -> PathBuf {
     path.with_file_name(name)
 }
 
+/// What is still kept of a file that another one replaces: nothing once that is complete.
+pub(super) fn settle_old(path: &Path, is_complete: bool) -> Option<PathBuf> {
+    let old = kept_old(path);
+    match is_complete {
+        _ if !old.exists() => None,
+        true => fs::remove_file(&old).err().map(|_| old),
+        false => Some(old),
+    }
+}
+
 /// Writes a file that is there whole or not at all.
 ///
 /// # Errors

@@ -16,6 +16,7 @@ use rustix::io::Errno;
 use super::OutputError;
 use super::draft::follow_link;
 use super::nexus;
+use crate::files::temporary::Temporary;
 use crate::files::{folder_of, shown};
 
 /// How often the lock's file may be another one once it is locked: its holder has just gone and taken it along.
@@ -27,8 +28,8 @@ const MOST_WORDS: u64 = 256;
 #[derive(Debug)]
 pub struct Lock {
     output: PathBuf,
-    /// The lock's file; open as long as it is held.
-    path: PathBuf,
+    // Removed while it is still locked: who opens it from then on finds another file, or none.
+    _path: Temporary,
     _file: File,
     note: Option<String>,
 }
@@ -62,7 +63,7 @@ impl Lock {
             // Whoever held it may have removed the file between the opening and the locking.
             if is_at(&file, &path) {
                 say_who(&file);
-                return Ok(Lock { output, path, _file: file, note });
+                return Ok(Lock { output, _path: Temporary::own(&path), _file: file, note });
             }
         }
         Err(OutputError::Locked { path: output, by: "other runs, one after the other".into() })
@@ -76,13 +77,6 @@ impl Lock {
     /// That there are no locks here.
     pub fn note(&self) -> Option<&str> {
         self.note.as_deref()
-    }
-}
-
-impl Drop for Lock {
-    fn drop(&mut self) {
-        // Still locked: who opens it from here on finds another file, or none.
-        let _ = fs::remove_file(&self.path);
     }
 }
 

@@ -27,7 +27,7 @@ mod skeleton;
 mod sums;
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io;
 use std::os::fd::IntoRawFd;
 use std::os::unix::fs::FileExt;
@@ -37,7 +37,7 @@ use std::time::{Duration, Instant};
 use hdf5::types::VarLenUnicode;
 
 use super::OutputError;
-use super::draft::{Draft, kept_old};
+use super::draft::{Draft, settle_old};
 use super::lock::{Lock, is_at};
 use super::nexus;
 use crate::files::{folder_of, library, sync_folder};
@@ -342,12 +342,7 @@ impl ResultFile {
         let marked = self.mark(&ending).and_then(|()| self.send_to_disk());
         flushed.and(listed).and(sent).and(marked)?;
         self.check_place()?;
-        let old = kept_old(&self.path);
-        let old = match &ending {
-            _ if !old.exists() => None,
-            Ending::Complete => fs::remove_file(&old).err().map(|_| old),
-            _ => Some(old),
-        };
+        let old = settle_old(&self.path, ending == Ending::Complete);
         let count = |status| self.statuses.iter().filter(|&&s| s == status).count();
         let (good, pending) = (count(FrameStatus::Good), count(FrameStatus::Pending));
         let bytes = self.writer.file.metadata().map_or(0, |m| m.len());

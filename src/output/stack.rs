@@ -18,6 +18,7 @@ use hdf5::plist::dataset_create::FillTime;
 use hdf5::{Dataset, File, H5Type};
 
 use super::draft::Draft;
+use super::lock::Lock;
 use super::{OutputError, chunk, nexus};
 use crate::files::library;
 use crate::frame::{BadFrame, FrameId, FrameStatus, PixelType, Shape};
@@ -48,6 +49,7 @@ pub struct StackWriter {
     dataset: Dataset,
     file: File,
     draft: Draft,
+    _lock: Lock,
     layout: StackLayout,
     statuses: Vec<FrameStatus>,
     messages: Vec<(usize, String)>,
@@ -67,6 +69,7 @@ impl StackWriter {
             return Err(OutputError::Layout { path: path.into(), problem });
         }
         let needed = if layout.gzip.is_none() { frame_bytes.saturating_mul(layout.frames as u64) } else { 0 };
+        let lock = Lock::take(path)?;
         let draft = Draft::begin(path, overwrite, needed)?;
         let (file, dataset) = skeleton(draft.file(), layout)
             .map_err(|e| OutputError::from_hdf5(draft.path(), "creating the file", needed, e))?;
@@ -77,6 +80,7 @@ impl StackWriter {
             dataset,
             file,
             draft,
+            _lock: lock,
             statuses: vec![FrameStatus::Pending; layout.frames],
             messages: Vec::new(),
             shuffled: Vec::new(),

@@ -6,7 +6,7 @@
 //!
 //! ```text
 //! /entry_0000            NXentry  default=tomo/tomogram; title start_time end_time program_name definition_of_axes
-//!   tomo                 NXprocess program version date status message duration input_file repairs bin_done axis
+//!   tomo                 NXprocess program version date status message duration input_file input_identity repairs bin_done axis
 //!     configuration      NXnote
 //!     mean_pattern       NXdata   intensity (npt), radial axis
 //!     sinogram           NXdata   sinogram (npt, rotation, translation), missing (rotation, translation)
@@ -21,10 +21,12 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use super::draft::Draft;
+use super::draft::{Draft, settle_old};
+use super::lock::{Lock, is_at};
 use super::result::{DATE_LEN, Ending, MESSAGE_LEN, RUNNING, RadialAxis, STATUS_LEN, fixed};
 use super::{OutputError, nexus};
-use crate::{files, h5};
+use crate::files::{self, folder_of, sync_folder};
+use crate::h5;
 use skeleton::SliceOffsets;
 
 pub use reader::{RegionImages, Tomogram};
@@ -71,6 +73,8 @@ pub struct TomogramLayout {
     pub repairs: Vec<String>,
     /// The result file.
     pub input: String,
+    /// What tells that result from another one, and from itself with more rows.
+    pub input_identity: String,
     /// The run, so that it can be repeated.
     pub configuration: serde_json::Value,
 }
@@ -106,6 +110,7 @@ pub struct TomogramFile {
     begun: Instant,
     /// What earlier runs took, seconds.
     before: f64,
+    _lock: Lock,
 }
 
 impl TomogramFile {
@@ -114,6 +119,7 @@ impl TomogramFile {
     /// # Errors
     /// As [`super::result::ResultFile::create`]; nothing is left on disk then.
     pub fn create(path: &Path, layout: TomogramLayout, overwrite: bool) -> Result<TomogramFile, OutputError> {
+        let lock = Lock::take(path)?;
         let numbers = layout.slices() * (layout.sinogram() + layout.slice());
         let draft = Draft::begin(path, overwrite, numbers as u64 * size_of::<f32>() as u64)?;
         let path = draft.path().to_path_buf();
@@ -135,9 +141,9 @@ impl TomogramFile {
         file.write_all_at(&fixed::<STATUS_LEN>(RUNNING), places.status)
             .and_then(|()| file.write_all_at(&vec![0; layout.slices()], places.done))
             .map_err(|e| OutputError::from_io(&path, "preparing the file", bytes, e))?;
-        let (path, file) = draft.publish()?;
+        let (path, file) = draft.publish_beside_old()?;
         let done = vec![false; layout.slices()];
-        Ok(TomogramFile { path, file, layout, places, done, begun: Instant::now(), before: 0.0 })
+        Ok(TomogramFile { path, file, layout, places, done, begun: Instant::now(), before: 0.0, _lock: lock })
     }
 
     /// Goes on with a file that an earlier run left.
@@ -145,12 +151,20 @@ impl TomogramFile {
     /// # Errors
     /// [`OutputError::NotAResult`] when it is not a tomogram, or one of another run.
     pub fn resume(path: &Path, layout: TomogramLayout) -> Result<TomogramFile, OutputError> {
+        let lock = Lock::take(path)?;
         let there = Tomogram::open(path)?;
         let not = |problem: String| OutputError::NotAResult { path: path.into(), problem };
         if there.layout.configuration != layout.configuration || there.layout.input != layout.input {
             return Err(not("it was made with other options or of another file, so it cannot be resumed. \
                             Give the same options, or --overwrite"
                 .into()));
+        }
+        if there.layout.input_identity != layout.input_identity {
+            let (was, is) = (&there.layout.input_identity, &layout.input_identity);
+            return Err(not(format!(
+                "{} has changed since it was begun (it was {was}, it is {is}), so it cannot be resumed. Start again with --overwrite",
+                layout.input
+            )));
         }
         let same = |a: &TomogramLayout, b: &TomogramLayout| {
             (a.x.len(), a.y.len(), &a.rotation, &a.translation, a.centre)
@@ -169,7 +183,7 @@ impl TomogramFile {
         file.write_all_at(&fixed::<STATUS_LEN>(RUNNING), places.status).map_err(failed)?;
         let before = there.duration.unwrap_or(0.0);
         let (path, done, begun) = (path.into(), there.done, Instant::now());
-        Ok(TomogramFile { path, file, layout, places, done, begun, before })
+        Ok(TomogramFile { path, file, layout, places, done, begun, before, _lock: lock })
     }
 
     /// Which slices are complete: bins, then regions.
@@ -236,7 +250,14 @@ impl TomogramFile {
             .and_then(|()| file.write_all_at(&duration.to_ne_bytes(), places.duration))
             .and_then(|()| file.write_all_at(&fixed::<MESSAGE_LEN>(message), places.message))
             .and_then(|()| file.write_all_at(&fixed::<STATUS_LEN>(ending.word()), places.status))
-            .and_then(|()| file.metadata().map(|m| m.len()))
-            .map_err(|e| OutputError::from_io(&self.path, "marking the end of the run", 0, e))
+            .and_then(|()| file.sync_all())
+            .and_then(|()| sync_folder(folder_of(&self.path)))
+            .map_err(|e| OutputError::from_io(&self.path, "marking the end of the run", 0, e))?;
+        if !is_at(file, &self.path) {
+            return Err(OutputError::Gone { path: self.path });
+        }
+        settle_old(&self.path, *ending == Ending::Complete);
+        let bytes = file.metadata().map(|m| m.len());
+        bytes.map_err(|cause| OutputError::Io { path: self.path, action: "measuring the file", cause })
     }
 }

@@ -88,7 +88,7 @@ pub fn write(
     visits: &Visits,
     wavelength: f64,
 ) -> hdf5::Result<()> {
-    let file = library::create_in(file)?;
+    let file = library::create_timeless(file)?;
     text(&file, "NX_class", "NXroot")?;
     text(&file, "creator", "xrdct")?;
     text(&file, "default", "phantom")?;

@@ -104,7 +104,7 @@ def series(path, frames, npt, errors, sets):
         inputs = process["input"]
         assert list(inputs["file_names"].asstr()) == [f"f_{n:05}.cbf" for n in range(frames)]
         assert list(process["inputfiles"].asstr()[:2]) == ["f_00000.cbf", "f_00001.cbf"]
-        assert set(inputs) == {"file_names", "date", "exposure_time", "omega"}
+        assert set(inputs) == {"file_names", "file_sizes", "file_times", "file_heads", "date", "exposure_time", "omega"}
         assert inputs["omega"].attrs["units"] == "deg" and inputs["exposure_time"].attrs["units"] == "s"
         omega = numpy.arange(frames) * 0.5
         omega[3:5] = numpy.nan

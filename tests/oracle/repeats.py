@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Whether result files are the same in every dataset but those that tell when they were made.  usage: repeats.py A.h5 B.h5 …"""
+"""Whether result files are the same in every dataset but those that tell which run it was, and when.  usage: repeats.py A.h5 B.h5 …"""
 import sys
 
 import h5py
 import numpy
 
-TIMES = {"entry_0000/start_time", "entry_0000/end_time", "entry_0000/xrdct/date", "entry_0000/xrdct/duration"}
+TIMES = {"entry_0000/entry_identifier_uuid", "entry_0000/start_time", "entry_0000/end_time", "entry_0000/xrdct/date", "entry_0000/xrdct/duration"}
 
 
 def datasets(name):

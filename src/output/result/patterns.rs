@@ -3,14 +3,17 @@
 //! pyFAI-diffmap's files have the same layout under `/entry_0000/pyFAI` and are read too; what they do not have (statuses,
 //! header numbers) is absent then.
 use std::ops::Range;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::info::{not_whole, opened, radial_axis};
 use super::layout::RadialAxis;
+use super::plain::bytes;
 use crate::budget;
+use crate::files;
 use crate::frame::FrameStatus;
 use crate::h5::{self, Dataset, Group, Kind};
-use crate::output::OutputError;
+use crate::output::{OutputError, nexus};
 
 /// Rows are counted in 32 bits by those who work with them.
 const MOST_ROWS: usize = u32::MAX as usize;
@@ -24,6 +27,8 @@ pub struct Patterns {
     path: PathBuf,
     intensity: Dataset,
     process: Group,
+    /// What tells this result from another one, and from itself once more rows came.
+    pub identity: String,
     /// Bins.
     pub axis: RadialAxis,
     /// (slow, fast) of a map; `None` when rows are frames one after the other.
@@ -97,7 +102,8 @@ impl Patterns {
                 pointers.iter().map(frame).collect::<Vec<_>>()
             }
         };
-        Ok(Patterns { path: path.into(), intensity, process, axis, map, good, frames })
+        let identity = identity(path, &file, &process);
+        Ok(Patterns { path: path.into(), identity, intensity, process, axis, map, good, frames })
     }
 
     /// Number of rows.
@@ -148,4 +154,22 @@ impl Patterns {
         };
         input.member_names().unwrap_or_default().into_iter().filter(is_number).collect()
     }
+}
+
+/// A run's number and the checksum of its rows' checksums and statuses; of a file that has none, its size and time.
+fn identity(path: &Path, file: &h5::File, process: &Group) -> String {
+    let rows = || -> h5::Result<String> {
+        let uuid = nexus::read_text(&file.group("entry_0000")?, "entry_identifier_uuid")?;
+        let (crcs, statuses): (Vec<u32>, Vec<u8>) =
+            (process.dataset("row_crc")?.read_raw()?, process.dataset("frame_status")?.read_raw()?);
+        let mut all = crc32fast::Hasher::new();
+        all.update(bytes(&crcs));
+        all.update(&statuses);
+        Ok(format!("run {uuid}, rows crc32:{:08x}", all.finalize()))
+    };
+    rows().unwrap_or_else(|_| {
+        let there = files::metadata(path);
+        let (size, time) = there.map_or((0, 0), |there| (there.len(), there.mtime()));
+        format!("{size} bytes, changed at {time} s")
+    })
 }

@@ -30,6 +30,8 @@ use crate::output::nexus;
 const MOST_CHUNKS: usize = 4096;
 /// What the library's index takes of the file for each of them, rounded up.
 const INDEX_BYTES: u64 = 256;
+/// What the descriptions of all groups and datasets take, at most.
+const DESCRIPTION_BYTES: u64 = 16 << 10;
 /// Sets that are compared with a new row's. Frames of a detector mostly have one, or all different ones.
 const REMEMBERED: usize = 8;
 
@@ -101,10 +103,11 @@ fn sets_of_chunk(layout: &Layout) -> usize {
     (layout.stored_rows() + 1).div_ceil(MOST_CHUNKS)
 }
 
-/// Bytes that the library needs for its own index of the table. They are claimed in one piece, before the table.
+/// Bytes that the library needs for its own index of the table, and for what it says of everything else. They are claimed in one piece,
+/// before the table.
 pub(super) fn index_bytes(layout: &Layout) -> u64 {
     let chunks = (layout.stored_rows() + 1).div_ceil(sets_of_chunk(layout)) as u64;
-    (chunks * INDEX_BYTES).next_power_of_two().max(4096)
+    (chunks * INDEX_BYTES).next_power_of_two() + DESCRIPTION_BYTES
 }
 
 /// Which sets of norms are in the file.

@@ -169,6 +169,8 @@ fn read(path: &Path, entry: Group, process: Group) -> h5::Result<Tomogram> {
         centre: process.dataset("axis")?.read_scalar()?,
         repairs: nexus::read_texts(&process, "repairs")?,
         input: nexus::read_text(&process, "input_file")?,
+        // Files of before it was kept have none, and are resumed by nobody.
+        input_identity: nexus::read_text(&process, "input_identity").unwrap_or_default(),
         configuration: serde_json::from_str(&configuration).map_err(|e| e.to_string())?,
         regions,
     };

@@ -53,6 +53,7 @@ pub(super) fn build(draft: &File, layout: &TomogramLayout) -> Result<()> {
     nexus::text(&process, "version", env!("CARGO_PKG_VERSION"))?;
     nexus::text(&process, "date", &nexus::now())?;
     nexus::text(&process, "input_file", &layout.input)?;
+    nexus::text(&process, "input_identity", &layout.input_identity)?;
     nexus::texts(&process, "repairs", &layout.repairs)?;
     let axis = nexus::number(&process, "axis", layout.centre)?;
     nexus::attribute(&axis, "long_name", "Rotation axis, translation steps from the first")?;

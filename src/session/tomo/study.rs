@@ -162,6 +162,7 @@ impl Study {
             centre: rays.axis,
             repairs: self.notes.clone(),
             input: self.input.clone(),
+            input_identity: self.patterns.identity.clone(),
             configuration: self.configuration.clone(),
         }
     }

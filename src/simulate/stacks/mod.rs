@@ -168,7 +168,7 @@ impl FrameFiles for StackFiles<'_> {
     fn finish(self: Box<Self>) -> Result<(), SimulateError> {
         let draft = Draft::begin(&self.master(), self.destination.overwrite, 0)?;
         let write = || -> hdf5::Result<()> {
-            let file = library::create_in(draft.file())?;
+            let file = library::create_timeless(draft.file())?;
             match self.stacking.master {
                 MasterLayout::Eiger => eiger::write(&file, &self.contents)?,
                 MasterLayout::Nxmx => nxmx::write(&file, &self.contents)?,

@@ -32,7 +32,7 @@ impl DataFile {
     ) -> Result<DataFile, OutputError> {
         let draft = Draft::begin(path, overwrite, 0)?;
         let create = || -> hdf5::Result<(File, Dataset)> {
-            let file = library::create_in(draft.file())?;
+            let file = library::create_timeless(draft.file())?;
             let entry = nexus::group(&file, "entry", "NXentry")?;
             let data = nexus::group(&entry, "data", "NXdata")?;
             nexus::attribute(&data, "signal", "data")?;
