@@ -136,7 +136,7 @@ pub(super) fn print_run(
     let (plan, lost) = (session.plan(), session.lost());
     let mut text = String::new();
     let mut line = |name: &str, value: String| text.push_str(&format!("{name:<14}{value}\n"));
-    let interrupted = if report.interrupted { "; interrupted" } else { "" };
+    let interrupted = if report.interrupted { "; interrupted, --resume goes on with them" } else { "" };
     line("frames", format!("{} of {}{interrupted}", report.done, plan.frames.count()));
     if let Some(carried) = carried {
         let damaged = match carried.damaged {

@@ -59,6 +59,9 @@ pub(super) fn result(path: &Path) -> Result<Sentences, Failure> {
     inputs(&mut facts, &info.inputs);
     let file = path.display();
     facts.add("look at it", format!("silx view {file}"));
+    if info.progress != Progress::Complete {
+        facts.add("go on", format!("xrdct integrate --config {file} -o {file} --resume"));
+    }
     facts.add("repeat it", format!("xrdct integrate --config {file} -o NEW.h5"));
     Ok(facts)
 }
