@@ -118,9 +118,11 @@ fn a_result_that_goes_away_under_the_run_is_an_error() {
 fn what_is_replaced_stays_until_the_new_one_is_complete() {
     let folder = tempfile::tempdir().unwrap();
     write_small_scan(folder.path(), FRAMES);
-    let (file, old) = (folder.path().join("r.h5"), folder.path().join("r.h5.old"));
+    let (file, old) = (folder.path().join("r.h5"), folder.path().join(".r.h5.old"));
     assert_eq!(xrdct(folder.path(), &words(1, "--device cpu -c 50", "r.h5")).code, 0);
     let first = fs::read(&file).unwrap();
+    // Somebody's own backup is nobody's business.
+    fs::write(folder.path().join("r.h5.old"), "precious").unwrap();
     let npt = |path: &Path| ResultInfo::open(path).unwrap().shape[1];
 
     for stopped in 0..2 {
@@ -134,7 +136,8 @@ fn what_is_replaced_stays_until_the_new_one_is_complete() {
     let resumed = xrdct(folder.path(), &words(1, "--device cpu -c 60 --resume", "r.h5"));
     assert_eq!((resumed.code, resumed.stderr.as_str()), (0, ""));
     assert_eq!(npt(&file), 60);
-    assert_eq!(names(folder.path()), ["r.h5", "scan", "small.poni"], "nothing is left");
+    assert_eq!(names(folder.path()), ["r.h5", "r.h5.old", "scan", "small.poni"], "nothing is left");
+    assert_eq!(fs::read(folder.path().join("r.h5.old")).unwrap(), b"precious");
 }
 
 #[test]

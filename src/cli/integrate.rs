@@ -193,7 +193,8 @@ fn failed(error: PipelineError, output: &Path) -> Failure {
     {
         return Failure { exit, error: error.into() };
     }
-    let context = format!("stopped; what was done before is in {}: --resume goes on with it", output.display());
+    let context =
+        format!("stopped; what was done before is in {}: --resume goes on with it", output.display());
     Failure { exit, error: anyhow::Error::from(error).context(context) }
 }
 

@@ -132,11 +132,11 @@ impl Draft {
     }
 }
 
-/// Where a file is kept whose place another one takes, until that is complete: `NAME.old`.
+/// Where a file is kept whose place another one takes, until that is complete: `.NAME.old`. A name of our own, for what is kept under it is
+/// removed in the end: `NAME.old` may be somebody's backup.
 pub fn kept_old(path: &Path) -> PathBuf {
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(".old");
-    path.with_file_name(name)
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    path.with_file_name(format!(".{name}.old"))
 }
 
 /// What is still kept of a file that another one replaces: nothing once that is complete.
