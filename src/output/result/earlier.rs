@@ -125,7 +125,7 @@ impl EarlierResult {
     /// The digest of a frame's bytes that was verified.
     pub fn digest(&self, frame: usize) -> Option<Digest> {
         let mut digest = Digest::default();
-        let place = self.digests? + (frame * DIGEST_LEN) as u64;
+        let place = self.digests?.saturating_add((frame * DIGEST_LEN) as u64);
         self.file.read_exact_at(&mut digest, place).ok()?;
         Some(digest).filter(|digest| *digest != Digest::default())
     }
@@ -172,7 +172,10 @@ impl EarlierResult {
 
     fn read<T: Plain + Default>(&self, place: u64, row: usize, count: usize) -> io::Result<Vec<T>> {
         let mut values = vec![T::default(); count];
-        self.file.read_exact_at(bytes_mut(&mut values), place + (row * count * size_of::<T>()) as u64)?;
+        self.file.read_exact_at(
+            bytes_mut(&mut values),
+            place.saturating_add((row * count * size_of::<T>()) as u64),
+        )?;
         Ok(values)
     }
 }
@@ -205,7 +208,7 @@ impl EarlierSums {
             signal: earlier.place(&format!("{group}/signal"), sums)?,
             variance,
             norms_of: earlier.place("sums/norms_of", layout.rows() * size_of::<u32>())?,
-            sets: sets(&table, npt).map_err(part)?,
+            sets: sets(&table, npt, rows + 1).map_err(part)?,
             last: None,
         }))
     }
@@ -233,7 +236,7 @@ impl EarlierSums {
 }
 
 /// Where each set of norms is; a set that has no place is at 0.
-fn sets(table: &Dataset, npt: usize) -> h5::Result<Vec<u64>> {
+fn sets(table: &Dataset, npt: usize, most: usize) -> h5::Result<Vec<u64>> {
     let Arrangement::Chunked { chunk, written } = table.storage()?.layout else {
         return Err("is not in chunks".into());
     };
@@ -242,11 +245,14 @@ fn sets(table: &Dataset, npt: usize) -> h5::Result<Vec<u64>> {
         return Err("has another number of bins".into());
     }
     let count = table.shape()[0];
+    if count > most {
+        return Err("has more sets than there are rows".into());
+    }
     let mut places = vec![0; count];
     for chunk in table.chunks(written)? {
         let first = (chunk.number as usize).saturating_mul(many);
         for (at, place) in places.iter_mut().skip(first).take(many).enumerate() {
-            *place = chunk.place + (at * 3 * npt * size_of::<f64>()) as u64;
+            *place = chunk.place.saturating_add((at * 3 * npt * size_of::<f64>()) as u64);
         }
     }
     Ok(places)
@@ -299,7 +305,8 @@ impl ResultDraft {
                 }
                 _ => continue,
             };
-            self.file.by_cpu = earlier.by_cpu.as_ref().is_some_and(|marks| marks[row] == device::CPU);
+            self.file.by_cpu =
+                earlier.by_cpu.as_ref().is_some_and(|marks| marks.get(row) == Some(&device::CPU));
             carried.done[frame] = true;
             self.file.put(outcome)?;
         }
