@@ -61,7 +61,7 @@ fn every_option_is_explained() {
     ] {
         assert!(help.contains(option), "no {option} in:\n{help}");
     }
-    for command in ["integrate", "convert", "info", "simulate", "completions"] {
+    for command in ["integrate", "merge", "convert", "info", "simulate", "completions"] {
         assert!(done(&folder, &["--help"]).contains(command));
     }
     assert!(done(&folder, &["completions", "bash"]).contains("--azimuth-range"));

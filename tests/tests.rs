@@ -27,6 +27,7 @@ mod manners;
 mod md5;
 mod mutated;
 mod output;
+mod parts;
 mod picture;
 mod pipeline;
 mod plausible;

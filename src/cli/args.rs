@@ -9,7 +9,8 @@ use clap::builder::PossibleValue;
 use clap::{ArgAction, Args, ValueEnum};
 
 use crate::session::options::{
-    BadFramesName, ErrorModelName, MOST_COUNT, Options, SaturationFrom, Slice, Splitting, StrategyName,
+    BadFramesName, ErrorModelName, MOST_COUNT, Options, SaturationFrom, ScanPart, Slice, Splitting,
+    StrategyName,
 };
 
 /// Seconds between two times that the disk is asked to keep what was written.
@@ -135,6 +136,11 @@ pub struct IntegrateArgs {
     /// note]
     #[arg(long, value_name = "N", help_heading = "Scan")]
     pub channel: Option<usize>,
+
+    /// Only part K of N of these frames, in whole lines of a map (pairs of lines with --zigzag): the parts can be made side by side, on
+    /// any machines, and `xrdct merge` makes one result of them
+    #[arg(long, value_name = "K/N", value_parser = str::parse::<ScanPart>, conflicts_with = "tomo", help_heading = "Scan")]
+    pub part: Option<ScanPart>,
 
     /// Keep the float64 sums behind the patterns too, to merge or renormalise them later; 3 to 5 times the size
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", help_heading = "Output")]
@@ -264,6 +270,7 @@ impl IntegrateArgs {
             offset,
             frames,
             channel,
+            part,
             sums,
             output,
             overwrite: _,
@@ -312,6 +319,7 @@ impl IntegrateArgs {
             offset,
             frames,
             channel,
+            part,
             sums,
             output,
             config,

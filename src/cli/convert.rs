@@ -19,7 +19,8 @@ use crate::session::plan::input;
 /// Runs the command.
 pub(super) fn run(args: &ConvertArgs) -> Result<Exit, Failure> {
     let verbosity = Verbosity::of(args.saying);
-    let selection = Selection { offset: 0, slice: args.frames.unwrap_or_default(), channel: args.channel };
+    let selection =
+        Selection { slice: args.frames.unwrap_or_default(), channel: args.channel, ..Selection::default() };
     let input = input(&args.inputs, selection)?;
     if verbosity > Verbosity::Quiet {
         input.notes.iter().for_each(|note| say::warn(note));

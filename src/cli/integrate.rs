@@ -34,6 +34,10 @@ pub(super) fn run(args: &IntegrateArgs) -> Result<Exit, Failure> {
     if plan.options.output.is_none() && !args.dry_run {
         return Err(anyhow!("no result file: name one with --output FILE.h5")).or_exit(Exit::Usage);
     }
+    if args.tomo.is_some() && plan.part.is_some() {
+        return Err(anyhow!("--tomo: a part makes no slices; `xrdct merge` the parts, then `xrdct tomo`"))
+            .or_exit(Exit::Usage);
+    }
     check_outputs(args, &plan).or_exit(Exit::Output)?;
     // A configuration may have named it.
     if let (None, Some(output)) = (&lock, &plan.options.output) {

@@ -15,6 +15,7 @@ mod convert;
 pub mod exit;
 mod info;
 mod integrate;
+mod merge;
 mod plot;
 mod progress;
 mod report;
@@ -30,6 +31,7 @@ use args::{ConvertArgs, IntegrateArgs};
 use bench::BenchArgs;
 use exit::{Exit, Failure, OrExit};
 use info::InfoArgs;
+use merge::MergeArgs;
 use plot::PlotArgs;
 use report::ReportArgs;
 use simulate::SimulateArgs;
@@ -58,6 +60,7 @@ what was done is written";
 #[derive(Debug, Subcommand)]
 enum Command {
     Integrate(Box<IntegrateArgs>),
+    Merge(MergeArgs),
     Tomo(Box<TomoArgs>),
     Plot(Box<PlotArgs>),
     Report(ReportArgs),
@@ -110,6 +113,7 @@ fn tell(said: &clap::Error) -> Result<Exit, Failure> {
 fn run(cli: &Cli) -> Result<Exit, Failure> {
     match &cli.command {
         Command::Integrate(args) => integrate::run(args),
+        Command::Merge(args) => merge::run(args),
         Command::Tomo(args) => tomo::run(args),
         Command::Plot(args) => plot::run(args),
         Command::Report(args) => report::run(args),

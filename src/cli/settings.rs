@@ -36,12 +36,13 @@ const SILENT: [&str; 17] = [
 ];
 
 /// Names that say more than their keys.
-const NAMES: [(&str, &str); 6] = [
+const NAMES: [(&str, &str); 7] = [
     ("saturation", "saturated, left out"),
     ("empty", "value of empty bins"),
     ("offset", "frames left out at the start"),
     ("frames", "frames taken of those"),
     ("channel", "channel of the images"),
+    ("part", "part of the scan"),
     ("sums", "float64 sums kept"),
 ];
 

@@ -7,7 +7,7 @@ use super::exit::Failure;
 use super::say;
 use super::words::{count, seconds};
 use crate::frame::{BadFrame, FrameStatus};
-use crate::output::result::{Carried, Written};
+use crate::output::result::{Carried, PartOf, Written};
 use crate::pipeline::Report;
 use crate::session::{Crew, Decode, Lost, Mask, Plan, Reducers, Saturated, Saturation, Session, Stage};
 
@@ -49,6 +49,9 @@ fn describe(args: &IntegrateArgs, plan: &Plan, lost: &Lost, text: &mut String) {
             plan.frames.origin(0)
         ),
     );
+    if let Some(PartOf { number, of, first, frames, .. }) = &plan.part {
+        line("part", format!("{number} of {of}: from frame {first} on, of {frames}"));
+    }
     let poni = plan.geometry_name();
     line("geometry", format!("{poni}: {}, {:.4} m", plan.poni.detector.name, plan.poni.distance));
     let masked = plan.mask.as_ref().map_or(0, Mask::count);

@@ -11,13 +11,16 @@
 use std::ffi::{CStr, CString};
 use std::fs::File;
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::OnceLock;
 
+use hdf5::plist::DatasetAccess;
 use hdf5::plist::file_access::{FileAccessBuilder, FileCloseDegree};
-use hdf5::{FileBuilder, OpenMode};
+use hdf5::{Dataset, FileBuilder, OpenMode};
+use hdf5_sys::h5d::H5Dopen2;
 use hdf5_sys::h5f::{H5F_ACC_RDONLY, H5Fopen};
-use hdf5_sys::h5p::H5Pset;
+use hdf5_sys::h5p::{H5Pset, H5Pset_virtual_prefix};
 use hdf5_sys::h5pl::H5PLset_loading_state;
 
 use super::by_descriptor;
@@ -70,6 +73,27 @@ pub fn open_unfinished(path: &Path) -> Result<hdf5::File, OpenError> {
     };
     // SAFETY: the id was made here, is that of a file, and nobody else has it.
     Ok(unsafe { hdf5::from_id(opened) }?)
+}
+
+/// Opens a dataset. Files that a virtual one shows are looked for in `folder`, where its own file is: the library, which has that by a name
+/// in `/proc`, would look in the working directory first.
+///
+/// # Errors
+/// What the library says.
+pub fn dataset(file: &hdf5::File, path: &str, folder: &Path) -> hdf5::Result<Dataset> {
+    let settings = DatasetAccess::try_new()?;
+    let no_zeros = |_| hdf5::Error::from("a name with a zero in it");
+    let folder = CString::new(folder.as_os_str().as_bytes()).map_err(no_zeros)?;
+    let path = CString::new(path).map_err(no_zeros)?;
+    let opened = {
+        let _locked = hdf5_sys::LOCK.lock();
+        // SAFETY: the library is locked, the list of settings lives, the folder ends with a zero and is copied.
+        hdf5::h5check(unsafe { H5Pset_virtual_prefix(settings.id(), folder.as_ptr()) })?;
+        // SAFETY: the library is locked, file and settings live, the name ends with a zero.
+        hdf5::h5check(unsafe { H5Dopen2(file.id(), path.as_ptr(), settings.id()) })?
+    };
+    // SAFETY: the id was made here, is that of a dataset, and nobody else has it.
+    unsafe { hdf5::from_id(opened) }
 }
 
 /// Opens a file that is open already, for reading.

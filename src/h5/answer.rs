@@ -8,7 +8,7 @@ mod storage;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use hdf5::filters::Filter;
 use hdf5::types::{FixedAscii, FixedUnicode, TypeDescriptor, VarLenAscii, VarLenUnicode};
@@ -20,7 +20,7 @@ use ndarray::IxDyn;
 use super::wire::{DatasetFacts, Element, Kind, Number, Question, Reply, bytes};
 use super::{Error, Result};
 use crate::budget;
-use crate::files::library;
+use crate::files::{self, library};
 
 /// Numbers are read and handed on in pieces of about this many bytes.
 const PIECE: usize = 8 << 20;
@@ -35,6 +35,8 @@ type Take<'a> = &'a mut dyn FnMut(&[u8]) -> Result<()>;
 #[derive(Default)]
 pub(super) struct Library {
     file: Option<hdf5::File>,
+    /// Where it is.
+    folder: PathBuf,
 }
 
 impl Library {
@@ -65,6 +67,8 @@ impl Library {
             self.file = None;
             let open = if *unfinished { library::open_unfinished } else { library::open };
             self.file = Some(open(path).map_err(|cause| Error::Said(cause.to_string()))?);
+            let place = path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
+            self.folder = files::folder_of(&place).to_path_buf();
             return Ok(Reply::Done);
         }
         let file = self.file.as_ref().ok_or("no file is open")?;
@@ -82,7 +86,7 @@ impl Library {
             }
             Question::Members { path } => Ok(Reply::Texts(group(file, path)?.member_names().map_err(said)?)),
             Question::Numbers { path, element, part } => {
-                let dataset = file.dataset(path).map_err(said)?;
+                let dataset = library::dataset(file, path, &self.folder).map_err(said)?;
                 match element {
                     Element::I8 => numbers::<i8>(&dataset, part, take),
                     Element::U8 => numbers::<u8>(&dataset, part, take),
@@ -98,7 +102,7 @@ impl Library {
                 Ok(Reply::Done)
             }
             Question::Texts { path } => {
-                let dataset = file.dataset(path).map_err(said)?;
+                let dataset = library::dataset(file, path, &self.folder).map_err(said)?;
                 Ok(Reply::Texts(texts(&dataset)?))
             }
             Question::AttributeTexts { path, name } => {

@@ -8,6 +8,7 @@
 //!
 //! No function here touches a file that is not given to it, and each returns the library's own error; whoever knows
 //! the path adds it. What is written goes through the `hdf5` crate, what is read back may be anybody's and goes through [`h5`].
+use std::ops::Range;
 use std::str::FromStr;
 
 use hdf5::plist::dataset_create::{AllocTime, FillTime};
@@ -165,6 +166,43 @@ pub fn show<T: H5Type + Into<OwnedDynValue>>(
         .shape(shape)
         .virtual_map(".", source.name(), stored, Selection::All, shape, start)
         .create(name)
+}
+
+/// Where an array shows that of the same name in another file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Elsewhere {
+    /// The file, as seen from the folder of the one that shows it.
+    pub file: String,
+    /// Along this axis…
+    pub axis: usize,
+    /// …it is here; along the others it is as large as what shows it.
+    pub range: Range<usize>,
+}
+
+/// Shows arrays of other files, which have the same name in them, in one; what none of them has, or is not there, reads as `beyond`.
+///
+/// # Errors
+/// What the library says.
+pub fn show_files<T: H5Type + Into<OwnedDynValue>>(
+    parent: &Group,
+    name: &str,
+    shape: &[usize],
+    places: &[Elsewhere],
+    beyond: T,
+) -> Result<Dataset> {
+    // A per cent sign would stand for a number.
+    let plain = |name: &str| name.replace('%', "%%");
+    let dataset = plain(&format!("{}/{name}", parent.name()));
+    let mut builder = parent.new_dataset::<T>().fill_value(beyond).shape(shape);
+    for Elsewhere { file, axis, range } in places {
+        let mut there = shape.to_vec();
+        there[*axis] = range.len();
+        let mut here: Vec<SliceOrIndex> = shape.iter().map(|&len| (0..len).into()).collect();
+        here[*axis] = range.clone().into();
+        builder =
+            builder.virtual_map(plain(file), &dataset, there, Selection::All, shape, Hyperslab::from(here));
+    }
+    builder.create(name)
 }
 
 /// How long a run took.

@@ -15,13 +15,19 @@
 //! bad frames or sums, the HDF5 library opens the file once more to store the messages and to cut the table of norms behind its
 //! last set. It touches these two datasets only, so a kill in that millisecond may cost them, never a pattern or a status. A run whose
 //! frames go over to another device is opened once more then ([`ResultFile::go_over`]).
+mod arrays;
+mod block;
+mod carry;
+mod copy;
 mod device;
 mod disk;
 mod earlier;
 mod info;
 mod layout;
+mod part;
 mod patterns;
 mod plain;
+mod raster;
 mod rows;
 mod skeleton;
 mod sums;
@@ -48,11 +54,14 @@ use rows::{FrameRow, RowWriter};
 pub(super) use skeleton::{DATE_LEN, MESSAGE_LEN, RUNNING, STATUS_LEN};
 use sums::SumPlaces;
 
-pub use earlier::{Carried, EarlierResult};
+pub use carry::Carried;
+pub use earlier::EarlierResult;
 pub(super) use info::opened;
 pub use info::{Progress, ResultInfo};
-pub use layout::{Ending, FileStamp, FrameNumbers, Layout, Motor, RadialAxis, Raster};
+pub use layout::{Ending, FileStamp, Layout, RadialAxis};
+pub use part::{MergedFrom, PartOf, VirtualPart};
 pub use patterns::Patterns;
+pub use raster::{FrameNumbers, Motor, Raster};
 
 /// Patterns that may wait to be written, in bytes of the file.
 ///
@@ -129,7 +138,10 @@ impl ResultDraft {
         } else {
             draft.publish()?
         };
-        file.begun = Instant::now();
+        // What is merged began with the file.
+        if file.layout.merged_from.is_empty() {
+            file.begun = Instant::now();
+        }
         file.is_named = true;
         Ok(file)
     }
@@ -152,6 +164,22 @@ impl ResultFile {
     /// # Errors
     /// As [`ResultFile::create`].
     pub fn draft(lock: Lock, layout: &Layout, overwrite: bool) -> Result<ResultDraft, OutputError> {
+        ResultFile::make(lock, layout, overwrite, true)
+    }
+
+    /// Likewise, of a file whose frames have all come when it gets its name: it costs no more than what is put into it. One that
+    /// [shows](Layout::shows) other files' rows has none of its own.
+    ///
+    /// # Errors
+    /// As [`ResultFile::create`].
+    pub fn draft_to_fill(lock: Lock, layout: &Layout, overwrite: bool) -> Result<ResultDraft, OutputError> {
+        let mut draft = ResultFile::make(lock, layout, overwrite, false)?;
+        draft.file.disk.set(Some(Duration::ZERO));
+        Ok(draft)
+    }
+
+    /// `blank`: whether rows are NaN until something is put there.
+    fn make(lock: Lock, layout: &Layout, overwrite: bool, blank: bool) -> Result<ResultDraft, OutputError> {
         let path = lock.output();
         if let Err(problem) = layout.check() {
             return Err(OutputError::Layout { path: path.into(), problem });
@@ -165,8 +193,9 @@ impl ResultFile {
         let bytes = file.metadata().map_err(io_error)?.len();
         // Most of the norms' table is never needed.
         draft.reserve(places.sums.as_ref().map_or(bytes, SumPlaces::table))?;
-        let writer = RowWriter::new(file, places, layout.npt(), layout.stored_rows());
-        prepare(&writer, layout).map_err(|e| OutputError::from_io(&path, "preparing the file", bytes, e))?;
+        let writer = RowWriter::new(file, places, layout);
+        prepare(&writer, layout, blank)
+            .map_err(|e| OutputError::from_io(&path, "preparing the file", bytes, e))?;
 
         let row_bytes = layout.npt() * skeleton::bytes_of_bin(layout) as usize;
         let file = ResultFile {
@@ -233,11 +262,7 @@ impl ResultFile {
                 (Some(pattern), FrameStatus::Good)
             }
             Err(bad) => {
-                if self.messages.len() < MOST_MESSAGES {
-                    self.messages.insert(frame, bad.message);
-                } else {
-                    self.messages_left_out += 1;
-                }
+                self.keep_message(frame, bad.message);
                 (None, bad.status)
             }
         };
@@ -250,6 +275,14 @@ impl ResultFile {
             self.flush()?;
         }
         Ok(())
+    }
+
+    fn keep_message(&mut self, frame: usize, message: String) {
+        if self.messages.len() < MOST_MESSAGES {
+            self.messages.insert(frame, message);
+        } else {
+            self.messages_left_out += 1;
+        }
     }
 
     fn misfit(&self, frame: usize, outcome: &Outcome) -> Option<String> {
@@ -427,12 +460,16 @@ impl Drop for ResultFile {
 }
 
 /// Everything that is not zero in a file whose run has just begun.
-fn prepare(writer: &RowWriter, layout: &Layout) -> io::Result<()> {
+fn prepare(writer: &RowWriter, layout: &Layout, blank: bool) -> io::Result<()> {
     let (file, places): (&File, _) = (&writer.file, &writer.places);
-    file.write_all_at(&vec![FrameStatus::Pending as u8; layout.rows()], places.frame_status)?;
-    writer.write_nan()?;
-    for &(_, place) in &places.header {
-        writer.fill(f64::NAN, place, layout.frames)?;
+    if layout.shows.is_empty() {
+        file.write_all_at(&vec![FrameStatus::Pending as u8; layout.rows()], places.frame_status)?;
+    }
+    if blank {
+        writer.write_nan()?;
+        for &(_, place) in &places.header {
+            writer.fill(f64::NAN, place, layout.frames)?;
+        }
     }
     file.write_all_at(&fixed::<STATUS_LEN>(RUNNING), places.status)
 }

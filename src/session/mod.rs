@@ -41,6 +41,7 @@ pub mod engines;
 mod error;
 mod identity;
 pub mod kind;
+pub mod merge;
 pub mod options;
 mod own_geometry;
 pub mod plan;
@@ -61,6 +62,7 @@ pub use device::Device;
 pub use doors::{Doors, Pinned};
 pub use engines::Engines;
 pub use error::{Concern, SessionError};
+pub use merge::Merge;
 pub use options::Options;
 pub use plan::Plan;
 pub use prepare::Preparation;
@@ -260,7 +262,8 @@ fn layout(plan: &Plan, radial: RadialAxis) -> Layout {
     let options = &plan.options;
     Layout {
         scan: plan.scan.clone(),
-        offset: options.offset.unwrap_or(0),
+        offset: options.offset.unwrap_or(0) + plan.part.as_ref().map_or(0, |part| part.first),
+        part: plan.part.clone(),
         numbers: plan.numbers,
         errors: plan.error_model.has_variance(),
         sums: options.sums == Some(true),

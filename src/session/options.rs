@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error::{SessionError, refuse};
 use crate::geometry::poni::Poni;
-pub use crate::source::selection::{Selection, Slice};
+pub use crate::source::selection::{ScanPart, Selection, Slice};
 
 /// More bins than any detector has pixels are a slip of the finger.
 pub const MOST_BINS: usize = 10_000_000;
@@ -162,6 +162,8 @@ pub struct Options {
     /// Channel to take of images that have several, such as the thresholds of a DECTRIS detector, counted from 0 [default: 0, with a
     /// note]
     pub channel: Option<usize>,
+    /// Part K of N of these frames, in whole lines of a map (pairs of lines with `zigzag`); N results are [merged](super::Merge)
+    pub part: Option<ScanPart>,
     /// Keep the float64 sums behind the patterns too, to merge or renormalise them later; 3 to 5 times the size
     pub sums: Option<bool>,
     /// Result file
@@ -197,10 +199,14 @@ pub struct Options {
 impl Options {
     /// Which frames are wanted.
     pub fn selection(&self) -> Selection {
+        // Each part of a zigzag map is one by itself: its first line runs forwards.
+        let lines = if self.zigzag == Some(true) { 2 } else { 1 };
         Selection {
             offset: self.offset.unwrap_or(0),
             slice: self.frames.unwrap_or_default(),
             channel: self.channel,
+            part: self.part,
+            line: self.slow.and(self.fast).unwrap_or(0).saturating_mul(lines),
         }
     }
 }

@@ -23,10 +23,11 @@ use crate::geometry::poni::Poni;
 use crate::geometry::units::Unit;
 use crate::integrate::engine::{ErrorModel, Saturation};
 use crate::integrate::split::Split;
-use crate::output::result::{FrameNumbers, Raster};
+use crate::output::result::{FrameNumbers, PartOf, Raster};
 use crate::pipeline::BadFrames;
 use crate::source::input::{Input, InputError};
 use crate::source::listing::expand;
+use crate::source::selection::PartRange;
 use crate::source::{Frames, Source};
 
 /// Bins when nobody says how many.
@@ -40,6 +41,8 @@ pub struct Plan {
     pub frames: Arc<dyn Frames>,
     /// Which frames of all that were named they are.
     pub numbers: FrameNumbers,
+    /// What they are a part of, with [`Options::part`].
+    pub part: Option<PartOf>,
     /// Every file that was named, those of frames that are left out too.
     pub named: Vec<PathBuf>,
     /// Geometry.
@@ -93,13 +96,15 @@ impl Plan {
         })
     }
 
-    /// The same for frames that a program has: [`Options::inputs`], [`Options::offset`] and [`Options::frames`] are not looked at.
+    /// The same for frames that a program has: [`Options::inputs`], [`Options::offset`], [`Options::frames`] and [`Options::part`] are not
+    /// looked at.
     ///
     /// # Errors
     /// As [`Plan::new`].
     pub fn of(options: Options, frames: Arc<dyn Frames>) -> Result<Plan, SessionError> {
         Plan::settle(options, |_| {
-            Ok(Input { format: "memory", files: frames.files().to_vec(), frames, first: 0, notes: vec![] })
+            let files = frames.files().to_vec();
+            Ok(Input { format: "memory", files, frames, first: 0, part: None, notes: vec![] })
         })
     }
 
@@ -114,7 +119,7 @@ impl Plan {
         // A GPU opens while files are read, and while the matrix is made.
         let device = Device::begin(options.device.as_deref().unwrap_or("auto"))?;
 
-        let Input { frames, first, files: named, notes: more, .. } = input(&options)?;
+        let Input { format, frames, first, part, files: named, notes: more } = input(&options)?;
         let numbers = FrameNumbers { first, step: options.selection().slice.step() };
         notes.extend(more);
         let encoding = frames.about().encoding;
@@ -128,7 +133,19 @@ impl Plan {
         let flat = calibration::average(&options.flat, "flat", encoding.shape)?;
         let dummy = calibration::dummy(&options, &poni, frames.about());
         let saturation = calibration::saturation(&options, frames.as_ref())?;
-        let scan = raster(&options, frames.count())?;
+        let whole = raster(&options, part.map_or(frames.count(), |part| part.whole))?;
+        let part = part.map(|PartRange { part, first, whole: count }| PartOf {
+            number: part.number,
+            of: part.of,
+            first,
+            frames: count,
+            offset: options.offset.unwrap_or(0),
+            numbers: FrameNumbers { first: numbers.first - first * numbers.step, step: numbers.step },
+            scan: whole.clone(),
+            format: format.to_owned(),
+            named: checksum_of_names(&named),
+        });
+        let scan = part.as_ref().map_or(whole, |part| part.raster(frames.count()));
         let mut plan = Plan {
             npt: options.npt.unwrap_or(DEFAULT_NPT),
             split: match options.method.unwrap_or(Splitting::Bbox) {
@@ -149,6 +166,7 @@ impl Plan {
             options,
             frames,
             numbers,
+            part,
             named,
             poni,
             mask,
@@ -284,7 +302,9 @@ fn expanded(names: &[String]) -> Result<Vec<String>, SessionError> {
 pub fn input(inputs: &[String], selection: Selection) -> Result<Input, SessionError> {
     Input::open(inputs, selection).map_err(|error| {
         let about = match error {
-            InputError::NothingLeft { .. } | InputError::NoChannels { .. } => Concern::Usage,
+            InputError::NothingLeft { .. }
+            | InputError::TooManyParts { .. }
+            | InputError::NoChannels { .. } => Concern::Usage,
             _ => Concern::Input,
         };
         SessionError::because(about, error.into())
@@ -309,4 +329,14 @@ fn raster(options: &Options, frames: usize) -> Result<Option<Raster>, SessionErr
         motor.range = said.range.unwrap_or(motor.range);
     }
     Ok(Some(scan))
+}
+
+/// A checksum of the names of files, without their folders, in their order.
+fn checksum_of_names(files: &[PathBuf]) -> String {
+    let mut crc = crc32fast::Hasher::new();
+    for file in files {
+        crc.update(file.file_name().unwrap_or_default().as_encoded_bytes());
+        crc.update(b"\0");
+    }
+    format!("crc32:{:08x}", crc.finalize())
 }

@@ -10,7 +10,7 @@ use super::Frames;
 use super::cbf::CbfFrames;
 use super::hdf5::{Hdf5Frames, is_hdf5, split_name};
 use super::listing::{Listing, ListingError, list};
-use super::selection::Selection;
+use super::selection::{NoneWanted, PartRange, Selection, WantedNumbers};
 use super::series::SeriesFrames;
 
 /// Frames, and how they were found.
@@ -21,6 +21,8 @@ pub struct Input {
     pub frames: Arc<dyn Frames>,
     /// Which of all that were found the first one is.
     pub first: usize,
+    /// Where they lie in the whole, if they are a part of one.
+    pub part: Option<PartRange>,
     /// Every file that was named, those of frames that are left out too.
     pub files: Vec<PathBuf>,
     /// What somebody should know, a line each.
@@ -37,6 +39,9 @@ pub enum InputError {
     /// So many left out, and nothing stays.
     #[error("{selection} leaves nothing of {count} frames")]
     NothingLeft { selection: Selection, count: usize },
+    /// There would be parts without a frame.
+    #[error("--part: {} {most} parts at most", parts_of(*.line))]
+    TooManyParts { line: usize, most: usize },
     /// A channel of images that have none.
     #[error("--channel {channel}: only images in HDF5 files have channels")]
     NoChannels { channel: usize },
@@ -60,32 +65,45 @@ impl Input {
     /// [`InputError`].
     pub fn open(inputs: &[String], selection: Selection) -> Result<Input, InputError> {
         let Listing { files, mut notes } = list(inputs)?;
-        let nothing = |count| InputError::NothingLeft { selection, count };
+        let wanted = |count| {
+            selection.of(count).map_err(|none| match none {
+                NoneWanted::NothingLeft => InputError::NothingLeft { selection, count },
+                NoneWanted::TooManyParts { most } => InputError::TooManyParts { line: selection.line, most },
+            })
+        };
         if files.iter().find(|file| split_name(file).0.exists()).is_some_and(|first| is_hdf5(first)) {
             let all = Hdf5Frames::open(&files, selection.channel)
                 .map_err(|error| InputError::NoFrame(error.into()))?;
             notes.extend(all.notes().iter().cloned());
-            let wanted = selection.of(all.count()).ok_or_else(|| nothing(all.count()))?;
-            let first = wanted.clone().next().unwrap_or(0);
-            let (files, frames) = (all.files().to_vec(), Arc::new(all.selected(wanted)));
-            return Ok(Input { format: "HDF5", frames, first, files, notes });
+            let WantedNumbers { numbers, part } = wanted(all.count())?;
+            let first = numbers.clone().next().unwrap_or(0);
+            let (files, frames) = (all.files().to_vec(), Arc::new(all.selected(numbers)));
+            return Ok(Input { format: "HDF5", frames, first, part, files, notes });
         }
         if let Some(channel) = selection.channel {
             return Err(InputError::NoChannels { channel });
         }
         if SeriesFrames::is_one(&files) {
             let all = SeriesFrames::open(&files).map_err(|first| no_frames(files.len(), first.into()))?;
-            let wanted = selection.of(all.count()).ok_or_else(|| nothing(all.count()))?;
-            let (format, first) = (all.format(), wanted.clone().next().unwrap_or(0));
-            let frames = Arc::new(all.selected(wanted));
+            let WantedNumbers { numbers, part } = wanted(all.count())?;
+            let (format, first) = (all.format(), numbers.clone().next().unwrap_or(0));
+            let frames = Arc::new(all.selected(numbers));
             notes.extend_from_slice(frames.notes());
-            return Ok(Input { format, frames, first, files, notes });
+            return Ok(Input { format, frames, first, part, files, notes });
         }
-        let wanted = selection.of(files.len()).ok_or_else(|| nothing(files.len()))?;
-        let first = wanted.clone().next().unwrap_or(0);
-        let left: Vec<PathBuf> = wanted.map(|n| files[n].clone()).collect();
+        let WantedNumbers { numbers, part } = wanted(files.len())?;
+        let first = numbers.clone().next().unwrap_or(0);
+        let left: Vec<PathBuf> = numbers.map(|n| files[n].clone()).collect();
         let frames = CbfFrames::open(&left).map_err(|first| no_frames(left.len(), first.into()))?;
-        Ok(Input { format: "CBF", frames: Arc::new(frames), first, files, notes })
+        Ok(Input { format: "CBF", frames: Arc::new(frames), first, part, files, notes })
+    }
+}
+
+/// What can be shared out.
+fn parts_of(line: usize) -> String {
+    match line {
+        0 | 1 => "these frames make".to_owned(),
+        line => format!("in whole lines ({line} frames stay together) these frames make"),
     }
 }
 

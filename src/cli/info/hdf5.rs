@@ -9,7 +9,7 @@ use crate::cli::settings::algorithm;
 use crate::cli::summary::pace;
 use crate::cli::words::{Sentences, count, ends, unit, with_unit};
 use crate::frame::FrameStatus;
-use crate::output::result::{Progress, ResultInfo};
+use crate::output::result::{PartOf, Progress, ResultInfo};
 use crate::output::stack::StackInfo;
 use crate::output::tomogram::Tomogram;
 use crate::session::kind::InputError;
@@ -36,8 +36,14 @@ pub(super) fn result(path: &Path) -> Result<Sentences, Failure> {
     let mut facts = Sentences::default();
     facts.add("kind", format!("result of xrdct {}", info.version));
     facts.add("run", state(&info.progress, "rows"));
+    if let Some(PartOf { number, of, first, frames, .. }) = &info.part {
+        facts.add("part", format!("{number} of {of}: from frame {first} on, of {frames} (xrdct merge)"));
+    }
+    if let [first, .., last] = &info.merged_from[..] {
+        facts.add("merged from", format!("{}, {first} … {last}", count(info.merged_from.len(), "part")));
+    }
     facts.add("from, to", times(&info.start_time, &info.end_time));
-    if let Some(duration) = info.duration {
+    if let Some(duration) = info.duration.filter(|_| info.merged_from.is_empty()) {
         facts.add("speed", pace(info.frames_done(), "frames", duration));
     }
     let axes = if info.shape.len() == 3 { "slow x fast x bins" } else { "frames x bins" };

@@ -5,10 +5,11 @@
 
 use std::fs::File;
 
-use hdf5::Result;
+use hdf5::{Dataset, Group, Result};
 
+use super::arrays::{Arrays, leading};
 use super::layout::Layout;
-use super::skeleton::leading;
+
 use crate::files::library;
 use crate::h5;
 use crate::output::nexus;
@@ -36,12 +37,24 @@ pub(super) fn reserve(file: &File, layout: &Layout, why: &str) -> Result<u64> {
     let file = library::open_to_change(file)?;
     let process = file.group("entry_0000/xrdct")?;
     let (device, place) = nexus::reserve::<u8>(&process, NAME, leading(layout))?;
-    nexus::attribute(&device, "legend", &format!("{AS_PLANNED} = as_planned, {CPU} = cpu"))?;
-    nexus::attribute(&device, "long_name", "Where each frame was reduced")?;
-    nexus::attribute(&device, REASON, why)?;
+    describe(&device, why)?;
     drop((device, process));
     file.close()?;
     Ok(place.offset)
+}
+
+/// Shows the datasets of other files in one, in a file that is being made.
+pub(super) fn show(process: &Group, arrays: &Arrays<'_>) -> Result<()> {
+    let marked = arrays.layout.shows.iter().filter(|part| part.gone_over.is_some());
+    let Some(why) = marked.clone().find_map(|part| part.gone_over.as_deref()) else { return Ok(()) };
+    let device = arrays.show::<u8>(process, NAME, marked, AS_PLANNED)?;
+    describe(&device, why)
+}
+
+fn describe(device: &Dataset, why: &str) -> Result<()> {
+    nexus::attribute(device, "legend", &format!("{AS_PLANNED} = as_planned, {CPU} = cpu"))?;
+    nexus::attribute(device, "long_name", "Where each frame was reduced")?;
+    nexus::attribute(device, REASON, why)
 }
 
 /// The mark of each row; `None` where every row was made where it was planned.

@@ -1,29 +1,27 @@
-//! What an earlier run left of a result, for one that goes on with it.
+//! What an earlier run left of a result: for one that goes on with it, and for a whole that it is a part of.
 //!
-//! The new run makes a file of its own and takes the rows over that are whole: status, checksum, and for a bad frame the reason. So the old
-//! file is as it was until the new one takes its place, and nothing depends on the order in which a power cut let writes
-//! reach the disk. What the HDF5 library says of the file is where things are; the rows are read without it.
+//! What the HDF5 library says of the file is where things are; the rows are read without it ([`rows`]).
+
+mod rows;
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use serde_json::Value;
 
+use super::device;
 use super::info::{Progress, ResultInfo, not_whole, opened};
 use super::layout::{FileStamp, Layout};
-use super::plain::{Plain, bytes_mut};
-use super::rows::crc;
-use super::skeleton::{DATE_LEN, DIGEST_LEN, RowOffsets};
-use super::{ResultDraft, device};
+use super::part::PartOf;
+use super::skeleton::DIGEST_LEN;
 use crate::files;
-use crate::frame::{BadFrame, Digest, FrameHeader, FrameId, FrameStatus, Norms, Pattern};
-use crate::h5::storage::Arrangement;
-use crate::h5::{self, Dataset, Group};
+use crate::frame::{Column, Digest, FrameHeader, FrameStatus};
+use crate::h5::{self, Group, Kind};
 use crate::output::{OutputError, nexus};
+
+pub(super) use rows::StoredRows;
 
 /// Name of the dataset of digests.
 const DIGESTS: &str = "input/content_md5";
@@ -51,29 +49,17 @@ pub struct EarlierResult {
     messages: BTreeMap<usize, String>,
 }
 
-/// What was taken over.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Carried {
-    /// Which frames are done.
-    pub done: Vec<bool>,
-    /// Rows with a pattern.
-    pub good: usize,
-    /// Rows of bad frames.
-    pub bad: usize,
-    /// Rows that said that they are good, and are not what their checksum says.
-    pub damaged: usize,
-}
-
 impl EarlierResult {
     /// Opens a result of this program.
     ///
     /// # Errors
     /// As [`ResultInfo::open`].
     pub fn open(path: &Path) -> Result<EarlierResult, OutputError> {
-        let info = ResultInfo::open(path)?;
+        let file = opened(path)?;
+        let info = ResultInfo::of(path, &file)?;
         let part = |name: &'static str| move |e: h5::Error| not_whole(path, name, &e);
         let unread = |cause| OutputError::Io { path: path.into(), action: "opening the file", cause };
-        let entry = opened(path)?.group("entry_0000").map_err(part("entry_0000"))?;
+        let entry = file.group("entry_0000").map_err(part("entry_0000"))?;
         let process = entry.group("xrdct").map_err(part("xrdct"))?;
         let text = |name: &'static str| nexus::read_text(&process, name).map_err(part(name));
         let recipe = serde_json::from_str(&text("configuration/recipe")?).unwrap_or_default();
@@ -122,234 +108,109 @@ impl EarlierResult {
         FrameStatus::ALL.into_iter().find(|known| *known as u8 == *status)
     }
 
+    /// Why a frame is bad.
+    pub(super) fn message(&self, frame: usize) -> Option<&str> {
+        self.messages.get(&frame).map(String::as_str)
+    }
+
+    /// Where a row was made.
+    pub(super) fn mark(&self, row: usize) -> u8 {
+        let marks = self.by_cpu.as_deref().unwrap_or_default();
+        marks.get(row).copied().unwrap_or(device::mark(false))
+    }
+
+    /// Rows that it has.
+    pub(super) fn rows(&self) -> usize {
+        self.statuses.len()
+    }
+
     /// The digest of a frame's bytes that was verified.
     pub fn digest(&self, frame: usize) -> Option<Digest> {
         let mut digest = Digest::default();
-        let place = self.digests?.saturating_add((frame * DIGEST_LEN) as u64);
+        let place = self.digests? + (frame * DIGEST_LEN) as u64;
         self.file.read_exact_at(&mut digest, place).ok()?;
         Some(digest).filter(|digest| *digest != Digest::default())
     }
 
-    fn not(&self, problem: String) -> OutputError {
+    pub(super) fn not(&self, problem: String) -> OutputError {
         OutputError::NotAResult { path: self.path.clone(), problem }
     }
 
-    /// Where the bytes of a dataset are, which has `bytes` of them.
-    fn place(&self, name: &str, bytes: usize) -> Result<u64, OutputError> {
-        let dataset = self.process.dataset(name).map_err(|e| not_whole(&self.path, name, &e))?;
-        match dataset.facts().place {
-            Some((place, has)) if has == bytes as u64 => Ok(place),
-            _ => Err(self.not(format!("{name} is not {bytes} bytes one after the other"))),
-        }
-    }
-
-    /// The places of all that has a row, and of the frames' numbers, as this layout has them.
-    fn places(&self, layout: &Layout) -> Result<RowOffsets, OutputError> {
-        let (rows, frames, npt) = (layout.stored_rows(), layout.frames, layout.npt());
-        // Lines of a map that no frame came for are not stored: then what is stored is in a group of its own.
-        let stored = |group: &str, name: &str| match self.process.link_exists("measured") {
-            true => format!("measured/{name}"),
-            false => format!("{group}/{name}"),
+    /// The layout of a part of something: what it holds, in its own numbers of frames and rows.
+    ///
+    /// # Errors
+    /// [`OutputError::NotAResult`] when what it says of the part is not what it holds.
+    pub fn layout_of_part(&self, part: &PartOf) -> Result<Layout, OutputError> {
+        let missing = |name: &str| {
+            let name = name.to_owned();
+            move |e: h5::Error| not_whole(&self.path, &name, &e)
         };
-        let patterns = rows * npt * size_of::<f32>();
-        let mut places = RowOffsets {
-            intensity: self.place(&stored("result", "intensity"), patterns)?,
-            date: self.place("input/date", frames * DATE_LEN)?,
-            ..RowOffsets::default()
+        let dates = self.process.dataset("input/date").map_err(missing("input/date"))?;
+        let [frames] = dates.shape()[..] else {
+            return Err(self.not("input/date is not one date a frame".into()));
         };
-        if layout.errors {
-            places.errors = Some(self.place(&stored("result", "errors"), patterns)?);
-        }
-        if layout.saturated {
-            places.saturated = Some(self.place("saturated", layout.rows() * size_of::<u32>())?);
-        }
-        for (number, column) in layout.header_numbers() {
-            let place = self.place(&format!("input/{}", column.name), frames * size_of::<f64>())?;
-            places.header.push((number, place));
-        }
-        Ok(places)
-    }
-
-    fn read<T: Plain + Default>(&self, place: u64, row: usize, count: usize) -> io::Result<Vec<T>> {
-        let mut values = vec![T::default(); count];
-        self.file.read_exact_at(
-            bytes_mut(&mut values),
-            place.saturating_add((row * count * size_of::<T>()) as u64),
-        )?;
-        Ok(values)
-    }
-}
-
-/// The sums of an earlier result, when it has them.
-struct EarlierSums {
-    signal: u64,
-    variance: Option<u64>,
-    norms_of: u64,
-    /// Where each set is.
-    sets: Vec<u64>,
-    last: Option<(u32, Arc<Norms>)>,
-}
-
-impl EarlierSums {
-    fn open(earlier: &EarlierResult, layout: &Layout) -> Result<Option<EarlierSums>, OutputError> {
-        if !layout.sums {
-            return Ok(None);
-        }
-        let part = |e: h5::Error| not_whole(&earlier.path, "sums/norms", &e);
-        let (rows, npt) = (layout.stored_rows(), layout.npt());
-        let group = if earlier.process.link_exists("measured") { "measured" } else { "sums" };
-        let sums = rows * npt * size_of::<f64>();
-        let variance = match layout.errors {
-            true => Some(earlier.place(&format!("{group}/variance"), sums)?),
-            false => None,
+        let is_like = |layout: &Layout| {
+            let leading =
+                layout.scan.as_ref().map_or(vec![frames], |scan| vec![scan.slow.points, scan.fast.points]);
+            self.info.shape == [leading, vec![layout.npt()]].concat() && self.statuses.len() == layout.rows()
         };
-        let table = earlier.process.dataset("sums/norms").map_err(part)?;
-        Ok(Some(EarlierSums {
-            signal: earlier.place(&format!("{group}/signal"), sums)?,
-            variance,
-            norms_of: earlier.place("sums/norms_of", layout.rows() * size_of::<u32>())?,
-            sets: sets(&table, npt, rows + 1).map_err(part)?,
-            last: None,
-        }))
+        let fits = frames > 0 && part.fits(frames);
+        let layout = Layout {
+            scan: if fits { part.raster(frames) } else { None },
+            ..Layout::new(frames, self.info.axis.clone())
+        };
+        if !fits || !is_like(&layout) {
+            let (shape, PartOf { number, of, .. }) = (&self.info.shape, part);
+            return Err(
+                self.not(format!("{shape:?} is not the shape of what it says to be part {number} of {of}"))
+            );
+        }
+        if self.stamps.len() != self.info.inputs.len() {
+            return Err(self.not("input has another number of file_names than of file_sizes".into()));
+        }
+        let columns = self.columns(frames).map_err(missing("input"))?;
+        let text = |name: &str| nexus::read_text(&self.process, name).ok();
+        let texts = |name: &str| nexus::read_texts(&self.process, name).unwrap_or_default();
+        Ok(Layout {
+            errors: self.info.errors,
+            sums: self.info.sums,
+            saturated: self.info.saturated.is_some(),
+            // Only those are there that the first frame had.
+            header: FrameHeader { numbers: vec![0.0; columns.len()], ..FrameHeader::default() },
+            columns: columns.into(),
+            inputs: self.info.inputs.clone(),
+            stamps: self.stamps.clone(),
+            digests: self.digests.is_some(),
+            recipe: self.recipe.clone(),
+            configuration: self.info.configuration.clone(),
+            title: self.info.title.clone(),
+            poni_file: text("PONIfile"),
+            mask_file: text("maskfile"),
+            dark_files: texts("darkfiles"),
+            flat_files: texts("flatfiles"),
+            ..layout
+        })
     }
 
-    fn norms(&mut self, earlier: &EarlierResult, row: usize, npt: usize) -> io::Result<Arc<Norms>> {
-        let number = earlier.read::<u32>(self.norms_of, row, 1)?[0];
-        if let Some((last, norms)) = &self.last
-            && *last == number
-        {
-            return Ok(Arc::clone(norms));
+    /// The numbers of the frames' headers, in the order of their datasets.
+    fn columns(&self, frames: usize) -> h5::Result<Vec<Column>> {
+        let input = self.process.group("input")?;
+        let mut columns = Vec::new();
+        for name in input.member_names()? {
+            let dataset = input.dataset(&name)?;
+            let (place, _) = dataset.facts().place.unwrap_or_default();
+            if dataset.facts().kind == Kind::Float && dataset.shape() == [frames] {
+                let unit = nexus::read_attribute(&dataset, "units").unwrap_or_default();
+                columns.push((place, Column { name, unit }));
+            }
         }
-        let no_set =
-            || io::Error::other(format!("row {row} has the set of norms {number}, which is not there"));
-        let place = self.sets.get(number as usize).ok_or_else(no_set)?;
-        let values: Vec<f64> = earlier.read(*place, 0, 3 * npt)?;
-        let every_third = |first: usize| values.iter().skip(first).step_by(3).copied().collect();
-        let norms = Arc::new(Norms {
-            normalization: every_third(0),
-            normalization_squared: every_third(1),
-            count: every_third(2),
-        });
-        self.last = Some((number, Arc::clone(&norms)));
-        Ok(norms)
+        columns.sort_unstable_by_key(|(place, _)| *place);
+        Ok(columns.into_iter().map(|(_, column)| column).collect())
     }
-}
-
-/// Where each set of norms is; a set that has no place is at 0.
-fn sets(table: &Dataset, npt: usize, most: usize) -> h5::Result<Vec<u64>> {
-    let Arrangement::Chunked { chunk, written } = table.storage()?.layout else {
-        return Err("is not in chunks".into());
-    };
-    let [many, bins] = chunk[..] else { return Err("has not two dimensions".into()) };
-    if bins != npt || table.shape().get(1) != Some(&npt) {
-        return Err("has another number of bins".into());
-    }
-    let count = table.shape()[0];
-    if count > most {
-        return Err("has more sets than there are rows".into());
-    }
-    let mut places = vec![0; count];
-    for chunk in table.chunks(written)? {
-        let first = (chunk.number as usize).saturating_mul(many);
-        for (at, place) in places.iter_mut().skip(first).take(many).enumerate() {
-            *place = chunk.place.saturating_add((at * 3 * npt * size_of::<f64>()) as u64);
-        }
-    }
-    Ok(places)
 }
 
 /// `frame 17: why`.
 fn message(line: &str) -> Option<(usize, String)> {
     let (number, why) = line.strip_prefix("frame ")?.split_once(": ")?;
     Some((number.parse().ok()?, why.to_owned()))
-}
-
-impl ResultDraft {
-    /// Takes over what an earlier run left: every row that is whole, bad frames with their reasons unless they are to be tried again.
-    ///
-    /// # Errors
-    /// [`OutputError::NotAResult`] when the earlier result is of another layout, or what goes wrong while reading and writing.
-    pub fn carry(&mut self, earlier: &EarlierResult, retry_bad: bool) -> Result<Carried, OutputError> {
-        let layout = self.file.layout.clone();
-        if earlier.statuses.len() != layout.rows() {
-            let (has, wanted) = (earlier.statuses.len(), layout.rows());
-            return Err(earlier.not(format!("it has {has} rows, there are {wanted} now")));
-        }
-        let places = earlier.places(&layout)?;
-        let mut sums = EarlierSums::open(earlier, &layout)?;
-        // What a checksum covers is what this file has.
-        let checked = self.file.writer.places.clone();
-        let mut carried = Carried { done: vec![false; layout.frames], ..Carried::default() };
-        if let (Some(_), Some((_, why))) = (&earlier.by_cpu, &earlier.info.gone_over) {
-            self.file.go_over(why)?;
-        }
-        for frame in 0..layout.frames {
-            let row = layout.row(frame);
-            let outcome = match earlier.status(row) {
-                Some(FrameStatus::Good) => {
-                    let read = earlier.pattern(frame, row, &layout, &places, sums.as_mut());
-                    let action = "reading what an earlier run wrote";
-                    let pattern = read.map_err(|e| OutputError::from_io(&earlier.path, action, 0, e))?;
-                    if crc(&pattern, &checked) != earlier.crcs[row] {
-                        carried.damaged += 1;
-                        continue;
-                    }
-                    carried.good += 1;
-                    Ok(pattern)
-                }
-                Some(status) if status != FrameStatus::Pending && !retry_bad => {
-                    // A run that was killed has not said why: it is tried again.
-                    let Some(message) = earlier.messages.get(&frame).cloned() else { continue };
-                    carried.bad += 1;
-                    Err(BadFrame { id: FrameId(frame), status, message })
-                }
-                _ => continue,
-            };
-            self.file.by_cpu =
-                earlier.by_cpu.as_ref().is_some_and(|marks| marks.get(row) == Some(&device::CPU));
-            carried.done[frame] = true;
-            self.file.put(outcome)?;
-        }
-        self.file.by_cpu = false;
-        self.file.flush()?;
-        Ok(carried)
-    }
-}
-
-impl EarlierResult {
-    fn pattern(
-        &self,
-        frame: usize,
-        row: usize,
-        layout: &Layout,
-        places: &RowOffsets,
-        sums: Option<&mut EarlierSums>,
-    ) -> io::Result<Pattern> {
-        let npt = layout.npt();
-        let mut numbers = vec![f64::NAN; layout.columns.len()];
-        for (number, place) in &places.header {
-            numbers[*number] = self.read::<f64>(*place, frame, 1)?[0];
-        }
-        let digest = self.digest(frame);
-        let date = self.read::<u8>(places.date, frame, DATE_LEN)?;
-        let date = String::from_utf8_lossy(&date).trim_end_matches('\0').to_owned();
-        let (mut signal, mut variance, mut norms) = (vec![], None, Arc::default());
-        if let Some(sums) = sums {
-            signal = self.read(sums.signal, row, npt)?;
-            variance = sums.variance.map(|place| self.read(place, row, npt)).transpose()?;
-            norms = sums.norms(self, row, npt)?;
-        }
-        Ok(Pattern {
-            id: FrameId(frame),
-            header: FrameHeader { date, numbers, digest, ..FrameHeader::default() },
-            intensity: self.read(places.intensity, row, npt)?,
-            errors: places.errors.map(|place| self.read(place, row, npt)).transpose()?,
-            signal,
-            variance,
-            norms,
-            saturated: places
-                .saturated
-                .map_or(Ok(0), |place| Ok::<_, io::Error>(self.read::<u32>(place, row, 1)?[0]))?,
-        })
-    }
 }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::device;
 use super::layout::RadialAxis;
+use super::part::PartOf;
 use super::skeleton::RUNNING;
 use crate::files;
 use crate::frame::FrameStatus;
@@ -71,6 +72,10 @@ pub struct ResultInfo {
     pub gone_over: Option<(usize, String)>,
     /// Who decoded and who integrated, as it was planned; older files do not say it.
     pub route: Option<String>,
+    /// What it is a part of.
+    pub part: Option<PartOf>,
+    /// Names of the results that it was merged from.
+    pub merged_from: Vec<String>,
     /// Messages of bad frames; written at the end of a run.
     pub bad_frames: Vec<String>,
     /// The input files.
@@ -94,8 +99,12 @@ impl ResultInfo {
     /// # Errors
     /// [`OutputError::Io`] when it cannot be read, [`OutputError::NotAResult`] when it is something else.
     pub fn open(path: &Path) -> Result<ResultInfo, OutputError> {
+        ResultInfo::of(path, &opened(path)?)
+    }
+
+    /// The same of a file that is open.
+    pub(super) fn of(path: &Path, file: &h5::File) -> Result<ResultInfo, OutputError> {
         let not = |problem: String| OutputError::NotAResult { path: path.into(), problem };
-        let file = opened(path)?;
         let process = file.group("entry_0000/xrdct").map_err(|_| {
             not("there is no group /entry_0000/xrdct in it. pyFAI's own results can be opened with pyFAI"
                 .into())
@@ -142,6 +151,14 @@ impl ResultInfo {
             }),
             gone_over: device::read(&process).map_err(part("frame_device"))?,
             route: nexus::read_text(&process, "route").ok(),
+            part: match process.link_exists("part") {
+                true => {
+                    let part = serde_json::from_str(&text(&process, "part")?);
+                    Some(part.map_err(|e| not(format!("part does not say which part it is: {e}")))?)
+                }
+                false => None,
+            },
+            merged_from: nexus::read_texts(&process, "merged_from/file_names").unwrap_or_default(),
             bad_frames: nexus::read_texts(&process, "bad_frames").unwrap_or_default(),
             inputs: nexus::read_texts(&process, "input/file_names").map_err(part("input/file_names"))?,
             configuration: serde_json::from_str(&configuration)

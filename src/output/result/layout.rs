@@ -7,6 +7,8 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use super::part::{MergedFrom, PartOf, VirtualPart};
+use super::raster::{FrameNumbers, Raster};
 use crate::frame::{Column, FrameHeader};
 
 /// The radial axis of the patterns.
@@ -22,72 +24,6 @@ pub struct RadialAxis {
     pub centres: Vec<f64>,
 }
 
-/// One axis of a map.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Motor {
-    /// Name of the motor, shown by viewers.
-    pub name: String,
-    /// Number of points.
-    pub points: usize,
-    /// Position at the first and at the last point.
-    pub range: (f64, f64),
-}
-
-impl Motor {
-    /// A motor without positions: points are counted from 0.
-    pub fn counted(name: &str, points: usize) -> Motor {
-        Motor { name: name.into(), points, range: (0.0, points.saturating_sub(1) as f64) }
-    }
-
-    /// The position of each point, evenly spaced.
-    pub fn positions(&self) -> Vec<f64> {
-        let (start, stop) = self.range;
-        let steps = self.points.saturating_sub(1).max(1) as f64;
-        (0..self.points).map(|i| start + (stop - start) * i as f64 / steps).collect()
-    }
-}
-
-/// How frames follow one another in a map: frame n is at row n ÷ fast, column n mod fast.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Raster {
-    /// The motor that moves once a row.
-    pub slow: Motor,
-    /// The motor that moves once a frame.
-    pub fast: Motor,
-    /// Whether odd rows run backwards.
-    pub zigzag: bool,
-}
-
-impl Raster {
-    /// A scan of `slow` rows of `fast` points without positions.
-    pub fn new(slow: usize, fast: usize, zigzag: bool) -> Raster {
-        Raster { slow: Motor::counted("slow", slow), fast: Motor::counted("fast", fast), zigzag }
-    }
-
-    /// Number of points of the map.
-    pub fn points(&self) -> usize {
-        self.slow.points.saturating_mul(self.fast.points)
-    }
-
-    /// Which point of the map (row · fast + column) frame `n` is.
-    pub fn point(&self, n: usize) -> usize {
-        let (row, column) = (n / self.fast.points, n % self.fast.points);
-        match self.zigzag && row % 2 == 1 {
-            true => row * self.fast.points + (self.fast.points - 1 - column),
-            false => n,
-        }
-    }
-}
-
-/// Which frames of the input are in a file: every `step`th from `first` on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct FrameNumbers {
-    /// The first.
-    pub first: usize,
-    /// From one to the next.
-    pub step: usize,
-}
-
 /// What an input file was when its run began: enough to find out later whether it still is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FileStamp {
@@ -97,6 +33,15 @@ pub struct FileStamp {
     pub time: i64,
     /// CRC-32 of its first 4 KiB; 0: they were not looked at, for frames have digests.
     pub head: u32,
+}
+
+impl FileStamp {
+    /// Whether two are of the same contents, as far as they tell: a file that was copied has another time.
+    pub fn is_same_file(&self, other: &FileStamp) -> bool {
+        let was_looked_at = self.head != 0 && other.head != 0;
+        self.size == other.size
+            && if was_looked_at { self.head == other.head } else { self.time == other.time }
+    }
 }
 
 /// What a result file is to hold.
@@ -132,6 +77,12 @@ pub struct Layout {
     pub recipe: Value,
     /// The run that this one goes on with: its number and when it began.
     pub goes_on: Option<(String, String)>,
+    /// What these frames are a part of.
+    pub part: Option<PartOf>,
+    /// The results that it is merged from.
+    pub merged_from: Vec<MergedFrom>,
+    /// Files whose rows it shows instead of having its own; none: it has them.
+    pub shows: Vec<VirtualPart>,
     /// The run, so that it can be repeated. A superset of pyFAI's worker configuration lets pyFAI's viewer open the file.
     pub configuration: Value,
     /// Who decodes and who integrates, in words, as it was planned.
@@ -167,6 +118,9 @@ impl Layout {
             digests: false,
             recipe: Value::Null,
             goes_on: None,
+            part: None,
+            merged_from: Vec::new(),
+            shows: Vec::new(),
             configuration: Value::Null,
             route: None,
             title: "xrdct integrate".into(),

@@ -12,7 +12,9 @@ use std::io::{self, IoSlice};
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 
+use super::block::RowBlock;
 use super::device;
+use super::layout::Layout;
 use super::plain::{Plain, bytes, fixed, write_slices_at};
 use super::skeleton::{DATE_LEN, DIGEST_LEN, RowOffsets};
 use super::sums::{NormsTable, SumPlaces};
@@ -20,6 +22,9 @@ use crate::frame::{FrameHeader, FrameStatus, Norms, Pattern};
 
 /// Most slices that one `pwritev` takes (Linux: `IOV_MAX`).
 const MOST_SLICES: usize = 1024;
+
+/// Rows that are turned together: a line of the cache has so many bins.
+const TOGETHER: usize = 16;
 
 /// A frame's outcome and where it goes.
 pub(super) struct FrameRow {
@@ -44,18 +49,21 @@ pub(super) struct RowWriter {
     pub rows: usize,
     /// Sets of norms that are in the file, when sums are kept.
     pub norms: NormsTable,
+    checked: Checked,
     nan: Vec<f32>,
     zero: Vec<f64>,
     turned: Vec<f32>,
 }
 
 impl RowWriter {
-    pub(super) fn new(file: File, places: RowOffsets, npt: usize, rows: usize) -> RowWriter {
+    pub(super) fn new(file: File, places: RowOffsets, layout: &Layout) -> RowWriter {
+        let npt = layout.npt();
         RowWriter {
             file,
             places,
             npt,
-            rows,
+            rows: layout.stored_rows(),
+            checked: Checked::of(layout),
             norms: NormsTable::default(),
             nan: vec![f32::NAN; npt],
             zero: vec![0.0; npt],
@@ -117,7 +125,7 @@ impl RowWriter {
             let marks: Vec<u8> = run.iter().map(|row| device::mark(row.by_cpu)).collect();
             self.file.write_all_at(&marks, offset + run[0].row as u64)?;
         }
-        let crc = |row: &FrameRow| row.pattern.as_ref().map_or(0, |pattern| crc(pattern, &places));
+        let crc = |row: &FrameRow| row.pattern.as_ref().map_or(0, |pattern| self.checked.crc(pattern));
         let crcs: Vec<u8> = run.iter().flat_map(|row| crc(row).to_ne_bytes()).collect();
         self.file.write_all_at(&crcs, places.row_crc + (run[0].row * size_of::<u32>()) as u64)?;
         let statuses: Vec<u8> = run.iter().map(|row| row.status as u8).collect();
@@ -169,8 +177,13 @@ impl RowWriter {
                 self.turned[bin * run.len() + i] = value;
             }
         }
-        for (bin, values) in self.turned.chunks_exact(run.len()).enumerate() {
-            let offset = place + ((bin * self.rows + run[0].row) * 4) as u64;
+        self.write_turned(&self.turned, run[0].row, run.len(), place)
+    }
+
+    /// Rows from `row` on that were turned: bin by bin.
+    fn write_turned(&self, turned: &[f32], row: usize, rows: usize, place: u64) -> io::Result<()> {
+        for (bin, values) in turned.chunks_exact(rows).enumerate() {
+            let offset = place + ((bin * self.rows + row) * 4) as u64;
             self.file.write_all_at(bytes(values), offset)?;
         }
         Ok(())
@@ -180,6 +193,37 @@ impl RowWriter {
     pub(super) fn write_nan(&self) -> io::Result<()> {
         let places = [Some(self.places.intensity), self.places.errors, self.places.map];
         places.into_iter().flatten().try_for_each(|place| self.fill(f32::NAN, place, self.rows * self.npt))
+    }
+
+    /// A block of another file's rows, which begin at row `first` here.
+    pub(super) fn write_block(&self, first: usize, block: &RowBlock) -> io::Result<()> {
+        let rows = first + block.rows.start;
+        self.write_bins(self.places.intensity, rows, &block.intensity)?;
+        if let (Some(place), Some(errors)) = (self.places.errors, &block.errors) {
+            self.write_bins(place, rows, errors)?;
+        }
+        if let (Some(places), Some(signal)) = (&self.places.sums, &block.signal) {
+            self.write_bins(places.signal, rows, signal)?;
+            if let (Some(place), Some(variance)) = (places.variance, &block.variance) {
+                self.write_bins(place, rows, variance)?;
+            }
+        }
+        let Some(place) = self.places.map else { return Ok(()) };
+        self.write_turned(&turned(&block.intensity, self.npt), rows, block.rows.len(), place)
+    }
+
+    fn write_bins<T: Plain>(&self, place: u64, row: usize, values: &[T]) -> io::Result<()> {
+        self.file.write_all_at(bytes(values), place + (row * self.npt * size_of::<T>()) as u64)
+    }
+
+    /// Which sets of norms the rows from `first` on have.
+    pub(super) fn write_norms_of(&self, first: usize, norms_of: &[u32]) -> io::Result<()> {
+        match &self.places.sums {
+            Some(places) => {
+                self.file.write_all_at(bytes(norms_of), places.norms_of + (first * size_of::<u32>()) as u64)
+            }
+            None => Ok(()),
+        }
     }
 
     /// Writes `value` `count` times from `offset` on, in pieces of 64 Ki values.
@@ -195,26 +239,96 @@ impl RowWriter {
     }
 }
 
-/// The checksum of a row: CRC-32, as zlib has it, of everything that is written of its pattern, in the order that its dataset tells (`CRC_OF`).
-pub(super) fn crc(pattern: &Pattern, places: &RowOffsets) -> u32 {
-    let mut crc = crc32fast::Hasher::new();
-    crc.update(bytes(&pattern.intensity));
-    if let Some(errors) = &pattern.errors {
-        crc.update(bytes(errors));
+/// Rows with their bins first, some rows at a time: what is written then is whole lines of the cache.
+fn turned(values: &[f32], npt: usize) -> Vec<f32> {
+    let rows = values.len() / npt;
+    let mut turned = vec![0.0; values.len()];
+    for first in (0..rows).step_by(TOGETHER) {
+        let last = rows.min(first + TOGETHER);
+        for bin in 0..npt {
+            for row in first..last {
+                turned[bin * rows + row] = values[row * npt + bin];
+            }
+        }
     }
-    if places.sums.is_some() {
-        crc.update(bytes(&pattern.signal));
-        crc.update(bytes(pattern.variance.as_deref().unwrap_or_default()));
-        let Norms { normalization, normalization_squared, count } = &*pattern.norms;
-        [normalization, normalization_squared, count].into_iter().for_each(|sums| crc.update(bytes(sums)));
+    turned
+}
+
+/// What a row's checksum covers, of what a file may have.
+pub(super) struct Checked {
+    sums: bool,
+    saturated: bool,
+    /// Places in the header's numbers.
+    numbers: Vec<usize>,
+}
+
+impl Checked {
+    /// Everything that a file of this layout has.
+    pub(super) fn of(layout: &Layout) -> Checked {
+        let numbers = layout.header_numbers().into_iter().map(|(number, _)| number).collect();
+        Checked { sums: layout.sums, saturated: layout.saturated, numbers }
     }
-    if places.saturated.is_some() {
-        crc.update(&pattern.saturated.to_ne_bytes());
+
+    /// The checksum of a pattern's row.
+    pub(super) fn crc(&self, pattern: &Pattern) -> u32 {
+        let numbers: Vec<f64> = self.numbers.iter().map(|number| pattern.header.number(*number)).collect();
+        let sums = || SumsOfRow {
+            signal: &pattern.signal,
+            variance: pattern.variance.as_deref(),
+            norms: &pattern.norms,
+        };
+        let parts = RowParts {
+            intensity: &pattern.intensity,
+            errors: pattern.errors.as_deref(),
+            sums: self.sums.then(sums),
+            saturated: self.saturated.then_some(pattern.saturated),
+            numbers: &numbers,
+            date: &fixed::<DATE_LEN>(&pattern.header.date),
+        };
+        parts.crc()
     }
-    let numbers: Vec<f64> = places.header.iter().map(|(number, _)| pattern.header.number(*number)).collect();
-    crc.update(bytes(&numbers));
-    crc.update(&fixed::<DATE_LEN>(&pattern.header.date));
-    crc.finalize()
+}
+
+/// What the checksum of a row is made of.
+pub(super) struct RowParts<'a> {
+    pub intensity: &'a [f32],
+    pub errors: Option<&'a [f32]>,
+    pub sums: Option<SumsOfRow<'a>>,
+    pub saturated: Option<u32>,
+    /// Those that have a dataset, in the order of these.
+    pub numbers: &'a [f64],
+    /// Text of `DATE_LEN`.
+    pub date: &'a [u8],
+}
+
+/// The sums of a row.
+pub(super) struct SumsOfRow<'a> {
+    pub signal: &'a [f64],
+    pub variance: Option<&'a [f64]>,
+    pub norms: &'a Norms,
+}
+
+impl RowParts<'_> {
+    /// CRC-32, as zlib has it, of everything that is written of a row, in the order that its dataset tells (`CRC_OF`).
+    pub(super) fn crc(&self) -> u32 {
+        let mut crc = crc32fast::Hasher::new();
+        crc.update(bytes(self.intensity));
+        crc.update(bytes(self.errors.unwrap_or_default()));
+        if let Some(SumsOfRow { signal, variance, norms }) = &self.sums {
+            crc.update(bytes(signal));
+            crc.update(bytes(variance.unwrap_or_default()));
+            let Norms { normalization, normalization_squared, count } = norms;
+            [normalization, normalization_squared, count]
+                .into_iter()
+                .for_each(|sums| crc.update(bytes(sums)));
+        }
+        if let Some(saturated) = self.saturated {
+            crc.update(&saturated.to_ne_bytes());
+        }
+        crc.update(bytes(self.numbers));
+        crc.update(self.date);
+        crc.finalize()
+    }
 }
 
 /// Cuts a sorted block into runs of consecutive numbers.

@@ -11,6 +11,8 @@
 //!       result           NXdata     intensity [errors] <radial axis> frame | map map_ptr slow fast
 //!       [measured]       NXcollection   the lines that frames come for, of a map that has more lines
 //!       [sums]           NXcollection   signal [variance] norms norms_of: see `sums.rs`
+//!       [part]                          of a part: which one, of what whole (JSON, `part.rs`)
+//!       [merged_from]    NXcollection   file_names entry_identifier_uuids: the parts that it was merged from
 //! ```
 //! The names, attributes and the transposed `map` are those of pyFAI-diffmap, so that its viewer and the scripts made for
 //! it read the file. `map` is a real array, not a virtual one: an image of one bin is one contiguous read.
@@ -19,15 +21,21 @@
 //!
 //! A map whose last lines no frame will come for does not pay for them: its arrays in `result` (and `sums`) are virtual, the
 //! lines in `measured` first and NaN (0 in `sums`) below. One mapping shows each array, so readers notice no difference.
+//! A result that shows its parts has nothing else than virtual arrays, a mapping a part, of everything that has a value a row or a frame;
+//! where a part is not there, its rows are pending.
 use std::fs::File;
 
-use hdf5::types::{FixedUnicode, OwnedDynValue};
-use hdf5::{Dataset, Group, H5Type, Result};
+use hdf5::types::FixedUnicode;
+use hdf5::{Group, Result};
 
-use super::layout::{FrameNumbers, Layout, Raster};
+use super::arrays::{Arrays, leading};
+use super::device;
+use super::layout::Layout;
+use super::part::MergedFrom;
+use super::raster::{FrameNumbers, Raster};
 use super::sums::{SumPlaces, index_bytes};
 use crate::files::library;
-use crate::frame::{Column, Digest};
+use crate::frame::{Column, Digest, FrameStatus};
 use crate::output::nexus;
 
 /// Longest date that is kept: DECTRIS writes at most 26 characters.
@@ -81,6 +89,9 @@ pub(super) struct RowOffsets {
 
 /// At least how many bytes the file will have.
 pub(super) fn size(layout: &Layout) -> u64 {
+    if !layout.shows.is_empty() {
+        return 0;
+    }
     let per_row = (layout.npt() as u64).saturating_mul(bytes_of_bin(layout));
     let per_frame = (DATE_LEN + 8 * layout.header_numbers().len()) as u64;
     let rows = (layout.stored_rows() as u64).saturating_mul(per_row);
@@ -124,14 +135,15 @@ pub(super) fn build(draft: &File, layout: &Layout) -> Result<RowOffsets> {
 
     let process = nexus::group(&entry, "xrdct", "NXprocess")?;
     nexus::attribute(&process, "default", "result")?;
-    describe(&process, layout, &mut places)?;
-    input(&process, layout, &mut places)?;
-    let is_short = layout.stored_rows() < layout.rows();
+    let is_short = layout.stored_rows() < layout.rows() && layout.shows.is_empty();
     let measured = match is_short {
         true => Some(nexus::group(&process, "measured", "NXcollection")?),
         false => None,
     };
     let arrays = Arrays { layout, measured: measured.as_ref() };
+    describe(&process, layout, &mut places)?;
+    rows(&process, &arrays, &mut places)?;
+    input(&process, &arrays, &mut places)?;
     result(&process, &arrays, &mut places)?;
     if layout.sums {
         places.sums = Some(sums(&process, &arrays)?);
@@ -169,6 +181,16 @@ fn describe(process: &Group, layout: &Layout, places: &mut RowOffsets) -> Result
     if let Some(route) = &layout.route {
         nexus::text(process, "route", route)?;
     }
+    if let Some(part) = &layout.part {
+        let part = serde_json::to_string(part).map_err(|e| e.to_string())?;
+        nexus::text(process, "part", &part)?;
+    }
+    if !layout.merged_from.is_empty() {
+        let merged = nexus::group(process, "merged_from", "NXcollection")?;
+        let of = |name: fn(&MergedFrom) -> &str| layout.merged_from.iter().map(name).collect::<Vec<_>>();
+        nexus::texts(&merged, "file_names", &of(|part| &part.name))?;
+        nexus::texts(&merged, "entry_identifier_uuids", &of(|part| &part.uuid))?;
+    }
     let configuration = nexus::group(process, "configuration", "NXnote")?;
     nexus::text(&configuration, "type", "application/json")?;
     nexus::text(&configuration, "data", &format!("{:#}", layout.configuration))?;
@@ -178,18 +200,24 @@ fn describe(process: &Group, layout: &Layout, places: &mut RowOffsets) -> Result
     places.message = nexus::reserve::<FixedUnicode<MESSAGE_LEN>>(process, "message", ())?.1.offset;
     places.duration =
         nexus::reserve_duration(process, "From the first frame to the last, and the file whole")?.offset;
-    let (status, place) = nexus::reserve::<u8>(process, "frame_status", leading(layout))?;
+    Ok(())
+}
+
+/// What became of each row.
+fn rows(process: &Group, arrays: &Arrays<'_>, places: &mut RowOffsets) -> Result<()> {
+    let (status, place) = arrays.values(process, "frame_status", FrameStatus::Pending as u8)?;
     nexus::attribute(&status, "legend", &nexus::status_legend())?;
     nexus::attribute(&status, "long_name", "What became of each frame")?;
-    places.frame_status = place.offset;
-    let (crc, place) = nexus::reserve::<u32>(process, "row_crc", leading(layout))?;
+    places.frame_status = place;
+    let (crc, place) = arrays.values(process, "row_crc", 0_u32)?;
     nexus::attribute(&crc, "long_name", CRC_OF)?;
-    places.row_crc = place.offset;
-    if layout.saturated {
-        let (saturated, place) = nexus::reserve::<u32>(process, "saturated", leading(layout))?;
+    places.row_crc = place;
+    if arrays.layout.saturated {
+        let (saturated, place) = arrays.values(process, "saturated", 0_u32)?;
         nexus::attribute(&saturated, "long_name", "Saturated pixels of each frame, of those that count")?;
-        places.saturated = Some(place.offset);
+        places.saturated = Some(place);
     }
+    device::show(process, arrays)?;
     let bad = process
         .new_dataset::<hdf5::types::VarLenUnicode>()
         .chunk(64)
@@ -199,27 +227,28 @@ fn describe(process: &Group, layout: &Layout, places: &mut RowOffsets) -> Result
 }
 
 /// Names of the input files, and what each frame's header said.
-fn input(process: &Group, layout: &Layout, places: &mut RowOffsets) -> Result<()> {
+fn input(process: &Group, arrays: &Arrays<'_>, places: &mut RowOffsets) -> Result<()> {
+    let layout = arrays.layout;
     let input = nexus::group(process, "input", "NXcollection")?;
     nexus::texts(&input, "file_names", &layout.inputs)?;
     process.link_soft("input/file_names", "inputfiles")?;
     stamps(&input, layout)?;
     if layout.digests {
-        let (digests, place) = nexus::reserve::<u8>(&input, "content_md5", [layout.frames, DIGEST_LEN])?;
+        let (digests, place) = arrays.of_frames(&input, "content_md5", Some(DIGEST_LEN), 0_u8)?;
         nexus::attribute(
             &digests,
             "long_name",
             "MD5 of each frame's packed bytes, verified; zeros: not verified",
         )?;
-        places.digests = Some(place.offset);
+        places.digests = Some(place);
     }
-    places.date = nexus::reserve::<FixedUnicode<DATE_LEN>>(&input, "date", [layout.frames])?.1.offset;
+    places.date = arrays.of_frames(&input, "date", None, FixedUnicode::<DATE_LEN>::new())?.1;
     for (i, Column { name, unit }) in layout.header_numbers() {
-        let (dataset, place) = nexus::reserve::<f64>(&input, name, [layout.frames])?;
+        let (dataset, place) = arrays.of_frames(&input, name, None, f64::NAN)?;
         if !unit.is_empty() {
             nexus::attribute(&dataset, "units", unit)?;
         }
-        places.header.push((i, place.offset));
+        places.header.push((i, place));
     }
     Ok(())
 }
@@ -237,58 +266,18 @@ fn stamps(input: &Group, layout: &Layout) -> Result<()> {
     nexus::attribute(&heads, "long_name", "CRC-32 of the first 4 KiB of each file; 0: not looked at")
 }
 
-/// Makes the arrays that have a pattern a row.
-struct Arrays<'a> {
-    layout: &'a Layout,
-    /// Where the stored lines are when there are fewer than the map has.
-    measured: Option<&'a Group>,
-}
-
-impl Arrays<'_> {
-    /// An array (rows, npt), in the shape of the map if there is one. Rows that are not stored read as `beyond`.
-    fn rows<T: H5Type + Into<OwnedDynValue>>(
-        &self,
-        group: &Group,
-        name: &str,
-        beyond: T,
-    ) -> Result<(Dataset, u64)> {
-        let shape = |lines: Vec<usize>| [lines, vec![self.layout.npt()]].concat();
-        self.reserve(group, name, [leading(self.layout), stored(self.layout)].map(shape), beyond)
-    }
-
-    /// An array (npt, slow, fast).
-    fn turned(&self, group: &Group, name: &str) -> Result<(Dataset, u64)> {
-        let shape = |lines: Vec<usize>| [vec![self.layout.npt()], lines].concat();
-        self.reserve(group, name, [leading(self.layout), stored(self.layout)].map(shape), f32::NAN)
-    }
-
-    fn reserve<T: H5Type + Into<OwnedDynValue>>(
-        &self,
-        group: &Group,
-        name: &str,
-        [shown, stored]: [Vec<usize>; 2],
-        beyond: T,
-    ) -> Result<(Dataset, u64)> {
-        let (dataset, place) = nexus::reserve::<T>(self.measured.unwrap_or(group), name, stored)?;
-        match self.measured {
-            None => Ok((dataset, place.offset)),
-            Some(_) => Ok((nexus::show(group, name, &shown, &dataset, beyond)?, place.offset)),
-        }
-    }
-}
-
 /// The patterns and their axes.
 fn result(process: &Group, arrays: &Arrays<'_>, places: &mut RowOffsets) -> Result<()> {
     let layout = arrays.layout;
     let data = nexus::group(process, "result", "NXdata")?;
     let rad = layout.axis.name.as_str();
 
-    let (intensity, place) = arrays.rows(&data, "intensity", f32::NAN)?;
+    let (intensity, place) = arrays.patterns(&data, "intensity", f32::NAN)?;
     nexus::attribute(&intensity, "interpretation", "spectrum")?;
     nexus::attribute(&intensity, "long_name", "Intensity")?;
     places.intensity = place;
     if layout.errors {
-        let (errors, place) = arrays.rows(&data, "errors", f32::NAN)?;
+        let (errors, place) = arrays.patterns(&data, "errors", f32::NAN)?;
         nexus::attribute(&errors, "interpretation", "spectrum")?;
         nexus::attribute(&errors, "long_name", "Standard error of the intensity")?;
         places.errors = Some(place);
@@ -348,7 +337,7 @@ fn sums(process: &Group, arrays: &Arrays<'_>) -> Result<SumPlaces> {
     let layout = arrays.layout;
     let sums = nexus::group(process, "sums", "NXcollection")?;
     let rows = |name: &str, meaning: &str| -> Result<u64> {
-        let (dataset, place) = arrays.rows(&sums, name, 0.0_f64)?;
+        let (dataset, place) = arrays.patterns(&sums, name, 0.0_f64)?;
         nexus::attribute(&dataset, "long_name", meaning)?;
         nexus::attribute(&dataset, "interpretation", "spectrum")?;
         Ok(place)
@@ -361,20 +350,4 @@ fn sums(process: &Group, arrays: &Arrays<'_>) -> Result<SumPlaces> {
     let (norms_of, place) = nexus::reserve::<u32>(&sums, "norms_of", leading(layout))?;
     nexus::attribute(&norms_of, "long_name", "Which row of norms each frame has; 0: no frame, or a bad one")?;
     SumPlaces::reserve(&sums, layout, signal, variance, place.offset)
-}
-
-/// Shape of everything that has one value a row: (frames) or (slow, fast).
-pub(super) fn leading(layout: &Layout) -> Vec<usize> {
-    match &layout.scan {
-        Some(scan) => vec![scan.slow.points, scan.fast.points],
-        None => vec![layout.frames],
-    }
-}
-
-/// The same of the rows that are stored.
-fn stored(layout: &Layout) -> Vec<usize> {
-    match &layout.scan {
-        Some(scan) => vec![layout.stored_rows() / scan.fast.points, scan.fast.points],
-        None => vec![layout.frames],
-    }
 }

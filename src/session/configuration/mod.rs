@@ -31,6 +31,7 @@ use values::Keys;
 pub use file::{HDF5_MAGIC, LONGEST_SETTINGS, object};
 pub use merge::over;
 pub use names::{is_pattern, made_absolute};
+pub use own::of_whole;
 pub use values::Fault;
 pub use write::{for_file, worker as to_worker};
 

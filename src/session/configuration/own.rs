@@ -9,6 +9,8 @@ use crate::session::options::{MotorRange, Options, SaturationFrom};
 
 /// Name of the object.
 pub(super) const SECTION: &str = "xrdct";
+/// How the remark begins that pyFAI knows no parts.
+pub(super) const PART_REMARK: &str = "part: ";
 /// Keys of the object that inform and set nothing.
 const REMARKS: [&str; 2] = ["engine", "not_in_pyfai"];
 
@@ -46,6 +48,7 @@ pub(super) fn take(keys: &mut Keys, args: &mut Options) -> Result<(), Fault> {
     args.offset = keys.count("offset")?;
     args.frames = keys.parsed("frames", "START:STOP:STEP is wanted, as Python slices")?;
     args.channel = keys.count("channel")?;
+    args.part = keys.parsed("part", "K/N is wanted: part K of N")?;
     args.slow_motor = motor(keys, "slow_motor")?;
     args.fast_motor = motor(keys, "fast_motor")?;
     args.experiment_title = keys.text("experiment_title")?.filter(|title| !title.is_empty());
@@ -108,6 +111,7 @@ pub(super) fn section(args: &Options, engine: &str, not_in_pyfai: &[String]) -> 
         offset,
         frames,
         channel,
+        part,
         slow_motor,
         fast_motor,
         experiment_title,
@@ -135,6 +139,7 @@ pub(super) fn section(args: &Options, engine: &str, not_in_pyfai: &[String]) -> 
         ("offset", json!(offset)),
         ("frames", json!(frames.map(|frames| frames.to_string()))),
         ("channel", json!(channel)),
+        ("part", json!(part.map(|part| part.to_string()))),
         ("slow_motor", slow_motor.as_ref().map_or(Value::Null, to_json)),
         ("fast_motor", fast_motor.as_ref().map_or(Value::Null, to_json)),
         ("experiment_title", json!(experiment_title)),
@@ -154,6 +159,23 @@ pub(super) fn section(args: &Options, engine: &str, not_in_pyfai: &[String]) -> 
         .filter(|(_, value)| !value.is_null())
         .map(|(key, value)| (key.to_owned(), value))
         .collect()
+}
+
+/// The configuration of the whole that a run made a part of.
+pub fn of_whole(configuration: &Value) -> Value {
+    let mut whole = configuration.clone();
+    let Some(section) = whole.get_mut(SECTION).and_then(Value::as_object_mut) else { return whole };
+    section.shift_remove("part");
+    let is_other = |remark: &Value| !remark.as_str().is_some_and(|remark| remark.starts_with(PART_REMARK));
+    let remarks = section.get_mut("not_in_pyfai").and_then(Value::as_array_mut);
+    let is_empty = remarks.is_some_and(|remarks| {
+        remarks.retain(is_other);
+        remarks.is_empty()
+    });
+    if is_empty {
+        section.shift_remove("not_in_pyfai");
+    }
+    whole
 }
 
 fn list<T: Serialize>(items: &[T]) -> Value {

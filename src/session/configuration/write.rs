@@ -53,7 +53,7 @@ pub fn worker(plan: &Plan) -> Value {
 
 /// The run as a configuration of pyFAI-diffmap; `None` when it is no map.
 pub fn diffmap(plan: &Plan) -> Option<Value> {
-    let scan = plan.scan.as_ref()?;
+    let scan = plan.part.as_ref().map_or(&plan.scan, |part| &part.scan).as_ref()?;
     let mut ai = worker(plan);
     // What is said outside is not said twice; but names of inputs are more than the files that they are.
     if let Some(section) = ai.get_mut(own::SECTION).and_then(Value::as_object_mut) {
@@ -123,6 +123,7 @@ fn not_in_pyfai(plan: &Plan) -> Vec<String> {
             format!("empty: bins without pixels hold {empty}; pyFAI's programs write val_dummy or NaN")
         }),
         args.saturation.is_some().then(|| "saturation: pyFAI leaves no saturated pixels out".to_owned()),
+        args.part.map(|part| format!("{}pyFAI takes all frames, not part {part}", own::PART_REMARK)),
         both.then(|| {
             "azimuth_range: over 0 and over 180 degrees; pyFAI takes the part on one side".to_owned()
         }),

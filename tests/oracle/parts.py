@@ -1,0 +1,58 @@
+"""Results made of parts beside those of one run: WHOLE OTHER [WHOLE OTHER ...]. Every dataset has the same type, shape and bytes and every
+attribute the same value, but for what says when, by whom and of what; silx finds the same curves and images."""
+
+import sys
+
+import h5py
+import numpy
+from silx.io import nxdata, open as silx_open
+
+RUNS_OWN = ("end_time", "start_time", "duration", "entry_identifier_uuid", "file_times", "file_time")
+PROCESS = "/entry_0000/xrdct"
+
+
+def run_s_own(name):
+    return name.split("/")[-1] in RUNS_OWN or name == PROCESS[1:] + "/date"
+
+
+def all_of(file):
+    found = {"": file}
+    file.visititems(lambda name, item: found.update({name: item}))
+    return {name: item for name, item in found.items() if "/merged_from" not in name and "/measured" not in name}
+
+
+def bytes_of(value):
+    value = numpy.asarray(value)
+    return value.tolist() if value.dtype == object else value.tobytes()
+
+
+def compare(whole, other):
+    one, two = all_of(whole), all_of(other)
+    assert one.keys() == two.keys(), one.keys() ^ two.keys()
+    for name, item in one.items():
+        twin = two[name]
+        assert item.attrs.keys() == twin.attrs.keys(), name
+        for key, value in item.attrs.items():
+            assert run_s_own(key) or bytes_of(value) == bytes_of(twin.attrs[key]), (name, key)
+        if isinstance(item, h5py.Dataset) and not run_s_own(name):
+            assert (item.shape, item.dtype) == (twin.shape, twin.dtype), name
+            assert bytes_of(item[()]) == bytes_of(twin[()]), name
+
+
+def seen(name):
+    with silx_open(name) as file:
+        default = nxdata.get_default(file)
+        axes = [None if axis is None else axis[()].tobytes() for axis in default.axes]
+        return default.signal_name, default.signal[()].tobytes(), default.axes_names, axes
+
+
+for whole, other in zip(sys.argv[1::2], sys.argv[2::2]):
+    with h5py.File(whole) as one, h5py.File(other) as two:
+        try:
+            compare(one, two)
+        except AssertionError as different:
+            sys.exit(f"{whole} {other}: {different}")
+        assert two[PROCESS]["status"][()] == b"complete", other
+        shown = [two[f"{PROCESS}/{name}"].is_virtual for name in ("result/intensity", "frame_status", "input/date")]
+    assert seen(whole) == seen(other), other
+    print("virtual" if all(shown) else "copied", "same")
