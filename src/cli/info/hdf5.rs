@@ -49,6 +49,7 @@ pub(super) fn result(path: &Path) -> Result<Sentences, Failure> {
     if let Some((frames, pixels)) = info.saturated.filter(|(frames, _)| *frames > 0) {
         facts.add("saturated", format!("{} in {}", count(pixels as usize, "pixel"), count(frames, "frame")));
     }
+    facts.add_all("lost", info.lost_devices.iter().map(|why| format!("{why}; others did its frames again")));
     if let Some((rows, why)) = &info.gone_over {
         facts.add("on the CPU", format!("{}, not on the GPU (frame_device): {why}", count(*rows, "row")));
     }

@@ -69,6 +69,8 @@ pub struct ResultInfo {
     pub saturated: Option<(usize, u64)>,
     /// Rows that the CPU made although a GPU was planned, and why; `None` when there are none.
     pub gone_over: Option<(usize, String)>,
+    /// Why devices were lost whose frames others of their kind did again.
+    pub lost_devices: Vec<String>,
     /// Messages of bad frames; written at the end of a run.
     pub bad_frames: Vec<String>,
     /// The input files.
@@ -139,6 +141,7 @@ impl ResultInfo {
                 (some.clone().count(), some.map(|count| *count as u64).sum())
             }),
             gone_over: device::read(&process).map_err(part("frame_device"))?,
+            lost_devices: device::lost(&process).map_err(part("lost_devices"))?,
             bad_frames: nexus::read_texts(&process, "bad_frames").unwrap_or_default(),
             inputs: nexus::read_texts(&process, "input/file_names").map_err(part("input/file_names"))?,
             configuration: serde_json::from_str(&configuration)
