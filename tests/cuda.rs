@@ -18,6 +18,8 @@ mod gpu;
 mod gpu_assembly;
 #[path = "gpu/going_over.rs"]
 mod gpu_going_over;
+#[path = "gpu/several.rs"]
+mod gpu_several;
 #[path = "gpu/tomo.rs"]
 mod gpu_tomo;
 #[path = "gpu/nvtx.rs"]
