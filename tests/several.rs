@@ -245,6 +245,26 @@ fn a_file_tells_which_devices_were_lost() {
     assert!(line.contains(WHY) && line.ends_with("others did its frames again"), "{line}");
 }
 
+#[test]
+fn words_that_name_no_gpus_are_refused() {
+    let scan = Scan::with_bad(&[]);
+    let words = "auto, cpu, cuda, cuda:N, cuda:N,N,... or cuda:all";
+    for (word, cause) in [
+        ("cuda:1,0,1", "GPU 1 is named twice".to_owned()),
+        ("cuda:0,", format!("unknown; choose {words}")),
+        ("cuda:every", format!("unknown; choose {words}")),
+    ] {
+        let (poni, said) = (["--poni", "small.poni"], format!("--device {word}: {cause}"));
+        let integrate = ["integrate", poni[0], poni[1], "-o", "r.h5", "scan", "--device", word];
+        let convert = ["convert", "-o", "s.h5", "scan", "--device", word];
+        for arguments in [&integrate[..], &convert[..]] {
+            let done = xrdct(scan.folder.path(), arguments);
+            assert_eq!(done.code, 2, "{arguments:?}: {}", done.stderr);
+            assert!(done.stderr.contains(&said), "{arguments:?}: {}", done.stderr);
+        }
+    }
+}
+
 /// Gives nothing until frames of the other device have come, and wants no more than two meanwhile.
 struct Modest {
     inner: Box<dyn Reducer>,

@@ -20,6 +20,11 @@ impl NumaNode {
         self.number
     }
 
+    /// How many of its cores this process may use.
+    pub fn cores(&self) -> usize {
+        self.cores.len()
+    }
+
     /// Keeps the calling thread on its cores from now on. Where the system refuses, the thread stays as free as it was.
     pub fn keep_thread(&self) {
         let mut cores = CpuSet::new();

@@ -1,5 +1,7 @@
 //! Readers near the GPUs that they feed, on a host where these are at several nodes.
 
+use std::collections::BTreeMap;
+use std::iter::repeat_n;
 use std::sync::Arc;
 
 use crate::cuda::CudaEngine;
@@ -24,15 +26,21 @@ impl Reader for ReaderAtNode {
     }
 }
 
-/// Readers in equal parts at the nodes of GPUs, where these are at several; else as they are.
+/// Readers at the nodes of GPUs, where these are at several, as many at each as it has of the cores; else as they are.
 pub(super) fn at_nodes(readers: Vec<Box<dyn Reader>>, engines: &[&Arc<CudaEngine>]) -> Vec<Box<dyn Reader>> {
     let ordinals: Vec<usize> = engines.iter().map(|engine| engine.context().ordinal()).collect();
-    let nodes: Vec<NumaNode> = numa::nodes(&ordinals).into_iter().flatten().collect();
-    if nodes.is_empty() {
+    let nodes = numa::nodes(&ordinals).into_iter().flatten();
+    let nodes: BTreeMap<usize, NumaNode> = nodes.map(|node| (node.number(), node)).collect();
+    let core_at: Vec<&NumaNode> = nodes.values().flat_map(|node| repeat_n(node, node.cores())).collect();
+    if core_at.is_empty() {
         return readers;
     }
-    let at = |(inner, node): (_, &NumaNode)| Box::new(ReaderAtNode { inner, node: Some(node.clone()) }) as _;
-    readers.into_iter().zip(nodes.iter().cycle()).map(at).collect()
+    let count = readers.len();
+    let at = |(number, inner): (usize, _)| {
+        let node = core_at[number * core_at.len() / count].clone();
+        Box::new(ReaderAtNode { inner, node: Some(node) }) as _
+    };
+    readers.into_iter().enumerate().map(at).collect()
 }
 
 #[cfg(test)]
