@@ -17,7 +17,7 @@ use xrdct::bench::ceiling::Ceiling;
 use xrdct::bench::measure::{Amount, Measure, digest};
 use xrdct::bench::subject::Subject;
 use xrdct::bench::walk::{Pass, agree, walk};
-use xrdct::session::{Crew, Doors, Engines, Poni};
+use xrdct::session::{Crew, Device, Doors, Engines, Poni};
 
 use super::options::{Options, told};
 
@@ -75,9 +75,9 @@ pub fn on_cpu(options: &Options) -> Result<Vec<Measure>> {
 
 /// The overlapped GPU.
 pub fn on_gpu(options: &Options) -> Result<Vec<Measure>> {
-    let plan = Crew::overlapped(options.threads);
+    let plan = Crew::overlapped(options.threads, 1);
     let readers = plan.readers.unwrap_or(1);
-    let ceiling = || Beside::Ceiling("read + upload only", Ceiling::ReadUpload { readers });
+    let ceiling = || Beside::Ceiling("read + upload only", Ceiling::ReadUpload { readers, gpus: 1 });
     let name = format!("corridor, GPU overlapped, {readers} readers");
     measure(options, true, every_task(options, &name, plan, SCANS, ceiling))
 }
@@ -174,10 +174,11 @@ impl Bench<'_> {
         if task.dark_and_variance {
             subject.add_dark_and_variance();
         }
-        let engines = match gpu {
-            true => Engines::both(&subject.recipe)?,
-            false => Engines::on_host(subject.recipe.clone(), "this bench is the host's")?,
+        let device = match gpu {
+            true => Device::begin("auto")?,
+            false => Device::Cpu { why: "this bench is the host's".into() },
         };
+        let engines = Engines::both(&subject.recipe, &device)?;
         let expected = subject.expected(&engines)?;
         warm(&subject.files)?;
         Ok(Bench { folder: &scan.folder, subject, engines, expected })

@@ -533,7 +533,7 @@ fn one_frame(figures: &mut Figures, engine: &Arc<CudaEngine>, slots: &SlotPool) 
 fn trace(engine: &Arc<CudaEngine>, slots: &SlotPool, path: &Path) -> Result<()> {
     let timeline = Timeline::default();
     let mut reducer = CudaReducer::new(Arc::clone(engine), LaneSizes::default())?;
-    reducer.record(timeline.clone())?;
+    reducer.record(timeline.clone(), "GPU".to_owned())?;
     let (mut next, mut done) = (0, 0);
     while done < 12 * BATCH {
         while next < 12 * BATCH && next - done < reducer.capacity() {

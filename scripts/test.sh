@@ -4,12 +4,17 @@
 #   scripts/test.sh [OPTIONS OF cargo test] [-- OPTIONS OF THE TESTS]
 # needs_data     where there is no folder of real data (XRDCT_TEST_DATA, default ../shared/data), or with WITHOUT=needs_data
 # needs_oracle   with WITHOUT=needs_oracle
+# needs_two_gpus where ignored tests are asked for and nvidia-smi does not list two
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 data=${XRDCT_TEST_DATA:-../shared/data}
 declare -A why=()
 [ -d "$data" ] || why[needs_data]="there is no $data (XRDCT_TEST_DATA names the folder of real data)"
+gpus=$(nvidia-smi -L 2>/dev/null | wc -l) || true
+case " $* " in
+*ignored*) [ "$gpus" -ge 2 ] || why[needs_two_gpus]="nvidia-smi lists $gpus GPUs" ;;
+esac
 for module in ${WITHOUT:-}; do
     case $module in
     needs_data | needs_oracle) why[$module]="WITHOUT=$module" ;;

@@ -7,8 +7,10 @@ cd "$(dirname "$0")/.."
 bin/xrdct info
 skip=()
 [ -d "${XRDCT_TEST_DATA:-}" ] || skip=(--skip needs_data::)
+[ "$(nvidia-smi -L 2>/dev/null | wc -l)" -ge 2 ] || { skip+=(--skip needs_two_gpus::); one_gpu=yes; }
 bin/tests-test cuda::gpu --include-ignored --nocapture --test-threads=1 "${skip[@]}"
-[ ${#skip[@]} -eq 0 ] || echo "LEFT OUT: tests of needs_data: XRDCT_TEST_DATA names no folder of real frames"
+[ -d "${XRDCT_TEST_DATA:-}" ] || echo "LEFT OUT: tests of needs_data: XRDCT_TEST_DATA names no folder of real frames"
+[ -z "${one_gpu:-}" ] || echo "LEFT OUT: tests of needs_two_gpus: nvidia-smi does not list two"
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 bin/xrdct simulate --output "$scratch/frames" --detector PilatusCdTe2M --frames 40 >/dev/null

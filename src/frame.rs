@@ -8,10 +8,11 @@
 //! A [`Slot`] is a reusable host buffer that goes home to its [`SlotPool`] when dropped: no path can lose it, and
 //! the number of slots is the only back-pressure there is.
 
+use std::cell::Cell;
 use std::fmt;
 use std::ops::Range;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -153,6 +154,10 @@ pub trait SlotMemory: Send + Sync {
     /// # Errors
     /// When there is no memory of that size.
     fn grow(&mut self, len: usize) -> std::io::Result<()>;
+    /// The NUMA node that it is at, where that is known.
+    fn node(&self) -> Option<usize> {
+        None
+    }
     /// For code that must know which kind it holds (an upload from pinned memory).
     fn as_any(&self) -> &dyn std::any::Any;
 }
@@ -187,6 +192,24 @@ struct Home {
     came_home: Condvar,
 }
 
+thread_local! {
+    static NEAR: Cell<Option<usize>> = const { Cell::new(None) };
+}
+
+/// Has this thread take slots at a NUMA node from now on, as long as there are any.
+pub fn prefer_slots_at(node: usize) {
+    NEAR.set(Some(node));
+}
+
+/// One of those that are free, the one that came home last; but rather one at the thread's own node.
+fn pick(free: &mut Vec<Memory>) -> Option<Memory> {
+    let near = NEAR.get().and_then(|node| free.iter().rposition(|memory| memory.node() == Some(node)));
+    match near {
+        Some(place) => Some(free.remove(place)),
+        None => free.pop(),
+    }
+}
+
 /// The slots of one run. Cloning shares the pool.
 #[derive(Clone)]
 pub struct SlotPool(Arc<Home>);
@@ -208,7 +231,7 @@ impl SlotPool {
         let free = self.0.free.lock().unwrap_or_else(PoisonError::into_inner);
         let mut free =
             self.0.came_home.wait_while(free, |f| f.is_empty()).unwrap_or_else(PoisonError::into_inner);
-        let memory = free.pop();
+        let memory = pick(&mut free);
         Slot { memory, home: Some(Arc::clone(&self.0)) }
     }
 
@@ -217,8 +240,36 @@ impl SlotPool {
         let free = self.0.free.lock().unwrap_or_else(PoisonError::into_inner);
         let waited = self.0.came_home.wait_timeout_while(free, time, |f| f.is_empty());
         let (mut free, _) = waited.unwrap_or_else(PoisonError::into_inner);
-        let memory = free.pop()?;
+        let memory = pick(&mut free)?;
         Some(Slot { memory: Some(memory), home: Some(Arc::clone(&self.0)) })
+    }
+}
+
+/// Slots that do not come home: what readers that wait for one must know.
+#[derive(Debug, Default)]
+pub struct SlotLosses {
+    all: AtomicBool,
+    some: AtomicUsize,
+}
+
+impl SlotLosses {
+    /// Nobody is left who sends slots home.
+    pub fn lose_all(&self) {
+        self.all.store(true, Ordering::Release);
+    }
+
+    /// As many may be gone with one of those who had them: others take their place when they are waited for.
+    pub fn lose(&self, slots: usize) {
+        self.some.fetch_add(slots, Ordering::AcqRel);
+    }
+
+    fn are_all(&self) -> bool {
+        self.all.load(Ordering::Acquire)
+    }
+
+    /// Whether one is still to be replaced, which then is done.
+    fn replace_one(&self) -> bool {
+        self.some.fetch_update(Ordering::AcqRel, Ordering::Acquire, |some| some.checked_sub(1)).is_ok()
     }
 }
 
@@ -226,40 +277,42 @@ impl SlotPool {
 pub struct Slots<'a> {
     ready: Option<Slot>,
     pool: &'a SlotPool,
-    /// Raised when nobody is left who sends slots home.
-    deserted: Option<&'a AtomicBool>,
+    losses: Option<&'a SlotLosses>,
 }
 
-/// How often a reader that waits for a slot looks whether anybody is left who sends one home.
+/// How often a reader that waits for a slot looks whether it may wait in vain.
 const LOOK: Duration = Duration::from_millis(100);
 
 impl<'a> Slots<'a> {
     /// Slots of a pool; waits for the first now, so that whoever measures reading does not measure that.
-    pub fn waited_for(pool: &'a SlotPool, deserted: &'a AtomicBool) -> Slots<'a> {
-        let mut slots = Slots { ready: None, pool, deserted: Some(deserted) };
+    pub fn waited_for(pool: &'a SlotPool, losses: &'a SlotLosses) -> Slots<'a> {
+        let mut slots = Slots { ready: None, pool, losses: Some(losses) };
         slots.ready = Some(slots.take());
         slots
     }
 
     /// Slots of a pool, none of them taken yet.
     pub fn of(pool: &'a SlotPool) -> Slots<'a> {
-        Slots { ready: None, pool, deserted: None }
+        Slots { ready: None, pool, losses: None }
     }
 
     /// Takes a slot; blocks until one has come home. Where none will, because those who had them are gone, it is one without a home, and
-    /// what it holds goes nowhere.
+    /// what it holds goes nowhere. One that takes the place of a lost one is ordinary memory.
     pub fn take(&mut self) -> Slot {
         if let Some(slot) = self.ready.take() {
             return slot;
         }
-        let Some(deserted) = self.deserted else { return self.pool.take() };
+        let Some(losses) = self.losses else { return self.pool.take() };
         loop {
             if let Some(slot) = self.pool.take_for(LOOK) {
                 return slot;
             }
-            if deserted.load(Ordering::Acquire) {
-                return Slot { memory: Some(Box::new(Vec::new())), home: None };
-            }
+            let home = match () {
+                () if losses.are_all() => None,
+                () if losses.replace_one() => Some(Arc::clone(&self.pool.0)),
+                () => continue,
+            };
+            return Slot { memory: Some(Box::new(Vec::new())), home };
         }
     }
 }

@@ -16,7 +16,15 @@ use crate::support::{names, small_pixels};
 const CLASS: &str = "fake";
 
 fn machine(kernel: &str) -> Machine {
-    Machine { cpu: "a processor".into(), cores: 2, memory: 1, gpu: None, driver: None, kernel: kernel.into() }
+    Machine {
+        cpu: "a processor".into(),
+        cores: 2,
+        memory: 1,
+        gpu: None,
+        gpus: None,
+        driver: None,
+        kernel: kernel.into(),
+    }
 }
 
 fn measure(name: &str, ratio: f64) -> Measure {

@@ -20,6 +20,8 @@ mod gpu_assembly;
 mod gpu_going_over;
 #[path = "gpu/route.rs"]
 mod gpu_route;
+#[path = "gpu/several.rs"]
+mod gpu_several;
 #[path = "gpu/tomo.rs"]
 mod gpu_tomo;
 #[path = "gpu/nvtx.rs"]

@@ -5,6 +5,8 @@
 //! same with a real one.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use xrdct::frame::{BadFrame, Frame, FrameId, FrameStatus, Outcome, SlotPool};
@@ -20,15 +22,15 @@ use xrdct::source::memory::MemorySource;
 
 use crate::support::{SMALL, one_line, small_pixels, within, write_small_scan, xrdct};
 
-const FRAMES: usize = 40;
+pub(crate) const FRAMES: usize = 40;
 const NPT: usize = 50;
 /// A run that takes so long does not end.
-const LIMIT: Duration = Duration::from_secs(60);
-const WHY: &str = "the GPU failed while waiting for a batch: CUDA_ERROR_LAUNCH_FAILED";
+pub(crate) const LIMIT: Duration = Duration::from_secs(60);
+pub(crate) const WHY: &str = "the GPU failed while waiting for a batch: CUDA_ERROR_LAUNCH_FAILED";
 
 /// Where a device fails.
 #[derive(Debug, Clone, Copy, PartialEq)]
-enum At {
+pub(crate) enum At {
     Submit,
     Flush,
     Collect,
@@ -37,19 +39,30 @@ enum At {
 }
 
 /// A device that gives so many outcomes and then fails.
-struct Failing {
+pub(crate) struct Failing {
     inner: Box<dyn Reducer>,
     left: usize,
     at: At,
+    /// Its name, where there are several.
+    name: Option<String>,
+    /// Raised when it fails.
+    pub(crate) failed: Arc<AtomicBool>,
     /// Outcomes that it has made and not given.
     made: Vec<Outcome>,
     held: Vec<Frame>,
 }
 
 impl Failing {
+    pub(crate) fn new(inner: Box<dyn Reducer>, left: usize, at: At, name: Option<String>) -> Failing {
+        Failing { inner, left, at, name, failed: Arc::default(), made: vec![], held: vec![] }
+    }
+
     fn fails(&self, at: At) -> Result<(), ReduceError> {
         match self.left == 0 && (at == self.at || at == At::Collect) {
-            true => Err(ReduceError::Device(WHY.into())),
+            true => {
+                self.failed.store(true, Ordering::Release);
+                Err(ReduceError::Device(WHY.into()))
+            }
             false => Ok(()),
         }
     }
@@ -58,6 +71,10 @@ impl Failing {
 impl Reducer for Failing {
     fn capacity(&self) -> usize {
         8
+    }
+
+    fn device(&self) -> Option<String> {
+        self.name.clone()
     }
 
     fn submit(&mut self, frame: Frame) -> Result<(), ReduceError> {
@@ -106,14 +123,14 @@ impl Reducer for Failing {
 
 /// What a person who looks on sees.
 #[derive(Default)]
-struct Seen {
-    frames: Vec<FrameId>,
+pub(crate) struct Seen {
+    pub(crate) frames: Vec<FrameId>,
     /// Frames that were seen before the news.
-    before: Option<usize>,
-    news: Vec<String>,
-    stop: Stop,
+    pub(crate) before: Option<usize>,
+    pub(crate) news: Vec<String>,
+    pub(crate) stop: Stop,
     /// Asks the run to stop so many frames after the news.
-    stop_after: Option<usize>,
+    pub(crate) stop_after: Option<usize>,
 }
 
 impl Watch for Seen {
@@ -136,13 +153,13 @@ impl Watch for Seen {
     }
 }
 
-struct Scan {
-    folder: tempfile::TempDir,
+pub(crate) struct Scan {
+    pub(crate) folder: tempfile::TempDir,
 }
 
 impl Scan {
     /// Small frames, some of which are torn.
-    fn with_bad(bad: &[usize]) -> Scan {
+    pub(crate) fn with_bad(bad: &[usize]) -> Scan {
         Scan::of(FRAMES, bad)
     }
 
@@ -157,7 +174,7 @@ impl Scan {
         Scan { folder }
     }
 
-    fn options(&self, strategy: StrategyName) -> Options {
+    pub(crate) fn options(&self, strategy: StrategyName) -> Options {
         Options {
             inputs: vec![self.path("scan").display().to_string()],
             poni: Some(self.path("small.poni")),
@@ -169,7 +186,7 @@ impl Scan {
         }
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 }
@@ -203,7 +220,7 @@ fn walk(session: Session, file: &mut ResultFile, failure: Failure, stop_after: O
     let mut doors = session.doors(session.plan().source(), None, None).expect("doors");
     assert!(!doors.may_go_on, "nobody goes over from the cores");
     let inner = doors.reducers.pop().expect("a reducer");
-    let device = Failing { inner, left: failure.after, at: failure.at, made: vec![], held: vec![] };
+    let device = Failing::new(inner, failure.after, failure.at, None);
     doors.reducers = vec![Box::new(device)];
     doors.may_go_on = true;
     doors.slots = SlotPool::on_host(failure.slots, 100_000);
@@ -219,7 +236,7 @@ fn walk(session: Session, file: &mut ResultFile, failure: Failure, stop_after: O
 }
 
 /// The bits of every row, and its status.
-fn rows(path: &Path) -> (Vec<u32>, Vec<u8>) {
+pub(crate) fn rows(path: &Path) -> (Vec<u32>, Vec<u8>) {
     let patterns = Patterns::open(path).expect("a result");
     let file = h5::File::open(path).expect("an HDF5 file");
     let statuses = file.group("entry_0000/xrdct").and_then(|g| g.dataset("frame_status"));
@@ -228,7 +245,7 @@ fn rows(path: &Path) -> (Vec<u32>, Vec<u8>) {
 }
 
 /// Which rows are marked; `None` where the file has no marks.
-fn marks(path: &Path) -> Option<Vec<u8>> {
+pub(crate) fn marks(path: &Path) -> Option<Vec<u8>> {
     let file = h5::File::open(path).expect("an HDF5 file");
     let process = file.group("entry_0000/xrdct").expect("a result");
     process
@@ -237,7 +254,7 @@ fn marks(path: &Path) -> Option<Vec<u8>> {
 }
 
 /// What the cores alone make of the frames; and how many had the digest of their header.
-fn planned(scan: &Scan, options: Options) -> ((Vec<u32>, Vec<u8>), usize) {
+pub(crate) fn planned(scan: &Scan, options: Options) -> ((Vec<u32>, Vec<u8>), usize) {
     let path = scan.path("planned.h5");
     let session = Session::open(Plan::new(options).expect("a plan")).expect("a session");
     let mut file = session.result(&path, true).expect("a file");
@@ -438,8 +455,7 @@ fn a_device_that_was_asked_for_ends_the_run_and_so_do_frames_that_come_but_once(
         let mut file = session.result(&path, true).expect("a file");
         let mut doors = session.doors(source, None, None).expect("doors");
         let inner = doors.reducers.pop().expect("a reducer");
-        doors.reducers =
-            vec![Box::new(Failing { inner, left: 9, at: At::Collect, made: vec![], held: vec![] })];
+        doors.reducers = vec![Box::new(Failing::new(inner, 9, At::Collect, None))];
         doors.may_go_on = may_go_on;
         let (report, ended) = session.walk(doors, &mut file, Run::default());
         let error = ended.expect_err("nothing else will do");

@@ -33,6 +33,7 @@ mod pipeline;
 mod plausible;
 mod resume;
 mod series;
+mod several;
 mod simulate;
 mod source;
 mod support;

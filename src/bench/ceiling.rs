@@ -32,10 +32,12 @@ pub enum Ceiling {
         /// Threads.
         readers: usize,
     },
-    /// Files to pinned memory to the GPU.
+    /// Files to pinned memory to GPUs.
     ReadUpload {
         /// Threads.
         readers: usize,
+        /// How many take turns.
+        gpus: usize,
     },
     /// Pinned memory to the GPU; no files.
     Upload,
@@ -54,7 +56,12 @@ impl Ceiling {
             Ceiling::ReadPinned { readers } => {
                 format!("{readers} readers into pinned memory, frames dropped")
             }
-            Ceiling::ReadUpload { readers } => format!("{readers} readers, frames uploaded and dropped"),
+            Ceiling::ReadUpload { readers, gpus: 1 } => {
+                format!("{readers} readers, frames uploaded and dropped")
+            }
+            Ceiling::ReadUpload { readers, gpus } => {
+                format!("{readers} readers, frames uploaded to {gpus} GPUs and dropped")
+            }
             Ceiling::Upload => "one frame's bytes after another, no files".to_owned(),
         }
     }
@@ -66,20 +73,23 @@ impl Ceiling {
     pub fn doors(self, subject: &Subject, engines: &Engines, frames: usize) -> Result<Doors, BenchError> {
         // As many slots as the plans have that are compared with it.
         let LaneSizes { lanes, batch } = LaneSizes::default();
-        let (readers, reducer, slots): (_, Box<dyn Reducer>, _) = match self {
+        let (readers, reducers, slots): (_, Vec<Box<dyn Reducer>>, _) = match self {
             Ceiling::Read { readers } => {
                 let slots = SlotPool::on_host(2 * BATCH * readers + readers, subject.slot_bytes);
-                (readers, Box::new(Dropped::default()), slots)
+                (readers, vec![Box::new(Dropped::default())], slots)
             }
             Ceiling::ReadPinned { readers } => {
                 let slots = (lanes + 1) * batch + readers;
                 let slots = pinned::slots(engines.gpu()?.context(), slots, subject.slot_bytes)?;
-                (readers, Box::new(Dropped::default()), slots)
+                (readers, vec![Box::new(Dropped::default())], slots)
             }
-            Ceiling::ReadUpload { readers } => {
-                let (context, slots) = (engines.gpu()?.context(), (lanes + 1) * batch + readers);
-                let uploads = Uploads::new(context, slots, subject.slot_bytes)?;
-                (readers, Box::new(uploads), pinned::slots(context, slots, subject.slot_bytes)?)
+            Ceiling::ReadUpload { readers, gpus } => {
+                let gpus: Vec<_> =
+                    engines.gpus(gpus)?.iter().map(|engine| Arc::clone(engine.context())).collect();
+                let slots = gpus.len() * (lanes + 1) * batch + readers;
+                let uploads = |context| Ok(Box::new(Uploads::new(context, slots, subject.slot_bytes)?) as _);
+                let reducers = gpus.iter().map(uploads).collect::<Result<_, BenchError>>()?;
+                (readers, reducers, pinned::slots_for(&gpus, slots, subject.slot_bytes)?)
             }
             Ceiling::Upload => return Err(BenchError::NoFrames),
         };
@@ -87,7 +97,7 @@ impl Ceiling {
         Ok(Doors {
             readers: (0..readers).map(|_| source.reader()).collect(),
             source,
-            reducers: vec![reducer],
+            reducers,
             packed: slots.clone(),
             slots,
             strategy: Strategy::Pool,

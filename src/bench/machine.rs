@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::session::device::survey;
+use crate::session::device::{counted, survey};
 
 /// A machine, as far as it matters to a figure.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,6 +18,9 @@ pub struct Machine {
     pub memory: u64,
     /// The first GPU.
     pub gpu: Option<String>,
+    /// All of them in words, where there are several: `2 × NVIDIA H100 80GB HBM3`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gpus: Option<String>,
     /// Version of the NVIDIA driver.
     pub driver: Option<String>,
     /// Kernel and its version.
@@ -38,6 +41,7 @@ impl Machine {
             (Some(version), Some(cuda)) => Some(format!("{version} ({cuda})")),
             (version, cuda) => version.or(cuda),
         };
+        let names: Vec<String> = survey.devices.unwrap_or_default().into_iter().map(|gpu| gpu.name).collect();
         let uname = rustix::system::uname();
         Machine {
             cpu: first_of("/proc/cpuinfo", "model name").unwrap_or_else(|| std::env::consts::ARCH.to_owned()),
@@ -45,7 +49,8 @@ impl Machine {
             memory: first_of("/proc/meminfo", "MemTotal")
                 .and_then(|text| text.trim_end_matches(" kB").trim().parse::<u64>().ok())
                 .map_or(0, |kilobytes| kilobytes * 1024),
-            gpu: survey.devices.ok().and_then(|devices| devices.into_iter().next()).map(|gpu| gpu.name),
+            gpus: (names.len() > 1).then(|| counted(names.iter().cloned())),
+            gpu: names.into_iter().next(),
             driver,
             kernel: format!("{} {}", uname.sysname().to_string_lossy(), uname.release().to_string_lossy()),
         }
@@ -65,7 +70,7 @@ impl Machine {
 
     /// The machine in one line.
     pub fn line(&self) -> String {
-        let gpu = match (&self.gpu, &self.driver) {
+        let gpu = match (self.gpus.as_ref().or(self.gpu.as_ref()), &self.driver) {
             (Some(gpu), Some(driver)) => format!("{gpu}, driver {driver}"),
             (Some(gpu), None) => gpu.clone(),
             (None, _) => "no GPU".to_owned(),
@@ -122,6 +127,7 @@ mod tests {
             cores: 2,
             memory: 0,
             gpu: Some(gpu.into()),
+            gpus: None,
             driver: None,
             kernel: "Linux".into(),
         };

@@ -6,13 +6,15 @@
 //! | who | busy while |
 //! |---|---|
 //! | readers, workers, the GPU's thread, the writer | a bar is open on one of their threads, waiting for the GPU left out |
-//! | the link, either way | a copy is under way (bars of all lanes, overlaps counted once) |
+//! | the link, either way | a copy is under way (bars of all lanes, overlaps counted once; of several GPUs their mean) |
 //! | the GPU | a kernel is (likewise) |
 //! | the cores | the run's threads had one, as the kernel counts it |
 //!
 //! The host's engine decodes and integrates a tile at a time; the two are told apart by a clock around the decoder, which costs
 //! some percent. On a GPU the index (where every code begins) is the first half of decoding; the second is one kernel with
 //! integration and cannot be told apart from it.
+
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
@@ -245,7 +247,12 @@ impl Own<'_> {
 }
 
 fn is_lane(track: &str) -> bool {
-    track.starts_with("GPU lane")
+    gpu_of(track).is_some()
+}
+
+/// The GPU that a lane is of.
+fn gpu_of(track: &str) -> Option<&str> {
+    track.split_once(" lane ").map(|(gpu, _)| gpu).filter(|gpu| gpu.starts_with("GPU"))
 }
 
 /// The bars of a run, each with its own time.
@@ -310,8 +317,13 @@ impl<'a> Bars<'a> {
         let device = |who, parts: &[Part]| {
             let bars = self.0.iter().filter(|bar| parts.contains(&bar.part) && bar.on_lane());
             let bars: Vec<&Own> = bars.collect();
-            let open = union(bars.iter().map(|bar| bar.open).collect());
-            Load { who, count: 1, busy: open / 1e6 / wall, mostly: mostly(&bars) }
+            let mut gpus: BTreeMap<_, Vec<_>> = BTreeMap::new();
+            for bar in &bars {
+                gpus.entry(gpu_of(bar.track)).or_default().push(bar.open);
+            }
+            let count = gpus.len().max(1);
+            let open: f64 = gpus.into_values().map(union).sum();
+            Load { who, count, busy: open / 1e6 / wall / count as f64, mostly: mostly(&bars) }
         };
         let on_thread = |track: &str| !is_lane(track);
         let mut loads = Vec::new();
@@ -325,7 +337,7 @@ impl<'a> Bars<'a> {
                 let reducing = [Part::Decode, Part::Integrate, Part::Drive];
                 loads.push(match reducers {
                     Reducers::Host(workers) => threads(Who::Workers, workers, &reducing, &on_reducer),
-                    Reducers::Gpu(_) => threads(Who::GpuThread, 1, &reducing, &on_reducer),
+                    Reducers::Gpus(gpus, _) => threads(Who::GpuThread, gpus, &reducing, &on_reducer),
                 });
                 loads.push(threads(Who::Writer, 1, &[Part::Write], &on_thread));
             }

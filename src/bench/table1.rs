@@ -15,7 +15,7 @@ use super::subject::Subject;
 use super::walk::{Pass, Passed, agree, walk};
 use crate::pipeline::Stop;
 use crate::session::Crew;
-use crate::session::Engines;
+use crate::session::{Engines, Reducers};
 
 /// Readers of the paper's pools.
 pub const POOLS: [usize; 7] = [1, 2, 3, 4, 6, 12, 24];
@@ -68,13 +68,18 @@ pub struct Wanted {
     pub row: Row,
 }
 
-/// Every row of this program for a number of threads, in the order of the table.
-pub fn rows(threads: usize) -> Vec<Wanted> {
-    let gpu_readers = Crew::overlapped(threads).reading();
+/// Every row of this program for numbers of threads and GPUs, in the order of the table.
+pub fn rows(threads: usize, gpus: usize) -> Vec<Wanted> {
+    let gpu_readers = Crew::overlapped(threads, 1).reading();
     let row = |key: &str, name: &str, group, work: Work| {
         let (words, ceiling) = match work {
             Work::Corridor(plan) => {
-                (plan.words(), Some(if plan.needs_gpu() { "read-upload" } else { "read" }.to_owned()))
+                let ceiling = match plan.reducers {
+                    Reducers::Host(_) => "read",
+                    Reducers::Gpus(1, _) => "read-upload",
+                    Reducers::Gpus(..) => "read-upload-gpus",
+                };
+                (plan.words(), Some(ceiling.to_owned()))
             }
             Work::Ceiling(ceiling) => (ceiling.words(), None),
         };
@@ -94,11 +99,20 @@ pub fn rows(threads: usize) -> Vec<Wanted> {
     rows.push(paper("gpu-gpu", "GPU/GPU", Crew::gpu(gpu_readers)));
     let ours = |key: &str, name: &str, plan| row(key, name, RowGroup::Ours, Work::Corridor(plan));
     rows.push(ours("cpu-pool", "CPU pool", Crew::host_pool(threads)));
-    rows.push(ours("gpu-overlapped", "GPU, overlapped", Crew::overlapped(threads)));
+    rows.push(ours("gpu-overlapped", "GPU, overlapped", Crew::overlapped(threads, 1)));
+    if gpus > 1 {
+        let name = format!("{gpus} GPUs, overlapped");
+        rows.push(ours("gpus-overlapped", &name, Crew::overlapped(threads, gpus)));
+    }
     let limit = |key: &str, name: &str, ceiling| row(key, name, RowGroup::Ceiling, Work::Ceiling(ceiling));
     rows.push(limit("read", "read only", Ceiling::Read { readers: threads }));
     rows.push(limit("read-pinned", "read only, pinned", Ceiling::ReadPinned { readers: gpu_readers }));
-    rows.push(limit("read-upload", "read + upload only", Ceiling::ReadUpload { readers: gpu_readers }));
+    let upload = |readers, gpus| Ceiling::ReadUpload { readers, gpus };
+    rows.push(limit("read-upload", "read + upload only", upload(gpu_readers, 1)));
+    if gpus > 1 {
+        let readers = Crew::overlapped(threads, gpus).reading();
+        rows.push(limit("read-upload-gpus", &format!("the same, {gpus} GPUs"), upload(readers, gpus)));
+    }
     rows.push(limit("upload", "pinned upload", Ceiling::Upload));
     rows
 }
@@ -107,8 +121,8 @@ pub fn rows(threads: usize) -> Vec<Wanted> {
 ///
 /// # Errors
 /// [`BenchError::UnknownRow`] for a word that names none; words of peers (`peer…`) are left to them.
-pub fn choose(threads: usize, asked: &[String]) -> Result<Vec<Wanted>, BenchError> {
-    let all = rows(threads);
+pub fn choose(threads: usize, gpus: usize, asked: &[String]) -> Result<Vec<Wanted>, BenchError> {
+    let all = rows(threads, gpus);
     let names = |wanted: &Wanted, word: &str| wanted.row.key == word || wanted.row.group.word() == word;
     for word in asked.iter().filter(|word| !word.starts_with("peer")) {
         if !all.iter().any(|wanted| names(wanted, word)) {
@@ -133,7 +147,7 @@ pub fn run(
     expected: &[f32],
     say: &mut dyn FnMut(&str),
 ) -> Result<Table, BenchError> {
-    let wanted = choose(settings.threads, &settings.rows)?;
+    let wanted = choose(settings.threads, engines.count_of_gpus(), &settings.rows)?;
     let mut table = Table {
         program: format!("xrdct {}", env!("CARGO_PKG_VERSION")),
         date: jiff::Zoned::now().strftime("%Y-%m-%d %H:%M").to_string(),

@@ -197,7 +197,7 @@ pub struct IntegrateArgs {
     #[arg(long, value_name = "FILE.json", help_heading = "Running")]
     pub trace: Option<PathBuf>,
 
-    /// Where to compute: auto, cpu, cuda or cuda:N; a run on the GPU that auto took goes on on the CPU when that fails [default: auto]
+    /// Where to compute: auto (one GPU, or the CPU), cpu, cuda, cuda:N, cuda:N,N,... or cuda:all; when a GPU fails the others go on, and the CPU after auto [default: auto]
     #[arg(long, value_name = "DEVICE", help_heading = "Running")]
     pub device: Option<String>,
 
@@ -213,7 +213,7 @@ pub struct IntegrateArgs {
     #[arg(long, value_name = "N", value_parser = count, help_heading = "Running")]
     pub batch: Option<usize>,
 
-    /// Threads that read files [default: a third of --threads, with a GPU three quarters]
+    /// Threads that read files [default: a third of --threads, with a GPU three quarters, with several more]
     #[arg(long, value_name = "N", value_parser = count, help_heading = "Running")]
     pub readers: Option<usize>,
 
@@ -404,7 +404,7 @@ pub struct ConvertArgs {
     #[arg(long, value_name = "LEVEL", num_args = 0..=1, require_equals = true, default_missing_value = "1", action = ArgAction::Set, value_parser = clap::value_parser!(u8).range(1..=9))]
     pub gzip: Option<u8>,
 
-    /// Where to decode: cpu, cuda, cuda:N, or auto, which goes on on the CPU when a GPU fails; the frames are the same
+    /// Where to decode: cpu, cuda, cuda:N (one GPU), or auto, which goes on on the CPU when a GPU fails; the frames are the same
     #[arg(long, value_name = "DEVICE", default_value = "cpu")]
     pub device: String,
 

@@ -27,7 +27,7 @@ use crate::output::draft::{Draft, leftovers, write_whole};
 use crate::pipeline::Stop;
 use crate::session::configuration::LONGEST_SETTINGS;
 use crate::session::options::MOST_BINS;
-use crate::session::{Engines, Poni, on_threads, plan};
+use crate::session::{Device, Engines, Poni, on_threads, plan};
 use crate::trace::Timeline;
 
 /// What `--peers` means without a value.
@@ -87,8 +87,8 @@ struct InputArgs {
     #[arg(long, value_name = "N", value_parser = count, help_heading = "Running")]
     threads: Option<usize>,
 
-    /// auto, or cpu to leave a GPU alone
-    #[arg(long, value_name = "DEVICE", default_value = "auto", value_parser = ["auto", "cpu"], help_heading = "Running")]
+    /// auto, cpu to leave GPUs alone, cuda:N, cuda:N,N,... or cuda:all; with several GPUs there are rows for all of them
+    #[arg(long, value_name = "DEVICE", default_value = "auto", help_heading = "Running")]
     device: String,
 
     /// Say nothing while running
@@ -385,7 +385,7 @@ fn tomo(args: &TomoArgs) -> Result<Exit, Failure> {
 }
 
 fn check(args: &Table1Args) -> anyhow::Result<()> {
-    table1::choose(1, &args.rows)?;
+    table1::choose(1, 2, &args.rows)?;
     check_time("--row-time", args.row_time)?;
     if let Some(chart) = &args.chart
         && !["svg", "png"]
@@ -400,7 +400,7 @@ fn check(args: &Table1Args) -> anyhow::Result<()> {
 fn profile(args: &ProfileArgs) -> Result<Exit, Failure> {
     let is_all = args.strategy == "all";
     let keys: Vec<&str> = match args.strategy.as_str() {
-        "all" => vec!["sequential-cpu", "cpu-pool", "gpu-overlapped"],
+        "all" => vec!["sequential-cpu", "cpu-pool", "gpu-overlapped", "gpus-overlapped"],
         "sequential" => vec!["sequential-cpu"],
         "pool" => vec!["cpu-pool"],
         "gpu" => vec!["gpu-overlapped"],
@@ -411,13 +411,16 @@ fn profile(args: &ProfileArgs) -> Result<Exit, Failure> {
         return Err(anyhow!("--trace: a timeline is of one run; choose it with --strategy"))
             .or_exit(Exit::Usage);
     }
-    table1::choose(1, &keys.iter().map(|key| (*key).to_owned()).collect::<Vec<_>>())?;
+    table1::choose(1, 2, &keys.iter().map(|key| (*key).to_owned()).collect::<Vec<_>>())?;
     let scratch = Scratch::new(args.input.scratch.as_deref())?;
     let results = args.input.results.as_deref().map(|folder| Scratch::new(Some(folder))).transpose()?;
     let (subject, engines, threads) = prepare(&args.input, &scratch)?;
     cache::warm(&subject.files)?;
     let mut profiles = Vec::new();
-    for row in table1::rows(threads).into_iter().filter(|wanted| keys.contains(&wanted.row.key.as_str())) {
+    for row in table1::rows(threads, engines.count_of_gpus())
+        .into_iter()
+        .filter(|wanted| keys.contains(&wanted.row.key.as_str()))
+    {
         let Work::Corridor(plan) = row.work else {
             return Err(anyhow!("--strategy {}: a ceiling is no strategy", row.row.key)).or_exit(Exit::Usage);
         };
@@ -490,10 +493,13 @@ fn subject_and_engines(args: &InputArgs, scratch: &Scratch) -> Result<(Subject, 
         }
     };
     let subject = Subject::new(&files, &path, &poni, args.npt)?;
-    let engines = match args.device == "cpu" {
-        true => Engines::on_host(subject.recipe.clone(), "the GPU was left out (--device cpu)")?,
-        false => Engines::both(&subject.recipe)?,
+    let device = match Device::begin(&args.device)? {
+        Device::Cpu { .. } if args.device == "cpu" => {
+            Device::Cpu { why: "the GPU was left out (--device cpu)".into() }
+        }
+        device => device,
     };
+    let engines = Engines::both(&subject.recipe, &device)?;
     Ok((subject, engines))
 }
 

@@ -37,7 +37,12 @@ pub(super) fn run(args: &ConvertArgs) -> Result<Exit, Failure> {
     if verbosity > Verbosity::Quiet {
         super::warn_of_leftovers(leftovers(&args.output));
     }
-    let mut decoder = StackDecoder::new(&Device::choose(&args.device)?, frames, !args.no_verify)?;
+    let mut notes = Vec::new();
+    let device = Device::choose(&args.device, &mut notes)?;
+    if verbosity > Verbosity::Quiet {
+        notes.iter().for_each(|note| say::warn(note));
+    }
+    let mut decoder = StackDecoder::new(&device, frames, !args.no_verify)?;
     let mut stack = StackWriter::create(&args.output, &layout, args.overwrite).or_exit(Exit::Output)?;
 
     let start = Instant::now();

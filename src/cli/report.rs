@@ -124,8 +124,9 @@ fn facts(info: &ResultInfo) -> Vec<(String, String)> {
     let over = info.gone_over.as_ref();
     let over =
         over.map(|(rows, why)| ("on the CPU", format!("{}, not on the GPU: {why}", count(*rows, "row"))));
+    let lost = info.lost_devices.iter().map(|why| ("lost", format!("{why}; others did its frames again")));
     let axis = ends(&info.axis).map(|ends| ("radial axis", ends));
-    let all = facts.into_iter().chain(over).chain(axis).chain(speed);
+    let all = facts.into_iter().chain(over).chain(lost).chain(axis).chain(speed);
     all.map(|(name, value)| (name.to_owned(), value)).collect()
 }
 

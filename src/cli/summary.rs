@@ -89,6 +89,12 @@ fn describe(args: &IntegrateArgs, plan: &Plan, lost: &Lost, text: &mut String) {
     line("device", plan.device.name());
     line("route", plan.route().to_string());
     line("strategy", strategy(&plan.crew));
+    if let (Some(_), Reducers::Gpus(2.., _)) = (&args.tomo, plan.crew.reducers) {
+        line(
+            "",
+            "patterns of several GPUs meet in the host's memory: sinograms are made of those".to_owned(),
+        );
+    }
     line("output", plan.options.output.as_ref().map_or("none named".to_owned(), |o| o.display().to_string()));
     if let Some(path) = &args.save_config {
         line("settings", path.display().to_string());
@@ -106,15 +112,20 @@ fn strategy(crew: &Crew) -> String {
         (Some(readers), Reducers::Host(workers), _) => {
             format!("pool of {readers} and {}", count(workers, "worker"))
         }
-        (None, Reducers::Gpu(_), _) => "sequential, the GPU integrates".to_owned(),
-        (Some(readers), Reducers::Gpu(_), Decode::Reader) => {
+        (None, Reducers::Gpus(..), _) => "sequential, the GPU integrates".to_owned(),
+        (Some(readers), Reducers::Gpus(1, _), Decode::Reader) => {
             format!("pool of {readers} decoding, the GPU integrates")
         }
-        (Some(readers), Reducers::Gpu(sizes), Decode::Reducer) => format!(
-            "{readers}, the GPU decodes and integrates; {} of up to {}",
-            count(sizes.lanes, "lane"),
-            count(sizes.batch, "frame")
-        ),
+        (Some(readers), Reducers::Gpus(gpus, _), Decode::Reader) => {
+            format!("pool of {readers} decoding, {gpus} GPUs integrate")
+        }
+        (Some(readers), Reducers::Gpus(gpus, sizes), Decode::Reducer) => {
+            let lanes = format!("{} of up to {}", count(sizes.lanes, "lane"), count(sizes.batch, "frame"));
+            match gpus {
+                1 => format!("{readers}, the GPU decodes and integrates; {lanes}"),
+                _ => format!("{readers}, {gpus} GPUs decode and integrate; {lanes} on each"),
+            }
+        }
     }
 }
 
@@ -168,6 +179,9 @@ pub(super) fn print_run(
     }
     line("device", plan.device.name());
     line("route", plan.route().to_string());
+    for lost in &report.lost {
+        line("lost", format!("{}; others did its {} again", lost.why, count(lost.frames, "frame")));
+    }
     if let Some(over) = &report.gone_over {
         let marked = if over.frames > 0 { " (frame_device in the output)" } else { "" };
         line("on the CPU", format!("{}, not on the GPU{marked}: {}", count(over.frames, "frame"), over.why));

@@ -48,13 +48,14 @@ fn slices(
     kept: Option<PatternStore>,
 ) -> Result<Exit, Failure> {
     let verbosity = Verbosity::of(args.saying);
-    let mut device = Device::choose(options.device.as_deref().unwrap_or("auto"))?;
+    let mut notes = Vec::new();
+    let mut device = Device::choose(options.device.as_deref().unwrap_or("auto"), &mut notes)?;
 
     let started = Instant::now();
     let study = Study::open(options, kept)?;
     let studied = started.elapsed();
     if verbosity > Verbosity::Quiet {
-        study.warnings().iter().for_each(|line| say::warn(line));
+        notes.iter().chain(study.warnings()).for_each(|line| say::warn(line));
         super::warn_of_leftovers(leftovers(output));
     }
     let layout = study.layout();

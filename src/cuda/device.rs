@@ -2,13 +2,17 @@
 //!
 //! Nothing here panics or prints on a machine without a driver: the driver's library is looked for before the first call.
 
+use std::iter::once;
+use std::panic::resume_unwind;
 use std::sync::{Arc, OnceLock};
+use std::thread;
 
 use cudarc::driver::{result, sys};
 
 use super::driver::{self, Context};
 use super::error::CudaError;
 use super::image;
+use super::numa::{self, NumaNode};
 use crate::trace;
 
 /// A GPU.
@@ -141,76 +145,108 @@ fn describe(ordinal: usize) -> Result<Gpu, CudaError> {
     })
 }
 
-/// A GPU that is being opened by a thread of its own: starting the driver and making a context take a fifth of a second, in which other
+/// Which GPUs are wanted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum GpuChoice {
+    /// The one with most free memory.
+    Roomiest,
+    /// Those with these numbers, counted from 0; at least one, and none of them twice.
+    Numbered(Vec<usize>),
+    /// Every one that there is.
+    All,
+}
+
+/// GPUs that are being opened by threads of their own: starting the driver and making a context take a fifth of a second, in which other
 /// things are done.
 #[derive(Debug, Clone)]
-pub struct OpeningGpu(Arc<Opening>);
+pub struct OpeningGpus(Arc<Opening>);
 
 #[derive(Debug)]
 struct Opening {
-    /// Which one; without a number the one with most free memory.
-    wanted: Option<usize>,
+    choice: GpuChoice,
     found: OnceLock<Result<Found, CudaError>>,
-    opened: OnceLock<Result<Arc<Context>, CudaError>>,
+    opened: OnceLock<Result<Vec<Arc<Context>>, CudaError>>,
 }
 
 #[derive(Debug)]
 struct Found {
-    ordinal: usize,
+    ordinals: Vec<usize>,
     /// Where it had to be opened to be found.
     _context: Option<Arc<Context>>,
 }
 
-impl OpeningGpu {
-    /// Begins to look for GPU `ordinal`, or for the one with most free memory, and to open it.
+impl OpeningGpus {
+    /// Begins to look for GPUs and to open them, side by side.
     ///
     /// # Errors
     /// What is known without starting the driver: [`CudaError::NoKernels`] and [`CudaError::NoDriver`].
-    pub fn begin(wanted: Option<usize>) -> Result<OpeningGpu, CudaError> {
+    pub fn begin(choice: GpuChoice) -> Result<OpeningGpus, CudaError> {
         present()?;
-        let gpu = OpeningGpu(Arc::new(Opening { wanted, found: OnceLock::new(), opened: OnceLock::new() }));
-        let (other, timeline) = (gpu.clone(), trace::followed());
-        // Without a thread whoever waits first opens it.
-        let _ = std::thread::Builder::new().name("context".into()).spawn(move || {
+        let gpus = OpeningGpus(Arc::new(Opening { choice, found: OnceLock::new(), opened: OnceLock::new() }));
+        let (others, timeline) = (gpus.clone(), trace::followed());
+        // Without a thread whoever waits first opens them.
+        let _ = thread::Builder::new().name("context".into()).spawn(move || {
             let _follows = trace::follow(timeline.as_ref(), "context");
-            let _ = other.wait();
+            let _ = others.wait();
         });
-        Ok(gpu)
+        Ok(gpus)
     }
 
-    /// Waits until it is known which one it is: its number, counted from 0.
+    /// How many they are; waits only where all are wanted.
+    ///
+    /// # Errors
+    /// As [`OpeningGpus::ordinals`].
+    pub fn count(&self) -> Result<usize, CudaError> {
+        match &self.0.choice {
+            GpuChoice::Roomiest => Ok(1),
+            GpuChoice::Numbered(numbers) => Ok(numbers.len()),
+            GpuChoice::All => self.ordinals().map(<[usize]>::len),
+        }
+    }
+
+    /// Waits until it is known which they are: their numbers, counted from 0.
     ///
     /// # Errors
     /// As [`open`], but for what only the context tells.
-    pub fn ordinal(&self) -> Result<usize, CudaError> {
-        self.0
-            .found
-            .get_or_init(|| self.0.find())
-            .as_ref()
-            .map(|found| found.ordinal)
-            .map_err(CudaError::clone)
+    pub fn ordinals(&self) -> Result<&[usize], CudaError> {
+        let found = self.0.found.get_or_init(|| self.0.find()).as_ref();
+        found.map(|found| found.ordinals.as_slice()).map_err(CudaError::clone)
     }
 
-    /// What NVIDIA calls it; waits until it is known which one it is.
+    /// Their nodes ([`numa::nodes`]); waits only where they are several.
+    pub fn nodes(&self) -> Vec<Option<NumaNode>> {
+        match self.count() {
+            Ok(1) => vec![None],
+            _ => numa::nodes(self.ordinals().unwrap_or_default()),
+        }
+    }
+
+    /// Waits until they are open.
     ///
     /// # Errors
-    /// As [`open`], but for what only the context tells.
-    pub fn name(&self) -> Result<String, CudaError> {
-        let device = result::device::get(self.ordinal()? as i32);
-        device.and_then(result::device::get_name).map_err(|e| CudaError::driver("asking for a GPU's name", e))
+    /// As [`open`], of the first that does not open.
+    pub fn wait(&self) -> Result<&[Arc<Context>], CudaError> {
+        let open = || {
+            let timeline = trace::followed();
+            side_by_side(self.ordinals()?, |ordinal| {
+                let _follows = trace::follow(timeline.as_ref(), "context");
+                let _range = trace::context();
+                Context::open(*ordinal)
+            })
+        };
+        self.0.opened.get_or_init(open).as_deref().map_err(CudaError::clone)
     }
 
-    /// Waits until it is open.
+    /// Waits until the first of them is open, the only one mostly.
     ///
     /// # Errors
     /// As [`open`].
-    pub fn wait(&self) -> Result<&Arc<Context>, CudaError> {
-        let open = || {
-            let ordinal = self.ordinal()?;
-            let _range = trace::context();
-            Context::open(ordinal)
-        };
-        self.0.opened.get_or_init(open).as_ref().map_err(CudaError::clone)
+    pub fn first(&self) -> Result<Arc<Context>, CudaError> {
+        match self.ordinals()? {
+            [_] => self.wait()?.first().cloned().ok_or(CudaError::NoDevice),
+            [ordinal, ..] => Context::open(*ordinal),
+            [] => Err(CudaError::NoDevice),
+        }
     }
 }
 
@@ -219,16 +255,48 @@ impl Opening {
     fn find(&self) -> Result<Found, CudaError> {
         let _range = trace::driver();
         let present = usable()?;
-        match self.wanted {
-            Some(ordinal) if ordinal < present => Ok(Found { ordinal, _context: None }),
-            Some(asked) => Err(CudaError::NoSuchDevice { asked, present }),
-            None if present == 1 => Ok(Found { ordinal: 0, _context: None }),
-            None => {
+        let found = |ordinals| Ok(Found { ordinals, _context: None });
+        match &self.choice {
+            GpuChoice::Numbered(numbers) => match numbers.iter().find(|number| **number >= present) {
+                Some(&asked) => Err(CudaError::NoSuchDevice { asked, present }),
+                None => found(numbers.clone()),
+            },
+            GpuChoice::All => found((0..present).collect()),
+            GpuChoice::Roomiest if present == 1 => found(vec![0]),
+            GpuChoice::Roomiest => {
                 let (ordinal, context) = open_roomiest()?;
-                Ok(Found { ordinal, _context: Some(context) })
+                Ok(Found { ordinals: vec![ordinal], _context: Some(context) })
             }
         }
     }
+}
+
+/// Does something for each of some GPUs: for the first on this thread, for the others on threads beside it.
+fn side_by_side<T: Sync, R: Send>(
+    gpus: &[T],
+    work: impl Fn(&T) -> Result<R, CudaError> + Sync,
+) -> Result<Vec<R>, CudaError> {
+    let Some((first, others)) = gpus.split_first() else { return Ok(vec![]) };
+    let work = &work;
+    thread::scope(|scope| {
+        let beside = |gpu| (gpu, thread::Builder::new().spawn_scoped(scope, move || work(gpu)));
+        let others: Vec<_> = others.iter().map(beside).collect();
+        let done = |(gpu, thread): (_, Result<thread::ScopedJoinHandle<_>, _>)| match thread {
+            Ok(thread) => thread.join().unwrap_or_else(|panic| resume_unwind(panic)),
+            // No thread could be started.
+            Err(_) => work(gpu),
+        };
+        once(work(first)).chain(others.into_iter().map(done)).collect()
+    })
+}
+
+/// What NVIDIA calls a GPU. The driver must have been started.
+///
+/// # Errors
+/// When there is no such GPU, or the driver refuses.
+pub fn name(ordinal: usize) -> Result<String, CudaError> {
+    let device = result::device::get(ordinal as i32);
+    device.and_then(result::device::get_name).map_err(|e| CudaError::driver("asking for a GPU's name", e))
 }
 
 /// How many GPUs there are to work on: kernels must be built in, the driver there and young enough.

@@ -4,9 +4,11 @@
 
 use std::sync::Arc;
 
+use rayon::prelude::*;
+
 use super::codec::byte_offset::ByteOffset;
 use super::codec::pixel_code;
-use super::device::{self, OpeningGpu};
+use super::device::{self, OpeningGpus};
 use super::driver::Context;
 use super::error::CudaError;
 use super::integrate::form::Form;
@@ -54,53 +56,61 @@ impl CudaEngine {
     /// As [`CudaEngine::new`].
     pub fn with_tuning(ordinal: usize, recipe: &Recipe, tuning: CudaTuning) -> Result<CudaEngine, CudaError> {
         device::look(ordinal)?;
-        CudaEngine::build(|| Ok(ordinal), recipe, tuning)
+        let engines = CudaEngine::build(|| Ok(std::slice::from_ref(&ordinal)), recipe, tuning)?;
+        engines.into_iter().next().ok_or(CudaError::NoDevice)
     }
 
-    /// [`CudaEngine::new`] on a GPU that is being opened, while it is.
+    /// [`CudaEngine::new`] on each of some GPUs that are being opened, while they are; in their order.
     ///
     /// # Errors
     /// As [`CudaEngine::new`].
-    pub fn opening(gpu: &OpeningGpu, recipe: &Recipe) -> Result<CudaEngine, CudaError> {
-        CudaEngine::build(|| gpu.ordinal(), recipe, CudaTuning::default())
+    pub fn opening(gpus: &OpeningGpus, recipe: &Recipe) -> Result<Vec<CudaEngine>, CudaError> {
+        CudaEngine::build(|| gpus.ordinals(), recipe, CudaTuning::default())
     }
 
-    /// First what can be done without a device, then what needs to know which it is, and what needs it open.
-    fn build(
-        find: impl FnOnce() -> Result<usize, CudaError>,
+    /// First what can be done without a device, then what needs to know which they are, and what needs them open. The matrix is laid out
+    /// once, for all of them.
+    fn build<'a>(
+        find: impl FnOnce() -> Result<&'a [usize], CudaError>,
         recipe: &Recipe,
         tuning: CudaTuning,
-    ) -> Result<CudaEngine, CudaError> {
+    ) -> Result<Vec<CudaEngine>, CudaError> {
         let bins = recipe.csr.bins();
         let range = trace::sort(bins);
         let groundwork = Groundwork::new(recipe);
         drop(range);
-        let ordinal = find()?;
+        let ordinals = find()?;
         let variance = recipe.error_model.has_variance();
-        let (form, slots) = Form::choose(ordinal, variance, recipe.dark.is_some(), tuning.narrow)?;
+        let (form, slots) = Form::choose(ordinals, variance, recipe.dark.is_some(), tuning.narrow)?;
         let timeline = trace::followed();
-        let kernels = || {
+        let kernels = |ordinal: &usize| {
             let _follows = trace::follow(timeline.as_ref(), "kernels");
-            let context = Context::open(ordinal)?;
+            let context = Context::open(*ordinal)?;
             let _range = trace::kernels();
             Ok((ByteOffset::load(&context)?, Kernels::load(&context, form)?, context))
         };
+        let all_kernels = || ordinals.par_iter().map(kernels).collect::<Result<Vec<_>, CudaError>>();
         let lay_out = || {
             let _range = trace::layout(bins);
             groundwork.lay_out(slots, tuning)
         };
-        let (laid_out, kernels) = rayon::join(lay_out, kernels);
-        let (decoder, kernels, context): (_, _, Arc<Context>) = kernels?;
+        let (laid_out, kernels) = rayon::join(lay_out, all_kernels);
         let _range = trace::matrix_to_device(bins);
-        Ok(CudaEngine {
-            decoder,
-            pixel: recipe.pixel,
-            pixel_code: known(recipe.pixel)?,
-            shape: recipe.shape,
-            saturation: recipe.saturation,
-            route: Route::Fused(Box::new(Fused::new(&context, recipe, kernels, laid_out)?)),
-            context,
-        })
+        let engine = |(decoder, kernels, context): (_, _, Arc<Context>)| {
+            Ok(CudaEngine {
+                decoder,
+                pixel: recipe.pixel,
+                pixel_code: known(recipe.pixel)?,
+                shape: recipe.shape,
+                saturation: recipe.saturation,
+                route: Route::Fused(Box::new(Fused::new(&context, recipe, kernels, &laid_out)?)),
+                context,
+            })
+        };
+        let engines = kernels?.into_par_iter().map(engine).collect();
+        // Giving so much memory back takes milliseconds.
+        rayon::spawn(move || drop(laid_out));
+        engines
     }
 
     /// A GPU that decodes frames of that kind and does no more.

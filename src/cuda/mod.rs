@@ -10,6 +10,7 @@
 //! lane      what a batch needs                            tomo       patterns or sinograms to slices, lanes of its own
 //! pinned    slots that the device fetches by itself       decoder    decoding alone
 //! reducer   the third door                                verdict    what the device says of a frame, in words
+//! numa      where a GPU is
 //! ```
 //!
 //! A kernel takes one structure of `cuda/params.h`, by value. `enqueue_*` never blocks and never allocates; `wait` is the only
@@ -23,6 +24,7 @@ pub mod error;
 pub mod image;
 pub mod integrate;
 pub mod lane;
+pub mod numa;
 pub mod params;
 pub mod pinned;
 pub mod reducer;

@@ -6,13 +6,23 @@ use std::sync::Arc;
 
 use super::driver::{Context, LockedPages, LockedPart, Pages, PinnedBuffer, bytes_of_parts};
 use super::error::CudaError;
+use super::numa::{self, NumaNode};
 use crate::frame::{SlotMemory, SlotPool};
 
 type Memory = Box<dyn SlotMemory>;
 
+/// GPUs that fetch from the same slots: what is pinned for one is pinned for all.
+type Gpus = Arc<[Arc<Context>]>;
+
 /// A slot's memory, pinned.
 #[derive(Debug)]
-pub enum PinnedSlot {
+pub struct PinnedSlot {
+    memory: PinnedMemory,
+    gpus: Gpus,
+}
+
+#[derive(Debug)]
+enum PinnedMemory {
     /// One of many that were locked together.
     Part(LockedPart),
     /// Taken by itself.
@@ -21,30 +31,33 @@ pub enum PinnedSlot {
 
 impl SlotMemory for PinnedSlot {
     fn bytes(&self) -> &[u8] {
-        match self {
-            PinnedSlot::Part(part) => part.bytes(),
-            PinnedSlot::Alone(buffer) => buffer.bytes(),
+        match &self.memory {
+            PinnedMemory::Part(part) => part.bytes(),
+            PinnedMemory::Alone(buffer) => buffer.bytes(),
         }
     }
 
     fn bytes_mut(&mut self) -> &mut [u8] {
-        match self {
-            PinnedSlot::Part(part) => part.bytes_mut(),
-            PinnedSlot::Alone(buffer) => buffer.bytes_mut(),
+        match &mut self.memory {
+            PinnedMemory::Part(part) => part.bytes_mut(),
+            PinnedMemory::Alone(buffer) => buffer.bytes_mut(),
         }
     }
 
     fn grow(&mut self, len: usize) -> io::Result<()> {
         if len > self.bytes().len() {
-            let context = match self {
-                PinnedSlot::Part(part) => part.context(),
-                PinnedSlot::Alone(buffer) => buffer.context(),
-            };
-            let larger = PinnedBuffer::take(context, len)
+            let larger = alone(&self.gpus, len)
                 .map_err(|e| io::Error::new(io::ErrorKind::OutOfMemory, e.to_string()))?;
-            *self = PinnedSlot::Alone(larger);
+            self.memory = PinnedMemory::Alone(larger);
         }
         Ok(())
+    }
+
+    fn node(&self) -> Option<usize> {
+        match &self.memory {
+            PinnedMemory::Part(part) => part.node(),
+            PinnedMemory::Alone(_) => None,
+        }
     }
 
     fn as_any(&self) -> &dyn Any {
@@ -52,12 +65,33 @@ impl SlotMemory for PinnedSlot {
     }
 }
 
+/// Memory by itself, of the first GPU that has not failed.
+fn alone(gpus: &[Arc<Context>], len: usize) -> Result<PinnedBuffer, CudaError> {
+    let mut failed = CudaError::NoDevice;
+    for context in gpus {
+        match PinnedBuffer::take(context, len) {
+            Err(error) => failed = error,
+            taken => return taken,
+        }
+    }
+    Err(failed)
+}
+
 /// A pool of `count` pinned slots of `len` bytes.
 ///
 /// # Errors
 /// When the host cannot lock so much memory.
 pub fn slots(context: &Arc<Context>, count: usize, len: usize) -> Result<SlotPool, CudaError> {
-    Ready::new(count, len).lock(context, count).map(|(slots, _)| slots)
+    slots_for(std::slice::from_ref(context), count, len)
+}
+
+/// [`slots`] from which any of some GPUs fetches.
+///
+/// # Errors
+/// As [`slots`].
+pub fn slots_for(gpus: &[Arc<Context>], count: usize, len: usize) -> Result<SlotPool, CudaError> {
+    let ordinals: Vec<usize> = gpus.iter().map(|context| context.ordinal()).collect();
+    Ready::new(count, len, &numa::nodes(&ordinals)).lock(gpus, count).map(|(slots, _)| slots)
 }
 
 /// Memory for slots that is there, but not locked yet: most of the work, for which no device is needed.
@@ -70,9 +104,9 @@ pub struct Ready {
 }
 
 impl Ready {
-    /// Memory for `count` slots of `len` bytes.
-    pub fn new(count: usize, len: usize) -> Ready {
-        Ready { pages: Pages::take(bytes_of_parts(count, len)).ok(), count, len }
+    /// Memory for `count` slots of `len` bytes, near the nodes of GPUs in equal shares.
+    pub fn new(count: usize, len: usize, nodes: &[Option<NumaNode>]) -> Ready {
+        Ready { pages: Pages::take(bytes_of_parts(count, len), nodes).ok(), count, len }
     }
 
     /// For how many slots.
@@ -80,27 +114,28 @@ impl Ready {
         self.count
     }
 
-    /// Locks it and makes a pool of its slots, and says how many there are. What cannot be locked so is taken from the driver, slot by
+    /// Locks it for some GPUs and makes a pool of its slots, and says how many there are. What cannot be locked so is taken from the driver, slot by
     /// slot: half as many as often as the host cannot lock so much memory, but `least`.
     ///
     /// A run goes on with few: a slot comes home as soon as its bytes are on the device. Readers then wait for each other.
     ///
     /// # Errors
     /// When the host cannot lock as much as `least` slots take.
-    pub fn lock(self, context: &Arc<Context>, least: usize) -> Result<(SlotPool, usize), CudaError> {
+    pub fn lock(self, gpus: &[Arc<Context>], least: usize) -> Result<(SlotPool, usize), CudaError> {
         let Ready { pages, count, len } = self;
-        if let Some(Ok(pages)) = pages.map(|pages| LockedPages::lock(context, pages)) {
-            let parts = pages.cut(count, len).map(|part| Box::new(PinnedSlot::Part(part)) as Memory);
+        let first = gpus.first().ok_or(CudaError::NoDevice)?;
+        let gpus = Gpus::from(gpus);
+        let slot = |memory| Box::new(PinnedSlot { memory, gpus: Arc::clone(&gpus) }) as Memory;
+        if let Some(Ok(pages)) = pages.map(|pages| LockedPages::lock(first, pages)) {
+            let parts = pages.cut(count, len).map(|part| slot(PinnedMemory::Part(part)));
             return Ok((SlotPool::new(parts), count));
         }
-        let (slots, count) = fewer(count, least, |count| take(context, count, len))?;
+        let take = |count| -> Result<Vec<Memory>, CudaError> {
+            (0..count).map(|_| Ok(slot(PinnedMemory::Alone(alone(&gpus, len)?)))).collect()
+        };
+        let (slots, count) = fewer(count, least, take)?;
         Ok((SlotPool::new(slots), count))
     }
-}
-
-fn take(context: &Arc<Context>, count: usize, len: usize) -> Result<Vec<Memory>, CudaError> {
-    let slot = |_| Ok(Box::new(PinnedSlot::Alone(PinnedBuffer::take(context, len)?)) as Memory);
-    (0..count).map(slot).collect()
 }
 
 /// What `take` gives for the largest of `count`, its half and so on down to `least`, and that number.

@@ -100,6 +100,7 @@ pub struct CudaReducer {
 /// Ties the device's clock to a timeline's.
 struct Clock {
     timeline: Timeline,
+    gpu: String,
     /// Recorded when the timeline said `offset`.
     epoch: Event,
     offset: f64,
@@ -177,11 +178,11 @@ impl CudaReducer {
         Ok(())
     }
 
-    /// Adds each batch's steps to a timeline from now on, one row a lane.
+    /// Adds each batch's steps to a timeline from now on, one row a lane; `gpu` says which GPU's they are.
     ///
     /// # Errors
     /// What went wrong on the device.
-    pub fn record(&mut self, timeline: Timeline) -> Result<(), CudaError> {
+    pub fn record(&mut self, timeline: Timeline, gpu: String) -> Result<(), CudaError> {
         for place in &mut self.places {
             place.lane.time_uploads()?;
         }
@@ -190,7 +191,7 @@ impl CudaReducer {
         epoch.enqueue(&stream)?;
         epoch.wait()?;
         let offset = timeline.now();
-        self.timeline = Some(Clock { timeline, epoch, offset });
+        self.timeline = Some(Clock { timeline, gpu, epoch, offset });
         Ok(())
     }
 
@@ -200,7 +201,8 @@ impl CudaReducer {
             self.places[at].lane.times_after(&clock.epoch, frames)?
         {
             let (start, end) = (clock.offset + start, clock.offset + end);
-            clock.timeline.add(Span { track: format!("GPU lane {at}"), name, start, end, payload: frames });
+            let track = format!("{} lane {at}", clock.gpu);
+            clock.timeline.add(Span { track, name, start, end, payload: frames });
         }
         Ok(())
     }
@@ -513,6 +515,15 @@ impl Reducer for CudaReducer {
         let looked_at =
             self.verifying.as_ref().map_or(0, |verifying| verifying.digests.capacity() - self.options.lanes);
         (self.options.lanes + looked_at) * self.options.batch
+    }
+
+    /// Until another batch of them waits for the next lane that is free.
+    fn wants(&self) -> bool {
+        self.waiting.len() < self.options.batch
+    }
+
+    fn device(&self) -> Option<String> {
+        Some(format!("cuda:{}", self.engine.context().ordinal()))
     }
 
     fn submit(&mut self, frame: Frame) -> Result<(), ReduceError> {

@@ -14,7 +14,7 @@
 //! At the end only `end_time`, `duration`, `message` and `status` change, in this order and in their places. When there are
 //! bad frames or sums, the HDF5 library opens the file once more to store the messages and to cut the table of norms behind its
 //! last set. It touches these two datasets only, so a kill in that millisecond may cost them, never a pattern or a status. A run whose
-//! frames go over to another device is opened once more then ([`ResultFile::go_over`]).
+//! frames go over to another device, or that loses one of several, is opened once more then ([`ResultFile::go_over`], [`ResultFile::lose`]).
 mod arrays;
 mod block;
 mod carry;
@@ -95,6 +95,8 @@ pub struct ResultFile {
     broken: Option<String>,
     /// Whether rows that come now are made by the CPU although a GPU was planned.
     by_cpu: bool,
+    /// Why devices were lost whose frames others did again.
+    lost_devices: Vec<String>,
     /// Whether it has its name.
     is_named: bool,
     disk: Disk,
@@ -211,6 +213,7 @@ impl ResultFile {
             messages_left_out: 0,
             broken: None,
             by_cpu: false,
+            lost_devices: Vec::new(),
             is_named: false,
             disk: Disk::default(),
             _lock: lock,
@@ -343,6 +346,19 @@ impl ResultFile {
         }
         self.by_cpu = true;
         Ok(())
+    }
+
+    /// Notes that a device was lost, for this reason, and that others of its kind do its frames again: rows are what they would have been.
+    /// The file gets its `lost_devices`.
+    ///
+    /// # Errors
+    /// As [`ResultFile::flush`], or what HDF5 says.
+    pub fn lose(&mut self, why: &str) -> Result<(), OutputError> {
+        self.flush()?;
+        self.lost_devices.push(why.to_owned());
+        let room = self.make_room("making room for lost_devices", device::room(0))?;
+        device::note_lost(&self.writer.file, &self.lost_devices)
+            .map_err(|e| OutputError::from_hdf5(&self.path, "adding lost_devices", room, e))
     }
 
     /// Makes the file longer before HDF5 changes it, so that a kill between the library's writes never leaves a file shorter than its

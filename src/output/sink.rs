@@ -25,6 +25,15 @@ pub trait Sink {
     fn go_over(&mut self, _why: &str) -> Result<(), SinkError> {
         Ok(())
     }
+
+    /// A device was lost, for this reason, and others of its kind do its frames again. Rows have the same bits; whoever keeps them says
+    /// beside them what happened.
+    ///
+    /// # Errors
+    /// As [`Sink::put`].
+    fn lose(&mut self, _why: &str) -> Result<(), SinkError> {
+        Ok(())
+    }
 }
 
 /// Whatever made a sink fail.
@@ -41,5 +50,9 @@ impl Sink for ResultFile {
 
     fn go_over(&mut self, why: &str) -> Result<(), SinkError> {
         Ok(ResultFile::go_over(self, why)?)
+    }
+
+    fn lose(&mut self, why: &str) -> Result<(), SinkError> {
+        Ok(ResultFile::lose(self, why)?)
     }
 }

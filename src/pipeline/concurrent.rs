@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, bounded, unbounded};
 
-use super::relay::{Relay, give_up};
+use super::relay::{Failed, Relay, give_up};
 use super::report::Listed;
 use super::sequential::read;
 use super::{Corridor, Landing, PipelineError, Report, Stage, StageTimes, Stop};
@@ -133,9 +133,10 @@ pub(super) fn run(corridor: Corridor<'_>, mut report: Report) -> (Report, Result
             ending
         })
     });
-    let (failed, mut given_up) = relay.close();
-    let ending = ending.and(failed.map_or(Ok(()), |error| Err(error.into())));
-    report.given_up.append(&mut given_up);
+    let Failed { error, reducers, given_up } = relay.close();
+    let ending = ending.and(error.map_or(Ok(()), |error| Err(error.into())));
+    report.lost.extend(reducers);
+    report.given_up.extend(given_up);
     report.times = times;
     report.close(report.done - before, start.elapsed(), &listed, ending.is_ok());
     (report, ending)
@@ -236,7 +237,7 @@ impl ReaderThread<'_> {
             }
             // A closed channel means that the run is ending for a reason somebody else reports.
             let mut delivered = true;
-            let slots = (&self.slots, self.relay.deserted());
+            let slots = (&self.slots, self.relay.losses());
             read(reader.as_mut(), ticket, slots, self.times, &mut |frame| {
                 delivered &= match frame {
                     Ok(frame) => self.frames.send(frame).is_ok(),
@@ -261,6 +262,7 @@ struct ReducerThread<'a> {
 
 impl ReducerThread<'_> {
     fn run(self, mut reducer: Box<dyn Reducer>) -> Result<(), PipelineError> {
+        let device = reducer.device();
         let driven = catch_unwind(AssertUnwindSafe(|| {
             self.drive(reducer.as_mut()).map_err(|error| {
                 // A closed channel means that the run is ending for a reason somebody else reports.
@@ -270,7 +272,7 @@ impl ReducerThread<'_> {
         }));
         let (result, ends) = match driven {
             Ok(Ok(())) => return Ok(()),
-            Ok(Err((error, given_up))) => (Ok(()), self.relay.failed(error, given_up)),
+            Ok(Err((error, given_up))) => (Ok(()), self.relay.failed(device, error, given_up)),
             Err(_) => (Err(PipelineError::Panicked("reducer")), true),
         };
         // Frames that it had hold slots that readers wait for: send them home.
@@ -295,11 +297,17 @@ impl ReducerThread<'_> {
                 let next = if in_flight == 0 {
                     self.frames.recv().map_err(|_| RecvTimeoutError::Disconnected)
                 } else {
-                    match self.frames.try_recv() {
+                    // Where others could begin at once, no frame waits in line here.
+                    let is_full = self.relay.has_others() && !reducer.wants();
+                    match if is_full { Err(TryRecvError::Empty) } else { self.frames.try_recv() } {
                         Err(TryRecvError::Empty) => {
                             self.times.book(Stage::Reduce, in_flight, || reducer.flush())?;
                             if reducer.is_ready()? || fed.elapsed() > UNFED {
                                 break;
+                            }
+                            if is_full {
+                                thread::sleep(FEED);
+                                continue;
                             }
                             self.frames.recv_timeout(FEED)
                         }

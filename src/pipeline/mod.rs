@@ -30,7 +30,7 @@ mod relay;
 mod report;
 mod sequential;
 
-pub use report::{GoneOver, Report, Saturated, Stage, StageTimes};
+pub use report::{GoneOver, LostReducer, Report, Saturated, Stage, StageTimes};
 
 /// Asks a run to end: raised by Ctrl-C, by a failed stage, or by the first bad frame when asked to.
 ///

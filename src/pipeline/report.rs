@@ -170,6 +170,17 @@ impl Saturated {
     }
 }
 
+/// A reducer that failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LostReducer {
+    /// What stood behind it ([`Reducer::device`](crate::reduce::Reducer::device)).
+    pub device: Option<String>,
+    /// Why it failed.
+    pub why: String,
+    /// Frames that it had in work: nothing came of them there.
+    pub frames: usize,
+}
+
 /// What another device than the planned one took over.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GoneOver {
@@ -192,6 +203,8 @@ pub struct Report {
     pub bad: Vec<BadFrame>,
     /// Saturated pixels of the good frames.
     pub saturated: Saturated,
+    /// Reducers that failed, in the order in which they did.
+    pub lost: Vec<LostReducer>,
     /// Frames that were in a reducer when it failed: nothing came of them.
     pub given_up: Vec<FrameId>,
     /// What the cores did because a GPU failed.

@@ -1,13 +1,12 @@
 //! One thread, one frame at a time: the first rows of the paper's Table 1, and the simplest thing that is right.
 
-use std::sync::atomic::AtomicBool;
 use std::thread;
 use std::time::Instant;
 
 use super::relay::{Relay, give_up};
-use super::report::Listed;
+use super::report::{Listed, LostReducer};
 use super::{Corridor, Landing, PipelineError, Report, Stage, StageTimes};
-use crate::frame::{BadFrame, Frame, Outcome, SlotPool, Slots};
+use crate::frame::{BadFrame, Frame, Outcome, SlotLosses, SlotPool, Slots};
 use crate::reduce::{ReduceError, Reducer};
 use crate::source::{Next, Place, Reader, Ticket};
 use crate::trace;
@@ -50,7 +49,7 @@ pub(super) fn run(corridor: Corridor<'_>, mut report: Report) -> (Report, Result
                 Next::Read(ticket) => {
                     listed.add(ticket.ids.len());
                     let mut ending = Ok(());
-                    read(reader.as_mut(), ticket, (&slots, relay.deserted()), &times, &mut |frame| {
+                    read(reader.as_mut(), ticket, (&slots, relay.losses()), &times, &mut |frame| {
                         let outcomes = match frame {
                             _ if matches!(ending, Err(PipelineError::Reduce(_))) => return,
                             Ok(frame) => reduce_one(reducer.as_mut(), frame, &times),
@@ -69,7 +68,8 @@ pub(super) fn run(corridor: Corridor<'_>, mut report: Report) -> (Report, Result
         }
         Ok(())
     });
-    if matches!(ending, Err(PipelineError::Reduce(_))) {
+    if let Err(PipelineError::Reduce(ReduceError::Device(why))) = &ending {
+        let (device, why) = (reducer.device(), why.clone());
         let mut landed = Ok(());
         let mut put = |outcome| {
             if landed.is_ok() {
@@ -78,6 +78,7 @@ pub(super) fn run(corridor: Corridor<'_>, mut report: Report) -> (Report, Result
         };
         let given_up = times.on_core(|| give_up(reducer.as_mut(), &mut put));
         ending = landed.and(ending);
+        report.lost.push(LostReducer { device, why, frames: given_up.len() });
         report.given_up.extend(given_up);
     }
     report.times = times;
@@ -85,18 +86,18 @@ pub(super) fn run(corridor: Corridor<'_>, mut report: Report) -> (Report, Result
     (report, ending)
 }
 
-/// Reads a ticket's frames, into slots of a pool until it is deserted; shared with the concurrent corridor. Waiting for the first slot is
+/// Reads a ticket's frames, into slots of a pool as long as they come home; shared with the concurrent corridor. Waiting for the first slot is
 /// not reading.
 pub(super) fn read(
     reader: &mut dyn Reader,
     ticket: Ticket,
-    (slots, deserted): (&SlotPool, &AtomicBool),
+    (slots, losses): (&SlotPool, &SlotLosses),
     times: &StageTimes,
     out: &mut dyn FnMut(Result<Frame, BadFrame>),
 ) {
     let mut slots = match ticket.place {
         Place::Held { .. } => Slots::of(slots),
-        Place::File(_) | Place::Listed(_) => Slots::waited_for(slots, deserted),
+        Place::File(_) | Place::Listed(_) => Slots::waited_for(slots, losses),
     };
     let (first, mut left) = (ticket.first(), ticket.ids.len());
     let _range = trace::read(first);

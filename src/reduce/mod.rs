@@ -23,6 +23,16 @@ pub trait Reducer: Send {
     /// How many frames may be in flight at once.
     fn capacity(&self) -> usize;
 
+    /// Whether a frame more would be of use: one that would only wait in line here is better left to another reducer.
+    fn wants(&self) -> bool {
+        true
+    }
+
+    /// What stands behind it, as `--device` names it; none: this machine's cores.
+    fn device(&self) -> Option<String> {
+        None
+    }
+
     /// Takes a frame; never waits for a result. Starts a batch by itself when one is full.
     ///
     /// # Errors

@@ -28,17 +28,17 @@ pub fn waiting_outcomes(npt: usize) -> usize {
 fn in_work(crew: &Crew) -> usize {
     match crew.reducers {
         Reducers::Host(workers) => BATCH * workers,
-        Reducers::Gpu(LaneSizes { lanes, batch }) => lanes * batch,
+        Reducers::Gpus(gpus, LaneSizes { lanes, batch }) => gpus * lanes * batch,
     }
 }
 
-/// Slots for a crew: what is in work, as much again that waits (for each worker, or for the next lane), and one in the hands of
-/// each reader; no more than there are frames. On one thread there is one frame at a time.
+/// Slots for a crew: what is in work, as much again that waits (for each worker, or for the next lane of each GPU), and one in the hands
+/// of each reader; no more than there are frames. On one thread there is one frame at a time.
 pub fn slots(crew: &Crew, frames: usize) -> usize {
     let Some(readers) = crew.readers else { return 1 };
     let waiting = match crew.reducers {
         Reducers::Host(_) => in_work(crew),
-        Reducers::Gpu(LaneSizes { batch, .. }) => batch,
+        Reducers::Gpus(gpus, LaneSizes { batch, .. }) => gpus * batch,
     };
     (in_work(crew) + waiting + readers).min(frames).max(1)
 }

@@ -8,6 +8,7 @@
 //! | GPU/GPU ("OpenCL") | n | reducer | one GPU, one lane |
 //! | beyond it: host pool | n | reducer | n host workers |
 //! | beyond it: overlapped GPU | n | reducer | one GPU, k lanes of many frames |
+//! | and several of them | n | reducer | as many GPUs, likewise |
 
 use super::device::Device;
 use super::error::{SessionError, refuse};
@@ -30,8 +31,8 @@ pub enum Decode {
 pub enum Reducers {
     /// So many threads of this machine.
     Host(usize),
-    /// A GPU.
-    Gpu(LaneSizes),
+    /// So many GPUs, each with such lanes.
+    Gpus(usize, LaneSizes),
 }
 
 /// Who runs where.
@@ -69,7 +70,7 @@ impl Traffic {
 }
 
 /// A GPU that takes one frame at a time, as the paper's did.
-const ONE_AT_A_TIME: Reducers = Reducers::Gpu(LaneSizes { lanes: 1, batch: 1 });
+const ONE_AT_A_TIME: Reducers = Reducers::Gpus(1, LaneSizes { lanes: 1, batch: 1 });
 
 /// Threads that compute when nobody says, on a machine without a GPU: readers want cores of their own. On 16 cores 4 readers
 /// and 12 workers beat 8 and 16 by 18 % (profiles/notes/corridor.md).
@@ -82,10 +83,11 @@ const fn host_readers(workers: usize) -> usize {
     if workers > 3 { workers / 3 } else { 1 }
 }
 
-/// Threads that read for a GPU: nearly all there is to do, but the reducer's and the sink's threads want cores of their own
-/// (12 and 14 readers of 16 cores beat 8 and 16).
-const fn gpu_readers(cores: usize) -> usize {
-    if cores > 1 { 3 * cores / 4 } else { 1 }
+/// Threads that read for GPUs: nearly all there is to do, but the reducers' and the sink's threads want cores of their own
+/// (12 and 14 readers of 16 cores beat 8 and 16). Several GPUs take more than three quarters of the cores can read.
+fn gpu_readers(cores: usize, gpus: usize) -> usize {
+    let usual = if cores > 1 { 3 * cores / 4 } else { 1 };
+    if gpus > 1 { usual.max(cores.saturating_sub(gpus + 2)) } else { usual }
 }
 
 impl Crew {
@@ -117,10 +119,10 @@ impl Crew {
         Crew::workers(host_workers(cores))
     }
 
-    /// What `integrate` does with a GPU and so many cores: three quarters of them read, batches overlap.
-    pub fn overlapped(cores: usize) -> Crew {
-        let readers = Some(gpu_readers(cores));
-        Crew { readers, reducers: Reducers::Gpu(LaneSizes::default()), ..Crew::SEQUENTIAL }
+    /// What `integrate` does with so many GPUs and cores: most of these read, batches overlap.
+    pub fn overlapped(cores: usize, gpus: usize) -> Crew {
+        let readers = Some(gpu_readers(cores, gpus));
+        Crew { readers, reducers: Reducers::Gpus(gpus, LaneSizes::default()), ..Crew::SEQUENTIAL }
     }
 
     /// The same, with every frame's digest checked.
@@ -135,17 +137,21 @@ impl Crew {
         codec: Codec,
         frames: usize,
     ) -> Result<Crew, SessionError> {
-        let on_gpu = matches!(device, Device::Cuda { .. });
+        let gpus = device.gpus()?;
+        let on_gpu = gpus > 0;
         let asked = options.strategy.unwrap_or(StrategyName::Auto);
         if asked == StrategyName::Gpu && !on_gpu {
             refuse!(Device, "--strategy gpu: there is no GPU to use: {}", device.name());
         }
+        if asked == StrategyName::Sequential && gpus > 1 {
+            refuse!(Usage, "--strategy sequential: one thread feeds one GPU, and --device names {gpus}");
+        }
         let threads = threads(options, device);
         let mut crew = match on_gpu {
-            true => Crew::overlapped(threads),
+            true => Crew::overlapped(threads, gpus),
             false => Crew::workers(threads),
         };
-        if let Reducers::Gpu(sizes) = &mut crew.reducers {
+        if let Reducers::Gpus(_, sizes) = &mut crew.reducers {
             sizes.lanes = options.lanes.unwrap_or(sizes.lanes);
             sizes.batch = options.batch.unwrap_or(sizes.batch);
             if matches!(asked, StrategyName::Sequential | StrategyName::Pool) || !cuda::decodes(codec) {
@@ -168,7 +174,7 @@ impl Crew {
 
     /// Whether it needs a GPU.
     pub fn needs_gpu(&self) -> bool {
-        matches!(self.reducers, Reducers::Gpu(_))
+        matches!(self.reducers, Reducers::Gpus(..))
     }
 
     /// How the doors are manned.
@@ -186,13 +192,16 @@ impl Crew {
         let decode = match (self.decode, self.reducers) {
             (Decode::Reader, _) => "decode on CPU",
             (Decode::Reducer, Reducers::Host(_)) => "decode on CPU",
-            (Decode::Reducer, Reducers::Gpu(_)) => "decode on GPU",
+            (Decode::Reducer, Reducers::Gpus(..)) => "decode on GPU",
         };
         let reducers = match self.reducers {
             Reducers::Host(1) => "1 worker".to_owned(),
             Reducers::Host(n) => format!("{n} workers"),
-            Reducers::Gpu(LaneSizes { lanes: 1, batch: 1 }) => "1 frame at a time".to_owned(),
-            Reducers::Gpu(LaneSizes { lanes, batch }) => format!("{lanes} lanes of {batch}"),
+            Reducers::Gpus(1, LaneSizes { lanes: 1, batch: 1 }) => "1 frame at a time".to_owned(),
+            Reducers::Gpus(1, LaneSizes { lanes, batch }) => format!("{lanes} lanes of {batch}"),
+            Reducers::Gpus(gpus, LaneSizes { lanes, batch }) => {
+                format!("{gpus} GPUs with {lanes} lanes of {batch} each")
+            }
         };
         let verified = if self.verify { ", verified" } else { "" };
         format!("{readers}, {decode}, {reducers}{verified}")

@@ -13,7 +13,7 @@ use crate::budget;
 use crate::codec::pixel::bytes_of;
 use crate::codec::{self, md5};
 use crate::cuda::decoder::{CudaDecoder, Decoded};
-use crate::cuda::device::OpeningGpu;
+use crate::cuda::device::OpeningGpus;
 use crate::cuda::driver::Context;
 use crate::cuda::{self, CudaError, pinned};
 use crate::frame::{BadFrame, Encoding, Frame, FrameId, Shape, SlotPool, Slots};
@@ -53,8 +53,8 @@ struct OnGpu {
 type DecodeBatch = Box<dyn FnMut(Vec<Frame>) -> Result<Vec<Decoded>, CudaError>>;
 
 impl OnGpu {
-    fn open(gpu: &OpeningGpu, encoding: Encoding, batch: usize, asked: bool) -> Result<OnGpu, CudaError> {
-        let mut decoder = CudaDecoder::new(gpu.ordinal()?, encoding, batch)?;
+    fn open(gpus: &OpeningGpus, encoding: Encoding, batch: usize, asked: bool) -> Result<OnGpu, CudaError> {
+        let mut decoder = CudaDecoder::new(gpus.first()?.ordinal(), encoding, batch)?;
         let context = Some(Arc::clone(decoder.context()));
         Ok(OnGpu { decode: Box::new(move |frames| decoder.decode(frames)), context, asked })
     }
@@ -76,7 +76,7 @@ impl StackDecoder {
                 notes.push(format!("the GPU does not decode {}: the CPU does", encoding.codec.name()));
                 None
             }
-            Device::Cuda { gpu, asked, .. } => match OnGpu::open(gpu, encoding, batch, *asked) {
+            Device::Cuda { gpus, asked, .. } => match OnGpu::open(gpus, encoding, batch, *asked) {
                 Err(reason) if !asked => {
                     notes.push(format!("the GPU cannot be used: {reason}; decoding on the CPU"));
                     None

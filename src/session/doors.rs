@@ -7,10 +7,11 @@ use super::crew::{Crew, Decode, Reducers, Traffic};
 use super::device::Device;
 use super::engines::Engines;
 use super::error::{Concern, OrAbout, SessionError};
+use super::near;
 use super::plan::Plan;
 use super::store::PatternStore;
 use crate::cuda::driver::Context;
-use crate::cuda::{CudaError, CudaReducer, DevicePatterns, pinned};
+use crate::cuda::{CudaEngine, CudaError, CudaReducer, DevicePatterns, LaneSizes, numa, pinned};
 use crate::frame::SlotPool;
 use crate::output::sink::Sink;
 use crate::pipeline::{
@@ -44,7 +45,7 @@ pub struct Doors {
 
 impl Doors {
     /// Opens them; frames travel in slots that are `pinned` already, if there are any. With a timeline, a GPU's lanes are recorded in
-    /// it; with a store, patterns stay on the GPU too, if they fit.
+    /// it; with a store, patterns stay on the GPU too, if it is one and they fit.
     ///
     /// # Errors
     /// When there is no GPU and the crew needs one, or it refuses.
@@ -59,7 +60,8 @@ impl Doors {
     ) -> Result<Doors, SessionError> {
         let bytes = traffic.bytes(crew);
         let mut notes = vec![];
-        let (reducers, slots) = match crew.reducers {
+        let readers: Vec<_> = (0..crew.reading()).map(|_| reader(crew, source.as_ref())).collect();
+        let (readers, reducers, slots) = match crew.reducers {
             Reducers::Host(workers) => {
                 let engine = engines.host()?;
                 // One frame at a time gains nothing from waiting for company.
@@ -67,25 +69,34 @@ impl Doors {
                 let reducer =
                     |_| Box::new(HostReducer::with_batch(Arc::clone(engine), batch)) as Box<dyn Reducer>;
                 (
+                    readers,
                     (0..workers).map(reducer).collect(),
                     SlotPool::on_host(budget::slots(crew, traffic.frames), bytes),
                 )
             }
-            Reducers::Gpu(_) => {
-                let reducer = cuda_reducer(crew, engines, traffic, timeline, kept)?;
-                // The GPU may have had no room for all that was wanted.
-                let fitted = Crew { reducers: Reducers::Gpu(reducer.options()), ..*crew };
+            Reducers::Gpus(gpus, wanted) => {
+                let engines = engines.gpus(gpus)?;
+                // Patterns of several GPUs meet in the host's memory only.
+                let mut kept = kept.filter(|_| engines.len() == 1);
+                let reducer =
+                    |engine| cuda_reducer((crew, wanted), engine, traffic, timeline, kept.as_deref_mut());
+                let reducers = engines.iter().copied().map(reducer).collect::<Result<Vec<_>, _>>()?;
+                // The GPUs may have had no room for all that was wanted.
+                let fitted = reducers.iter().map(CudaReducer::options);
+                let fitted = fitted.max_by_key(|sizes| sizes.lanes * sizes.batch).unwrap_or(wanted);
+                let fitted = Crew { reducers: Reducers::Gpus(engines.len(), fitted), ..*crew };
                 let Pinned { slots, note } = match pinned {
                     Some(pinned) => pinned,
                     None => {
-                        Pinned::take(engines.gpu()?.context(), &fitted, traffic).or_about(Concern::Device)?
+                        let contexts: Vec<_> = engines.iter().map(|gpu| Arc::clone(gpu.context())).collect();
+                        Pinned::take(&contexts, &fitted, traffic).or_about(Concern::Device)?
                     }
                 };
                 notes.extend(note);
-                (vec![Box::new(reducer) as Box<dyn Reducer>], slots)
+                let reducers = reducers.into_iter().map(|reducer| Box::new(reducer) as _).collect();
+                (near::at_nodes(readers, &engines), reducers, slots)
             }
         };
-        let readers: Vec<_> = (0..crew.reading()).map(|_| reader(crew, source.as_ref())).collect();
         // Who waits for a slot to decode into must not hold one of those: packed frames have their own then.
         let packed = match crew.decode {
             Decode::Reader => SlotPool::on_host(2 * readers.len() + 1, 0),
@@ -132,20 +143,18 @@ pub struct Pinned {
 impl Pinned {
     /// Pins what a crew wants, or as much of it as this machine locks; with a slot for each reader and one on its way the corridor
     /// still moves.
-    fn take(context: &Arc<Context>, crew: &Crew, traffic: Traffic) -> Result<Pinned, CudaError> {
-        Pinned::lock(
-            pinned::Ready::new(budget::slots(crew, traffic.frames), traffic.bytes(crew)),
-            context,
-            crew,
-        )
+    fn take(gpus: &[Arc<Context>], crew: &Crew, traffic: Traffic) -> Result<Pinned, CudaError> {
+        let ordinals: Vec<usize> = gpus.iter().map(|context| context.ordinal()).collect();
+        let (slots, nodes) = (budget::slots(crew, traffic.frames), numa::nodes(&ordinals));
+        Pinned::lock(pinned::Ready::new(slots, traffic.bytes(crew), &nodes), gpus, crew)
     }
 
     /// Likewise, of memory that is there already.
-    fn lock(ready: pinned::Ready, context: &Arc<Context>, crew: &Crew) -> Result<Pinned, CudaError> {
+    fn lock(ready: pinned::Ready, gpus: &[Arc<Context>], crew: &Crew) -> Result<Pinned, CudaError> {
         let wanted = ready.count();
         let least = (crew.readers.unwrap_or(0) + 1).min(wanted);
         let _range = trace::pin(wanted);
-        let (slots, had) = ready.lock(context, least)?;
+        let (slots, had) = ready.lock(gpus, least)?;
         let note = (had < wanted).then(|| {
             format!(
                 "pinned memory for {had} frames instead of {wanted}: this machine locks no more, and readers may wait"
@@ -156,15 +165,16 @@ impl Pinned {
 
     /// What pins the slots of a plan's runs, beside other work; `None` when it needs none.
     pub(super) fn of(plan: &Plan) -> Option<impl FnOnce() -> Option<Pinned> + Send + use<>> {
-        let Device::Cuda { gpu, .. } = &plan.device else { return None };
-        let (gpu, crew, traffic, timeline) = (gpu.clone(), plan.crew, plan.traffic(), trace::followed());
+        let Device::Cuda { gpus, .. } = &plan.device else { return None };
+        let (gpus, crew, traffic, timeline) = (gpus.clone(), plan.crew, plan.traffic(), trace::followed());
         Some(move || {
             let _follows = trace::follow(timeline.as_ref(), "pinning");
             let slots = budget::slots(&crew, traffic.frames);
+            let nodes = gpus.nodes();
             let range = trace::pages(slots);
-            let ready = pinned::Ready::new(slots, traffic.bytes(&crew));
+            let ready = pinned::Ready::new(slots, traffic.bytes(&crew), &nodes);
             drop(range);
-            Pinned::lock(ready, gpu.wait().ok()?, &crew).ok()
+            Pinned::lock(ready, gpus.wait().ok()?, &crew).ok()
         })
     }
 }
@@ -178,16 +188,12 @@ fn reader(crew: &Crew, source: &dyn Source) -> Box<dyn Reader> {
 }
 
 fn cuda_reducer(
-    crew: &Crew,
-    engines: &Engines,
+    (crew, wanted): (&Crew, LaneSizes),
+    engine: &Arc<CudaEngine>,
     traffic: Traffic,
     timeline: Option<&Timeline>,
     kept: Option<&mut PatternStore>,
 ) -> Result<CudaReducer, SessionError> {
-    let Reducers::Gpu(wanted) = crew.reducers else {
-        return Err(SessionError::new(Concern::Device, "a crew of the host has no GPU"));
-    };
-    let engine = engines.gpu()?;
     // Where the GPU has no room for all patterns, the host's copy is brought back block by block.
     let patterns = match &kept {
         None => None,
@@ -204,7 +210,9 @@ fn cuda_reducer(
         reducer.keep(Arc::clone(patterns));
     }
     if let Some(timeline) = timeline {
-        reducer.record(timeline.clone()).or_about(Concern::Device)?;
+        let of_several = matches!(crew.reducers, Reducers::Gpus(2.., _));
+        let name = if of_several { format!("GPU {}", engine.context().ordinal()) } else { "GPU".to_owned() };
+        reducer.record(timeline.clone(), name).or_about(Concern::Device)?;
     }
     if let Some(kept) = kept {
         kept.on_device = patterns;

@@ -42,6 +42,7 @@ mod error;
 mod identity;
 pub mod kind;
 pub mod merge;
+mod near;
 pub mod options;
 mod own_geometry;
 pub mod plan;
@@ -174,9 +175,12 @@ impl Session {
         if let Some(cores) = self.cores.get() {
             return cores.doors(source, traffic, timeline);
         }
-        // What was pinned is for as many frames as the plan has.
-        let pinned = self.slots.clone().filter(|_| traffic.frames <= planned.frames);
-        let doors = Doors::open(&self.plan.crew, &self.engines, source, traffic, pinned, timeline, kept)?;
+        // What was pinned is for as many frames as the plan has; a GPU that failed may have kept some of it.
+        let lost = self.engines.lost();
+        let is_whole = traffic.frames <= planned.frames && lost.is_empty();
+        let pinned = self.slots.clone().filter(|_| is_whole);
+        let mut doors = Doors::open(&self.plan.crew, &self.engines, source, traffic, pinned, timeline, kept)?;
+        doors.notes.extend(lost.iter().map(|gpu| format!("{gpu} failed before; computing without it")));
         let may_go_on = matches!(&self.plan.device, Device::Cuda { .. }) && !wants_gpu(&self.plan);
         Ok(Doors { may_go_on, ..doors })
     }
@@ -236,10 +240,10 @@ fn wants_gpu(plan: &Plan) -> bool {
 
 /// The engine of the plan's device.
 fn engines(plan: &mut Plan, recipe: Recipe) -> Result<Engines, SessionError> {
-    let Device::Cuda { gpu, .. } = &plan.device else {
+    let Device::Cuda { gpus, .. } = &plan.device else {
         return Engines::on_host(recipe, "the cores were asked for");
     };
-    let reason = match Engines::on_gpu(gpu, &recipe) {
+    let reason = match Engines::on_gpus(gpus, &recipe) {
         Ok(engines) => {
             // Giving so much memory back takes milliseconds.
             rayon::spawn(move || drop(recipe));

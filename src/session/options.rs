@@ -170,7 +170,7 @@ pub struct Options {
     pub output: Option<PathBuf>,
     /// Settings of an earlier run, or pyFAI's: JSON of pyFAI-integrate or pyFAI-diffmap, or a result file; options given here win
     pub config: Option<PathBuf>,
-    /// Where to compute: auto, cpu, cuda or cuda:N [default: auto]
+    /// Where to compute: auto, cpu, cuda, cuda:N, cuda:N,N,... or cuda:all [default: auto]
     pub device: Option<String>,
     /// How threads share the work [default: auto]
     pub strategy: Option<StrategyName>,
@@ -178,7 +178,7 @@ pub struct Options {
     pub lanes: Option<usize>,
     /// Most frames of a batch on a GPU [default: chosen for it]
     pub batch: Option<usize>,
-    /// Threads that read files [default: a third of --threads, with a GPU three quarters]
+    /// Threads that read files [default: a third of --threads, with a GPU three quarters, with several more]
     pub readers: Option<usize>,
     /// Threads that compute [default: three quarters of the cores, which leaves some to the readers]
     pub threads: Option<usize>,

@@ -65,7 +65,7 @@ mod tests {
         for (crew, codec, undone, words) in [
             (Crew::workers(3), filtered, None, "decoded (bitshuffle-LZ4) and integrated on it"),
             (Crew::SEQUENTIAL, Codec::ByteOffset, None, "decoded (byte-offset) and integrated on it"),
-            (Crew::overlapped(8), Codec::ByteOffset, None, "decoded (byte-offset) and integrated on it"),
+            (Crew::overlapped(8, 1), Codec::ByteOffset, None, "decoded (byte-offset) and integrated on it"),
             (pool, Codec::ByteOffset, None, "decoded by the readers (byte-offset), integrated on it"),
             (pool, filtered, None, "decoded by the readers (bitshuffle-LZ4), integrated on it"),
             (Crew::SEQUENTIAL, Codec::Raw, None, "plain pixels, integrated on it"),

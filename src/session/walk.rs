@@ -1,6 +1,7 @@
-//! A run through open doors, to its end: where a GPU that nobody asked for by name fails on the way, the cores do what is left.
+//! A run through open doors, to its end, whatever fails on the way. Where a GPU of several does, the others go on and do its frames again;
+//! where none is left and nobody asked for it by name, the cores do what is left.
 //!
-//! Frames that were in flight have no row then, nor have those that nobody began; both are walked through a second corridor, of the same
+//! Frames that were in flight have no row then, nor have those that nobody began; both are walked through another corridor, of the same
 //! recipe. The host's matrix is made when it is needed and not before: a run on a GPU does not pay for it.
 
 use std::time::Instant;
@@ -16,8 +17,8 @@ use super::store::PatternStore;
 use super::{Run, Session, on_threads};
 use crate::frame::Outcome;
 use crate::output::result::Raster;
-use crate::output::sink::Sink;
-use crate::pipeline::{self, Corridor, GoneOver, PipelineError, Report, Stop, Watch};
+use crate::output::sink::{Sink, SinkError};
+use crate::pipeline::{self, Corridor, GoneOver, LostReducer, PipelineError, Report, Stop, Watch};
 use crate::reduce::ReduceError;
 use crate::source::Source;
 use crate::source::select::{Select, WantedIds};
@@ -82,30 +83,69 @@ struct Company<'a> {
     timeline: Option<Timeline>,
 }
 
+impl Company<'_> {
+    /// Says which reducers were lost while others went on.
+    fn tell(&mut self, lost: &[LostReducer]) -> Result<(), SinkError> {
+        for LostReducer { why, frames, .. } in lost {
+            let news = format!("{why}; the others go on, and do its {frames} frames again");
+            self.watchers.iter_mut().for_each(|watcher| watcher.hear(&news));
+            self.sink.lose(why)?;
+        }
+        Ok(())
+    }
+}
+
 impl Session {
-    /// Walks frames through doors that are open already. Where they [may](Doors::may_go_on) and their source can be read
-    /// [again](Source::again), a reducer that fails is not the end: the sink hears where it happened, the cores do what is left, and the
-    /// report says so.
-    pub fn walk<'a>(&self, doors: Doors, sink: &'a mut dyn Sink, run: Run<'a>) -> Ended {
+    /// Walks frames through doors that are open already. Where their source can be read [again](Source::again), a reducer that fails is
+    /// not the end: others do its frames again, and when there are none left and the doors [may](Doors::may_go_on), the cores do what is
+    /// left. Sink and watchers hear of it, and the report says so.
+    pub fn walk<'a>(&self, mut doors: Doors, sink: &'a mut dyn Sink, run: Run<'a>) -> Ended {
         let Run { stop, timeline, watchers, kept } = run;
         let mut company = Company { sink, watchers, kept, landed: Landed::default(), stop, timeline };
-        let again = if doors.may_go_on { doors.source.again() } else { None };
-        let (report, ended) = self.pass(doors, &mut company, Report::default());
-        match (ended, again) {
-            (Err(PipelineError::Reduce(ReduceError::Device(why))), Some(source)) => {
-                self.go_over(source, &mut company, report, why)
+        let mut report = Report::default();
+        loop {
+            let (reducers, before, may_go_on) = (doors.reducers.len(), report.lost.len(), doors.may_go_on);
+            let has_others = reducers > 1 && doors.reducers.iter().any(|reducer| reducer.device().is_some());
+            let again = if may_go_on || has_others { doors.source.again() } else { None };
+            let ended;
+            (report, ended) = self.pass(doors, &mut company, report, again.is_some());
+            let lost = report.lost[before..].iter();
+            lost.filter_map(|lost| lost.device.as_deref()).for_each(|device| self.engines.lose(device));
+            let (Err(PipelineError::Reduce(ReduceError::Device(why))), Some(source)) = (&ended, again) else {
+                return (report, ended);
+            };
+            if report.lost.len() - before == reducers {
+                let why: Vec<String> = report.lost.drain(before..).map(|lost| lost.why).collect();
+                let why = why.join("; ");
+                return match may_go_on {
+                    true => self.go_over(source, &mut company, report, why),
+                    false => (report, Err(ReduceError::Device(why).into())),
+                };
             }
-            (ended, _) => (report, ended),
+            let begun = Instant::now();
+            if let Err(error) = company.tell(&report.lost[before..]) {
+                return (report, Err(PipelineError::Sink(error)));
+            }
+            report.interrupted = company.stop.is_raised();
+            if report.interrupted || report.given_up.is_empty() {
+                return (report, Ok(()));
+            }
+            doors = match self.doors_of_others(source, &mut company, why) {
+                Ok(others) => Doors { may_go_on, ..others },
+                Err(error) => return (report, Err(error)),
+            };
+            report.given_up.clear();
+            report.wall += begun.elapsed();
         }
     }
 
-    /// One corridor. When it fails only it ends; who asks the run to stop ends every one.
-    fn pass(&self, doors: Doors, company: &mut Company<'_>, report: Report) -> Ended {
-        let Doors { source, readers, reducers, packed, slots, strategy, may_go_on, .. } = doors;
+    /// One corridor. When it fails only it ends, and what it leaves may be walked again; who asks the run to stop ends every one.
+    fn pass(&self, doors: Doors, company: &mut Company<'_>, report: Report, may_come_again: bool) -> Ended {
+        let Doors { source, readers, reducers, packed, slots, strategy, .. } = doors;
         let Company { sink, watchers, kept, landed, stop, timeline } = company;
         let mut watchers: Vec<&mut dyn Watch> = watchers.iter_mut().map(|w| &mut **w as _).collect();
         watchers.extend(kept.as_deref_mut().map(|kept| kept as &mut dyn Watch));
-        if may_go_on {
+        if may_come_again {
             watchers.push(landed);
         }
         let corridor = Corridor {
@@ -122,6 +162,23 @@ impl Session {
             watchers,
         };
         pipeline::go_on(corridor, strategy, report)
+    }
+
+    /// Doors to the reducers that are left, for the frames of a source that have no row yet.
+    fn doors_of_others(
+        &self,
+        source: Box<dyn Source>,
+        company: &mut Company<'_>,
+        why: &str,
+    ) -> Result<Doors, PipelineError> {
+        if let Some(kept) = &mut company.kept {
+            // The host's copy has every row.
+            kept.on_device = None;
+        }
+        let wanted = WantedIds::all_but(company.landed.0.clone());
+        let doors = self.doors(Box::new(Select::new(source, wanted)), company.timeline.as_ref(), None);
+        let neither = |error| format!("{why}; nor can the others go on: {error}");
+        doors.map_err(|error| ReduceError::Device(neither(error)).into())
     }
 
     /// Has the cores do the frames of a source that have no row yet.
@@ -155,7 +212,7 @@ impl Session {
         }
         report.given_up.clear();
         report.wall += begun.elapsed();
-        let (mut report, ended) = self.pass(doors, company, report);
+        let (mut report, ended) = self.pass(doors, company, report, false);
         report.gone_over = Some(GoneOver { why, frames: report.done - before });
         (report, ended)
     }

@@ -427,7 +427,7 @@ fn digests_are_clean_under_the_sanitizer() {
 #[ignore = "needs an NVIDIA GPU"]
 fn slots_are_apart_and_grow_alone() {
     let context = xrdct::cuda::device::open(0).unwrap();
-    let (pool, count) = pinned::Ready::new(5, 5000).lock(&context, 5).unwrap();
+    let (pool, count) = pinned::Ready::new(5, 5000, &[]).lock(&[Arc::clone(&context)], 5).unwrap();
     assert_eq!(count, 5);
     let mut slots: Vec<_> = (0..5).map(|_| pool.take()).collect();
     for (number, slot) in (1_u8..).zip(&mut slots) {

@@ -51,14 +51,14 @@ again:
 ";
 
 /// What is to happen to the device.
-#[derive(Clone, Copy, PartialEq)]
-enum Mishap {
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Mishap {
     Trap,
     Hang,
 }
 
 /// Brings it about, in the context of a run, when the first frame is done.
-struct Saboteur {
+pub(super) struct Saboteur {
     mishap: Mishap,
     context: Arc<Context>,
     kernel: sys::CUfunction,
@@ -66,11 +66,11 @@ struct Saboteur {
     /// The number that `spin` looks at, in pinned memory that the device sees under the same address.
     until: *mut u32,
     seen: usize,
-    news: Vec<String>,
+    pub(super) news: Vec<String>,
 }
 
 impl Saboteur {
-    fn new(context: Arc<Context>, mishap: Mishap) -> Saboteur {
+    pub(super) fn new(context: Arc<Context>, mishap: Mishap) -> Saboteur {
         context.bind().unwrap();
         let text = CString::new(KERNELS).unwrap();
         let name = CString::new(if mishap == Mishap::Trap { "boom" } else { "spin" }).unwrap();
@@ -115,7 +115,7 @@ impl Saboteur {
     }
 
     /// Lets a device go that hangs, so that this process can end.
-    fn let_go(&self) {
+    pub(super) fn let_go(&self) {
         // SAFETY: the memory is there; the device only reads it.
         unsafe { self.until.write_volatile(1) };
     }
@@ -135,14 +135,14 @@ impl Watch for Saboteur {
     }
 }
 
-/// Runs a test again in a process of its own, in which a context may break; there it does its work.
-fn alone(test: &str, part: &str, work: impl FnOnce()) {
+/// Runs a test of a module again in a process of its own, in which a context may break; there it does its work.
+pub(super) fn alone((module, test): (&str, &str), part: &str, work: impl FnOnce()) {
     match std::env::var(PART) {
         Ok(asked) if asked == part => work(),
         Ok(_) => {}
         Err(_) => {
             let mut child = Command::new(std::env::current_exe().unwrap())
-                .args(["--exact", &format!("{}::{test}", module_path!().split_once("::").unwrap().1)])
+                .args(["--exact", &format!("{}::{test}", module.split_once("::").unwrap().1)])
                 .args(["--ignored", "--nocapture"])
                 .env(PART, part)
                 .stdout(Stdio::piped())
@@ -177,10 +177,10 @@ fn goes_over(strategy: StrategyName, mishap: Mishap, why: &str) {
         ..Options::default()
     };
     let session = Session::open(Plan::new(options("auto")).unwrap()).unwrap();
-    let Device::Cuda { gpu, asked: false, .. } = &session.plan().device else {
+    let Device::Cuda { gpus, asked: false, .. } = &session.plan().device else {
         panic!("no GPU: {}", session.plan().device.name())
     };
-    let mut saboteur = Saboteur::new(Arc::clone(gpu.wait().unwrap()), mishap);
+    let mut saboteur = Saboteur::new(gpus.first().unwrap(), mishap);
     let path = folder.path().join("result.h5");
     let mut file = session.result(&path, false).unwrap();
     let begun = Instant::now();
@@ -226,7 +226,7 @@ fn a_context_that_breaks_is_not_the_end_of_a_run() {
     for (part, strategy) in
         [("auto", StrategyName::Auto), ("pool", StrategyName::Pool), ("sequential", StrategyName::Sequential)]
     {
-        alone("a_context_that_breaks_is_not_the_end_of_a_run", part, || {
+        alone((module_path!(), "a_context_that_breaks_is_not_the_end_of_a_run"), part, || {
             goes_over(strategy, Mishap::Trap, "the GPU failed while ");
         });
     }
@@ -235,7 +235,7 @@ fn a_context_that_breaks_is_not_the_end_of_a_run() {
 #[test]
 #[ignore = "needs an NVIDIA GPU"]
 fn a_device_that_hangs_is_not_the_end_of_a_run() {
-    alone("a_device_that_hangs_is_not_the_end_of_a_run", "hang", || {
+    alone((module_path!(), "a_device_that_hangs_is_not_the_end_of_a_run"), "hang", || {
         goes_over(StrategyName::Auto, Mishap::Hang, "the GPU did not answer within 60 s");
     });
 }

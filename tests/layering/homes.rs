@@ -23,6 +23,7 @@ const AT_HOME: &[(&[&str], &str, &[&str])] = &[
             "src/bench/tomo.rs",
             "src/budget.rs",
             "src/cli/signals.rs",
+            "src/cuda/numa.rs",
         ],
     ),
     (
@@ -37,7 +38,14 @@ const AT_HOME: &[(&[&str], &str, &[&str])] = &[
     ),
     // Who makes recipes, slots and pools of threads: a session; and what a bench measures by itself.
     (
-        &["Recipe {", "SlotPool::on_host(", "pinned::slots(", "pinned::Ready::new(", "ThreadPoolBuilder"],
+        &[
+            "Recipe {",
+            "SlotPool::on_host(",
+            "pinned::slots(",
+            "pinned::slots_for(",
+            "pinned::Ready::new(",
+            "ThreadPoolBuilder",
+        ],
         "src/session/",
         &[
             "src/bench/ceiling.rs",

@@ -58,6 +58,7 @@ pub(super) fn result(path: &Path) -> Result<Sentences, Failure> {
     if let Some(route) = &info.route {
         facts.add("route", route);
     }
+    facts.add_all("lost", info.lost_devices.iter().map(|why| format!("{why}; others did its frames again")));
     if let Some((rows, why)) = &info.gone_over {
         facts.add("on the CPU", format!("{}, not on the GPU (frame_device): {why}", count(*rows, "row")));
     }

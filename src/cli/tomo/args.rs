@@ -143,7 +143,7 @@ pub struct TomoArgs {
     #[arg(long, help_heading = "Output")]
     pub dry_run: bool,
 
-    /// Where to reconstruct: auto, cpu, cuda or cuda:N [default: auto]
+    /// Where to reconstruct: auto, cpu, cuda or cuda:N (one GPU) [default: auto]
     #[arg(long, value_name = "DEVICE", help_heading = "Running")]
     pub device: Option<String>,
 

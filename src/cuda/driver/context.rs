@@ -38,16 +38,53 @@ fn attribute_of(device: c_int, attribute: sys::CUdevice_attribute) -> Result<usi
     value.map(|v| v.max(0) as usize).map_err(|e| CudaError::driver("asking for a device attribute", e))
 }
 
+/// Where a device is on the PCI bus: `0000:1B:00.0`. The driver must be initialised.
+///
+/// # Errors
+/// When there is no such device, or the driver refuses.
+pub fn pci_bus_id(ordinal: usize) -> Result<String, CudaError> {
+    let failed = |e| CudaError::driver("asking where the device is", e);
+    let device = result::device::get(ordinal as c_int).map_err(failed)?;
+    let mut text = [0_u8; 32];
+    // SAFETY: the device was returned by the driver, which writes at most so many bytes, the last of them a NUL.
+    unsafe { sys::cuDeviceGetPCIBusId(text.as_mut_ptr().cast(), text.len() as c_int, device) }
+        .result()
+        .map_err(failed)?;
+    Ok(text.iter().take_while(|byte| **byte != 0).map(|byte| char::from(*byte)).collect())
+}
+
 /// A device's primary context, kept alive by everything that was made in it.
 #[derive(Debug)]
 pub struct Context {
+    ordinal: usize,
     device: c_int,
     raw: sys::CUcontext,
     given_up: AtomicBool,
 }
 
-/// What is open: a device has one context, and one fate.
-static OPEN: Mutex<Vec<Weak<Context>>> = Mutex::new(Vec::new());
+/// What is open: a device has one context, and one fate. Each has a lock of its own, so that devices open side by side.
+static OPEN: Mutex<Vec<(c_int, ContextPlace)>> = Mutex::new(Vec::new());
+
+/// Whether a device of this process was given up.
+static HANGS: AtomicBool = AtomicBool::new(false);
+
+/// Whether pinned memory may be given back: it is every device's, and whoever gives it back waits for all of them. Where one hangs, it stays.
+pub(super) fn may_unpin() -> bool {
+    !HANGS.load(Ordering::Acquire)
+}
+
+/// Where the context of a device is while anybody has it.
+type ContextPlace = Arc<Mutex<Weak<Context>>>;
+
+fn place_of(device: c_int) -> ContextPlace {
+    let mut open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some((_, place)) = open.iter().find(|(other, _)| *other == device) {
+        return Arc::clone(place);
+    }
+    let place = ContextPlace::default();
+    open.push((device, Arc::clone(&place)));
+    place
+}
 
 // SAFETY: a CUcontext may be used from any thread; the driver locks it.
 unsafe impl Send for Context {}
@@ -62,16 +99,15 @@ impl Context {
     pub fn open(ordinal: usize) -> Result<Arc<Context>, CudaError> {
         let failed = |e| CudaError::driver("opening the device", e);
         let device = result::device::get(ordinal as c_int).map_err(failed)?;
-        let mut open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
-        open.retain(|context| context.strong_count() > 0);
-        let same = open.iter().filter_map(Weak::upgrade).find(|context| context.device == device);
-        let context = match same {
+        let place = place_of(device);
+        let mut open = place.lock().unwrap_or_else(PoisonError::into_inner);
+        let context = match open.upgrade() {
             Some(context) => context,
             None => {
                 // SAFETY: the device was just returned by the driver.
                 let raw = unsafe { result::primary_ctx::retain(device) }.map_err(failed)?;
-                let context = Arc::new(Context { device, raw, given_up: AtomicBool::new(false) });
-                open.push(Arc::downgrade(&context));
+                let context = Arc::new(Context { ordinal, device, raw, given_up: AtomicBool::new(false) });
+                *open = Arc::downgrade(&context);
                 context
             }
         };
@@ -79,10 +115,16 @@ impl Context {
         Ok(context)
     }
 
+    /// The device's number, counted from 0.
+    pub fn ordinal(&self) -> usize {
+        self.ordinal
+    }
+
     /// Asks nothing of the device any more: it does not answer. What was made in this context stays as it is, for who frees memory
     /// of a device that hangs waits for ever, and who uses it again has the device write into it.
     pub(super) fn give_up(&self) {
         self.given_up.store(true, Ordering::Release);
+        HANGS.store(true, Ordering::Release);
     }
 
     /// Whether the device did not answer once.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use cudarc::driver::{result, sys};
 
-use super::context::Context;
+use super::context::{Context, may_unpin};
 use crate::cuda::error::CudaError;
 
 /// Device memory for values of one type, not initialised.
@@ -157,16 +157,11 @@ impl PinnedBuffer {
         // SAFETY: page-aligned, initialised, owned; any bits are a float.
         unsafe { std::slice::from_raw_parts_mut(self.pointer.as_ptr().cast(), self.len / size_of::<f32>()) }
     }
-
-    /// The context it was taken in.
-    pub fn context(&self) -> &Arc<Context> {
-        &self.context
-    }
 }
 
 impl Drop for PinnedBuffer {
     fn drop(&mut self) {
-        if self.context.bind().is_ok() {
+        if may_unpin() && self.context.bind().is_ok() {
             // SAFETY: taken once, freed once.
             let _ = unsafe { result::free_host(self.pointer.as_ptr().cast()) };
         }

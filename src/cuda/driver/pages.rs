@@ -6,16 +6,19 @@
 
 use std::ffi::c_void;
 use std::io;
+use std::ops::Range;
 use std::ptr::{NonNull, null_mut};
 use std::sync::Arc;
+use std::thread;
 
 use cudarc::driver::sys;
 use rustix::io::Errno;
 use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap_anonymous, munmap};
 use rustix::param::page_size;
 
-use super::context::Context;
+use super::context::{Context, may_unpin};
 use crate::cuda::error::CudaError;
+use crate::cuda::numa::NumaNode;
 
 /// A large page.
 const LARGE: usize = 2 << 20;
@@ -27,6 +30,8 @@ const PORTABLE: u32 = 1;
 pub struct Pages {
     pointer: NonNull<u8>,
     len: usize,
+    /// The node of each of as many equal shares.
+    nodes: Vec<Option<usize>>,
 }
 
 // SAFETY: plain memory with one owner.
@@ -35,28 +40,63 @@ unsafe impl Send for Pages {}
 unsafe impl Sync for Pages {}
 
 impl Pages {
-    /// Takes `len` bytes, at least 1.
+    /// Takes `len` bytes, at least 1. With several nodes each makes the pages of its share, side by side, and has them near.
     ///
     /// # Errors
     /// When the system has no room for them.
-    pub fn take(len: usize) -> io::Result<Pages> {
+    pub fn take(len: usize, nodes: &[Option<NumaNode>]) -> io::Result<Pages> {
         // Whole large pages, which the system then places on their borders.
         let len = len.max(1).checked_next_multiple_of(LARGE).ok_or(Errno::NOMEM)?;
         // SAFETY: a new mapping, where there is room.
         let pointer = unsafe {
             mmap_anonymous(null_mut(), len, ProtFlags::READ | ProtFlags::WRITE, MapFlags::PRIVATE)
         }?;
-        let pages = Pages { pointer: NonNull::new(pointer.cast()).ok_or(Errno::NOMEM)?, len };
+        let numbers = nodes.iter().map(|node| node.as_ref().map(NumaNode::number)).collect();
+        let pages = Pages { pointer: NonNull::new(pointer.cast()).ok_or(Errno::NOMEM)?, len, nodes: numbers };
         for advice in [Advice::LinuxHugepage, Advice::LinuxDontFork] {
             // SAFETY: our own mapping. It is as usable where the system does not follow.
             let _ = unsafe { madvise(pointer, len, advice) };
         }
-        // One by one, by writing: asking the system for many at once holds up everybody who maps memory meanwhile.
-        for page in (0..len).step_by(page_size()) {
-            // SAFETY: inside our own mapping; zeros become zeros, which makes the page.
-            unsafe { pages.pointer.add(page).write_volatile(0) };
+        match nodes {
+            [] | [_] => pages.make(0..len),
+            _ => thread::scope(|scope| {
+                for (share, node) in nodes.iter().enumerate() {
+                    let (pages, range) = (&pages, pages.share(share));
+                    let made = thread::Builder::new().name("pages".into()).spawn_scoped(scope, move || {
+                        node.iter().for_each(NumaNode::keep_thread);
+                        pages.make(range);
+                    });
+                    if made.is_err() {
+                        // No thread could be started.
+                        pages.make(pages.share(share));
+                    }
+                }
+            }),
         }
         Ok(pages)
+    }
+
+    /// Whole large pages for each of the nodes.
+    fn share(&self, number: usize) -> Range<usize> {
+        let edge = |number: usize| {
+            let pages = self.len / LARGE;
+            (pages * number / self.nodes.len().max(1)) * LARGE
+        };
+        edge(number)..edge(number + 1)
+    }
+
+    /// Makes pages one by one, by writing: asking the system for many at once holds up everybody who maps memory meanwhile.
+    fn make(&self, range: Range<usize>) {
+        for page in range.step_by(page_size()) {
+            // SAFETY: inside our own mapping, which nobody else has yet; zeros become zeros, which makes the page.
+            unsafe { self.pointer.add(page).write_volatile(0) };
+        }
+    }
+
+    /// The node that a byte is at, where that is known.
+    fn node_at(&self, byte: usize) -> Option<usize> {
+        let share = (0..self.nodes.len()).find(|share| self.share(*share).contains(&byte))?;
+        self.nodes[share]
     }
 }
 
@@ -96,6 +136,7 @@ impl LockedPages {
         let (stride, size) = (stride(len), self.pages.as_ref().map_or(0, |pages| pages.len));
         let pages = Arc::new(self);
         (0..count.min(size / stride)).map(move |part| LockedPart {
+            node: pages.pages.as_ref().and_then(|pages| pages.node_at(part * stride)),
             pages: Arc::clone(&pages),
             first: part * stride,
             len,
@@ -118,7 +159,7 @@ impl Drop for LockedPages {
         let Some(pages) = self.pages.take() else { return };
         // SAFETY: locked once, unlocked once.
         let unlock = || unsafe { sys::cuMemHostUnregister(pages.pointer.as_ptr().cast()) }.result().is_ok();
-        if !(self.context.bind().is_ok() && unlock()) {
+        if !(may_unpin() && self.context.bind().is_ok() && unlock()) {
             // A device that was given up may still fetch from them.
             std::mem::forget(pages);
         }
@@ -131,9 +172,15 @@ pub struct LockedPart {
     pages: Arc<LockedPages>,
     first: usize,
     len: usize,
+    node: Option<usize>,
 }
 
 impl LockedPart {
+    /// The node that its memory is at, where that is known.
+    pub fn node(&self) -> Option<usize> {
+        self.node
+    }
+
     fn pointer(&self) -> *mut u8 {
         let pages = self.pages.pages.as_ref().map_or(NonNull::dangling(), |pages| pages.pointer);
         pages.as_ptr().wrapping_add(self.first)
@@ -150,20 +197,21 @@ impl LockedPart {
         // SAFETY: as above.
         unsafe { std::slice::from_raw_parts_mut(self.pointer(), self.len) }
     }
-
-    /// The context that they were locked in.
-    pub fn context(&self) -> &Arc<Context> {
-        &self.pages.context
-    }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Mutex;
+
     use super::*;
+
+    /// Mappings side by side are one to the system, which then speaks of both.
+    static ALONE: Mutex<()> = Mutex::new(());
 
     #[test]
     fn pages_are_there_and_zero() {
-        let pages = Pages::take(6 * LARGE + 5).unwrap();
+        let _alone = ALONE.lock().unwrap();
+        let pages = Pages::take(6 * LARGE + 5, &[]).unwrap();
         assert_eq!(pages.len, 7 * LARGE);
         // SAFETY: the whole mapping.
         let bytes = unsafe { std::slice::from_raw_parts_mut(pages.pointer.as_ptr(), pages.len) };
@@ -178,7 +226,22 @@ mod tests {
         };
         assert_eq!(kilobytes("Rss:"), kilobytes("Size:"));
         bytes.fill(7);
-        assert!(Pages::take(usize::MAX).is_err());
+        assert!(Pages::take(usize::MAX, &[None]).is_err());
+    }
+
+    #[test]
+    fn each_node_makes_its_share() {
+        let _alone = ALONE.lock().unwrap();
+        for count in [1, 2, 3, 8] {
+            let mut pages = Pages::take(6 * LARGE, &vec![None; count]).unwrap();
+            let shares: Vec<_> = (0..count).map(|share| pages.share(share)).collect();
+            assert!(shares.windows(2).all(|pair| pair[0].end == pair[1].start), "{shares:?}");
+            assert_eq!((shares[0].start, shares[count - 1].end), (0, 6 * LARGE));
+            assert_eq!(pages.node_at(0), None);
+            pages.nodes = (10..10 + count).map(Some).collect();
+            let last = pages.node_at(6 * LARGE - 1);
+            assert_eq!((last, pages.node_at(6 * LARGE)), (Some(9 + count), None));
+        }
     }
 
     #[test]

@@ -29,16 +29,19 @@ impl Form {
         self.group * (ring + sums) + dark
     }
 
-    /// The widest form of which two blocks fit on a multiprocessor of device `ordinal`, else the narrow one; and how many slots it has
-    /// room for.
+    /// The widest form of which two blocks fit on a multiprocessor of each of some devices, else the narrow one; and how many slots it
+    /// has room for. Sums of the same form and slots have the same bits.
     pub(in crate::cuda) fn choose(
-        ordinal: usize,
+        ordinals: &[usize],
         variance: bool,
         dark: bool,
         only_narrow: bool,
     ) -> Result<(Form, usize), CudaError> {
         use cudarc::driver::sys::CUdevice_attribute as Attribute;
-        let attribute = |which| driver::attribute(ordinal, which);
+        let attribute = |which| {
+            let of = |ordinal: &usize| driver::attribute(*ordinal, which);
+            ordinals.iter().map(of).try_fold(usize::MAX, |least, found| Ok::<_, CudaError>(least.min(found?)))
+        };
         let block = attribute(Attribute::CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN)?;
         let multiprocessor = attribute(Attribute::CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_MULTIPROCESSOR)?;
         let wide = Form { group: params::XRDCT_GROUP_WIDE as usize, variance, dark };

@@ -68,8 +68,8 @@ struct MatrixBuffers {
 #[derive(Debug)]
 pub(in crate::cuda) struct Groundwork {
     sorted: Sorted,
-    norms: Norms,
-    fixed: Fixed,
+    norms: Arc<Norms>,
+    fixed: Arc<Fixed>,
     /// [`used_pixels`].
     used: Vec<u32>,
 }
@@ -87,7 +87,7 @@ impl Groundwork {
             || Sorted::new(rows, &|pixel| recipe.is_valid(pixel)),
             || rayon::join(|| static_norms(recipe), || used_pixels(recipe)),
         );
-        Groundwork { sorted, norms, fixed, used }
+        Groundwork { sorted, norms: Arc::new(norms), fixed: Arc::new(fixed), used }
     }
 
     /// Lays the recipe out for blocks that have room for so many slots.
@@ -102,8 +102,8 @@ impl Groundwork {
 #[derive(Debug)]
 pub(in crate::cuda) struct LaidOut {
     matrix: SubTiles,
-    norms: Norms,
-    fixed: Fixed,
+    norms: Arc<Norms>,
+    fixed: Arc<Fixed>,
     used: Vec<u32>,
 }
 
@@ -143,7 +143,7 @@ pub struct Fused {
     pub(in crate::cuda) recipe: XrdctRecipe,
     pub(in crate::cuda) empty: f32,
     pub(in crate::cuda) norms: Arc<Norms>,
-    fixed: Fixed,
+    fixed: Arc<Fixed>,
     matrix: MatrixBuffers,
     dark: DeviceBuffer<f32>,
     normalization: DeviceBuffer<f32>,
@@ -194,7 +194,7 @@ pub(in crate::cuda) struct Results {
 }
 
 impl Fused {
-    /// Brings a recipe to the device, laid out for the form of the kernels.
+    /// Brings a recipe to a device, laid out for the form of the kernels.
     ///
     /// # Errors
     /// When there is not enough memory.
@@ -202,8 +202,9 @@ impl Fused {
         context: &Arc<Context>,
         recipe: &Recipe,
         kernels: Kernels,
-        LaidOut { matrix, norms, fixed, used }: LaidOut,
+        LaidOut { matrix, norms, fixed, used }: &LaidOut,
     ) -> Result<Fused, CudaError> {
+        context.bind()?;
         let form = kernels.form;
         let what = "the sparse matrix";
         let dark = recipe.dark.as_deref().unwrap_or(&[]);
@@ -212,7 +213,7 @@ impl Fused {
         let dummy = recipe.dummy;
         kernels.packed.allow_shared(form.shared_bytes(matrix.max_slots))?;
         kernels.plain.allow_shared(form.shared_bytes(matrix.max_slots))?;
-        let fused = Fused {
+        Ok(Fused {
             kernels,
             slots: matrix.max_slots,
             recipe: XrdctRecipe {
@@ -227,8 +228,8 @@ impl Fused {
                 scale_c: fixed.scales[2] as f32,
             },
             empty: recipe.empty,
-            norms: Arc::new(norms),
-            fixed,
+            norms: Arc::clone(norms),
+            fixed: Arc::clone(fixed),
             matrix: MatrixBuffers {
                 items: DeviceBuffer::holding(context, &matrix.items, what)?,
                 parts: DeviceBuffer::holding(context, &matrix.parts, what)?,
@@ -242,14 +243,11 @@ impl Fused {
             },
             dark: DeviceBuffer::holding(context, dark, "the dark image")?,
             normalization: DeviceBuffer::holding(context, &recipe.normalization, "the normalisation")?,
-            used: DeviceBuffer::holding(context, &used, "which pixels count")?,
+            used: DeviceBuffer::holding(context, used, "which pixels count")?,
             device_norms: DeviceBuffer::holding(context, &device_norms, "the norms")?,
             device_fixed: DeviceBuffer::holding(context, &device_fixed, "the norms")?,
             matrix_bytes: matrix.bytes(),
-        };
-        // Giving so much memory back takes milliseconds.
-        rayon::spawn(move || drop(matrix));
-        Ok(fused)
+        })
     }
 
     /// Which of the kernels.

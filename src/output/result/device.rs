@@ -1,4 +1,5 @@
-//! `frame_device`: which rows were made elsewhere than planned. Only a result that has such rows has it.
+//! `frame_device`: which rows were made elsewhere than planned. Only a result that has such rows has it. And `lost_devices`, beside rows
+//! that are as planned.
 //!
 //! It comes into the file when the first of them is about to. From then on marks are written like statuses, before them: a row that says
 //! `good` is marked, whatever happens next.
@@ -15,6 +16,7 @@ use crate::h5;
 use crate::output::nexus;
 
 const NAME: &str = "frame_device";
+const LOST: &str = "lost_devices";
 const REASON: &str = "reason";
 
 /// A row that was made where it was planned, or that no frame came for.
@@ -55,6 +57,24 @@ fn describe(device: &Dataset, why: &str) -> Result<()> {
     nexus::attribute(device, "legend", &format!("{AS_PLANNED} = as_planned, {CPU} = cpu"))?;
     nexus::attribute(device, "long_name", "Where each frame was reduced")?;
     nexus::attribute(device, REASON, why)
+}
+
+/// Writes why devices were lost, one text each, in the place of those that are there.
+pub(super) fn note_lost(file: &File, why: &[String]) -> Result<()> {
+    let file = library::open_to_change(file)?;
+    let process = file.group("entry_0000/xrdct")?;
+    if process.link_exists(LOST) {
+        process.unlink(LOST)?;
+    }
+    let lost = nexus::texts(&process, LOST, why)?;
+    nexus::attribute(&lost, "long_name", "Devices that failed, whose frames others of their kind did again")?;
+    drop((lost, process));
+    file.close()
+}
+
+/// Why devices were lost; none where every one did its frames to the end.
+pub(super) fn lost(process: &h5::Group) -> h5::Result<Vec<String>> {
+    if process.link_exists(LOST) { nexus::read_texts(process, LOST) } else { Ok(vec![]) }
 }
 
 /// The mark of each row; `None` where every row was made where it was planned.

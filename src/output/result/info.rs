@@ -76,6 +76,8 @@ pub struct ResultInfo {
     pub part: Option<PartOf>,
     /// Names of the results that it was merged from.
     pub merged_from: Vec<String>,
+    /// Why devices were lost whose frames others of their kind did again.
+    pub lost_devices: Vec<String>,
     /// Messages of bad frames; written at the end of a run.
     pub bad_frames: Vec<String>,
     /// The input files.
@@ -159,6 +161,7 @@ impl ResultInfo {
                 false => None,
             },
             merged_from: nexus::read_texts(&process, "merged_from/file_names").unwrap_or_default(),
+            lost_devices: device::lost(&process).map_err(part("lost_devices"))?,
             bad_frames: nexus::read_texts(&process, "bad_frames").unwrap_or_default(),
             inputs: nexus::read_texts(&process, "input/file_names").map_err(part("input/file_names"))?,
             configuration: serde_json::from_str(&configuration)

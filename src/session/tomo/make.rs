@@ -50,8 +50,8 @@ impl Study {
     /// When a GPU that was asked for cannot be used.
     pub fn maker(&self, device: &mut Device) -> Result<Maker, SessionError> {
         on_threads(self.threads, || {
-            if let Device::Cuda { gpu, asked, .. } = &*device {
-                match gpu.wait().map_err(Into::into).and_then(|context| self.on_gpu(context)) {
+            if let Device::Cuda { gpus, asked, .. } = &*device {
+                match gpus.first().map_err(Into::into).and_then(|context| self.on_gpu(&context)) {
                     Ok(gpu) => return Ok(Maker(Side::Gpu(gpu))),
                     Err(reason) if *asked => return Err(SessionError::because(Concern::Device, reason)),
                     Err(reason) => {

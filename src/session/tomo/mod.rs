@@ -22,7 +22,7 @@
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let options = TomoOptions { input: "scan.h5".into(), ..TomoOptions::default() };
 //! let study = Study::open(options, None)?;
-//! let mut maker = study.maker(&mut Device::choose("auto")?)?;
+//! let mut maker = study.maker(&mut Device::choose("auto", &mut Vec::new())?)?;
 //! let mut file = TomogramFile::create(Path::new("tomo.h5"), study.layout(), false)?;
 //! let hollow = study.make(&mut file, &mut maker, &Stop::default(), &mut |done| println!("{done} slices"))?;
 //! file.finish(&Ending::Complete)?;
