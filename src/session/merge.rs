@@ -209,7 +209,8 @@ fn check_same(first: &OpenPart, other: &OpenPart) -> Result<(), SessionError> {
 
 /// Every part once, one after the other.
 fn check_all_there(parts: &[OpenPart]) -> Result<(), SessionError> {
-    if let Some([one, other]) = parts.array_windows().find(|[one, other]| one.of.number == other.of.number) {
+    let mut neighbours = parts.iter().zip(parts.iter().skip(1));
+    if let Some((one, other)) = neighbours.find(|(one, other)| one.of.number == other.of.number) {
         let PartOf { number, of, .. } = one.of;
         refuse!(Input, "{} and {} are both part {number} of {of}", one.path(), other.path());
     }

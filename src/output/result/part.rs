@@ -41,7 +41,7 @@ impl PartOf {
         let lines_fit = |scan: &Raster| {
             let line = scan.fast.points;
             let points = scan.slow.points.checked_mul(line).filter(|points| *points >= self.frames);
-            line > 0 && points.is_some() && self.first % line == 0
+            line > 0 && points.is_some() && self.first.is_multiple_of(line)
         };
         let FrameNumbers { first, step } = self.numbers;
         let last = self.frames.checked_mul(step).and_then(|last| last.checked_add(first));
