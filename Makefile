@@ -10,7 +10,7 @@ SHELL := /bin/bash
 ENV := . .tools/env &&
 PROFILE := --release --locked
 
-.PHONY: help advisories setup oracle build demo test test-gpu lint format doc bench bench-peers bench-gpu dist dist-peers clean
+.PHONY: help advisories setup oracle slurm build demo test test-gpu lint format doc bench bench-peers bench-gpu dist dist-peers clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -21,6 +21,9 @@ setup: ## bring the build tools that this machine lacks into .tools/
 oracle: setup
 	@scripts/setup.sh oracle
 
+slurm: setup
+	@scripts/setup.sh slurm
+
 build: setup ## the program: target/release/xrdct
 	@$(ENV) cargo build $(PROFILE)
 
@@ -30,7 +33,7 @@ demo: build ## simulate a small XRD-CT scan, integrate it, show what came out
 # What is left out on purpose: make test WITHOUT=needs_oracle (no network), WITHOUT="needs_oracle needs_data".
 WITHOUT ?=
 
-test: $(if $(filter needs_oracle,$(WITHOUT)),setup,oracle) ## the whole test suite; says what it leaves out where there are no real data
+test: setup $(if $(filter needs_oracle,$(WITHOUT)),,oracle) $(if $(filter needs_slurm,$(WITHOUT)),,slurm) ## the whole test suite; says what it leaves out where there are no real data
 	@$(ENV) WITHOUT="$(WITHOUT)" scripts/test.sh $(PROFILE)
 
 test-gpu: setup ## the suites that need a GPU; fails without one

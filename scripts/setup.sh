@@ -4,6 +4,8 @@
 #   scripts/setup.sh          cmake >= 3.26 (HDF5), libclang (bindgen), nvcc 13.0 (kernels)
 #   scripts/setup.sh format   clang-format 20.1.8, as .tools/format/bin/clang-format: others lay out differently
 #   scripts/setup.sh oracle   pyFAI 2026.9.0, FabIO, silx, h5py, scikit-image, ASTRA, PoCL: what the tests compare with
+#   scripts/setup.sh slurm    Debian's Slurm and ShellCheck, unpacked: the cluster of one node that the tests of `xrdct slurm` start.
+#                             Neither root nor installing is needed; where there is no such package, .tools/slurm.why says why
 #
 # What the machine already has is used and left alone. The result is .tools/env, a file of
 # exports that the Makefile reads. XRDCT_NO_NVCC=1 leaves nvcc out (a CPU-only build).
@@ -58,6 +60,35 @@ if [ "${1:-}" = format ]; then
             [ ! -L "$tool" ] || rm "$tool"
             make_venv "$tools/format" "clang-format==$version"
         fi
+    fi
+    exit 0
+fi
+
+if [ "${1:-}" = slurm ]; then
+    stamp=$tools/slurm/.ready-1
+    why=$tools/slurm.why
+    cannot() { printf '%s\n' "$*" >"$why"; say "no Slurm for the tests: $*"; exit 0; }
+    if [ ! -e "$stamp" ]; then
+        say "a Slurm for the tests: Debian's slurmctld, slurmd, slurm-client, shellcheck (one time)"
+        for need in apt-get dpkg-deb; do
+            command -v "$need" >/dev/null || cannot "'$need' is not on the PATH: the packages are Debian's"
+        done
+        rm -rf "$tools/slurm"
+        mkdir -p "$tools/slurm/apt/lists/partial" "$tools/slurm/apt/archives/partial"
+        # Lists and packages of our own: the machine's may be old or absent, and are root's.
+        apt=(apt-get -qq -o "Dir::State::Lists=$tools/slurm/apt/lists" -o "Dir::Cache=$tools/slurm/apt"
+             -o "APT::Sandbox::User=$(id -un)" -o "Debug::NoLocking=1")
+        packages=(slurmctld slurmd slurm-client slurm-wlm-basic-plugins shellcheck)
+        said=$("${apt[@]}" update 2>&1) || cannot "apt-get update failed: $(tail -n 1 <<<"$said")"
+        lacking=$("${apt[@]}" install --simulate --no-install-recommends "${packages[@]}" 2>&1) \
+            || cannot "apt-get knows no way to install ${packages[*]}: $(tail -n 1 <<<"$lacking")"
+        mapfile -t lacking < <(awk '/^Inst / { print $2 }' <<<"$lacking")
+        mapfile -t packages < <(printf '%s\n' "${packages[@]}" "${lacking[@]}" | sort -u)
+        said=$(cd "$tools/slurm/apt/archives" && "${apt[@]}" download "${packages[@]}" 2>&1) \
+            || cannot "apt-get could not bring ${packages[*]}: $(tail -n 1 <<<"$said")"
+        for package in "$tools"/slurm/apt/archives/*.deb; do dpkg-deb -x "$package" "$tools/slurm"; done
+        rm -rf "$tools/slurm/apt" "$why"
+        touch "$stamp"
     fi
     exit 0
 fi

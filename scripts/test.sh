@@ -5,6 +5,7 @@
 # needs_data     where there is no folder of real data (XRDCT_TEST_DATA, default ../shared/data), or with WITHOUT=needs_data
 # needs_oracle   with WITHOUT=needs_oracle
 # needs_two_gpus where ignored tests are asked for and nvidia-smi does not list two
+# needs_slurm    where scripts/setup.sh found no packages of Slurm, or with WITHOUT=needs_slurm
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -15,10 +16,11 @@ gpus=$(nvidia-smi -L 2>/dev/null | wc -l) || true
 case " $* " in
 *ignored*) [ "$gpus" -ge 2 ] || why[needs_two_gpus]="nvidia-smi lists $gpus GPUs" ;;
 esac
+[ ! -e .tools/slurm.why ] || why[needs_slurm]=$(cat .tools/slurm.why)
 for module in ${WITHOUT:-}; do
     case $module in
-    needs_data | needs_oracle) why[$module]="WITHOUT=$module" ;;
-    *) echo "test: WITHOUT=$module: only needs_data and needs_oracle can be left out" >&2; exit 2 ;;
+    needs_data | needs_oracle | needs_slurm) why[$module]="WITHOUT=$module" ;;
+    *) echo "test: WITHOUT=$module: only needs_data, needs_oracle and needs_slurm can be left out" >&2; exit 2 ;;
     esac
 done
 

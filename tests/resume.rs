@@ -292,12 +292,12 @@ fn the_cpus_rows_are_not_gone_on_with_on_a_gpu() {
     assert_eq!(auto.code, 0, "{}", auto.stderr);
 }
 
-mod needs_oracle {
+pub mod needs_oracle {
     use super::*;
     use crate::support::ask_oracle_code;
 
     /// Compares pairs of results, dataset by dataset and attribute by attribute, but for times, and checks every row's checksum.
-    const SAME: &str = "
+    pub const SAME: &str = "
 import sys, zlib, h5py, numpy as np
 TIMES = ('end_time', 'start_time', 'duration', 'date', 'entry_identifier_uuid', 'file_times', 'bad_frames')
 def all_of(h5):

@@ -35,6 +35,7 @@ mod resume;
 mod series;
 mod several;
 mod simulate;
+mod slurm;
 mod source;
 mod support;
 mod tomo_centre;

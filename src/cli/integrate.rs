@@ -157,6 +157,16 @@ pub(super) fn run(args: &IntegrateArgs) -> Result<Exit, Failure> {
     }
 }
 
+/// Everything that would end `--dry-run`, and the plan that it would print.
+pub(super) fn check(args: &IntegrateArgs) -> Result<Plan, Failure> {
+    let mut plan = Plan::new(args.options())?;
+    check_outputs(args, &plan).or_exit(Exit::Output)?;
+    tomo::after_integration(args, &plan.options).or_exit(Exit::Usage)?;
+    plan.settle_device()?;
+    plan.corrections()?;
+    Ok(plan)
+}
+
 /// The lock of the result file, for a run that writes it.
 fn take_lock(args: &IntegrateArgs, output: &Path) -> Result<Option<Lock>, Failure> {
     if args.dry_run {

@@ -23,6 +23,7 @@ mod say;
 mod settings;
 mod signals;
 mod simulate;
+mod slurm;
 mod summary;
 mod tomo;
 mod words;
@@ -35,6 +36,7 @@ use merge::MergeArgs;
 use plot::PlotArgs;
 use report::ReportArgs;
 use simulate::SimulateArgs;
+use slurm::args::SlurmArgs;
 use tomo::args::TomoArgs;
 
 use crate::h5::{child, read_in_children};
@@ -61,6 +63,7 @@ what was done is written";
 enum Command {
     Integrate(Box<IntegrateArgs>),
     Merge(MergeArgs),
+    Slurm(Box<SlurmArgs>),
     Tomo(Box<TomoArgs>),
     Plot(Box<PlotArgs>),
     Report(ReportArgs),
@@ -114,6 +117,7 @@ fn run(cli: &Cli) -> Result<Exit, Failure> {
     match &cli.command {
         Command::Integrate(args) => integrate::run(args),
         Command::Merge(args) => merge::run(args),
+        Command::Slurm(args) => slurm::run(args),
         Command::Tomo(args) => tomo::run(args),
         Command::Plot(args) => plot::run(args),
         Command::Report(args) => report::run(args),

@@ -1,6 +1,7 @@
 //! What every test file needs: small frames that are known exactly, the program itself, the oracle's python, real data.
 
 pub mod images;
+pub mod slurm;
 
 use std::fs;
 use std::os::unix::process::CommandExt as _;
