@@ -21,6 +21,7 @@ setup: ## bring the build tools that this machine lacks into .tools/
 oracle: setup
 	@scripts/setup.sh oracle
 
+# A cluster of one node for the tests; where Debian's packages cannot be had, they are left out, aloud.
 slurm: setup
 	@scripts/setup.sh slurm
 
@@ -30,7 +31,7 @@ build: setup ## the program: target/release/xrdct
 demo: build ## simulate a small XRD-CT scan, integrate it, show what came out
 	@scripts/demo.sh
 
-# What is left out on purpose: make test WITHOUT=needs_oracle (no network), WITHOUT="needs_oracle needs_data".
+# What is left out on purpose: make test WITHOUT=needs_oracle (no network), WITHOUT="needs_oracle needs_slurm needs_data".
 WITHOUT ?=
 
 test: setup $(if $(filter needs_oracle,$(WITHOUT)),,oracle) $(if $(filter needs_slurm,$(WITHOUT)),,slurm) ## the whole test suite; says what it leaves out where there are no real data

@@ -20,6 +20,7 @@ use super::{integrate, say, tomo};
 use crate::files;
 use crate::output::draft::write_whole;
 use crate::session::Plan;
+use crate::session::options::ScanPart;
 
 /// Options of `sbatch` that the scripts say themselves.
 const OURS: [&str; 12] = [
@@ -44,12 +45,8 @@ const LONGEST_PROLOGUE: u64 = 1 << 20;
 pub(super) fn run(args: &SlurmArgs) -> Result<Exit, Failure> {
     let integration = &args.integrate.args;
     let is_quiet = Verbosity::of(integration.saying) == Verbosity::Quiet;
-    let plan = check(integration)?;
-    let frames = plan.frames.count();
-    if args.parts > frames {
-        let said = format!("--parts {}: the scan has {}", args.parts, count(frames, "frame"));
-        return Err(anyhow!(said)).or_exit(Exit::Usage);
-    }
+    let plan = check(integration, args.parts)?;
+    let frames = plan.part.as_ref().map_or(plan.frames.count(), |part| part.frames);
     let prologue = args.prologue.as_deref().map(read_prologue).transpose().or_exit(Exit::Usage)?;
     let batch = batch(args, &plan).or_exit(Exit::Usage)?;
     let scripts = batch.files().or_exit(Exit::Usage)?;
@@ -69,8 +66,8 @@ pub(super) fn run(args: &SlurmArgs) -> Result<Exit, Failure> {
 }
 
 /// What `xrdct integrate --dry-run` finds is found now, and not by jobs that waited for an hour. The nodes have the GPU, if any: it is not
-/// looked for here.
-fn check(args: &IntegrateArgs) -> Result<Plan, Failure> {
+/// looked for here. The plan is that of the first part.
+fn check(args: &IntegrateArgs, parts: usize) -> Result<Plan, Failure> {
     if args.output.is_none() {
         return Err(anyhow!("no result file: name one with --output FILE.h5")).or_exit(Exit::Usage);
     }
@@ -80,7 +77,12 @@ fn check(args: &IntegrateArgs) -> Result<Plan, Failure> {
             return Err(anyhow!(said)).or_exit(Exit::Usage);
         }
     }
+    if args.part.is_some() {
+        return Err(anyhow!("--part: the tasks of the job array say which; see --parts"))
+            .or_exit(Exit::Usage);
+    }
     let mut here = args.clone();
+    here.part = Some(ScanPart { number: 1, of: parts });
     if args.device.as_deref().is_none_or(|device| device == "auto" || is_gpu(device)) {
         here.device = Some("cpu".to_owned());
         here.strategy = None;
@@ -234,8 +236,8 @@ fn write(
 fn describe(batch: &Batch, frames: usize, integration: &IntegrateArgs) -> String {
     let (is_said, is_dry) = (integration.device.is_some(), integration.dry_run);
     let mut text = Sentences::default();
-    let (parts, most) = (batch.parts, frames.div_ceil(batch.parts));
-    text.add("scan", format!("{} in {}, up to {most} each", count(frames, "frame"), count(parts, "part")));
+    let (parts, each) = (batch.parts, frames.div_ceil(batch.parts));
+    text.add("scan", format!("{} in {} of about {each}", count(frames, "frame"), count(parts, "part")));
     let why = match (is_said, batch.device.as_str()) {
         (true, _) => "asked for with --device",
         (false, "cpu") => "no GPU is asked for with --sbatch",

@@ -91,7 +91,7 @@ impl Cluster {
              SchedulerParameters=batch_sched_delay=0,sched_interval=1,sched_min_interval=0\n\
              SlurmdParameters=config_overrides\n\
              # How long a job that is killed has, and how long one that is requeued waits.\n\
-             KillWait=2\nAuthInfo=cred_expire=3\n\
+             KillWait=2\nAuthInfo=cred_expire=5\n\
              MaxArraySize=9\n\
              NodeName={host} NodeAddr=127.0.0.1 CPUs=4 State=UNKNOWN\n\
              PartitionName=all Nodes=ALL Default=YES MaxTime=INFINITE State=UP\n",

@@ -48,7 +48,7 @@ const THREADS: &str = "\"${SLURM_CPUS_PER_TASK:-$SLURM_CPUS_ON_NODE}\"";
 
 /// How a command ends that may find bad frames.
 const BAD_FRAMES_ARE_DATA: &str = r#"
-# 10: done, but some frames were bad. They are named above and in the result, and are no reason to stop the jobs that wait for this one.
+# 10: done, but some frames were bad. They are listed in the result, and no reason to stop the jobs that wait for this one.
 if [ "$code" -eq 10 ]; then
     code=0
 fi
@@ -61,6 +61,12 @@ impl Batch {
     /// # Errors
     /// When a word cannot stand in a script.
     pub(super) fn files(&self) -> Result<Vec<(&'static str, String)>> {
+        // sbatch makes the names of logs of it, in which %a is the number of a task.
+        ensure!(
+            !text_of(&self.folder)?.contains(['%', '\\']),
+            "{}: Slurm takes % and \\ in the name of a folder with logs for its own; see --folder",
+            self.folder.display()
+        );
         let mut files = vec![("integrate.sbatch", self.integrate()?), ("merge.sbatch", self.merge()?)];
         if let Some(tomo) = &self.tomo {
             files.push(("tomo.sbatch", self.tomo(tomo)?));
@@ -163,6 +169,19 @@ impl Batch {
 
     fn submit(&self) -> Result<String> {
         let Batch { parts, .. } = self;
+        let output = path(&self.output)?;
+        let left = if self.tomo.is_some() { "; what is left is: sbatch tomo.sbatch" } else { "" };
+        let there = match self.overwrite {
+            true => String::new(),
+            false => format!(
+                "if [ -e {output} ]; then\n    \
+                 echo {} >&2\n    \
+                 exit 1\n\
+                 fi\n\
+                 \n",
+                word(&format!("submit.sh: {} is there already{left}", text_of(&self.output)?))?
+            ),
+        };
         let mut text = format!(
             "#!/bin/bash\n\
              # Hands the jobs to Slurm and prints their numbers. May be run again: parts that are complete end at once, others go on.\n\
@@ -176,11 +195,13 @@ impl Batch {
              \n\
              # Numbers of an array's tasks must be below MaxArraySize.\n\
              limit=$(scontrol show config | awk '$1 == \"MaxArraySize\" {{ print $3 }}')\n\
-             if [ {parts} -ge \"${{limit:-1001}}\" ]; then\n    \
+             limit=${{limit:-1001}}\n\
+             if [ {parts} -ge \"$limit\" ]; then\n    \
              echo \"submit.sh: {parts} parts, and this Slurm takes job arrays up to $((limit - 1)) (MaxArraySize $limit)\" >&2\n    \
              exit 1\n\
              fi\n\
              \n\
+             {there}\
              # 'number' or 'number;cluster'.\n\
              integrate=$(sbatch --parsable integrate.sbatch)\n\
              integrate=${{integrate%%;*}}\n\
