@@ -211,7 +211,7 @@ print('same', compared > 2)
         /// Hands four parts and a tomogram to a cluster, with lines that every job begins with; the disk takes its time.
         fn submit(cluster: &Cluster, folder: &Path, prologue: &str) -> Done {
             let slow =
-                format!("export LD_PRELOAD='{}' XRDCT_TEST_SLOW=small_:500\n{prologue}", disk().display());
+                format!("export LD_PRELOAD='{}' XRDCT_TEST_SLOW=small_:1500\n{prologue}", disk().display());
             fs::write(folder.join("the prologue.sh"), slow).unwrap();
             let mut command = Command::new(env!("CARGO_BIN_EXE_xrdct"));
             command.current_dir(folder).args(["slurm", "-o", "the whole.h5", "--parts", "4", "--submit"]);

@@ -173,6 +173,7 @@ impl EarlierResult {
         let texts = |name: &str| nexus::read_texts(&self.process, name).unwrap_or_default();
         Ok(Layout {
             errors: self.info.errors,
+            route: self.info.route.clone(),
             sums: self.info.sums,
             saturated: self.info.saturated.is_some(),
             // Only those are there that the first frame had.
