@@ -167,7 +167,7 @@ fn options(name: &str, text: Option<&str>) -> anyhow::Result<Vec<String>> {
         let option = word.split('=').next().unwrap_or_default();
         let is_short =
             |ours: &&str| !ours.starts_with("--") && !word.starts_with("--") && word.starts_with(*ours);
-        OURS.contains(&option) || OURS.iter().any(|ours| is_short(&ours))
+        OURS.contains(&option) || OURS.iter().any(is_short)
     };
     if let Some(word) = words.iter().find(is_ours) {
         bail!("{name}: {word} is for the scripts to say");

@@ -50,7 +50,7 @@ impl Device {
         Ok(device)
     }
 
-    /// What `--device` means, several GPUs as well; waits for nothing: a GPU is taken for there until [`Device::settle`] says otherwise.
+    /// What `--device` means, several GPUs as well; waits for nothing: a GPU is taken for there until the plan is settled.
     ///
     /// # Errors
     /// An unknown word, or that there is no driver for the GPUs that are asked for.

@@ -4,7 +4,7 @@
 //! Two kinds of series come out of one [`Simulation`]: **frames** of a still powder (for calibration, tests and
 //! measurements), and a **phantom**, an XRD-CT scan of several phases in a capillary whose true maps are
 //! saved beside the frames. Both are written as CBF files with true mini-CBF headers, or as HDF5 files of an Eiger
-//! ([`format`]), together with the PONI file that belongs to them.
+//! ([`mod@format`]), together with the PONI file that belongs to them.
 //!
 //! The way of a count: [`crystal`] (lines of a substance) → [`pattern`] (intensity over 2θ) → [`scene`]
 //! (expected counts of each pixel: polarisation, solid angle, gaps, defects) → [`poisson`] (drawn counts) →
