@@ -9,10 +9,11 @@ use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use xrdct::codec::byte_offset;
 use xrdct::output::result::{Progress, ResultInfo};
 
 use crate::manners::disk;
-use crate::support::{hear_signals, names, write_small_frame, write_small_scan, xrdct};
+use crate::support::{SMALL, cbf_bytes, hear_signals, names, write_small_frame, write_small_scan, xrdct};
 
 const FRAMES: usize = 40;
 /// Each small file is read so often: a scan of a thousand frames.
@@ -231,6 +232,22 @@ fn bad_frames_are_tried_again_when_asked() {
     let mended = run("--resume --retry-bad");
     assert_eq!((mended.code, mended.stderr.as_str()), (0, ""));
     assert!(ResultInfo::open(&folder.path().join("r.h5")).unwrap().bad_frames.is_empty());
+}
+
+#[test]
+fn a_last_frame_of_nothing_does_not_spoil_the_rows_that_are_there() {
+    let folder = tempfile::tempdir().unwrap();
+    write_small_scan(folder.path(), FRAMES);
+    // Its pixels are all gaps: no bin has a valid one.
+    let nothing = vec![-1; SMALL.pixels()];
+    let frame = cbf_bytes(&byte_offset::encode(&nothing), SMALL, 39, |header| header);
+    fs::write(folder.path().join("scan/small_00039.cbf"), frame).unwrap();
+    let options = "--device cpu -c 50 --dummy -2 --delta-dummy 1.5";
+    assert_eq!(xrdct(folder.path(), &words(1, options, "r.h5")).code, 10);
+    let resumed = xrdct(folder.path(), &words(1, &format!("{options} --resume --retry-bad"), "r.h5"));
+    assert_eq!((resumed.code, resumed.stderr.as_str()), (10, ""));
+    let info = ResultInfo::open(&folder.path().join("r.h5")).unwrap();
+    assert_eq!((info.frames_done(), info.progress), (FRAMES, Progress::Complete));
 }
 
 #[test]

@@ -114,7 +114,9 @@ pub(super) fn run(args: &IntegrateArgs) -> Result<Exit, Failure> {
     );
     progress.finish();
 
-    let barren = plausible::barren(plan, &report);
+    // Rows of an earlier run may hold what these lack.
+    let has_good = carried.as_ref().is_some_and(|carried| carried.good > 0);
+    let barren = if has_good { None } else { plausible::barren(plan, &report) };
     let ending = match &ended {
         Err(error) => Ending::Failed(error.to_string()),
         Ok(()) => match &barren {

@@ -35,8 +35,8 @@ const HOW: [&str; 15] = [
     "flat_field",
 ];
 
-/// What a file is now. Its first bytes are looked at where frames have no digests.
-pub(super) fn stamp(path: &Path, with_head: bool) -> FileStamp {
+/// What a file is now.
+fn stamp(path: &Path, with_head: bool) -> FileStamp {
     let there = files::metadata(path).ok().filter(std::fs::Metadata::is_file);
     let Some(there) = there else { return GONE };
     let head = with_head.then(|| files::start(path, HEAD).ok()).flatten();
@@ -47,13 +47,12 @@ pub(super) fn stamp(path: &Path, with_head: bool) -> FileStamp {
     }
 }
 
-/// What the plan's input files are now.
-pub(super) fn stamps(plan: &Plan) -> Vec<FileStamp> {
-    let with_heads = !has_digests(plan);
+/// What the plan's input files are now; with the first bytes of each where frames have no digests.
+pub(super) fn stamps(plan: &Plan, with_heads: bool) -> Vec<FileStamp> {
     plan.frames.files().iter().map(|file| stamp(file, with_heads)).collect()
 }
 
-/// Whether each frame's header says what its bytes are.
+/// Whether each frame's header says what its bytes are; reads the first.
 pub(super) fn has_digests(plan: &Plan) -> bool {
     plan.frames.written_digest(0).is_some()
 }

@@ -264,6 +264,7 @@ fn engines(plan: &mut Plan, recipe: Recipe) -> Result<Engines, SessionError> {
 
 fn layout(plan: &Plan, radial: RadialAxis) -> Layout {
     let options = &plan.options;
+    let digests = identity::has_digests(plan);
     Layout {
         scan: plan.scan.clone(),
         offset: options.offset.unwrap_or(0) + plan.part.as_ref().map_or(0, |part| part.first),
@@ -274,8 +275,8 @@ fn layout(plan: &Plan, radial: RadialAxis) -> Layout {
         saturated: plan.saturation.cutoff.is_finite(),
         columns: Arc::clone(&plan.frames.about().columns),
         header: plan.frames.about().header.clone(),
-        stamps: identity::stamps(plan),
-        digests: identity::has_digests(plan),
+        stamps: identity::stamps(plan, !digests),
+        digests,
         recipe: identity::recipe(plan),
         inputs: plan.frames.files().iter().map(|f| f.display().to_string()).collect(),
         configuration: configuration::to_worker(plan),

@@ -94,7 +94,9 @@ impl Resume {
         if was.len() != is.len() {
             return vec![format!("there were {} input files, there are {} now", was.len(), is.len())];
         }
-        let stamps = identity::stamps(plan);
+        // Heads are compared where the earlier run looked at them.
+        let with_heads = self.earlier.stamps.iter().any(|stamp| stamp.head != 0);
+        let stamps = identity::stamps(plan, with_heads);
         let known = self.earlier.stamps.iter().zip(&stamps);
         let files = was.iter().zip(is).zip(known).enumerate();
         let changed = files.filter_map(|(number, ((was, is), (before, now)))| {
