@@ -373,12 +373,19 @@ fn what_is_whole_or_not_there_is_not_there() {
         let folder = scan(300);
         let run =
             on_disk(folder.path(), &["convert", "scan", "-o", "stack.h5"], ("XRDCT_TEST_SLOW", ".cbf:20"))
+                .stdout(Stdio::piped())
                 .stderr(Stdio::piped())
                 .spawn()
                 .expect("it starts");
-        wait_for(|| names(folder.path()).iter().any(|name| name.ends_with(".part")));
+        let is_part = |name: &String| name.ends_with(".part");
+        wait_for(|| names(folder.path()).iter().any(is_part));
         send(signal, &run);
-        calm(&end_of(run), code, &[]);
+        let done = end_of(run);
+        calm(&done, code, &[]);
+        // What there is to go on with has another name, which is said.
+        let left: Vec<String> = names(folder.path()).into_iter().filter(is_part).collect();
+        assert!(left.iter().all(|name| done.stdout.contains(name)), "{left:?}: {}", done.stdout);
+        left.iter().for_each(|name| fs::remove_file(folder.path().join(name)).expect("there"));
         assert_eq!(names(folder.path()), ["scan", "small.poni"]);
 
         let arguments = ["simulate", "-n", "5000", "--detector", "Pilatus100k", "-o", "frames"];
@@ -447,6 +454,11 @@ fn a_disk_that_fills_up_is_an_error() {
     for (arguments, full) in cases {
         let done = ran(&mut on_disk(folder.path(), arguments, ("XRDCT_TEST_FULL", full)));
         calm(&done, 5, &["no room", "No space left", full.split(':').next().expect("a name")]);
+        // Frames that were written are there to go on with.
+        let left = names(folder.path()).into_iter().find(|name| name.ends_with(".part"));
+        let goes_on = arguments[0] == "convert" && arguments[1] != "--gzip";
+        assert_eq!(left.is_some(), goes_on, "{arguments:?}");
+        left.into_iter().for_each(|name| fs::remove_file(folder.path().join(name)).expect("there"));
     }
     // What was written before the disk was full stays readable, and says what became of the run.
     let arguments = [&INTEGRATE[..], &["-o", "full-list.h5"]].concat();

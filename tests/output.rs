@@ -168,13 +168,7 @@ fn existing_files_are_replaced_only_when_allowed_and_only_by_whole_files() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("r.h5");
     fs::write(&path, "precious").unwrap();
-    let stack = StackLayout {
-        frames: 1,
-        shape: Shape { slow: 1, fast: 1 },
-        pixel: PixelType::U8,
-        gzip: None,
-        inputs: Vec::new(),
-    };
+    let stack = StackLayout::new(1, Shape { slow: 1, fast: 1 }, PixelType::U8);
     assert!(matches!(ResultFile::create(&path, &layout(1, 1), false), Err(OutputError::Exists { .. })));
     assert!(matches!(StackWriter::create(&path, &stack, false), Err(OutputError::Exists { .. })));
     // More than any disk has.
@@ -305,13 +299,8 @@ fn no_room_later_is_an_error_and_what_was_written_stays() {
         let written = file.finish(&Ending::Complete).unwrap();
         assert_eq!((written.good, written.pending), (50, 50));
 
-        let layout = StackLayout {
-            frames: 100,
-            shape: Shape { slow: 100, fast: 100 },
-            pixel: PixelType::U8,
-            gzip: Some(1),
-            inputs: Vec::new(),
-        };
+        let shape = Shape { slow: 100, fast: 100 };
+        let layout = StackLayout { gzip: Some(1), ..StackLayout::new(100, shape, PixelType::U8) };
         let mut stack =
             StackWriter::create(&Path::new(&path).with_extension("stack"), &layout, false).unwrap();
         let noise = |n: u64| {
@@ -379,7 +368,7 @@ fn writing_rate() {
     }
     for gzip in [None, Some(1)] {
         let shape = Shape { slow: 1679, fast: 1475 };
-        let layout = StackLayout { frames: 100, shape, pixel: PixelType::I32, gzip, inputs: Vec::new() };
+        let layout = StackLayout { gzip, ..StackLayout::new(100, shape, PixelType::I32) };
         let frame: Vec<u8> = (0..shape.pixels()).flat_map(|i| ((i * i % 17) as i32).to_le_bytes()).collect();
         let mut stack = StackWriter::create(&folder.path().join("s.h5"), &layout, true).unwrap();
         let start = Instant::now();
@@ -503,11 +492,9 @@ mod needs_oracle {
             for gzip in [None, Some(1), Some(6)] {
                 let path = folder.path().join(format!("stack_{}.h5", checks.len()));
                 let layout = StackLayout {
-                    frames: 5,
-                    shape: Shape { slow: 4, fast: 6 },
-                    pixel,
                     gzip,
                     inputs: ["a", "b", "c", "d", "e"].map(String::from).to_vec(),
+                    ..StackLayout::new(5, Shape { slow: 4, fast: 6 }, pixel)
                 };
                 let mut stack = StackWriter::create(&path, &layout, true).unwrap();
                 for n in [2, 0, 1] {

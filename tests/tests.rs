@@ -32,6 +32,7 @@ mod picture;
 mod pipeline;
 mod plausible;
 mod resume;
+mod resume_stack;
 mod series;
 mod several;
 mod simulate;

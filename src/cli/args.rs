@@ -387,9 +387,22 @@ pub struct ConvertArgs {
     #[arg(short, long, value_name = "FILE")]
     pub output: PathBuf,
 
-    /// Replace the stack if it exists
+    /// Replace the stack if it exists, once the new one is complete
     #[arg(long)]
     pub overwrite: bool,
+
+    /// Go on with what a run left of this stack that did not end, if frames and settings are what they were. Begins one where there is
+    /// none. Not with --gzip
+    #[arg(long)]
+    pub resume: bool,
+
+    /// With --resume: try the bad frames again, those of a complete stack too
+    #[arg(long, requires = "resume")]
+    pub retry_bad: bool,
+
+    /// Have the disk itself keep what was written every so many seconds, so that a power cut costs no more; 0: only at the end
+    #[arg(long, value_name = "SECONDS", value_parser = interval, default_value_t = FLUSH)]
+    pub flush: f64,
 
     /// Frames to take, as Python slices: 0:1000:2, :100, -10:; a single number takes one
     #[arg(long, value_name = "START:STOP:STEP", allow_hyphen_values = true)]

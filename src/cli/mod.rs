@@ -140,7 +140,7 @@ fn warn_of_leftovers(left: Vec<PathBuf>) {
     for path in left {
         say::warn(&format!(
             "{}: a run that was killed left this. Its process is gone: unless one on another computer is writing it, it can be \
-             deleted",
+             deleted (what `convert` left, --resume goes on with)",
             path.display()
         ));
     }

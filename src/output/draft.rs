@@ -27,11 +27,13 @@ use crate::files::{folder_of, free_bytes};
 /// Temporary names that one process tries for one file. More than one is taken where process numbers come again, as in containers.
 const MOST_NAMES: usize = 100;
 
-/// A file that does not have its final name yet; removed when dropped.
+/// A file that does not have its final name yet; removed when dropped, unless it [may stay](Draft::let_stay).
 #[derive(Debug)]
 pub struct Draft {
     path: PathBuf,
-    temporary: Temporary,
+    temporary: PathBuf,
+    /// Has it removed.
+    goes: Option<Temporary>,
     file: File,
     overwrite: bool,
 }
@@ -53,9 +55,47 @@ impl Draft {
         let name = path.file_name().ok_or_else(|| OutputError::NotAFile { path: path.clone() })?;
         let (temporary, file) = create(&path, &name.to_string_lossy())
             .map_err(|cause| OutputError::Folder { folder: folder_of(&path).to_path_buf(), cause })?;
-        let draft = Draft { path, temporary, file, overwrite };
+        let draft =
+            Draft { path, temporary: temporary.path().to_path_buf(), goes: Some(temporary), file, overwrite };
         check_room(&draft.path, needed)?;
         Ok(draft)
+    }
+
+    /// Goes on with a draft of `path` that an earlier run left under this temporary name, and that whoever holds the lock of `path` has for
+    /// himself. It stays.
+    ///
+    /// # Errors
+    /// [`OutputError::Io`] when it cannot be written, or is no file.
+    pub fn adopt(path: &Path, temporary: &Path, overwrite: bool) -> Result<Draft, OutputError> {
+        let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let opened = rustix::fs::open(temporary, flags, Mode::empty()).map_err(io::Error::from);
+        let opened = opened.and_then(|file| {
+            let file = File::from(file);
+            match file.metadata()?.is_file() {
+                true => Ok(file),
+                false => Err(io::Error::other("it is not an ordinary file")),
+            }
+        });
+        let action = "opening what an earlier run left";
+        let file = opened.map_err(|cause| OutputError::Io { path: temporary.into(), action, cause })?;
+        Ok(Draft { path: path.into(), temporary: temporary.into(), goes: None, file, overwrite })
+    }
+
+    /// From now on it stays under its temporary name, whatever ends the run: there is something in it to go on with.
+    pub fn let_stay(&mut self) {
+        if let Some(goes) = self.goes.take() {
+            goes.keep();
+        }
+    }
+
+    /// Whether it stays.
+    pub fn stays(&self) -> bool {
+        self.goes.is_none()
+    }
+
+    /// The name that it has until then.
+    pub fn temporary(&self) -> &Path {
+        &self.temporary
     }
 
     /// The file itself, to read and write.
@@ -115,15 +155,12 @@ impl Draft {
     /// # Errors
     /// [`OutputError::Exists`], or what the operating system says.
     pub fn publish(self) -> Result<(PathBuf, File), OutputError> {
-        let Draft { path, temporary, file, overwrite } = self;
-        let done = if overwrite {
-            fs::rename(temporary.path(), &path)
-        } else {
-            rename_to_new_name(temporary.path(), &path)
-        };
+        let Draft { path, temporary, goes, file, overwrite } = self;
+        let done =
+            if overwrite { fs::rename(&temporary, &path) } else { rename_to_new_name(&temporary, &path) };
         match done {
             Ok(()) => {
-                temporary.keep();
+                goes.map(Temporary::keep);
                 Ok((path, file))
             }
             Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Err(OutputError::Exists { path }),
@@ -167,12 +204,23 @@ pub fn leftovers(path: &Path) -> Vec<PathBuf> {
     leftovers_in(folder_of(&path), |other| other == name)
 }
 
+/// All drafts of a file, for whoever holds its lock: no process is at work on any of them, on whichever computer it was.
+pub(super) fn drafts(path: &Path) -> Vec<PathBuf> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    found_in(folder_of(path), |other, _, _| other == name)
+}
+
 /// As [`leftovers`], for all files of a folder whose final names are wanted.
 pub fn leftovers_in(folder: &Path, wanted: impl Fn(&str) -> bool) -> Vec<PathBuf> {
+    found_in(folder, |name, process, path| wanted(name) && !is_at_work(process, path))
+}
+
+/// Drafts in a folder, by final name, process and path.
+fn found_in(folder: &Path, wanted: impl Fn(&str, u32, &Path) -> bool) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     let is_left = |path: &PathBuf| {
         let parts = path.file_name().and_then(|name| parts(name.to_str()?));
-        parts.is_some_and(|(name, process)| wanted(name) && !is_at_work(process, path))
+        parts.is_some_and(|(name, process)| wanted(name, process, path))
     };
     let mut left: Vec<PathBuf> = entries.map(|entry| entry.path()).filter(is_left).collect();
     left.sort();

@@ -7,10 +7,11 @@
 //! complete. The same choice makes writing cheap: a run of rows is one `pwritev` per dataset, straight from the
 //! patterns' memory, with no library lock and no copy.
 //!
-//! [`stack`] writes decoded frames, one chunk each, under a temporary name that becomes the real one at the end.
+//! [`stack`] writes decoded frames likewise, under a temporary name that becomes the real one at the end.
 //! [`chunk`] writes chunks that are packed already. [`draft`] owns the temporary names, the reservation of disk space and the renaming
 //! for both, [`lock`] sees to it that one run at a time writes to an output.
 pub mod chunk;
+mod disk;
 pub mod draft;
 pub mod error;
 pub mod lock;

@@ -17,6 +17,7 @@ use crate::cuda::device::OpeningGpus;
 use crate::cuda::driver::Context;
 use crate::cuda::{self, CudaError, pinned};
 use crate::frame::{BadFrame, Encoding, Frame, FrameId, Shape, SlotPool, Slots};
+use crate::source::select::{Select, WantedIds};
 use crate::source::{Frames, Next, Reader, Source, Ticket};
 use crate::with_pixel;
 
@@ -61,11 +62,16 @@ impl OnGpu {
 }
 
 impl StackDecoder {
-    /// A decoder of such frames, where the device is.
+    /// A decoder of such frames, but for those that are done (`true` at the number of one), where the device is.
     ///
     /// # Errors
     /// When there is no memory for a batch, or the device refuses.
-    pub fn new(device: &Device, frames: &dyn Frames, verify: bool) -> Result<StackDecoder, SessionError> {
+    pub fn new(
+        device: &Device,
+        frames: &dyn Frames,
+        verify: bool,
+        done: Vec<bool>,
+    ) -> Result<StackDecoder, SessionError> {
         let threads = rayon::current_num_threads();
         let (batch, encoding) = (FRAMES_A_THREAD * threads, frames.about().encoding);
         allow(batch, encoding)?;
@@ -84,7 +90,10 @@ impl StackDecoder {
                 opened => Some(opened.or_about(Concern::Device)?),
             },
         };
-        let source = frames.source(frames.count(), verify);
+        let mut source = frames.source(frames.count(), verify);
+        if done.contains(&true) {
+            source = Box::new(Select::new(source, WantedIds::all_but(done)));
+        }
         Ok(StackDecoder {
             readers: (0..threads).map(|_| Mutex::new(source.reader())).collect(),
             slots: slots(gpu.as_ref(), batch, encoding)?,
@@ -256,7 +265,7 @@ mod tests {
         let cpu = Device::Cpu { why: "a test".into() };
         let images = images(batches * FRAMES_A_THREAD * rayon::current_num_threads());
         let frames = MemoryFrames::new(SHAPE, PixelType::U8, images.clone());
-        let mut decoder = StackDecoder::new(&cpu, &frames, true).expect("a decoder");
+        let mut decoder = StackDecoder::new(&cpu, &frames, true, Vec::new()).expect("a decoder");
         let mut batches = 0;
         let decode: DecodeBatch = Box::new(move |frames| {
             batches += 1;

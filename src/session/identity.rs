@@ -1,17 +1,23 @@
 //! What a run was made of, so that another one can tell whether it would be the same: input files and recipe.
 
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use rayon::prelude::*;
 use serde_json::{Map, Value, json};
 
 use super::device::Device;
+use super::error::{SessionError, refuse};
 use super::plan::Plan;
 use crate::files;
 use crate::output::result::FileStamp;
+use crate::source::Frames;
 
 /// Bytes of a file that are looked at.
 const HEAD: usize = 4096;
+
+/// Things that changed that are named; the rest are counted.
+const NAMED: usize = 8;
 
 /// A file that is not there.
 const GONE: FileStamp = FileStamp { size: -1, time: 0, head: 0 };
@@ -47,14 +53,94 @@ fn stamp(path: &Path, with_head: bool) -> FileStamp {
     }
 }
 
-/// What the plan's input files are now; with the first bytes of each where frames have no digests.
-pub(super) fn stamps(plan: &Plan, with_heads: bool) -> Vec<FileStamp> {
-    plan.frames.files().iter().map(|file| stamp(file, with_heads)).collect()
+/// What input files are now; with the first bytes of each where frames have no digests.
+pub(super) fn stamps(files: &[PathBuf], with_heads: bool) -> Vec<FileStamp> {
+    files.par_iter().map(|file| stamp(file, with_heads)).collect()
+}
+
+/// The input files of an earlier run.
+pub(super) struct FilesThen<'a> {
+    pub names: &'a [String],
+    pub stamps: &'a [FileStamp],
+}
+
+impl FilesThen<'_> {
+    /// What changed since, a phrase each. Files of frames that come again may be others; one whose time alone changed was copied, or
+    /// came back from an archive: then its contents decide.
+    pub(super) fn changed(
+        &self,
+        frames: &dyn Frames,
+        comes_again: impl Fn(usize) -> bool,
+        has_same_digest: impl Fn(usize) -> bool,
+    ) -> Vec<String> {
+        let (was, is) = (self.names, frames.files());
+        if was.len() != is.len() {
+            return vec![format!("there were {} input files, there are {} now", was.len(), is.len())];
+        }
+        // Heads are compared where the earlier run looked at them.
+        let with_heads = self.stamps.iter().any(|stamp| stamp.head != 0);
+        let stamps = stamps(is, with_heads);
+        let known = self.stamps.iter().zip(&stamps);
+        let files = was.iter().zip(is).zip(known).enumerate();
+        let changed = files.filter_map(|(number, ((was, is), (before, now)))| {
+            let name = |path: &Path| path.file_name().map(ToOwned::to_owned);
+            if name(Path::new(was)) != name(is) {
+                return Some(format!("input file {number} was {was}, it is {}", is.display()));
+            }
+            if has_one_frame_a_file(frames) && comes_again(number) {
+                return None;
+            }
+            let cause = changed(before, now, || has_same_digest(number))?;
+            Some(format!("{} {cause}", is.display()))
+        });
+        changed.collect()
+    }
+}
+
+pub(super) fn has_one_frame_a_file(frames: &dyn Frames) -> bool {
+    frames.files().len() == frames.count()
+}
+
+/// What is no longer so with a file.
+fn changed(was: &FileStamp, is: &FileStamp, has_same_digest: impl Fn() -> bool) -> Option<String> {
+    if is.size != was.size {
+        return Some(match (was.size, is.size) {
+            (-1, _) => "was not there, and is".to_owned(),
+            (_, -1) => "is not there any more".to_owned(),
+            (was, is) => format!("had {was} bytes, and has {is}"),
+        });
+    }
+    if was.head != is.head && was.head != 0 {
+        return Some("begins with other bytes than it did".to_owned());
+    }
+    let same = is.time == was.time || was.head != 0 && was.head == is.head || has_same_digest();
+    (!same).then(|| "was written since".to_owned())
+}
+
+/// What to do instead of going on.
+pub(super) const WITH_OVERWRITE: &str = "begin anew with --overwrite";
+
+/// Refuses to go on with what is of another run, and says what to do `instead`.
+///
+/// # Errors
+/// What changed, when something did.
+pub(super) fn refuse_changed(path: &Path, changed: &[String], instead: &str) -> Result<(), SessionError> {
+    if changed.is_empty() {
+        return Ok(());
+    }
+    let (named, rest) = changed.split_at(changed.len().min(NAMED));
+    let more = if rest.is_empty() { String::new() } else { format!("; and {} more", rest.len()) };
+    refuse!(
+        Output,
+        "--resume: {} is of another run: {}{more}. Go back to what it was, or {instead}",
+        path.display(),
+        named.join("; ")
+    )
 }
 
 /// Whether each frame's header says what its bytes are; reads the first.
-pub(super) fn has_digests(plan: &Plan) -> bool {
-    plan.frames.written_digest(0).is_some()
+pub(super) fn has_digests(frames: &dyn Frames) -> bool {
+    frames.written_digest(0).is_some()
 }
 
 /// What decides the patterns beside the configuration: the program, the kind of device, and what images of the calibration hold.

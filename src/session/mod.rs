@@ -50,6 +50,7 @@ pub mod plausible;
 mod prepare;
 pub mod resume;
 mod route;
+pub mod stack;
 mod store;
 pub mod tomo;
 mod walk;
@@ -264,7 +265,7 @@ fn engines(plan: &mut Plan, recipe: Recipe) -> Result<Engines, SessionError> {
 
 fn layout(plan: &Plan, radial: RadialAxis) -> Layout {
     let options = &plan.options;
-    let digests = identity::has_digests(plan);
+    let digests = identity::has_digests(plan.frames.as_ref());
     Layout {
         scan: plan.scan.clone(),
         offset: options.offset.unwrap_or(0) + plan.part.as_ref().map_or(0, |part| part.first),
@@ -275,7 +276,7 @@ fn layout(plan: &Plan, radial: RadialAxis) -> Layout {
         saturated: plan.saturation.cutoff.is_finite(),
         columns: Arc::clone(&plan.frames.about().columns),
         header: plan.frames.about().header.clone(),
-        stamps: identity::stamps(plan, !digests),
+        stamps: identity::stamps(plan.frames.files(), !digests),
         digests,
         recipe: identity::recipe(plan),
         inputs: plan.frames.files().iter().map(|f| f.display().to_string()).collect(),

@@ -4,17 +4,14 @@ use std::path::Path;
 
 use super::device::Device;
 use super::error::{Concern, OrAbout, SessionError, refuse};
-use super::identity;
+use super::identity::{self, FilesThen};
 use super::options::Options;
 use super::plan::Plan;
 use crate::frame::FrameStatus;
 use crate::output::OutputError;
-use crate::output::result::{Carried, EarlierResult, FileStamp, ResultDraft};
+use crate::output::result::{Carried, EarlierResult, ResultDraft};
 use crate::source::Source;
 use crate::source::select::{Select, WantedIds};
-
-/// Things that changed that are named; the rest are counted.
-const NAMED: usize = 8;
 
 /// A run that did not end, open.
 pub struct Resume {
@@ -74,43 +71,21 @@ impl Resume {
         }
         changed.extend(identity::differences(&earlier.recipe, &recipe));
         changed.extend(self.changed_files(plan, retry_bad));
-        if changed.is_empty() {
-            return Ok(());
-        }
-        let (named, rest) = changed.split_at(changed.len().min(NAMED));
-        let more = if rest.is_empty() { String::new() } else { format!("; and {} more", rest.len()) };
-        Err(SessionError::new(
-            Concern::Output,
-            format!(
-                "--resume: {} is of another run: {}{more}. Go back to what it was, or begin anew with --overwrite",
-                earlier.info.path.display(),
-                named.join("; ")
-            ),
-        ))
+        identity::refuse_changed(&earlier.info.path, &changed, identity::WITH_OVERWRITE)
     }
 
     fn changed_files(&self, plan: &Plan, retry_bad: bool) -> Vec<String> {
-        let (was, is) = (&self.earlier.info.inputs, plan.frames.files());
-        if was.len() != is.len() {
-            return vec![format!("there were {} input files, there are {} now", was.len(), is.len())];
-        }
-        // Heads are compared where the earlier run looked at them.
-        let with_heads = self.earlier.stamps.iter().any(|stamp| stamp.head != 0);
-        let stamps = identity::stamps(plan, with_heads);
-        let known = self.earlier.stamps.iter().zip(&stamps);
-        let files = was.iter().zip(is).zip(known).enumerate();
-        let changed = files.filter_map(|(number, ((was, is), (before, now)))| {
-            let name = |path: &Path| path.file_name().map(ToOwned::to_owned);
-            if name(Path::new(was)) != name(is) {
-                return Some(format!("input file {number} was {was}, it is {}", is.display()));
-            }
-            if has_one_frame_a_file(plan) && self.comes_again(plan, number, retry_bad) {
-                return None;
-            }
-            let cause = changed(before, now, || self.has_same_digest(plan, number))?;
-            Some(format!("{} {cause}", is.display()))
-        });
-        changed.collect()
+        let (earlier, frames) = (&self.earlier, plan.frames.as_ref());
+        let was = FilesThen { names: &earlier.info.inputs, stamps: &earlier.stamps };
+        was.changed(
+            frames,
+            |number| self.comes_again(plan, number, retry_bad),
+            |number| {
+                let now =
+                    identity::has_one_frame_a_file(frames).then(|| frames.written_digest(number)).flatten();
+                now.is_some_and(|now| earlier.digest(number) == Some(now))
+            },
+        )
     }
 
     fn comes_again(&self, plan: &Plan, frame: usize, retry_bad: bool) -> bool {
@@ -120,12 +95,6 @@ impl Resume {
             Some(FrameStatus::Pending) | None => true,
             Some(_) => retry_bad,
         }
-    }
-
-    /// Whether a frame that is a file says that its bytes are those that were verified.
-    fn has_same_digest(&self, plan: &Plan, number: usize) -> bool {
-        let now = has_one_frame_a_file(plan).then(|| plan.frames.written_digest(number)).flatten();
-        now.is_some_and(|now| self.earlier.digest(number) == Some(now))
     }
 
     /// Why rows that come now are made by the CPU although a GPU made the others.
@@ -151,27 +120,7 @@ impl Resume {
     }
 }
 
-fn has_one_frame_a_file(plan: &Plan) -> bool {
-    plan.frames.files().len() == plan.frames.count()
-}
-
 /// The frames that are not done.
 pub fn what_is_left(source: Box<dyn Source>, carried: &Carried) -> Box<dyn Source> {
     Box::new(Select::new(source, WantedIds::all_but(carried.done.clone())))
-}
-
-/// What is no longer so with a file. One whose time alone changed was copied, or come back from an archive: then its contents decide.
-fn changed(was: &FileStamp, is: &FileStamp, has_same_digest: impl Fn() -> bool) -> Option<String> {
-    if is.size != was.size {
-        return Some(match (was.size, is.size) {
-            (-1, _) => "was not there, and is".to_owned(),
-            (_, -1) => "is not there any more".to_owned(),
-            (was, is) => format!("had {was} bytes, and has {is}"),
-        });
-    }
-    if was.head != is.head && was.head != 0 {
-        return Some("begins with other bytes than it did".to_owned());
-    }
-    let same = is.time == was.time || was.head != 0 && was.head == is.head || has_same_digest();
-    (!same).then(|| "was written since".to_owned())
 }

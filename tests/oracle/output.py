@@ -8,6 +8,7 @@ Exits with a traceback when something is not as it should be.
 """
 import json
 import sys
+import zlib
 
 import h5py
 import numpy
@@ -220,7 +221,8 @@ def stack(path, dtype, gzip):
         assert nx.is_valid, nx.issues
         dataset = file["entry_0000/data/data"]
         assert nx.signal == dataset and dataset.attrs["interpretation"] == "image"
-        assert dataset.dtype == dtype and dataset.shape == (5, 4, 6) and dataset.chunks == (1, 4, 6)
+        assert dataset.dtype == dtype and dataset.shape == (5, 4, 6)
+        assert dataset.chunks == (None if gzip == "none" else (1, 4, 6))
         assert dataset.compression == (None if gzip == "none" else "gzip") and dataset.shuffle == (gzip != "none")
         if gzip != "none":
             assert dataset.compression_opts == int(gzip)
@@ -228,6 +230,9 @@ def stack(path, dtype, gzip):
         values[3:] = -1 if numpy.dtype(dtype).kind == "i" else numpy.iinfo(dtype).max
         numpy.testing.assert_array_equal(dataset[()], values)
         assert list(file["entry_0000/frame_status"]) == [0, 0, 0, 2, 1]
+        crcs = [zlib.crc32(image.tobytes()) for image in dataset[:3]] + [0, 0]
+        assert list(file["entry_0000/image_crc"]) == crcs
+        assert file["entry_0000/status"][()] == b"complete" and file["entry_0000/end_time"][()]
         assert list(file["entry_0000/bad_frames"].asstr()) == ["frame 3: gone"]
         assert list(file["entry_0000/input/file_names"].asstr()) == list("abcde")
 

@@ -48,8 +48,7 @@ pub(super) fn sources() -> (tempfile::TempDir, Vec<Named>) {
     let files: Vec<_> = (0..FRAMES).map(|number| write_small_frame(folder.path(), number)).collect();
     let first = probe(&files[0]).expect("a frame");
     let images = (0..FRAMES).map(image).collect();
-    let layout =
-        StackLayout { frames: FRAMES, shape: SHAPE, pixel: PixelType::I32, gzip: Some(1), inputs: vec![] };
+    let layout = StackLayout { gzip: Some(1), ..StackLayout::new(FRAMES, SHAPE, PixelType::I32) };
     let path = folder.path().join("stack.h5");
     let mut stack = StackWriter::create(&path, &layout, false).expect("writable");
     for number in 0..FRAMES {

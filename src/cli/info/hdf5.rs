@@ -129,6 +129,7 @@ pub(super) fn stack(path: &Path) -> Result<Sentences, Failure> {
     let info = StackInfo::open(path).or_exit(Exit::Input)?;
     let mut facts = Sentences::default();
     facts.add("kind", format!("stack of decoded frames of {}", info.program));
+    facts.add("run", state(&info.progress, "frames"));
     facts.add("from, to", times(&info.times[0], &info.times[1]));
     facts.add("frames", format!("{} (frames x slow x fast), {}", sizes(&info.shape), info.pixel));
     let packed = info.gzip.map_or("not compressed".to_owned(), |level| format!("gzip level {level}"));
@@ -137,6 +138,12 @@ pub(super) fn stack(path: &Path) -> Result<Sentences, Failure> {
     messages(&mut facts, &info.bad_frames);
     inputs(&mut facts, &info.inputs);
     facts.add("look at it", format!("silx view {}", path.display()));
+    if info.progress != Progress::Complete {
+        facts.add(
+            "go on",
+            "xrdct convert --resume with the inputs, the options and the -o that it was begun with",
+        );
+    }
     Ok(facts)
 }
 

@@ -64,18 +64,12 @@ impl EarlierResult {
         let text = |name: &'static str| nexus::read_text(&process, name).map_err(part(name));
         let recipe = serde_json::from_str(&text("configuration/recipe")?).unwrap_or_default();
         let of_rows = |name: &'static str| process.dataset(name).map_err(part(name));
-        let numbers = |name: &'static str| {
-            of_rows(name).and_then(|dataset| dataset.read_raw::<i64>().map_err(part(name)))
-        };
-        let (sizes, times) = (numbers("input/file_sizes")?, numbers("input/file_times")?);
-        let heads = numbers("input/file_heads")?;
-        let stamp = |((size, time), head): ((i64, i64), i64)| FileStamp { size, time, head: head as u32 };
         let statuses = of_rows("frame_status")?.read_raw().map_err(part("frame_status"))?;
         let crcs: Vec<u32> = of_rows("row_crc")?.read_raw().map_err(part("row_crc"))?;
         let earlier = EarlierResult {
             uuid: nexus::read_text(&entry, "entry_identifier_uuid").map_err(part("entry_identifier_uuid"))?,
             recipe,
-            stamps: sizes.into_iter().zip(times).zip(heads).map(stamp).collect(),
+            stamps: stamps(&process).map_err(part("input"))?,
             path: path.into(),
             file: files::open(path).map_err(unread)?,
             digests: match process.link_exists(DIGESTS) {
@@ -210,8 +204,17 @@ impl EarlierResult {
     }
 }
 
+/// What the input files of a run were.
+pub(in crate::output) fn stamps(process: &Group) -> h5::Result<Vec<FileStamp>> {
+    let input = process.group("input")?;
+    let numbers = |name: &str| input.dataset(name)?.read_raw::<i64>();
+    let (sizes, times, heads) = (numbers("file_sizes")?, numbers("file_times")?, numbers("file_heads")?);
+    let stamp = |((size, time), head): ((i64, i64), i64)| FileStamp { size, time, head: head as u32 };
+    Ok(sizes.into_iter().zip(times).zip(heads).map(stamp).collect())
+}
+
 /// `frame 17: why`.
-fn message(line: &str) -> Option<(usize, String)> {
+pub(in crate::output) fn message(line: &str) -> Option<(usize, String)> {
     let (number, why) = line.strip_prefix("frame ")?.split_once(": ")?;
     Some((number.parse().ok()?, why.to_owned()))
 }

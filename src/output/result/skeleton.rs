@@ -30,7 +30,7 @@ use hdf5::{Group, Result};
 
 use super::arrays::{Arrays, leading};
 use super::device;
-use super::layout::Layout;
+use super::layout::{FileStamp, Layout};
 use super::part::MergedFrom;
 use super::raster::{FrameNumbers, Raster};
 use super::sums::{SumPlaces, index_bytes};
@@ -232,7 +232,7 @@ fn input(process: &Group, arrays: &Arrays<'_>, places: &mut RowOffsets) -> Resul
     let input = nexus::group(process, "input", "NXcollection")?;
     nexus::texts(&input, "file_names", &layout.inputs)?;
     process.link_soft("input/file_names", "inputfiles")?;
-    stamps(&input, layout)?;
+    stamps(&input, &layout.stamps)?;
     if layout.digests {
         let (digests, place) = arrays.of_frames(&input, "content_md5", Some(DIGEST_LEN), 0_u8)?;
         nexus::attribute(
@@ -254,9 +254,9 @@ fn input(process: &Group, arrays: &Arrays<'_>, places: &mut RowOffsets) -> Resul
 }
 
 /// What the input files are, one value each.
-fn stamps(input: &Group, layout: &Layout) -> Result<()> {
-    let stamps = || layout.stamps.iter();
-    let count = [layout.stamps.len()];
+pub(in crate::output) fn stamps(input: &Group, stamps: &[FileStamp]) -> Result<()> {
+    let stamps = || stamps.iter();
+    let count = [stamps().len()];
     let sizes = nexus::numbers(input, "file_sizes", count, &stamps().map(|s| s.size).collect::<Vec<_>>())?;
     nexus::attribute(&sizes, "long_name", "Bytes of each file when the run began; -1: not there")?;
     let times = nexus::numbers(input, "file_times", count, &stamps().map(|s| s.time).collect::<Vec<_>>())?;

@@ -3,7 +3,7 @@ use std::path::{Path, PathBuf};
 
 use crate::frame::FrameStatus;
 use crate::h5;
-use crate::output::result::opened;
+use crate::output::result::{Progress, opened};
 use crate::output::{OutputError, nexus};
 
 /// What a stack of `xrdct convert` holds, without its frames.
@@ -13,8 +13,10 @@ pub struct StackInfo {
     pub path: PathBuf,
     /// Program and version that wrote it.
     pub program: String,
-    /// When the run began and ended, ISO 8601.
+    /// When the run began and ended, ISO 8601; empty while it runs.
     pub times: [String; 2],
+    /// How far the run came that wrote it.
+    pub progress: Progress,
     /// Frames, slow, fast.
     pub shape: Vec<usize>,
     /// Type of a pixel, as numpy spells it.
@@ -46,14 +48,17 @@ impl StackInfo {
     /// # Errors
     /// [`OutputError::Io`] when it cannot be read, [`OutputError::NotAResult`] when it is something else.
     pub fn open(path: &Path) -> Result<StackInfo, OutputError> {
-        let not = |problem: String| OutputError::NotAResult { path: path.into(), problem };
-        let file = opened(path)?;
-        if !StackInfo::is_one(&file) {
-            return Err(not("there is no /entry_0000/data/data of `xrdct convert` in it".into()));
-        }
-        read(path, &file)
-            .map_err(|cause| not(format!("a part of the stack is missing or different ({cause})")))
+        of(path, &opened(path)?)
     }
+}
+
+/// The same of a file that is open.
+pub(super) fn of(path: &Path, file: &h5::File) -> Result<StackInfo, OutputError> {
+    let not = |problem: String| OutputError::NotAResult { path: path.into(), problem };
+    if !StackInfo::is_one(file) {
+        return Err(not("there is no /entry_0000/data/data of `xrdct convert` in it".into()));
+    }
+    read(path, file).map_err(|cause| not(format!("a part of the stack is missing or different ({cause})")))
 }
 
 fn read(path: &Path, file: &h5::File) -> h5::Result<StackInfo> {
@@ -61,8 +66,18 @@ fn read(path: &Path, file: &h5::File) -> h5::Result<StackInfo> {
     let frames = entry.dataset("data/data")?;
     let statuses: Vec<u8> = entry.dataset("frame_status")?.read_raw()?;
     let count = |status: FrameStatus| statuses.iter().filter(|&&s| s == status as u8).count();
+    let progress = match entry.link_exists("status") {
+        true => {
+            let (word, message) = (nexus::read_text(&entry, "status")?, nexus::read_text(&entry, "message")?);
+            Progress::parse(&word, || message)
+                .ok_or_else(|| h5::Error::from(format!("its status is `{word}`")))?
+        }
+        // Earlier versions gave a stack its name at the end.
+        false => Progress::Complete,
+    };
     Ok(StackInfo {
         path: path.into(),
+        progress,
         program: nexus::read_text(&entry, "program_name")?,
         times: [nexus::read_text(&entry, "start_time")?, nexus::read_text(&entry, "end_time")?],
         shape: frames.shape(),

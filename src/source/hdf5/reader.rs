@@ -86,6 +86,11 @@ fn unwritten() -> Trouble {
     (FrameStatus::Unreadable, "it was never written: there is no chunk of it in the file".into())
 }
 
+/// A frame that `xrdct convert` had no image of.
+fn blank() -> Trouble {
+    (FrameStatus::Unreadable, "`xrdct convert` had no image of it: see frame_status in the stack".into())
+}
+
 fn no_memory(bytes: usize, cause: &io::Error) -> Trouble {
     (FrameStatus::Unreadable, format!("no memory for its {bytes} bytes: {cause}"))
 }
@@ -117,6 +122,7 @@ impl ListReader {
         };
         match &stack.access {
             Access::Together(None) => return Err(unwritten()),
+            Access::Together(Some(_)) if stack.blank.binary_search(&frame).is_ok() => return Err(blank()),
             Access::Together(Some(first)) => {
                 let at = (frame as u64).checked_mul(bytes as u64).and_then(|at| at.checked_add(*first));
                 let at = at.filter(|at| at.saturating_add(bytes as u64) <= stack.length);

@@ -9,10 +9,13 @@ use std::sync::Arc;
 use super::pipeline::{Pipeline, Undone};
 use super::shelf::{Identity, NotThere, Shelf, Spot, identity};
 use crate::budget;
-use crate::frame::{Codec, PixelType, Shape};
-use crate::h5::Dataset;
+use crate::frame::{Codec, FrameStatus, PixelType, Shape};
 use crate::h5::links::Thing;
 use crate::h5::storage::{Arrangement, Chunk, Mapping, NumberClass, Numeric, Storage};
+use crate::h5::{self, Dataset, File};
+
+/// Where `xrdct convert` puts images.
+const CONVERTED: &str = "entry_0000/data/data";
 
 /// What the pixels of frames are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,6 +47,8 @@ pub(super) struct Stack {
     /// Sizes of the dimensions before the image.
     pub leading: Vec<usize>,
     pub access: Access,
+    /// Frames that there is a place but no image of, as `xrdct convert` says in its `frame_status`; ascending.
+    pub blank: Vec<usize>,
 }
 
 /// How the bytes of frames are got.
@@ -125,6 +130,12 @@ pub(super) fn dissect(shelf: &mut Shelf, spot: &Spot) -> Result<Dissected, NotTh
         return Ok(Dissected::Virtual { kind, leading, mappings });
     }
     let access = access(shelf, &dataset, &storage, kind, &leading).map_err(lost)?;
+    let blank = match access {
+        Access::Together(_) if spot.path.trim_start_matches('/') == CONVERTED => {
+            shelf.ask(&spot.file, blank)?
+        }
+        Access::Together(_) | Access::Chunks(_) | Access::Library => Vec::new(),
+    };
     let (known, length) = identity(&spot.file)?;
     let address = match spot.what {
         Thing::Dataset { address, .. } => address,
@@ -139,7 +150,19 @@ pub(super) fn dissect(shelf: &mut Shelf, spot: &Spot) -> Result<Dissected, NotTh
         swapped: number.big_endian,
         leading,
         access,
+        blank,
     }))
+}
+
+/// Frames of a stack of `xrdct convert` that could not be read, or did not come before its run ended: they have fill values.
+fn blank(file: &File) -> h5::Result<Vec<usize>> {
+    let entry = file.group("entry_0000")?;
+    if !entry.link_exists("frame_status") || !entry.link_exists("image_crc") {
+        return Ok(Vec::new());
+    }
+    let statuses: Vec<u8> = entry.dataset("frame_status")?.read_raw()?;
+    let good = FrameStatus::Good as u8;
+    Ok(statuses.iter().enumerate().filter(|(_, status)| **status != good).map(|(frame, _)| frame).collect())
 }
 
 /// What the corridor calls such numbers.
