@@ -629,10 +629,8 @@ fn what_a_killed_run_left_is_named() {
         fs::remove_file(folder.path().join(name)).expect("written");
     }
     // One that is really killed.
-    let run =
-        on_disk(folder.path(), &["convert", "scan", "-o", "k.h5"], ("XRDCT_TEST_HANG", "small_00002.cbf"))
-            .spawn()
-            .expect("it starts");
+    let slow = ("XRDCT_TEST_SLOW", "small_00002.cbf:2000");
+    let run = on_disk(folder.path(), &["convert", "scan", "-o", "k.h5"], slow).spawn().expect("it starts");
     let part = format!(".k.h5.{}.part", run.id());
     wait_for(|| folder.path().join(&part).exists());
     send("KILL", &run);

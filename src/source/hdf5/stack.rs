@@ -160,8 +160,8 @@ fn blank(file: &File) -> h5::Result<Vec<usize>> {
     if !entry.link_exists("frame_status") || !entry.link_exists("image_crc") {
         return Ok(Vec::new());
     }
-    let statuses: Vec<u8> = entry.dataset("frame_status")?.read_raw()?;
-    let good = FrameStatus::Good as u8;
+    let statuses: Vec<u32> = entry.dataset("frame_status")?.read_raw()?;
+    let good = FrameStatus::Good as u32;
     Ok(statuses.iter().enumerate().filter(|(_, status)| **status != good).map(|(frame, _)| frame).collect())
 }
 
