@@ -97,11 +97,50 @@ impl Doors {
                 (near::at_nodes(readers, &engines), reducers, slots)
             }
         };
-        // Who waits for a slot to decode into must not hold one of those: packed frames have their own then.
-        let packed = match crew.decode {
-            Decode::Reader => SlotPool::on_host(2 * readers.len() + 1, 0),
-            Decode::Reducer => slots.clone(),
+        let packed = packed_slots(crew, readers.len(), &slots);
+        let strategy = crew.strategy();
+        Ok(Doors { source, readers, reducers, packed, slots, strategy, may_go_on: false, notes })
+    }
+
+    /// Doors to reducers that are there already, what is left of those of a run, for the frames of another source. They travel in slots
+    /// that are there, too, where there are some: those that did not come home are replaced.
+    ///
+    /// # Errors
+    /// When there is no memory for slots.
+    pub(super) fn to_those_left(
+        crew: &Crew,
+        engines: &Engines,
+        source: Box<dyn Source>,
+        traffic: Traffic,
+        reducers: Vec<Box<dyn Reducer>>,
+        slots: Option<SlotPool>,
+    ) -> Result<Doors, SessionError> {
+        let readers: Vec<_> = (0..crew.reading()).map(|_| reader(crew, source.as_ref())).collect();
+        let (readers, crew, contexts) = match crew.reducers {
+            Reducers::Host(_) => (readers, *crew, vec![]),
+            Reducers::Gpus(gpus, sizes) => {
+                let engines = engines.gpus(gpus)?;
+                let crew = Crew { reducers: Reducers::Gpus(reducers.len(), sizes), ..*crew };
+                let contexts = engines.iter().map(|gpu| Arc::clone(gpu.context())).collect();
+                (near::at_nodes(readers, &engines), crew, contexts)
+            }
         };
+        let count = budget::slots(&crew, traffic.frames);
+        let mut notes = vec![];
+        let slots = match slots {
+            Some(slots) => {
+                slots.refill(count);
+                slots
+            }
+            None if crew.needs_gpu() => {
+                let Pinned { slots, note } =
+                    Pinned::take(&contexts, &crew, traffic).or_about(Concern::Device)?;
+                notes.extend(note);
+                slots
+            }
+            None => SlotPool::on_host(count, traffic.bytes(&crew)),
+        };
+        let packed = packed_slots(&crew, readers.len(), &slots);
         let strategy = crew.strategy();
         Ok(Doors { source, readers, reducers, packed, slots, strategy, may_go_on: false, notes })
     }
@@ -163,6 +202,12 @@ impl Pinned {
         Ok(Pinned { slots, note })
     }
 
+    /// The same for another run, when a GPU that failed may have kept some of them.
+    pub(super) fn refilled(self, count: usize) -> Pinned {
+        self.slots.refill(count);
+        self
+    }
+
     /// What pins the slots of a plan's runs, beside other work; `None` when it needs none.
     pub(super) fn of(plan: &Plan) -> Option<impl FnOnce() -> Option<Pinned> + Send + use<>> {
         let Device::Cuda { gpus, .. } = &plan.device else { return None };
@@ -176,6 +221,14 @@ impl Pinned {
             drop(range);
             Pinned::lock(ready, gpus.wait().ok()?, &crew).ok()
         })
+    }
+}
+
+/// What the source receives into. Who waits for a slot to decode into must not hold one of those: packed frames have their own then.
+fn packed_slots(crew: &Crew, readers: usize, slots: &SlotPool) -> SlotPool {
+    match crew.decode {
+        Decode::Reader => SlotPool::on_host(2 * readers + 1, 0),
+        Decode::Reducer => slots.clone(),
     }
 }
 
