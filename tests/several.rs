@@ -171,8 +171,6 @@ fn one_that_breaks_what_all_upload_from_is_the_only_one_lost() {
             assert!(checked.load(Ordering::Relaxed) >= 3, "each is asked whether it is well");
         }
     }
-    // And one more afterwards, where memory is nobody's.
-    go_on(&scan, &Failures { slots: 12, leads: Some(Arc::default()), ..Failures::of(&[(0, 5), (2, 11)]) });
 }
 
 #[test]

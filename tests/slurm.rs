@@ -39,7 +39,23 @@ fn what_is_wrong_is_said_at_once_in_integrates_words() {
         (&["scan", "-p", "small.poni", "-o", "r.h5", "--tomo", "t.h5", "--tomo-options", "--filter x"], 2),
         (&["scan", "-p", "small.poni", "-o", "r.h5", "--mask", "no.npy"], 4),
         (&["scan", "-p", "small.poni", "-o", "r.h5", "-c", "50", "--radial-range", "900", "950"], 4),
-        (&["scan", "-p", "small.poni", "-o", "r.h5", "-c", "50", "--azimuth-range", "1", "1.001"], 4),
+        // The corners are elsewhere.
+        (
+            &[
+                "scan",
+                "-p",
+                "small.poni",
+                "-o",
+                "r.h5",
+                "--radial-range",
+                "12",
+                "12.4",
+                "--azimuth-range",
+                "0",
+                "1",
+            ],
+            4,
+        ),
     ] {
         let integrate = xrdct(&folder, &[&["integrate", "--dry-run"], wrong].concat());
         let slurm = xrdct(&folder, &[&["slurm", "--parts", "2"], wrong].concat());

@@ -103,10 +103,10 @@ impl Doors {
     }
 
     /// Doors to reducers that are there already, what is left of those of a run, for the frames of another source. They travel in slots
-    /// that are there, too, where there are some: those that did not come home are replaced.
+    /// that are there, too, where there are some: those that did not come home are replaced. Else in ordinary memory.
     ///
     /// # Errors
-    /// When there is no memory for slots.
+    /// When no GPU is left that the crew needs.
     pub(super) fn to_those_left(
         crew: &Crew,
         engines: &Engines,
@@ -116,32 +116,18 @@ impl Doors {
         slots: Option<SlotPool>,
     ) -> Result<Doors, SessionError> {
         let readers: Vec<_> = (0..crew.reading()).map(|_| reader(crew, source.as_ref())).collect();
-        let (readers, crew, contexts) = match crew.reducers {
-            Reducers::Host(_) => (readers, *crew, vec![]),
+        let (readers, crew) = match crew.reducers {
+            Reducers::Host(_) => (readers, *crew),
             Reducers::Gpus(gpus, sizes) => {
-                let engines = engines.gpus(gpus)?;
                 let crew = Crew { reducers: Reducers::Gpus(reducers.len(), sizes), ..*crew };
-                let contexts = engines.iter().map(|gpu| Arc::clone(gpu.context())).collect();
-                (near::at_nodes(readers, &engines), crew, contexts)
+                (near::at_nodes(readers, &engines.gpus(gpus)?), crew)
             }
         };
-        let count = budget::slots(&crew, traffic.frames);
-        let mut notes = vec![];
-        let slots = match slots {
-            Some(slots) => {
-                slots.refill(count);
-                slots
-            }
-            None if crew.needs_gpu() => {
-                let Pinned { slots, note } =
-                    Pinned::take(&contexts, &crew, traffic).or_about(Concern::Device)?;
-                notes.extend(note);
-                slots
-            }
-            None => SlotPool::on_host(count, traffic.bytes(&crew)),
-        };
+        let pinned = slots.map(|slots| Pinned { slots, note: None });
+        let Pinned { slots, note } = Pinned::after_a_loss(pinned, &crew, traffic);
         let packed = packed_slots(&crew, readers.len(), &slots);
         let strategy = crew.strategy();
+        let notes = note.into_iter().collect();
         Ok(Doors { source, readers, reducers, packed, slots, strategy, may_go_on: false, notes })
     }
 
@@ -202,10 +188,22 @@ impl Pinned {
         Ok(Pinned { slots, note })
     }
 
-    /// The same for another run, when a GPU that failed may have kept some of them.
-    pub(super) fn refilled(self, count: usize) -> Pinned {
-        self.slots.refill(count);
-        self
+    /// What frames travel in when a GPU has failed: slots that are there, if they are good; that GPU may have kept some, which are replaced.
+    /// Nothing is pinned then, as that may wait for a GPU that hangs: the driver copies what is in ordinary memory, and takes longer.
+    pub(super) fn after_a_loss(pinned: Option<Pinned>, crew: &Crew, traffic: Traffic) -> Pinned {
+        let count = budget::slots(crew, traffic.frames);
+        match pinned {
+            Some(pinned) => {
+                pinned.slots.refill(count);
+                pinned
+            }
+            None => {
+                let note = crew.needs_gpu().then(|| {
+                    "a GPU failed, and with it what frames travelled in: they travel in ordinary memory, which is slower".to_owned()
+                });
+                Pinned { slots: SlotPool::on_host(count, traffic.bytes(crew)), note }
+            }
+        }
     }
 
     /// What pins the slots of a plan's runs, beside other work; `None` when it needs none.

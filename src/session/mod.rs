@@ -185,7 +185,7 @@ impl Session {
         let pinned = self.slots.clone().filter(|_| is_enough);
         let pinned = match lost.is_empty() {
             true => pinned,
-            false => pinned.map(|pinned| pinned.refilled(budget::slots(&self.plan.crew, traffic.frames))),
+            false => Some(Pinned::after_a_loss(pinned, &self.plan.crew, traffic)),
         };
         let mut doors = Doors::open(&self.plan.crew, &self.engines, source, traffic, pinned, timeline, kept)?;
         doors.notes.extend(lost.iter().map(|gpu| format!("{gpu} failed before; computing without it")));

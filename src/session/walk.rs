@@ -88,6 +88,10 @@ struct Company<'a> {
 }
 
 impl Company<'_> {
+    fn note(&mut self, notes: &[String]) {
+        notes.iter().for_each(|note| self.watchers.iter_mut().for_each(|watcher| watcher.note(note)));
+    }
+
     /// Says which reducers were lost while others went on.
     fn tell(&mut self, lost: &[LostReducer]) -> Result<(), SinkError> {
         for LostReducer { why, frames, .. } in lost {
@@ -143,7 +147,10 @@ impl Session {
             }
             let slots = (!some_were_led).then_some(slots);
             doors = match self.doors_of_others(source, &mut company, (left, slots), why) {
-                Ok(others) => Doors { may_go_on, ..others },
+                Ok(others) => {
+                    company.note(&others.notes);
+                    Doors { may_go_on, ..others }
+                }
                 Err(error) => return (report, Err(error)),
             };
             report.given_up.clear();
