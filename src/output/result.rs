@@ -16,7 +16,6 @@
 //! last set. It touches these two datasets only, so a kill in that millisecond may cost them, never a pattern or a status. A run whose
 //! frames go over to another device, or that loses one of several, is opened once more then ([`ResultFile::go_over`], [`ResultFile::lose`]).
 mod arrays;
-mod band;
 mod block;
 mod carry;
 mod copy;
@@ -49,7 +48,6 @@ use super::lock::{Lock, is_at};
 use super::nexus;
 use crate::files::{folder_of, library, sync_folder};
 use crate::frame::{FrameStatus, Outcome, Pattern};
-use band::MapBand;
 use disk::Disk;
 pub(super) use plain::fixed;
 use rows::{FrameRow, RowWriter};
@@ -128,8 +126,6 @@ pub struct ResultDraft {
     draft: Draft,
     /// Whether a file that it replaces is kept: not when its rows were taken over.
     keeps_old: bool,
-    /// Rows of parts that are not in `map` yet.
-    band: MapBand,
 }
 
 impl ResultDraft {
@@ -138,11 +134,7 @@ impl ResultDraft {
     /// # Errors
     /// [`OutputError::Exists`], or what the operating system says.
     pub fn publish(self) -> Result<ResultFile, OutputError> {
-        let ResultDraft { mut file, draft, keeps_old, mut band } = self;
-        if let Some(place) = file.writer.places.map {
-            let written = band.write(&file.writer, place);
-            written.map_err(|cause| OutputError::from_io(&file.path, "writing patterns", 0, cause))?;
-        }
+        let ResultDraft { mut file, draft, keeps_old } = self;
         if keeps_old {
             draft.publish_beside_old()?
         } else {
@@ -227,7 +219,7 @@ impl ResultFile {
             _lock: lock,
             layout: layout.clone(),
         };
-        Ok(ResultDraft { file, draft, keeps_old: layout.goes_on.is_none(), band: MapBand::default() })
+        Ok(ResultDraft { file, draft, keeps_old: layout.goes_on.is_none() })
     }
 
     /// Has the disk itself keep what was written this often, so that a power cut costs no more; `None`: only at the end. Patterns wait no

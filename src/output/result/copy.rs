@@ -10,7 +10,6 @@ use std::os::unix::fs::FileExt;
 use rayon::prelude::*;
 
 use super::ResultDraft;
-use super::band::MapBand;
 use super::block::RowBlock;
 use super::earlier::{EarlierResult, StoredRows};
 use super::layout::Layout;
@@ -34,9 +33,6 @@ struct PartCopy<'a> {
     first: usize,
     to: &'a RowWriter,
 }
-
-/// Checksums of a block's rows, and the rows for a map to be turned.
-type CopiedBlock = (Vec<u32>, Vec<f32>);
 
 /// Why a block was not copied.
 enum Flaw {
@@ -68,39 +64,25 @@ impl ResultDraft {
         let numbers = self.numbers(&rows, layout);
         let copy = PartCopy { part, layout, rows, numbers, first, to: &self.file.writer };
         copy.values(&norms_of).map_err(written)?;
-        let map = self.file.writer.places.map;
-        let blocks = copy.rows.blocks();
-        let step = MapBand::step();
-        let together = match map {
-            Some(_) => (step / copy.rows.bytes_of_block()).max(1),
-            None => blocks.len().max(1),
-        };
-        let copied = blocks.chunks(together).try_fold(Vec::new(), |mut checksums, blocks| {
-            let some: Result<Vec<CopiedBlock>, Flaw> = blocks
-                .par_iter()
-                .map_init(RowBlock::default, |block, rows| {
-                    let count = rows.clone().filter(|row| layout.row(*row) < layout.frames).count();
-                    let checksums = copy.block(block, rows.clone())?;
-                    see(count);
-                    let intensity = map.map(|_| std::mem::take(&mut block.intensity));
-                    Ok((checksums, intensity.unwrap_or_default()))
-                })
-                .collect();
-            let (sums, turns): (Vec<_>, Vec<_>) = some?.into_iter().unzip();
-            checksums.extend(sums.concat());
-            if let (Some(place), Some(rows)) = (map, blocks.first()) {
-                self.band.put(copy.to, place, (first + rows.start, turns), step).map_err(Flaw::Write)?;
-            }
-            Ok(checksums)
-        });
-        let checksums = copied.map_err(|flaw| match flaw {
+        let checksums: Result<Vec<Vec<u32>>, Flaw> = copy
+            .rows
+            .blocks()
+            .into_par_iter()
+            .map_init(RowBlock::default, |block, rows| {
+                let count = rows.clone().filter(|row| layout.row(*row) < layout.frames).count();
+                let checksums = copy.block(block, rows)?;
+                see(count);
+                Ok(checksums)
+            })
+            .collect();
+        let checksums = checksums.map_err(|flaw| match flaw {
             Flaw::Read(cause) => part.unread(cause),
             Flaw::Write(cause) => written(cause),
             Flaw::Damaged(frame) => {
                 part.not(format!("the row of its frame {frame} is damaged: it is not what its checksum says"))
             }
         })?;
-        copy.ending(&checksums).map_err(written)?;
+        copy.ending(&checksums.concat()).map_err(written)?;
         // The disk gets it while the next part is copied.
         self.file.disk.wrote(&self.file.writer.file).map_err(written)?;
         self.note_statuses(part, layout, first);

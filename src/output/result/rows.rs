@@ -23,6 +23,9 @@ use crate::frame::{FrameHeader, FrameStatus, Norms, Pattern};
 /// Most slices that one `pwritev` takes (Linux: `IOV_MAX`).
 const MOST_SLICES: usize = 1024;
 
+/// Rows that are turned together: a line of the cache has so many bins.
+const TOGETHER: usize = 16;
+
 /// A frame's outcome and where it goes.
 pub(super) struct FrameRow {
     /// Point of the map, or frame.
@@ -179,19 +182,8 @@ impl RowWriter {
 
     /// Rows from `row` on that were turned: bin by bin.
     fn write_turned(&self, turned: &[f32], row: usize, rows: usize, place: u64) -> io::Result<()> {
-        self.write_bins_of_map(turned, 0, (row, rows), place)
-    }
-
-    /// Likewise, of the bins from `first` on.
-    pub(super) fn write_bins_of_map(
-        &self,
-        turned: &[f32],
-        first: usize,
-        (row, rows): (usize, usize),
-        place: u64,
-    ) -> io::Result<()> {
         for (bin, values) in turned.chunks_exact(rows).enumerate() {
-            let offset = place + (((first + bin) * self.rows + row) * 4) as u64;
+            let offset = place + ((bin * self.rows + row) * 4) as u64;
             self.file.write_all_at(bytes(values), offset)?;
         }
         Ok(())
@@ -203,7 +195,7 @@ impl RowWriter {
         places.into_iter().flatten().try_for_each(|place| self.fill(f32::NAN, place, self.rows * self.npt))
     }
 
-    /// A block of another file's rows, which begin at row `first` here; all but the transposed map ([`super::band`]).
+    /// A block of another file's rows, which begin at row `first` here.
     pub(super) fn write_block(&self, first: usize, block: &RowBlock) -> io::Result<()> {
         let rows = first + block.rows.start;
         self.write_bins(self.places.intensity, rows, &block.intensity)?;
@@ -216,7 +208,8 @@ impl RowWriter {
                 self.write_bins(place, rows, variance)?;
             }
         }
-        Ok(())
+        let Some(place) = self.places.map else { return Ok(()) };
+        self.write_turned(&turned(&block.intensity, self.npt), rows, block.rows.len(), place)
     }
 
     fn write_bins<T: Plain>(&self, place: u64, row: usize, values: &[T]) -> io::Result<()> {
@@ -244,6 +237,21 @@ impl RowWriter {
         }
         Ok(())
     }
+}
+
+/// Rows with their bins first, some rows at a time: what is written then is whole lines of the cache.
+fn turned(values: &[f32], npt: usize) -> Vec<f32> {
+    let rows = values.len() / npt;
+    let mut turned = vec![0.0; values.len()];
+    for first in (0..rows).step_by(TOGETHER) {
+        let last = rows.min(first + TOGETHER);
+        for bin in 0..npt {
+            for row in first..last {
+                turned[bin * rows + row] = values[row * npt + bin];
+            }
+        }
+    }
+    turned
 }
 
 /// What a row's checksum covers, of what a file may have.

@@ -18,7 +18,7 @@ use crate::h5::storage::Arrangement;
 use crate::h5::{self, Dataset};
 use crate::output::OutputError;
 
-/// Bytes of a block's patterns, about: they are still in cache when they are looked at and written.
+/// Bytes of a block's patterns, about: they are still in cache when they are looked at and written, and a bin of as many rows is a page of `map`.
 const BLOCK_BYTES: usize = 4 << 20;
 
 /// What the rows of an earlier result are made of: what has a value a row or a frame, and where the rest is.
@@ -106,11 +106,6 @@ impl<'a> StoredRows<'a> {
     pub(in crate::output::result) fn blocks(&self) -> Vec<Range<usize>> {
         let rows = (BLOCK_BYTES / (self.npt * size_of::<f32>())).max(1);
         (0..self.rows).step_by(rows).map(|first| first..self.rows.min(first + rows)).collect()
-    }
-
-    /// Bytes of the intensities of each, but for the last.
-    pub(in crate::output::result) fn bytes_of_block(&self) -> usize {
-        BLOCK_BYTES.max(self.npt * size_of::<f32>())
     }
 
     /// Reads a block.
