@@ -226,6 +226,15 @@ impl SlotPool {
         SlotPool::new((0..count).map(|_| Box::new(vec![0_u8; len]) as Memory))
     }
 
+    /// Sees that there are so many when nobody has one: ordinary memory takes the place of those that will not come home.
+    pub fn refill(&self, count: usize) {
+        let mut free = self.0.free.lock().unwrap_or_else(PoisonError::into_inner);
+        while free.len() < count {
+            // Whoever takes it makes it as large as it must be.
+            free.push(Box::new(Vec::new()));
+        }
+    }
+
     /// Takes a slot; blocks until one has come home.
     pub fn take(&self) -> Slot {
         let free = self.0.free.lock().unwrap_or_else(PoisonError::into_inner);

@@ -17,7 +17,8 @@ use xrdct::frame::{
 };
 use xrdct::output::sink::{Sink, SinkError};
 use xrdct::pipeline::{
-    BadFrames, Corridor, MOST_WAITING, PipelineError, Report, Stage, Stop, Strategy, Watch, go_on, run,
+    BadFrames, Corridor, MOST_WAITING, Passage, PipelineError, Report, Stage, Stop, Strategy, Watch, go_on,
+    run,
 };
 use xrdct::reduce::{ReduceError, Reducer};
 use xrdct::source::{About, Next, Reader, Source, SourceError, Ticket};
@@ -532,7 +533,7 @@ fn a_run_that_goes_on_counts_on() {
         let (queue, asked, failed) = (VecDeque::new(), Cell::new(0), Cell::new(false));
         let reducer = FakeReducer { depth: 1, event: s.event, queue, met: false, asked, failed };
         let mut seen = Count(SOME);
-        let (report, ending) = go_on(
+        let Passage { report, ended: ending, .. } = go_on(
             Corridor {
                 source: Box::new(FakeSource { frames: SOME, given: SOME - 3 }),
                 readers: vec![Box::new(FakeReader { event: s.event, stop: stop.clone(), reads })],

@@ -2,66 +2,30 @@
 //!
 //! The devices are fakes behind the same trait as a GPU's, as in `going_over.rs`. `gpu/several.rs` has the same with real ones.
 
+mod fakes;
+
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::thread::sleep;
-use std::time::{Duration, Instant};
 
-use xrdct::frame::{Frame, FrameId, Outcome, SlotPool};
+use xrdct::frame::{SlotMemory, SlotPool};
 use xrdct::h5;
+use xrdct::output::lock::Lock;
 use xrdct::output::result::{Ending, Progress, ResultFile, ResultInfo};
 use xrdct::pipeline::{PipelineError, Report, Stop};
-use xrdct::reduce::{ReduceError, Reducer};
+use xrdct::reduce::Reducer;
 use xrdct::session::options::StrategyName;
-use xrdct::session::{Doors, Plan, Run, Session};
+use xrdct::session::resume::what_is_left;
+use xrdct::session::{Doors, Plan, Resume, Run, Session};
 
+use self::fakes::{Counting, Dropping, Late, Led, LockedBy, Modest, Patient, UPLOAD};
 use crate::going_over::{At, FRAMES, Failing, LIMIT, Scan, Seen, WHY, marks, planned, rows};
 use crate::support::{one_line, within, xrdct};
-
-/// A device that asks for no frame until others have failed.
-struct Patient {
-    inner: Box<dyn Reducer>,
-    name: String,
-    others: Vec<Arc<AtomicBool>>,
-}
-
-impl Reducer for Patient {
-    fn capacity(&self) -> usize {
-        let begun = Instant::now();
-        while !self.others.iter().all(|failed| failed.load(Ordering::Acquire)) && begun.elapsed() < LIMIT {
-            sleep(Duration::from_millis(1));
-        }
-        self.inner.capacity()
-    }
-
-    fn device(&self) -> Option<String> {
-        Some(self.name.clone())
-    }
-
-    fn submit(&mut self, frame: Frame) -> Result<(), ReduceError> {
-        self.inner.submit(frame)
-    }
-
-    fn flush(&mut self) -> Result<(), ReduceError> {
-        self.inner.flush()
-    }
-
-    fn is_ready(&self) -> Result<bool, ReduceError> {
-        self.inner.is_ready()
-    }
-
-    fn collect(&mut self) -> Result<Vec<Outcome>, ReduceError> {
-        self.inner.collect()
-    }
-
-    fn abandon(&mut self) -> Vec<FrameId> {
-        self.inner.abandon()
-    }
-}
 
 /// Of three devices, `failing` give so many outcomes each and then fail.
 #[derive(Debug, Clone)]
 struct Failures {
+    /// All upload from memory that the first of these locked; and how often devices were asked whether they are well.
+    leads: Option<Arc<AtomicUsize>>,
     failing: Vec<(usize, usize)>,
     at: At,
     slots: usize,
@@ -72,7 +36,7 @@ struct Failures {
 impl Failures {
     fn of(failing: &[(usize, usize)]) -> Failures {
         let failing = failing.to_vec();
-        Failures { failing, at: At::Collect, slots: 12, may_go_on: false, stop_after: None }
+        Failures { failing, at: At::Collect, slots: 12, may_go_on: false, stop_after: None, leads: None }
     }
 
     /// The doors of a session of the host, with fakes behind the third.
@@ -95,6 +59,15 @@ impl Failures {
             doors.reducers.push(Box::new(Patient { inner, name: name(number), others }));
         }
         doors.slots = SlotPool::on_host(self.slots, 100_000);
+        if let Some(checked) = &self.leads {
+            let leader = flags.first().map_or_else(Arc::default, Arc::clone);
+            let locked = |_| Box::new(LockedBy(vec![0; 100_000], Arc::clone(&leader))) as Box<dyn SlotMemory>;
+            doors.slots = SlotPool::new((0..self.slots).map(locked));
+            let led = |inner| {
+                Box::new(Led { inner, refused: vec![], checked: Arc::clone(checked) }) as Box<dyn Reducer>
+            };
+            doors.reducers = doors.reducers.into_iter().map(led).collect();
+        }
         doors.packed = doors.slots.clone();
         Doors { may_go_on: self.may_go_on, ..doors }
     }
@@ -188,6 +161,76 @@ fn slots_that_a_device_keeps_for_ever_are_replaced() {
 }
 
 #[test]
+fn one_that_breaks_what_all_upload_from_is_the_only_one_lost() {
+    let scan = Scan::with_bad(&[2, 19, 39]);
+    for at in [At::Submit, At::Flush, At::Collect, At::Hang] {
+        for (after, slots) in [(0, 12), (1, 30), (17, 12), (17, 4)] {
+            let checked = Arc::<AtomicUsize>::default();
+            let leads = Some(Arc::clone(&checked));
+            go_on(&scan, &Failures { at, slots, leads, ..Failures::of(&[(1, after)]) });
+            assert!(checked.load(Ordering::Relaxed) >= 3, "each is asked whether it is well");
+        }
+    }
+}
+
+#[test]
+fn when_all_fail_although_they_are_well_the_run_ends() {
+    let scan = Scan::with_bad(&[]);
+    let session =
+        Session::open(Plan::new(scan.options(StrategyName::Pool)).expect("a plan")).expect("a session");
+    let mut file = session.result(&scan.path("result.h5"), true).expect("a file");
+    let (report, ended) = within(LIMIT, "a run whose memory is broken", move || {
+        let mut doors = Failures { leads: Some(Arc::default()), ..Failures::of(&[]) }.doors(&session);
+        let broken = Arc::new(AtomicBool::new(true));
+        let locked = |_| Box::new(LockedBy(vec![0; 100_000], Arc::clone(&broken))) as Box<dyn SlotMemory>;
+        doors.slots = SlotPool::new((0..30).map(locked));
+        doors.packed = doors.slots.clone();
+        session.walk(doors, &mut file, Run::default())
+    });
+    let said = ended.expect_err("nothing can be uploaded").to_string();
+    let mut reasons: Vec<&str> = said.split("; ").collect();
+    reasons.sort_unstable();
+    assert_eq!(reasons, [0, 1, 2].map(|n| format!("cuda:{n}: {UPLOAD}")), "{said}");
+    assert_eq!((report.done, report.lost.len()), (0, 0));
+}
+
+#[test]
+fn a_device_gives_nothing_back_while_another_may_hang() {
+    let scan = Scan::with_bad(&[]);
+    let session =
+        Session::open(Plan::new(scan.options(StrategyName::Pool)).expect("a plan")).expect("a session");
+    let mut file = session.result(&scan.path("result.h5"), true).expect("a file");
+    let dropped = Arc::<AtomicBool>::default();
+    let flag = Arc::clone(&dropped);
+    let (before, report) = within(LIMIT, "a run with a slow device", move || {
+        let mut doors = session.doors(session.plan().source(), None, None).expect("doors");
+        let mut inner = std::mem::take(&mut doors.reducers).into_iter();
+        let others = Arc::<AtomicUsize>::default();
+        let counting = Counting(inner.next().expect("a reducer"), Arc::clone(&others));
+        let early = Dropping(Box::new(counting), Arc::clone(&flag));
+        let before = Arc::<AtomicBool>::default();
+        let late = Late {
+            inner: Modest {
+                inner: inner.next().expect("another"),
+                had: Arc::default(),
+                in_line: AtomicUsize::new(0),
+                others,
+            },
+            dropped: flag,
+            before: Arc::clone(&before),
+        };
+        doors.reducers = vec![Box::new(early), Box::new(late)];
+        doors.slots = SlotPool::on_host(FRAMES, 100_000);
+        let (report, ended) = session.walk(doors, &mut file, Run::default());
+        ended.expect("a run");
+        (before.load(Ordering::Acquire), report)
+    });
+    assert_eq!(report.done, FRAMES);
+    assert!(!before, "the first gave back what it had while the second was at work");
+    assert!(dropped.load(Ordering::Acquire), "but it does so in the end");
+}
+
+#[test]
 fn when_all_fail_the_run_ends_with_every_reason_or_goes_over_to_the_cores() {
     let scan = Scan::with_bad(&[5]);
     let (expected, _) = planned(&scan, scan.options(StrategyName::Pool));
@@ -246,6 +289,34 @@ fn a_file_tells_which_devices_were_lost() {
 }
 
 #[test]
+fn a_run_that_goes_on_keeps_what_the_file_tells_of_devices() {
+    let scan = Scan::with_bad(&[]);
+    let path = scan.path("result.h5");
+    let failures = Failures { stop_after: Some(0), ..Failures::of(&[(0, 9)]) };
+    let Walked { report, ended, file, .. } = walk(&scan, &failures);
+    ended.expect("a stop is no failure");
+    file.finish(&report.ending()).expect("a result");
+    let whys = lost_devices(&scan);
+    assert_eq!(whys, [format!("cuda:0: {WHY}")]);
+    let mut options = scan.options(StrategyName::Pool);
+    let resume = Resume::open(&path, &mut options).expect("a result").expect("there is one");
+    let session = Session::open(Plan::new(options).expect("a plan")).expect("a session");
+    resume.check(session.plan(), false).expect("the same run");
+    let lock = Lock::take(&path).expect("nobody else writes");
+    let mut draft = session.result_draft(lock, true, Some(&resume)).expect("a draft");
+    let carried = resume.carry(&mut draft, false).expect("rows");
+    assert_eq!(carried.good, report.done);
+    let mut file = draft.publish().expect("a file");
+    let left = what_is_left(session.plan().source(), &carried);
+    let (report, ended) =
+        session.walk(session.doors(left, None, None).expect("doors"), &mut file, Run::default());
+    ended.expect("a run");
+    file.finish(&report.ending()).expect("a result");
+    let (expected, _) = planned(&scan, scan.options(StrategyName::Pool));
+    assert_eq!((rows(&path), lost_devices(&scan)), (expected, whys));
+}
+
+#[test]
 fn words_that_name_no_gpus_are_refused() {
     let scan = Scan::with_bad(&[]);
     let words = "auto, cpu, cuda, cuda:N, cuda:N,N,... or cuda:all";
@@ -262,78 +333,6 @@ fn words_that_name_no_gpus_are_refused() {
             assert_eq!(done.code, 2, "{arguments:?}: {}", done.stderr);
             assert!(done.stderr.contains(&said), "{arguments:?}: {}", done.stderr);
         }
-    }
-}
-
-/// Gives nothing until frames of the other device have come, and wants no more than two meanwhile.
-struct Modest {
-    inner: Box<dyn Reducer>,
-    had: Arc<Mutex<Vec<usize>>>,
-    in_line: AtomicUsize,
-    others: Arc<AtomicUsize>,
-}
-
-impl Reducer for Modest {
-    fn capacity(&self) -> usize {
-        1000
-    }
-
-    fn wants(&self) -> bool {
-        self.in_line.load(Ordering::Relaxed) < 2
-    }
-
-    fn submit(&mut self, frame: Frame) -> Result<(), ReduceError> {
-        self.had.lock().expect("nobody panicked").push(frame.id.0);
-        self.in_line.fetch_add(1, Ordering::Relaxed);
-        self.inner.submit(frame)
-    }
-
-    fn flush(&mut self) -> Result<(), ReduceError> {
-        Ok(())
-    }
-
-    fn is_ready(&self) -> Result<bool, ReduceError> {
-        Ok(self.others.load(Ordering::Relaxed) >= FRAMES - 2)
-    }
-
-    fn collect(&mut self) -> Result<Vec<Outcome>, ReduceError> {
-        self.inner.flush()?;
-        self.in_line.store(0, Ordering::Relaxed);
-        self.inner.collect()
-    }
-
-    fn abandon(&mut self) -> Vec<FrameId> {
-        self.inner.abandon()
-    }
-}
-
-/// Counts what comes through.
-struct Counting(Box<dyn Reducer>, Arc<AtomicUsize>);
-
-impl Reducer for Counting {
-    fn capacity(&self) -> usize {
-        self.0.capacity()
-    }
-
-    fn submit(&mut self, frame: Frame) -> Result<(), ReduceError> {
-        self.1.fetch_add(1, Ordering::Relaxed);
-        self.0.submit(frame)
-    }
-
-    fn flush(&mut self) -> Result<(), ReduceError> {
-        self.0.flush()
-    }
-
-    fn is_ready(&self) -> Result<bool, ReduceError> {
-        self.0.is_ready()
-    }
-
-    fn collect(&mut self) -> Result<Vec<Outcome>, ReduceError> {
-        self.0.collect()
-    }
-
-    fn abandon(&mut self) -> Vec<FrameId> {
-        self.0.abandon()
     }
 }
 

@@ -38,6 +38,24 @@ fn what_is_wrong_is_said_at_once_in_integrates_words() {
         (&["scan", "-p", "small.poni", "-o", "r.h5", "-r", "3", "-t", "3"], 2),
         (&["scan", "-p", "small.poni", "-o", "r.h5", "--tomo", "t.h5", "--tomo-options", "--filter x"], 2),
         (&["scan", "-p", "small.poni", "-o", "r.h5", "--mask", "no.npy"], 4),
+        (&["scan", "-p", "small.poni", "-o", "r.h5", "-c", "50", "--radial-range", "900", "950"], 4),
+        // The corners are elsewhere.
+        (
+            &[
+                "scan",
+                "-p",
+                "small.poni",
+                "-o",
+                "r.h5",
+                "--radial-range",
+                "12",
+                "12.4",
+                "--azimuth-range",
+                "0",
+                "1",
+            ],
+            4,
+        ),
     ] {
         let integrate = xrdct(&folder, &[&["integrate", "--dry-run"], wrong].concat());
         let slurm = xrdct(&folder, &[&["slurm", "--parts", "2"], wrong].concat());
@@ -46,6 +64,8 @@ fn what_is_wrong_is_said_at_once_in_integrates_words() {
     }
     for (options, expected) in [
         (&["--parts", "41"][..], "--part: "),
+        (&["--parts", "10001"], "10001 is not a number of parts from 1 to 10000"),
+        (&["--parts", "0"], "MaxArraySize, 1001 unless the site says otherwise"),
         (&["--parts", "2", "--part", "1/2"], "--part: the tasks of the job array say which"),
         (&["--parts", "2", "--sbatch", "gpu"], "gpu is no option"),
         (&["--parts", "2", "--sbatch", "--time='5"], "a quote is not closed"),

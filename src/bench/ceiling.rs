@@ -226,7 +226,7 @@ impl Reducer for Uploads {
         self.stream.context().bind()?;
         let at = self.next;
         self.next = (at + 1) % self.events.len();
-        let bytes = frame.bytes();
+        let bytes = &pinned::bytes_for(frame.slot.memory(), self.stream.context())[frame.payload.clone()];
         if bytes.len() > self.room {
             return Err(ReduceError::Device(format!("a frame of {} bytes", bytes.len())));
         }

@@ -59,7 +59,11 @@ pub(super) fn run(args: &IntegrateArgs) -> Result<Exit, Failure> {
     let started = Instant::now();
     if args.dry_run {
         plan.settle_device()?;
-        let lost = plan.corrections()?.lost;
+        let said = plan.notes.len();
+        let lost = plan.rehearse()?;
+        if verbosity > Verbosity::Quiet {
+            plan.notes[said..].iter().for_each(|line| say::warn(line));
+        }
         save_configuration(args, &plan)?;
         summary::print_plan(args, &plan, &lost)?;
         return Ok(Exit::Success);
@@ -165,7 +169,7 @@ pub(super) fn check(args: &IntegrateArgs) -> Result<Plan, Failure> {
     check_outputs(args, &plan).or_exit(Exit::Output)?;
     tomo::after_integration(args, &plan.options).or_exit(Exit::Usage)?;
     plan.settle_device()?;
-    plan.corrections()?;
+    plan.rehearse()?;
     Ok(plan)
 }
 

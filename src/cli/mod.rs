@@ -40,6 +40,7 @@ use slurm::args::SlurmArgs;
 use tomo::args::TomoArgs;
 
 use crate::h5::{child, read_in_children};
+use crate::session::device::one_was_given_up;
 use crate::simulate::SimulateError;
 
 /// X-ray diffraction scans to powder patterns, in real time
@@ -98,10 +99,16 @@ pub fn start() -> Exit {
         Ok(cli) => run(&cli),
         Err(said) => tell(&said),
     });
-    done.unwrap_or_else(|failure| {
+    let exit = done.unwrap_or_else(|failure| {
         say::note(&format!("xrdct: {failure}"));
         failure.exit
-    })
+    });
+    if one_was_given_up() {
+        // The driver's own end may wait for it.
+        let _ = std::io::stdout().flush();
+        signals::leave(exit);
+    }
+    exit
 }
 
 /// Help and versions are what was asked for; the rest is about a mistake.

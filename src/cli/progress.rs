@@ -124,4 +124,10 @@ impl Watch for ProgressLine {
     fn hear(&mut self, news: &str) {
         self.say(&format!("warning: {news}"));
     }
+
+    fn note(&mut self, note: &str) {
+        if self.verbosity >= Verbosity::Verbose {
+            self.say(note);
+        }
+    }
 }

@@ -113,6 +113,11 @@ fn hear(signal: i32) {
 
 /// Ends the process, now.
 fn give_up(signal: i32) -> ! {
+    leave(Exit::of_signal(signal))
+}
+
+/// Ends the process and waits for nothing that may not come, such as a driver whose GPU hangs.
+pub(super) fn leave(exit: Exit) -> ! {
     let (done, wait) = channel();
     let cleaning = move || {
         temporary::remove_all();
@@ -122,7 +127,7 @@ fn give_up(signal: i32) -> ! {
         let _ = wait.recv_timeout(CLEANING);
     }
     // Not `std::process::exit`, which waits for locks that a thread may hold for ever.
-    signal_hook::low_level::exit(Exit::of_signal(signal) as i32)
+    signal_hook::low_level::exit(exit as i32)
 }
 
 /// Whether a signal was ignored when the program began.

@@ -11,13 +11,15 @@ use crate::frame::{SlotMemory, SlotPool};
 
 type Memory = Box<dyn SlotMemory>;
 
-/// GPUs that fetch from the same slots: what is pinned for one is pinned for all.
+/// GPUs that fetch from the same slots.
 type Gpus = Arc<[Arc<Context>]>;
 
 /// A slot's memory, pinned.
 #[derive(Debug)]
 pub struct PinnedSlot {
     memory: PinnedMemory,
+    /// What it had before it grew. Giving pinned memory back waits for every device, so it stays: less than the slot has now.
+    outgrown: Vec<PinnedMemory>,
     gpus: Gpus,
 }
 
@@ -46,9 +48,9 @@ impl SlotMemory for PinnedSlot {
 
     fn grow(&mut self, len: usize) -> io::Result<()> {
         if len > self.bytes().len() {
-            let larger = alone(&self.gpus, len)
+            let larger = by_itself(&self.gpus, len.max(2 * self.bytes().len()))
                 .map_err(|e| io::Error::new(io::ErrorKind::OutOfMemory, e.to_string()))?;
-            self.memory = PinnedMemory::Alone(larger);
+            self.outgrown.push(std::mem::replace(&mut self.memory, larger));
         }
         Ok(())
     }
@@ -65,7 +67,27 @@ impl SlotMemory for PinnedSlot {
     }
 }
 
-/// Memory by itself, of the first GPU that has not failed.
+/// A slot's bytes where a GPU fetches them: at an address of its own, where several GPUs fetch from the slot.
+pub fn bytes_for<'a>(slot: &'a dyn SlotMemory, context: &Context) -> &'a [u8] {
+    match slot.as_any().downcast_ref::<PinnedSlot>().map(|pinned| &pinned.memory) {
+        Some(PinnedMemory::Part(part)) => part.bytes_for(context),
+        _ => slot.bytes(),
+    }
+}
+
+/// Memory for one slot, locked by each of several GPUs.
+fn by_itself(gpus: &[Arc<Context>], len: usize) -> Result<PinnedMemory, CudaError> {
+    if gpus.len() > 1
+        && let Ok(pages) = Pages::take(len, &vec![None; gpus.len()])
+        && let Ok(locked) = LockedPages::lock(gpus, pages)
+        && let Some(part) = locked.cut(1, len).next()
+    {
+        return Ok(PinnedMemory::Part(part));
+    }
+    alone(gpus, len).map(PinnedMemory::Alone)
+}
+
+/// Memory of the driver, of the first GPU that has not failed. It is lost to all of them when that GPU is.
 fn alone(gpus: &[Arc<Context>], len: usize) -> Result<PinnedBuffer, CudaError> {
     let mut failed = CudaError::NoDevice;
     for context in gpus {
@@ -104,7 +126,7 @@ pub struct Ready {
 }
 
 impl Ready {
-    /// Memory for `count` slots of `len` bytes, near the nodes of GPUs in equal shares.
+    /// Memory for `count` slots of `len` bytes, near the nodes of GPUs in equal shares, of which there is one for each GPU.
     pub fn new(count: usize, len: usize, nodes: &[Option<NumaNode>]) -> Ready {
         Ready { pages: Pages::take(bytes_of_parts(count, len), nodes).ok(), count, len }
     }
@@ -123,10 +145,10 @@ impl Ready {
     /// When the host cannot lock as much as `least` slots take.
     pub fn lock(self, gpus: &[Arc<Context>], least: usize) -> Result<(SlotPool, usize), CudaError> {
         let Ready { pages, count, len } = self;
-        let first = gpus.first().ok_or(CudaError::NoDevice)?;
         let gpus = Gpus::from(gpus);
-        let slot = |memory| Box::new(PinnedSlot { memory, gpus: Arc::clone(&gpus) }) as Memory;
-        if let Some(Ok(pages)) = pages.map(|pages| LockedPages::lock(first, pages)) {
+        let slot =
+            |memory| Box::new(PinnedSlot { memory, outgrown: vec![], gpus: Arc::clone(&gpus) }) as Memory;
+        if let Some(Ok(pages)) = pages.map(|pages| LockedPages::lock(&gpus, pages)) {
             let parts = pages.cut(count, len).map(|part| slot(PinnedMemory::Part(part)));
             return Ok((SlotPool::new(parts), count));
         }

@@ -14,10 +14,10 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, bounded, unbounded};
 
-use super::relay::{Failed, Relay, give_up};
+use super::relay::{Asking, Closed, Relay, drop_quietly, give_up};
 use super::report::Listed;
 use super::sequential::read;
-use super::{Corridor, Landing, PipelineError, Report, Stage, StageTimes, Stop};
+use super::{Corridor, Landing, Passage, PipelineError, Report, Stage, StageTimes, Stop};
 use crate::frame::{Frame, Outcome, SlotPool};
 use crate::reduce::{ReduceError, Reducer};
 use crate::source::{Next, Reader, Source, Ticket};
@@ -37,7 +37,7 @@ const AHEAD: usize = 2;
 /// When no outcome comes for this long (frames that arrive while they are measured), the sink may catch up.
 const PAUSE: Duration = Duration::from_millis(500);
 
-pub(super) fn run(corridor: Corridor<'_>, mut report: Report) -> (Report, Result<(), PipelineError>) {
+pub(super) fn run(corridor: Corridor<'_>, mut report: Report) -> Passage {
     let Corridor {
         source,
         readers,
@@ -51,7 +51,7 @@ pub(super) fn run(corridor: Corridor<'_>, mut report: Report) -> (Report, Result
         timeline,
         watchers,
     } = corridor;
-    let (before, relay) = (report.done, Relay::of(reducers.len()));
+    let (before, relay) = (report.done, Relay::of(&reducers));
     let listed = Listed::default();
     let start = Instant::now();
     let times = std::mem::take(&mut report.times).go_on(timeline);
@@ -79,8 +79,9 @@ pub(super) fn run(corridor: Corridor<'_>, mut report: Report) -> (Report, Result
                     spawn(scope, ("reader", &stop, &times), &mut threads, move || stage.run(reader)),
                 );
             }
-            for reducer in reducers {
+            for (number, reducer) in reducers.into_iter().enumerate() {
                 let stage = ReducerThread {
+                    number,
                     frames: frame_in.clone(),
                     outcomes: outcome_out.clone(),
                     relay: &relay,
@@ -107,8 +108,12 @@ pub(super) fn run(corridor: Corridor<'_>, mut report: Report) -> (Report, Result
             drop((ticket_in, frame_out, frame_in, outcome_out));
 
             let mut landing = Landing { sink, bad_frames, watchers, report: &mut report, times: &times };
-            let mut landed = Ok(());
+            let (mut landed, mut looked) = (Ok(()), Instant::now());
             loop {
+                if looked.elapsed() >= PAUSE {
+                    relay.slow(|note| landing.note(note));
+                    looked = Instant::now();
+                }
                 let next = outcome_in.recv_timeout(PAUSE);
                 // After a bad frame that ends the run, frames that were under way are still kept; a broken sink keeps nothing.
                 let keeps = matches!(landed, Ok(()) | Err(PipelineError::BadFrame(_)));
@@ -133,13 +138,13 @@ pub(super) fn run(corridor: Corridor<'_>, mut report: Report) -> (Report, Result
             ending
         })
     });
-    let Failed { error, reducers, given_up } = relay.close();
+    let Closed { error, lost, given_up, left, some_were_led } = relay.close();
     let ending = ending.and(error.map_or(Ok(()), |error| Err(error.into())));
-    report.lost.extend(reducers);
+    report.lost.extend(lost);
     report.given_up.extend(given_up);
     report.times = times;
     report.close(report.done - before, start.elapsed(), &listed, ending.is_ok());
-    (report, ending)
+    Passage { report, ended: ending, left, some_were_led }
 }
 
 fn keep_first(ending: &mut Result<(), PipelineError>, next: Result<(), PipelineError>) {
@@ -252,7 +257,16 @@ impl ReaderThread<'_> {
     }
 }
 
+/// How a reducer's work ends that does not fail.
+enum End {
+    /// There are no more frames, and nothing is in flight.
+    Done,
+    /// Nobody takes outcomes any more.
+    Unheard,
+}
+
 struct ReducerThread<'a> {
+    number: usize,
     frames: Receiver<Frame>,
     outcomes: Sender<Outcome>,
     relay: &'a Relay,
@@ -262,21 +276,35 @@ struct ReducerThread<'a> {
 
 impl ReducerThread<'_> {
     fn run(self, mut reducer: Box<dyn Reducer>) -> Result<(), PipelineError> {
-        let device = reducer.device();
         let driven = catch_unwind(AssertUnwindSafe(|| {
             self.drive(reducer.as_mut()).map_err(|error| {
                 // A closed channel means that the run is ending for a reason somebody else reports.
                 let out = |outcome| drop(self.outcomes.send(outcome));
-                (error, give_up(reducer.as_mut(), out))
+                let _asks = self.asks("giving up what it had", 0);
+                let given_up = give_up(reducer.as_mut(), out);
+                (error, given_up, reducer.check().is_ok())
             })
         }));
+        // Unless it is well, what it had goes now: frames hold slots that readers wait for.
         let (result, ends) = match driven {
-            Ok(Ok(())) => return Ok(()),
-            Ok(Err((error, given_up))) => (Ok(()), self.relay.failed(device, error, given_up)),
-            Err(_) => (Err(PipelineError::Panicked("reducer")), true),
+            Ok(Ok(End::Done)) => {
+                self.relay.done(reducer);
+                return Ok(());
+            }
+            Ok(Ok(End::Unheard)) => return Ok(()),
+            Ok(Err((error, given_up, true))) => {
+                (Ok(()), self.relay.failed(self.number, error, given_up, Some(reducer)))
+            }
+            Ok(Err((error, given_up, false))) => {
+                let ends = self.relay.failed(self.number, error, given_up, None);
+                drop_quietly(reducer);
+                (Ok(()), ends)
+            }
+            Err(_) => {
+                drop_quietly(reducer);
+                (Err(PipelineError::Panicked("reducer")), true)
+            }
         };
-        // Frames that it had hold slots that readers wait for: send them home.
-        let _ = catch_unwind(AssertUnwindSafe(|| drop(reducer)));
         if ends {
             self.stop.raise();
             self.relay.desert();
@@ -288,7 +316,7 @@ impl ReducerThread<'_> {
 
     /// Keeps the reducer as full as the frames allow, starts what it has when no other frame waits, and waits for a batch
     /// only when there is nothing to hand in: a device that computes must go on being fed.
-    fn drive(&self, reducer: &mut dyn Reducer) -> Result<(), ReduceError> {
+    fn drive(&self, reducer: &mut dyn Reducer) -> Result<End, ReduceError> {
         let mut in_flight = 0;
         let mut open = true;
         while open || in_flight > 0 {
@@ -316,6 +344,7 @@ impl ReducerThread<'_> {
                 };
                 match next {
                     Ok(frame) => {
+                        let _asks = self.asks("taking a frame", in_flight);
                         self.times.book(Stage::Reduce, frame.id.0, || reducer.submit(frame))?;
                         in_flight += 1;
                         fed = Instant::now();
@@ -327,17 +356,23 @@ impl ReducerThread<'_> {
             if in_flight == 0 {
                 continue;
             }
+            let asks = self.asks("waiting for a batch", in_flight);
             let outcomes = self.times.book(Stage::Reduce, in_flight, || {
                 reducer.flush()?;
                 reducer.collect()
             })?;
+            drop(asks);
             in_flight = in_flight.saturating_sub(outcomes.len().max(1));
             for outcome in outcomes {
                 if self.outcomes.send(outcome).is_err() {
-                    return Ok(());
+                    return Ok(End::Unheard);
                 }
             }
         }
-        Ok(())
+        Ok(End::Done)
+    }
+
+    fn asks(&self, doing: &'static str, frames: usize) -> Asking<'_> {
+        self.relay.asks(self.number, doing, frames)
     }
 }

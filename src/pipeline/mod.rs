@@ -104,6 +104,9 @@ pub trait Watch {
 
     /// Something that a person should know at once, although the run goes on.
     fn hear(&mut self, _news: &str) {}
+
+    /// Something that a person may want to know who asks what goes on.
+    fn note(&mut self, _note: &str) {}
 }
 
 /// Why a run ended before its last frame.
@@ -161,18 +164,24 @@ pub struct Corridor<'a> {
 /// The first failure of the system, see [`PipelineError`], with the report of what was done until then. Bad frames
 /// are in the report.
 pub fn run(corridor: Corridor<'_>, strategy: Strategy) -> (Report, Result<(), PipelineError>) {
-    go_on(corridor, strategy, Report::default())
+    let Passage { report, ended, .. } = go_on(corridor, strategy, Report::default());
+    (report, ended)
+}
+
+/// What became of a walk through a corridor.
+pub struct Passage {
+    /// What was done until then.
+    pub report: Report,
+    /// What ended it early, as [`run`] says.
+    pub ended: Result<(), PipelineError>,
+    /// Reducers that can go on. Of a walk that a device ended, those on other devices.
+    pub left: Vec<Box<dyn Reducer>>,
+    /// Whether some of these failed because of one that was lost: what they shared with it, slots above all, cannot be used again.
+    pub some_were_led: bool,
 }
 
 /// Walks more frames of a run that has a report already, and goes on counting there.
-///
-/// # Errors
-/// As [`run`].
-pub fn go_on(
-    corridor: Corridor<'_>,
-    strategy: Strategy,
-    report: Report,
-) -> (Report, Result<(), PipelineError>) {
+pub fn go_on(corridor: Corridor<'_>, strategy: Strategy, report: Report) -> Passage {
     let _range = trace::run();
     match strategy {
         Strategy::Sequential => sequential::run(corridor, report),
@@ -192,6 +201,10 @@ struct Landing<'a, 'w> {
 impl Landing<'_, '_> {
     fn pause(&mut self) -> Result<(), PipelineError> {
         self.times.book(Stage::Write, 0, || self.sink.pause()).map_err(PipelineError::Sink)
+    }
+
+    fn note(&mut self, note: &str) {
+        self.watchers.iter_mut().for_each(|watcher| watcher.note(note));
     }
 
     fn put(&mut self, outcome: Outcome) -> Result<(), PipelineError> {

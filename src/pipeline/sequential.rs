@@ -5,13 +5,13 @@ use std::time::Instant;
 
 use super::relay::{Relay, give_up};
 use super::report::{Listed, LostReducer};
-use super::{Corridor, Landing, PipelineError, Report, Stage, StageTimes};
+use super::{Corridor, Landing, Passage, PipelineError, Report, Stage, StageTimes};
 use crate::frame::{BadFrame, Frame, Outcome, SlotLosses, SlotPool, Slots};
 use crate::reduce::{ReduceError, Reducer};
 use crate::source::{Next, Place, Reader, Ticket};
 use crate::trace;
 
-pub(super) fn run(corridor: Corridor<'_>, mut report: Report) -> (Report, Result<(), PipelineError>) {
+pub(super) fn run(corridor: Corridor<'_>, mut report: Report) -> Passage {
     let Corridor {
         mut source,
         mut readers,
@@ -25,7 +25,7 @@ pub(super) fn run(corridor: Corridor<'_>, mut report: Report) -> (Report, Result
         watchers,
         ..
     } = corridor;
-    let (before, relay) = (report.done, Relay::of(1));
+    let (before, relay) = (report.done, Relay::of(&reducers));
     let start = Instant::now();
     let reader = &mut readers[0];
     let reducer = &mut reducers[0];
@@ -80,10 +80,12 @@ pub(super) fn run(corridor: Corridor<'_>, mut report: Report) -> (Report, Result
         ending = landed.and(ending);
         report.lost.push(LostReducer { device, why, frames: given_up.len() });
         report.given_up.extend(given_up);
+        // There is no other.
+        reducers.clear();
     }
     report.times = times;
     report.close(report.done - before, start.elapsed(), &listed, ending.is_ok());
-    (report, ending)
+    Passage { report, ended: ending, left: reducers, some_were_led: false }
 }
 
 /// Reads a ticket's frames, into slots of a pool as long as they come home; shared with the concurrent corridor. Waiting for the first slot is

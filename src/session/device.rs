@@ -4,6 +4,7 @@ use super::error::{Concern, OrAbout, SessionError, refuse};
 pub use crate::cuda::device::ask_for_few_queues;
 use crate::cuda::device::{self, GpuChoice, OpeningGpus};
 pub use crate::cuda::device::{Survey, survey};
+pub use crate::cuda::driver::one_was_given_up;
 
 /// Where frames are reduced, and why there.
 #[derive(Debug, Clone)]

@@ -97,12 +97,37 @@ impl Doors {
                 (near::at_nodes(readers, &engines), reducers, slots)
             }
         };
-        // Who waits for a slot to decode into must not hold one of those: packed frames have their own then.
-        let packed = match crew.decode {
-            Decode::Reader => SlotPool::on_host(2 * readers.len() + 1, 0),
-            Decode::Reducer => slots.clone(),
-        };
+        let packed = packed_slots(crew, readers.len(), &slots);
         let strategy = crew.strategy();
+        Ok(Doors { source, readers, reducers, packed, slots, strategy, may_go_on: false, notes })
+    }
+
+    /// Doors to reducers that are there already, what is left of those of a run, for the frames of another source. They travel in slots
+    /// that are there, too, where there are some: those that did not come home are replaced. Else in ordinary memory.
+    ///
+    /// # Errors
+    /// When no GPU is left that the crew needs.
+    pub(super) fn to_those_left(
+        crew: &Crew,
+        engines: &Engines,
+        source: Box<dyn Source>,
+        traffic: Traffic,
+        reducers: Vec<Box<dyn Reducer>>,
+        slots: Option<SlotPool>,
+    ) -> Result<Doors, SessionError> {
+        let readers: Vec<_> = (0..crew.reading()).map(|_| reader(crew, source.as_ref())).collect();
+        let (readers, crew) = match crew.reducers {
+            Reducers::Host(_) => (readers, *crew),
+            Reducers::Gpus(gpus, sizes) => {
+                let crew = Crew { reducers: Reducers::Gpus(reducers.len(), sizes), ..*crew };
+                (near::at_nodes(readers, &engines.gpus(gpus)?), crew)
+            }
+        };
+        let pinned = slots.map(|slots| Pinned { slots, note: None });
+        let Pinned { slots, note } = Pinned::after_a_loss(pinned, &crew, traffic);
+        let packed = packed_slots(&crew, readers.len(), &slots);
+        let strategy = crew.strategy();
+        let notes = note.into_iter().collect();
         Ok(Doors { source, readers, reducers, packed, slots, strategy, may_go_on: false, notes })
     }
 
@@ -163,6 +188,24 @@ impl Pinned {
         Ok(Pinned { slots, note })
     }
 
+    /// What frames travel in when a GPU has failed: slots that are there, if they are good; that GPU may have kept some, which are replaced.
+    /// Nothing is pinned then, as that may wait for a GPU that hangs: the driver copies what is in ordinary memory, and takes longer.
+    pub(super) fn after_a_loss(pinned: Option<Pinned>, crew: &Crew, traffic: Traffic) -> Pinned {
+        let count = budget::slots(crew, traffic.frames);
+        match pinned {
+            Some(pinned) => {
+                pinned.slots.refill(count);
+                pinned
+            }
+            None => {
+                let note = crew.needs_gpu().then(|| {
+                    "a GPU failed, and with it what frames travelled in: they travel in ordinary memory, which is slower".to_owned()
+                });
+                Pinned { slots: SlotPool::on_host(count, traffic.bytes(crew)), note }
+            }
+        }
+    }
+
     /// What pins the slots of a plan's runs, beside other work; `None` when it needs none.
     pub(super) fn of(plan: &Plan) -> Option<impl FnOnce() -> Option<Pinned> + Send + use<>> {
         let Device::Cuda { gpus, .. } = &plan.device else { return None };
@@ -176,6 +219,14 @@ impl Pinned {
             drop(range);
             Pinned::lock(ready, gpus.wait().ok()?, &crew).ok()
         })
+    }
+}
+
+/// What the source receives into. Who waits for a slot to decode into must not hold one of those: packed frames have their own then.
+fn packed_slots(crew: &Crew, readers: usize, slots: &SlotPool) -> SlotPool {
+    match crew.decode {
+        Decode::Reader => SlotPool::on_host(2 * readers + 1, 0),
+        Decode::Reducer => slots.clone(),
     }
 }
 

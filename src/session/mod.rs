@@ -56,6 +56,7 @@ pub mod tomo;
 mod walk;
 
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::thread;
 
@@ -115,6 +116,8 @@ pub struct Session {
     engines: Engines,
     /// Pinned while the matrix was made; any number of runs travel in them.
     slots: Option<Pinned>,
+    /// Whether these cannot be used any more: they belonged to a GPU that failed.
+    slots_are_lost: AtomicBool,
     /// What does the GPU's work since it failed.
     cores: OnceLock<Cores>,
 }
@@ -141,7 +144,8 @@ impl Session {
             })??;
             // Without them a run takes its own, and then says why it cannot.
             let slots = slots.and_then(|slots| slots.join().ok()).flatten().filter(|_| plan.crew.needs_gpu());
-            Ok(Session { plan, lost, axis, engines, slots, cores: OnceLock::new() })
+            let slots_are_lost = AtomicBool::new(false);
+            Ok(Session { plan, lost, axis, engines, slots, slots_are_lost, cores: OnceLock::new() })
         })
     }
 
@@ -178,8 +182,12 @@ impl Session {
         }
         // What was pinned is for as many frames as the plan has; a GPU that failed may have kept some of it.
         let lost = self.engines.lost();
-        let is_whole = traffic.frames <= planned.frames && lost.is_empty();
-        let pinned = self.slots.clone().filter(|_| is_whole);
+        let is_enough = traffic.frames <= planned.frames && !self.slots_are_lost.load(Ordering::Acquire);
+        let pinned = self.slots.clone().filter(|_| is_enough);
+        let pinned = match lost.is_empty() {
+            true => pinned,
+            false => Some(Pinned::after_a_loss(pinned, &self.plan.crew, traffic)),
+        };
         let mut doors = Doors::open(&self.plan.crew, &self.engines, source, traffic, pinned, timeline, kept)?;
         doors.notes.extend(lost.iter().map(|gpu| format!("{gpu} failed before; computing without it")));
         let may_go_on = matches!(&self.plan.device, Device::Cuda { .. }) && !wants_gpu(&self.plan);

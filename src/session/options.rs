@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error::{SessionError, refuse};
 use crate::geometry::poni::Poni;
-pub use crate::source::selection::{ScanPart, Selection, Slice};
+pub use crate::source::selection::{MOST_PARTS, ScanPart, Selection, Slice};
 
 /// More bins than any detector has pixels are a slip of the finger.
 pub const MOST_BINS: usize = 10_000_000;

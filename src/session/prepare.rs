@@ -1,6 +1,7 @@
 //! From a plan to its recipe: corrections, matrix, and the axis of every pattern.
 
 use super::error::{Concern, OrAbout, SessionError};
+use super::on_threads;
 use super::plan::Plan;
 use super::plausible;
 use crate::geometry::correction;
@@ -39,6 +40,20 @@ impl Plan {
             solid_angle: solid_angle.as_deref(),
         })
         .or_about(Concern::Calibration)
+    }
+
+    /// Makes everything that a session makes before it needs a device, and keeps nothing: what would end a run before its first frame ends this,
+    /// and what would be noted is. The pixels that the corrections leave out.
+    ///
+    /// # Errors
+    /// As [`Plan::prepare`].
+    pub fn rehearse(&mut self) -> Result<Lost, SessionError> {
+        let (lost, note) = on_threads(self.threads, || -> Result<_, SessionError> {
+            let Preparation { lost, axis, recipe } = self.prepare()?;
+            Ok((lost, plausible::mostly_empty(self, &axis.centres, &recipe.csr)))
+        })??;
+        self.notes.extend(note);
+        Ok(lost)
     }
 
     /// Corrections, matrix and axis; rayon's threads of the caller do it.

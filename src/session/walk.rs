@@ -1,9 +1,13 @@
 //! A run through open doors, to its end, whatever fails on the way. Where a GPU of several does, the others go on and do its frames again;
 //! where none is left and nobody asked for it by name, the cores do what is left.
 //!
+//! The others are the very reducers that they were, with their lanes and their slots: nothing is asked of the driver while a GPU may hang,
+//! for it would wait for that.
+//!
 //! Frames that were in flight have no row then, nor have those that nobody began; both are walked through another corridor, of the same
 //! recipe. The host's matrix is made when it is needed and not before: a run on a GPU does not pay for it.
 
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use super::budget;
@@ -15,11 +19,11 @@ use super::error::{Concern, OrAbout, SessionError};
 use super::plan::Plan;
 use super::store::PatternStore;
 use super::{Run, Session, on_threads};
-use crate::frame::Outcome;
+use crate::frame::{Outcome, SlotPool};
 use crate::output::result::Raster;
 use crate::output::sink::{Sink, SinkError};
-use crate::pipeline::{self, Corridor, GoneOver, LostReducer, PipelineError, Report, Stop, Watch};
-use crate::reduce::ReduceError;
+use crate::pipeline::{self, Corridor, GoneOver, LostReducer, Passage, PipelineError, Report, Stop, Watch};
+use crate::reduce::{ReduceError, Reducer};
 use crate::source::Source;
 use crate::source::select::{Select, WantedIds};
 use crate::trace::Timeline;
@@ -84,6 +88,10 @@ struct Company<'a> {
 }
 
 impl Company<'_> {
+    fn note(&mut self, notes: &[String]) {
+        notes.iter().for_each(|note| self.watchers.iter_mut().for_each(|watcher| watcher.note(note)));
+    }
+
     /// Says which reducers were lost while others went on.
     fn tell(&mut self, lost: &[LostReducer]) -> Result<(), SinkError> {
         for LostReducer { why, frames, .. } in lost {
@@ -104,17 +112,23 @@ impl Session {
         let mut company = Company { sink, watchers, kept, landed: Landed::default(), stop, timeline };
         let mut report = Report::default();
         loop {
-            let (reducers, before, may_go_on) = (doors.reducers.len(), report.lost.len(), doors.may_go_on);
-            let has_others = reducers > 1 && doors.reducers.iter().any(|reducer| reducer.device().is_some());
+            let (before, may_go_on) = (report.lost.len(), doors.may_go_on);
+            let has_others =
+                doors.reducers.len() > 1 && doors.reducers.iter().any(|reducer| reducer.device().is_some());
             let again = if may_go_on || has_others { doors.source.again() } else { None };
-            let ended;
-            (report, ended) = self.pass(doors, &mut company, report, again.is_some());
+            let slots = doors.slots.clone();
+            let Passage { report: done, ended, left, some_were_led } =
+                self.pass(doors, &mut company, report, again.is_some());
+            report = done;
             let lost = report.lost[before..].iter();
             lost.filter_map(|lost| lost.device.as_deref()).for_each(|device| self.engines.lose(device));
+            if some_were_led {
+                self.slots_are_lost.store(true, Ordering::Release);
+            }
             let (Err(PipelineError::Reduce(ReduceError::Device(why))), Some(source)) = (&ended, again) else {
                 return (report, ended);
             };
-            if report.lost.len() - before == reducers {
+            if left.is_empty() {
                 let why: Vec<String> = report.lost.drain(before..).map(|lost| lost.why).collect();
                 let why = why.join("; ");
                 return match may_go_on {
@@ -127,11 +141,16 @@ impl Session {
                 return (report, Err(PipelineError::Sink(error)));
             }
             report.interrupted = company.stop.is_raised();
-            if report.interrupted || report.given_up.is_empty() {
+            // Where one took others with it, frames are left that nobody began.
+            if report.interrupted || report.given_up.is_empty() && !some_were_led {
                 return (report, Ok(()));
             }
-            doors = match self.doors_of_others(source, &mut company, why) {
-                Ok(others) => Doors { may_go_on, ..others },
+            let slots = (!some_were_led).then_some(slots);
+            doors = match self.doors_of_others(source, &mut company, (left, slots), why) {
+                Ok(others) => {
+                    company.note(&others.notes);
+                    Doors { may_go_on, ..others }
+                }
                 Err(error) => return (report, Err(error)),
             };
             report.given_up.clear();
@@ -140,7 +159,7 @@ impl Session {
     }
 
     /// One corridor. When it fails only it ends, and what it leaves may be walked again; who asks the run to stop ends every one.
-    fn pass(&self, doors: Doors, company: &mut Company<'_>, report: Report, may_come_again: bool) -> Ended {
+    fn pass(&self, doors: Doors, company: &mut Company<'_>, report: Report, may_come_again: bool) -> Passage {
         let Doors { source, readers, reducers, packed, slots, strategy, .. } = doors;
         let Company { sink, watchers, kept, landed, stop, timeline } = company;
         let mut watchers: Vec<&mut dyn Watch> = watchers.iter_mut().map(|w| &mut **w as _).collect();
@@ -164,11 +183,12 @@ impl Session {
         pipeline::go_on(corridor, strategy, report)
     }
 
-    /// Doors to the reducers that are left, for the frames of a source that have no row yet.
+    /// Doors to the reducers that are left, for the frames of a source that have no row yet; in the slots that they had, if these are good.
     fn doors_of_others(
         &self,
         source: Box<dyn Source>,
         company: &mut Company<'_>,
+        (left, slots): (Vec<Box<dyn Reducer>>, Option<SlotPool>),
         why: &str,
     ) -> Result<Doors, PipelineError> {
         if let Some(kept) = &mut company.kept {
@@ -176,7 +196,13 @@ impl Session {
             kept.on_device = None;
         }
         let wanted = WantedIds::all_but(company.landed.0.clone());
-        let doors = self.doors(Box::new(Select::new(source, wanted)), company.timeline.as_ref(), None);
+        let mut source: Box<dyn Source> = Box::new(Select::new(source, wanted));
+        let doors = source.about().or_about(Concern::Input).and_then(|about| {
+            let planned = self.plan.traffic();
+            let frames = about.and_then(|about| about.count).unwrap_or(planned.frames);
+            let traffic = Traffic { frames, ..planned };
+            Doors::to_those_left(&self.plan.crew, &self.engines, source, traffic, left, slots)
+        });
         let neither = |error| format!("{why}; nor can the others go on: {error}");
         doors.map_err(|error| ReduceError::Device(neither(error)).into())
     }
@@ -212,7 +238,7 @@ impl Session {
         }
         report.given_up.clear();
         report.wall += begun.elapsed();
-        let (mut report, ended) = self.pass(doors, company, report, false);
+        let Passage { mut report, ended, .. } = self.pass(doors, company, report, false);
         report.gone_over = Some(GoneOver { why, frames: report.done - before });
         (report, ended)
     }

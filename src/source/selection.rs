@@ -79,7 +79,7 @@ pub struct ScanPart {
 }
 
 /// More parts than any cluster has nodes are a slip of the finger.
-const MOST_PARTS: usize = 10_000;
+pub const MOST_PARTS: usize = 10_000;
 
 impl ScanPart {
     /// Which of `count` things it has: parts differ by one at most, and have all of them in order.

@@ -21,6 +21,8 @@ use crate::support::{one_test_passed, side_by_side, write_small_scan};
 
 const FRAMES: usize = 2000;
 const NPT: usize = 60;
+/// A device that hangs is waited for once, and everything else takes seconds: a child that takes longer does not end.
+const LONGEST: Duration = Duration::from_secs(LIMIT.as_secs() + 60);
 /// Says to a child of this program what it is to do.
 const PART: &str = "XRDCT_TEST_PART";
 
@@ -131,7 +133,19 @@ impl Watch for Saboteur {
     }
 
     fn hear(&mut self, news: &str) {
+        eprintln!("warning: {news}");
         self.news.push(news.to_owned());
+    }
+
+    fn note(&mut self, note: &str) {
+        eprintln!("{note}");
+    }
+}
+
+impl Drop for Saboteur {
+    /// A test that fails ends, too.
+    fn drop(&mut self) {
+        self.let_go();
     }
 }
 
@@ -151,7 +165,7 @@ pub(super) fn alone((module, test): (&str, &str), part: &str, work: impl FnOnce(
                 .unwrap();
             let begun = Instant::now();
             while child.try_wait().unwrap().is_none() {
-                if begun.elapsed() > 5 * LIMIT {
+                if begun.elapsed() > LONGEST {
                     child.kill().unwrap();
                 }
                 sleep(Duration::from_millis(50));

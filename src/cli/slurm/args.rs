@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::typed::TypedIntegrate;
-use crate::cli::args::count;
+use crate::session::options::MOST_PARTS;
 
 /// An integration as jobs of Slurm: an array for its parts, then a merge, then a tomogram
 ///
@@ -18,8 +18,9 @@ pub struct SlurmArgs {
     #[allow(missing_docs)]
     pub integrate: TypedIntegrate,
 
-    /// Parts of the scan: tasks of the job array
-    #[arg(long, value_name = "N", value_parser = count, help_heading = "Slurm")]
+    /// Parts of the scan: tasks of the job array, up to 10000. Slurm takes arrays up to MaxArraySize less one, 1000 unless the site says otherwise
+    /// (scontrol show config); submit.sh looks
+    #[arg(long, value_name = "N", value_parser = parts, help_heading = "Slurm")]
     pub parts: usize,
 
     /// Options of sbatch for every job, in quotes: --sbatch '--partition=gpu --time=2:00:00 --gres=gpu:1'. Where a GPU is asked for here, jobs have
@@ -56,4 +57,15 @@ pub struct SlurmArgs {
     /// Hand the jobs to Slurm: run submit.sh
     #[arg(long, help_heading = "Slurm")]
     pub submit: bool,
+}
+
+/// As many parts as `xrdct integrate --part` knows.
+fn parts(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(parts) if (1..=MOST_PARTS).contains(&parts) => Ok(parts),
+        _ => Err(format!(
+            "{text} is not a number of parts from 1 to {MOST_PARTS} (and Slurm's MaxArraySize, 1001 unless the site says \
+             otherwise, must be more)"
+        )),
+    }
 }

@@ -73,6 +73,11 @@ pub(super) fn may_unpin() -> bool {
     !HANGS.load(Ordering::Acquire)
 }
 
+/// Whether a device of this process was given up, for whatever reason. A process with such a one should end without asking the driver to.
+pub fn one_was_given_up() -> bool {
+    !may_unpin()
+}
+
 /// Where the context of a device is while anybody has it.
 type ContextPlace = Arc<Mutex<Weak<Context>>>;
 
@@ -120,14 +125,14 @@ impl Context {
         self.ordinal
     }
 
-    /// Asks nothing of the device any more: it does not answer. What was made in this context stays as it is, for who frees memory
+    /// Asks nothing of the device any more: it does not answer, or is broken. What was made in this context stays as it is, for who frees memory
     /// of a device that hangs waits for ever, and who uses it again has the device write into it.
-    pub(super) fn give_up(&self) {
+    pub(in crate::cuda) fn give_up(&self) {
         self.given_up.store(true, Ordering::Release);
         HANGS.store(true, Ordering::Release);
     }
 
-    /// Whether the device did not answer once.
+    /// Whether the device was given up.
     pub fn is_given_up(&self) -> bool {
         self.given_up.load(Ordering::Acquire)
     }
@@ -182,7 +187,8 @@ impl Context {
 
 impl Drop for Context {
     fn drop(&mut self) {
-        if !self.is_given_up() {
+        // What is pinned goes with it, so this waits for every device, too.
+        if may_unpin() && !self.is_given_up() {
             // SAFETY: retained in `open`, released once. A failure at this point helps nobody.
             let _ = unsafe { result::primary_ctx::release(self.device) };
         }

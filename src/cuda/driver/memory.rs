@@ -2,7 +2,7 @@
 
 use std::marker::PhantomData;
 use std::ptr::{NonNull, without_provenance_mut};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use cudarc::driver::{result, sys};
 
@@ -89,6 +89,10 @@ impl<T> Drop for DeviceBuffer<T> {
     }
 }
 
+/// Page-locked memory that cannot be given back because a device was given up: whoever gives it back, or takes some, may wait for that device.
+/// So it is taken again.
+static SPARE: Mutex<Vec<PinnedBuffer>> = Mutex::new(Vec::new());
+
 /// Page-locked host memory, cached (not write-combined: the host reads it too).
 #[derive(Debug)]
 pub struct PinnedBuffer {
@@ -110,6 +114,9 @@ impl PinnedBuffer {
     pub fn take(context: &Arc<Context>, len: usize) -> Result<PinnedBuffer, CudaError> {
         context.bind()?;
         let len = len.max(1);
+        if let Some(spare) = PinnedBuffer::spare(context, len) {
+            return Ok(spare);
+        }
         // Flag 1 is CU_MEMHOSTALLOC_PORTABLE: pinned for every context.
         // SAFETY: the memory is zeroed below before anyone can read it.
         let pointer = unsafe { result::malloc_host(len, 1) }.map_err(|e| match e.0 {
@@ -121,6 +128,15 @@ impl PinnedBuffer {
         // SAFETY: len bytes were just taken.
         unsafe { pointer.as_ptr().write_bytes(0, len) };
         Ok(PinnedBuffer { pointer, len, context: Arc::clone(context) })
+    }
+
+    /// One of those that could not be given back, zeroed.
+    fn spare(context: &Context, len: usize) -> Option<PinnedBuffer> {
+        let mut spare = SPARE.lock().unwrap_or_else(PoisonError::into_inner);
+        let fits = |one: &PinnedBuffer| one.len == len && one.context.is_on_the_device_of(context);
+        let mut buffer = spare.iter().position(fits).map(|place| spare.swap_remove(place))?;
+        buffer.bytes_mut().fill(0);
+        Some(buffer)
     }
 
     /// The whole buffer.
@@ -164,6 +180,10 @@ impl Drop for PinnedBuffer {
         if may_unpin() && self.context.bind().is_ok() {
             // SAFETY: taken once, freed once.
             let _ = unsafe { result::free_host(self.pointer.as_ptr().cast()) };
+        } else if !self.context.is_given_up() {
+            let PinnedBuffer { pointer, len, ref context } = *self;
+            let spare = PinnedBuffer { pointer, len, context: Arc::clone(context) };
+            SPARE.lock().unwrap_or_else(PoisonError::into_inner).push(spare);
         }
     }
 }

@@ -23,7 +23,7 @@ mod stream;
 mod symbol;
 mod wait;
 
-pub use context::{Context, attribute, pci_bus_id, version};
+pub use context::{Context, attribute, one_was_given_up, pci_bus_id, version};
 pub use kernel::{Kernel, Launch};
 pub use memory::{DeviceBuffer, PinnedBuffer};
 pub use module::Module;

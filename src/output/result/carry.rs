@@ -38,6 +38,7 @@ impl ResultDraft {
         let unread = |cause| earlier.unread(cause);
         let mut carried = Carried { done: vec![false; layout.frames], ..Carried::default() };
         self.mark_gone_over(earlier)?;
+        earlier.info.lost_devices.iter().try_for_each(|why| self.file.lose(why))?;
         let mut block = RowBlock::default();
         for range in rows.blocks() {
             if range.clone().any(|row| earlier.status(row) == Some(FrameStatus::Good)) {
