@@ -37,7 +37,7 @@ fn words<'a>(laps: usize, options: &'a str, output: &'a str) -> Vec<&'a str> {
 }
 
 /// Begins a run whose rows reach the file at once and whose reads take so many milliseconds each.
-fn begin(folder: &Path, words: &[&str], milliseconds: usize) -> Child {
+pub fn begin(folder: &Path, words: &[&str], milliseconds: usize) -> Child {
     let mut command = Command::new(env!("CARGO_BIN_EXE_xrdct"));
     command.current_dir(folder).args(words).args(["--flush", "0.001"]);
     if milliseconds > 0 {
@@ -47,7 +47,7 @@ fn begin(folder: &Path, words: &[&str], milliseconds: usize) -> Child {
     command.stderr(Stdio::piped()).spawn().expect("xrdct starts")
 }
 
-fn wait_for(what: impl Fn() -> bool) {
+pub fn wait_for(what: impl Fn() -> bool) {
     let begun = Instant::now();
     while !what() {
         assert!(begun.elapsed() < LIMIT, "it does not come");
@@ -61,7 +61,7 @@ fn wait_for_rows(path: &Path) {
 }
 
 /// Exit code and words of a run that is to end.
-fn end(mut child: Child) -> (Option<i32>, String) {
+pub fn end(mut child: Child) -> (Option<i32>, String) {
     let mut said = String::new();
     child.stderr.take().expect("piped").read_to_string(&mut said).expect("a text");
     (child.wait().expect("ends").code(), said)

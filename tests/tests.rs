@@ -32,6 +32,7 @@ mod picture;
 mod pipeline;
 mod plausible;
 mod resume;
+mod segments;
 mod series;
 mod several;
 mod simulate;

@@ -7,9 +7,10 @@ use super::error::{Concern, OrAbout, SessionError, refuse};
 use super::identity;
 use super::options::Options;
 use super::plan::Plan;
+use super::result::RunDraft;
 use crate::frame::FrameStatus;
 use crate::output::OutputError;
-use crate::output::result::{Carried, EarlierResult, FileStamp, ResultDraft};
+use crate::output::result::{Carried, EarlierResult, FileStamp};
 use crate::source::Source;
 use crate::source::select::{Select, WantedIds};
 
@@ -75,7 +76,7 @@ impl Resume {
         changed.extend(identity::differences(&earlier.recipe, &recipe));
         changed.extend(self.changed_files(plan, retry_bad));
         if changed.is_empty() {
-            return Ok(());
+            return plan.division_of(earlier).map(drop);
         }
         let (named, rest) = changed.split_at(changed.len().min(NAMED));
         let more = if rest.is_empty() { String::new() } else { format!("; and {} more", rest.len()) };
@@ -137,6 +138,11 @@ impl Resume {
         }
     }
 
+    /// What it left.
+    pub(super) fn earlier(&self) -> &EarlierResult {
+        &self.earlier
+    }
+
     /// The run that goes on, and when it began.
     pub(super) fn run(&self) -> (String, String) {
         (self.earlier.uuid.clone(), self.earlier.info.start_time.clone())
@@ -145,8 +151,8 @@ impl Resume {
     /// Takes its rows over into the file that is to take its place.
     ///
     /// # Errors
-    /// As [`ResultDraft::carry`].
-    pub fn carry(&self, draft: &mut ResultDraft, retry_bad: bool) -> Result<Carried, OutputError> {
+    /// As [`crate::output::result::ResultDraft::carry`].
+    pub fn carry(&self, draft: &mut RunDraft, retry_bad: bool) -> Result<Carried, OutputError> {
         draft.carry(&self.earlier, retry_bad)
     }
 }
