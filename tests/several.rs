@@ -9,9 +9,10 @@ use std::time::{Duration, Instant};
 
 use xrdct::frame::{Frame, FrameId, Outcome, SlotPool};
 use xrdct::h5;
-use xrdct::output::result::{Ending, Progress, ResultFile, ResultInfo};
+use xrdct::output::result::{Ending, Progress, ResultInfo};
 use xrdct::pipeline::{PipelineError, Report, Stop};
 use xrdct::reduce::{ReduceError, Reducer};
+use xrdct::session::RunResult;
 use xrdct::session::options::StrategyName;
 use xrdct::session::{Doors, Plan, Run, Session};
 
@@ -104,7 +105,7 @@ struct Walked {
     report: Report,
     ended: Result<(), PipelineError>,
     seen: Seen,
-    file: ResultFile,
+    file: RunResult,
 }
 
 fn walk(scan: &Scan, failures: &Failures) -> Walked {

@@ -64,9 +64,7 @@ impl OpenPart {
         let layout = earlier.layout_of_part(&of).or_about(Concern::Input)?;
         let mut part = OpenPart { earlier, of, layout };
         if let Some(segments) = &part.earlier.info.segments {
-            if let Some(missing) = segments.missing().first() {
-                refuse!(Input, "{}: this segment of {} is not there", missing.display(), path.display());
-            }
+            part.earlier.check_segments().or_about(Concern::Input)?;
             // Their order in the files is that of the checksums.
             let Segment { layout, .. } = part.segment(segments, 0)?;
             part.layout = Layout { columns: layout.columns, header: layout.header, ..part.layout };
@@ -333,10 +331,14 @@ fn check_complete(part: &OpenPart) -> Result<(), SessionError> {
         Progress::Interrupted => "its run was stopped".to_owned(),
         Progress::Failed(reason) => format!("its run failed: {reason}"),
     };
+    let with = match part.earlier.info.part {
+        Some(_) => format!("--part {number}/{of} and --resume"),
+        None => "--resume".to_owned(),
+    };
     refuse!(
         Input,
         "{path}: this part is not complete: {missing} of {} frames are missing ({why}). \
-         xrdct integrate with --part {number}/{of} and --resume goes on with it",
+         xrdct integrate with {with} goes on with it",
         part.layout.frames
     )
 }

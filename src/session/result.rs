@@ -79,6 +79,17 @@ impl RunResult {
         }
     }
 
+    /// Writes what is buffered.
+    ///
+    /// # Errors
+    /// As [`ResultFile::flush`].
+    pub fn flush(&mut self) -> Result<(), OutputError> {
+        match self {
+            RunResult::One(file) => file.flush(),
+            RunResult::Segments(result) => result.flush(),
+        }
+    }
+
     /// Marks the rows that are put from here on as made by the CPU, for this reason.
     ///
     /// # Errors
@@ -111,10 +122,7 @@ impl Sink for RunResult {
     }
 
     fn pause(&mut self) -> Result<(), SinkError> {
-        Ok(match self {
-            RunResult::One(file) => file.flush()?,
-            RunResult::Segments(result) => result.flush()?,
-        })
+        Ok(self.flush()?)
     }
 
     fn go_over(&mut self, why: &str) -> Result<(), SinkError> {

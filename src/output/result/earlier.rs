@@ -114,6 +114,19 @@ impl EarlierResult {
         self.info.progress == Progress::Complete && self.info.frames_done() == frames
     }
 
+    /// That every segment of a master whose run is complete can be read; of any other result nothing.
+    ///
+    /// # Errors
+    /// [`OutputError::NoSegment`], with its path.
+    pub fn check_segments(&self) -> Result<(), OutputError> {
+        match &self.info.segments {
+            Some(segments) if self.info.progress == Progress::Complete => {
+                segments.check_all_there(&self.path, &self.statuses)
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// What became of the frame in a row.
     pub fn status(&self, row: usize) -> Option<FrameStatus> {
         let status = self.statuses.get(row)?;

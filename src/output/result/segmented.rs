@@ -140,9 +140,7 @@ impl SegmentedResult {
 
     fn made(&mut self, segment: usize) -> Result<super::ResultDraft, OutputError> {
         match self.ahead.take() {
-            Some(ahead) if ahead.segment == segment => {
-                ahead.wait().map_err(|cause| self.no_thread("making a segment", cause))?
-            }
+            Some(ahead) if ahead.segment == segment => ahead.wait(&self.master.path),
             // Frames overtake each other; and one that was left in a segment of before may come in the end.
             other => {
                 self.ahead = other;

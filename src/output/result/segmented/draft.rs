@@ -159,6 +159,7 @@ impl SegmentedDraft {
                 if is_whole { fs::metadata(&path).ok().map(|it| (it.dev(), it.ino())) } else { None };
             self.tally[segment] = Tally { left, closed };
         }
+        self.master.file.by_cpu = false;
         let _ = self.blueprint.retry_bad.set(retry_bad);
         self.begin()?;
         Ok(carried)
@@ -201,7 +202,6 @@ impl SegmentedDraft {
             file.by_cpu = by_cpu;
             file.note(&numbered(outcome, first + frame))
         });
-        self.master.file.by_cpu = false;
         carried
     }
 
@@ -211,7 +211,11 @@ impl SegmentedDraft {
     /// # Errors
     /// [`OutputError::Exists`], or what the operating system says.
     pub fn publish(self) -> Result<SegmentedResult, OutputError> {
-        let SegmentedDraft { ahead, folder, master, blueprint, aside, tally } = self;
+        let SegmentedDraft { mut ahead, folder, master, blueprint, aside, tally } = self;
+        // Without room for the first one nothing begins.
+        if let Some(first) = &mut ahead {
+            first.settle(&master.file.path)?;
+        }
         let master = master.publish()?;
         if let Some(folder) = folder {
             folder.keep();

@@ -36,27 +36,47 @@ impl<T: Send + 'static> Awaited<T> {
 /// A segment's file in the making. Dropped, it is waited for: whoever makes it would leave it behind at the end of the process.
 pub(super) struct Ahead {
     pub segment: usize,
-    draft: Option<Awaited<Result<ResultDraft, OutputError>>>,
+    draft: Making,
+}
+
+enum Making {
+    Begun(Awaited<Result<ResultDraft, OutputError>>),
+    Done(Box<ResultDraft>),
+    Over,
 }
 
 impl Ahead {
     pub(super) fn begin(blueprint: &Arc<Blueprint>, aside: Aside, segment: usize) -> io::Result<Ahead> {
         let blueprint = Arc::clone(blueprint);
-        Ok(Ahead { segment, draft: Some(Awaited::begin(aside, move || blueprint.make(segment))?) })
+        let begun = Awaited::begin(aside, move || blueprint.make(segment))?;
+        Ok(Ahead { segment, draft: Making::Begun(begun) })
+    }
+
+    /// Waits until it is made; `master` is whose segment it is.
+    pub(super) fn settle(&mut self, master: &Path) -> Result<(), OutputError> {
+        let lost = |cause| OutputError::Io { path: master.into(), action: "making a segment", cause };
+        self.draft = match std::mem::replace(&mut self.draft, Making::Over) {
+            Making::Begun(begun) => Making::Done(Box::new(begun.wait().map_err(lost)??)),
+            other => other,
+        };
+        Ok(())
     }
 
     /// The file, whole and without a name.
-    pub(super) fn wait(mut self) -> io::Result<Result<ResultDraft, OutputError>> {
-        match self.draft.take() {
-            Some(draft) => draft.wait(),
-            None => Err(io::Error::other("it was given away")),
+    pub(super) fn wait(mut self, master: &Path) -> Result<ResultDraft, OutputError> {
+        self.settle(master)?;
+        match std::mem::replace(&mut self.draft, Making::Over) {
+            Making::Done(draft) => Ok(*draft),
+            Making::Begun(_) | Making::Over => Err(OutputError::Gone { path: master.into() }),
         }
     }
 }
 
 impl Drop for Ahead {
     fn drop(&mut self) {
-        drop(self.draft.take().map(Awaited::wait));
+        if let Making::Begun(begun) = std::mem::replace(&mut self.draft, Making::Over) {
+            drop(begun.wait());
+        }
     }
 }
 
