@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use super::info::opened;
 use super::layout::Layout;
 use super::segments::Segments;
-use crate::files::folder_of;
 
 /// The segments of what is at a path; none where that is no master, or nothing.
 pub(super) fn segments_at(path: &Path) -> Vec<PathBuf> {
@@ -24,7 +23,7 @@ pub(super) fn segments_at(path: &Path) -> Vec<PathBuf> {
 /// those that `kept` has.
 pub(super) fn remove(segments: &[PathBuf], path: &Path, layout: &Layout, kept: &[PathBuf]) {
     let own: Vec<PathBuf> = match layout.is_master {
-        true => layout.shows.iter().map(|segment| folder_of(path).join(&segment.file)).collect(),
+        true => layout.shows.iter().map(|segment| path.with_file_name(&segment.file)).collect(),
         false => Vec::new(),
     };
     for segment in segments.iter().filter(|segment| !own.contains(segment) && !kept.contains(segment)) {

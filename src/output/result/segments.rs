@@ -7,7 +7,6 @@ use hdf5::Group;
 use super::layout::Layout;
 use super::part::PartOf;
 use super::segment_names::is_segment_name;
-use crate::files::folder_of;
 use crate::frame::FrameStatus;
 use crate::h5;
 use crate::output::draft::follow_link;
@@ -24,7 +23,7 @@ pub struct Segments {
     firsts: Vec<usize>,
     /// What they are parts of, all together.
     pub whole: PartOf,
-    folder: PathBuf,
+    master: PathBuf,
 }
 
 /// Says in a master what its segments are.
@@ -76,8 +75,8 @@ impl Segments {
             return Err(not("segments are not one after the other".into()));
         }
         // Of a link: where the file is.
-        let folder = folder_of(&follow_link(path)).to_path_buf();
-        Ok(Some(Segments { names, firsts, whole, folder }))
+        let master = follow_link(path);
+        Ok(Some(Segments { names, firsts, whole, master }))
     }
 
     /// How many there are.
@@ -87,7 +86,7 @@ impl Segments {
 
     /// Where one is.
     pub fn path(&self, segment: usize) -> PathBuf {
-        self.folder.join(&self.names[segment])
+        self.master.with_file_name(&self.names[segment])
     }
 
     /// One as a part of the whole.

@@ -83,9 +83,7 @@ impl Drop for Ahead {
 /// Everything that decides what segments are like.
 pub(super) struct Blueprint {
     /// Where the master is.
-    folder: PathBuf,
-    /// Its name.
-    master: String,
+    master: PathBuf,
     /// What the whole holds, but for its files.
     layout: Layout,
     inputs: Vec<String>,
@@ -100,9 +98,14 @@ impl Blueprint {
     /// `layout` is that of the whole, whose run is known.
     pub(super) fn new(master: &Path, layout: &Layout, division: Division, names: SegmentNames) -> Blueprint {
         Blueprint {
-            folder: crate::files::folder_of(master).to_path_buf(),
-            master: master.file_name().unwrap_or_default().to_string_lossy().into_owned(),
-            layout: Layout { inputs: Vec::new(), stamps: Vec::new(), ..layout.clone() },
+            master: master.to_path_buf(),
+            layout: Layout {
+                inputs: Vec::new(),
+                stamps: Vec::new(),
+                shows: Vec::new(),
+                is_master: false,
+                ..layout.clone()
+            },
             inputs: layout.inputs.clone(),
             stamps: layout.stamps.clone(),
             division,
@@ -113,12 +116,12 @@ impl Blueprint {
 
     /// Where a segment's file is.
     pub(super) fn path(&self, segment: usize) -> PathBuf {
-        self.folder.join(self.names.of(segment))
+        self.master.with_file_name(self.names.of(segment))
     }
 
     /// Where the files of segments are.
     pub(super) fn folder(&self) -> PathBuf {
-        self.folder.join(self.names.folder())
+        self.master.with_file_name(self.names.folder())
     }
 
     /// What a segment holds, in its own numbers of frames and rows.
@@ -149,7 +152,7 @@ impl Blueprint {
                 number: segment,
                 first: frames.start,
                 frames: Some(whole.frames),
-                master: self.master.clone(),
+                master: self.master.file_name().unwrap_or_default().to_string_lossy().into_owned(),
             }),
             part: None,
             ..whole.clone()
