@@ -11,9 +11,10 @@ use std::time::Duration;
 
 use xrdct::frame::{BadFrame, Frame, FrameId, FrameStatus, Outcome, SlotPool};
 use xrdct::h5;
-use xrdct::output::result::{Ending, Patterns, Progress, ResultFile, ResultInfo};
+use xrdct::output::result::{Ending, Patterns, Progress, ResultInfo};
 use xrdct::pipeline::{PipelineError, Report, Stop, Watch};
 use xrdct::reduce::{ReduceError, Reducer};
+use xrdct::session::RunResult;
 use xrdct::session::options::{BadFramesName, ErrorModelName, StrategyName};
 use xrdct::session::{Options, Plan, Run, Session};
 use xrdct::source::Source;
@@ -222,7 +223,7 @@ struct Walked {
 }
 
 /// Walks a session's frames with a device that fails, to a file.
-fn walk(session: Session, file: &mut ResultFile, failure: Failure, stop_after: Option<usize>) -> Walked {
+fn walk(session: Session, file: &mut RunResult, failure: Failure, stop_after: Option<usize>) -> Walked {
     let mut seen = Seen { stop_after, ..Seen::default() };
     let mut doors = session.doors(session.plan().source(), None, None).expect("doors");
     assert!(!doors.may_go_on, "nobody goes over from the cores");

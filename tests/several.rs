@@ -10,9 +10,10 @@ use std::sync::{Arc, Mutex};
 use xrdct::frame::{SlotMemory, SlotPool};
 use xrdct::h5;
 use xrdct::output::lock::Lock;
-use xrdct::output::result::{Ending, Progress, ResultFile, ResultInfo};
+use xrdct::output::result::{Ending, Progress, ResultInfo};
 use xrdct::pipeline::{PipelineError, Report, Stop};
 use xrdct::reduce::Reducer;
+use xrdct::session::RunResult;
 use xrdct::session::options::StrategyName;
 use xrdct::session::resume::what_is_left;
 use xrdct::session::{Doors, Plan, Resume, Run, Session};
@@ -77,7 +78,7 @@ struct Walked {
     report: Report,
     ended: Result<(), PipelineError>,
     seen: Seen,
-    file: ResultFile,
+    file: RunResult,
 }
 
 fn walk(scan: &Scan, failures: &Failures) -> Walked {

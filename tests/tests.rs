@@ -33,6 +33,7 @@ mod pipeline;
 mod plausible;
 mod resume;
 mod resume_stack;
+mod segments;
 mod series;
 mod several;
 mod simulate;

@@ -9,8 +9,8 @@ use clap::builder::PossibleValue;
 use clap::{ArgAction, Args, ValueEnum};
 
 use crate::session::options::{
-    BadFramesName, ErrorModelName, MOST_COUNT, Options, SaturationFrom, ScanPart, Slice, Splitting,
-    StrategyName,
+    BadFramesName, ErrorModelName, MOST_COUNT, Options, SaturationFrom, ScanPart, SegmentSize, Slice,
+    Splitting, StrategyName,
 };
 
 /// Seconds between two times that the disk is asked to keep what was written.
@@ -146,6 +146,11 @@ pub struct IntegrateArgs {
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", help_heading = "Output")]
     pub sums: Option<bool>,
 
+    /// Write the result as segments of about this size (256M, 1G), ordinary results in NAME.parts, which the result file shows as one;
+    /// off: as one file, however large; auto: of 256M where one file would be larger than 2G [default: auto]
+    #[arg(long, value_name = "SIZE", value_parser = str::parse::<SegmentSize>, help_heading = "Output")]
+    pub segments: Option<SegmentSize>,
+
     /// Result file
     #[arg(short, long, value_name = "FILE", help_heading = "Output")]
     pub output: Option<PathBuf>,
@@ -272,6 +277,7 @@ impl IntegrateArgs {
             channel,
             part,
             sums,
+            segments,
             output,
             overwrite: _,
             resume: _,
@@ -321,6 +327,7 @@ impl IntegrateArgs {
             channel,
             part,
             sums,
+            segments,
             output,
             config,
             device,

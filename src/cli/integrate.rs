@@ -82,7 +82,7 @@ pub(super) fn run(args: &IntegrateArgs) -> Result<Exit, Failure> {
     let output = plan.options.output.clone().unwrap_or_default();
     let lock = lock.map_or_else(|| Lock::take(&output), Ok).or_exit(Exit::Output)?;
     let overwrite = args.overwrite || resume.is_some();
-    let mut draft = session.result_draft(lock, overwrite, resume.as_ref()).or_exit(Exit::Output)?;
+    let mut draft = session.result_draft(lock, overwrite, resume.as_ref())?;
     let carried = resume.as_ref().map(|resume| resume.carry(&mut draft, args.retry_bad)).transpose();
     let carried = carried.or_exit(Exit::Output)?;
     let source = match &carried {

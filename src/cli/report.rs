@@ -121,12 +121,16 @@ fn facts(info: &ResultInfo) -> Vec<(String, String)> {
         ("patterns", shape + besides),
         ("of them", statuses.join(", ")),
     ];
+    let segments = info.segments.as_ref().map(|segments| {
+        let first = segments.path(0).display().to_string();
+        ("segments", format!("{}, from {first} on", count(segments.count(), "file")))
+    });
     let over = info.gone_over.as_ref();
     let over =
         over.map(|(rows, why)| ("on the CPU", format!("{}, not on the GPU: {why}", count(*rows, "row"))));
     let lost = info.lost_devices.iter().map(|why| ("lost", format!("{why}; others did its frames again")));
     let axis = ends(&info.axis).map(|ends| ("radial axis", ends));
-    let all = facts.into_iter().chain(over).chain(lost).chain(axis).chain(speed);
+    let all = facts.into_iter().chain(segments).chain(over).chain(lost).chain(axis).chain(speed);
     all.map(|(name, value)| (name.to_owned(), value)).collect()
 }
 

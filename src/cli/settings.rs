@@ -36,7 +36,7 @@ const SILENT: [&str; 17] = [
 ];
 
 /// Names that say more than their keys.
-const NAMES: [(&str, &str); 7] = [
+const NAMES: [(&str, &str); 8] = [
     ("saturation", "saturated, left out"),
     ("empty", "value of empty bins"),
     ("offset", "frames left out at the start"),
@@ -44,6 +44,7 @@ const NAMES: [(&str, &str); 7] = [
     ("channel", "channel of the images"),
     ("part", "part of the scan"),
     ("sums", "float64 sums kept"),
+    ("segments", "size of segments"),
 ];
 
 /// Keys of a run, those of `xrdct` beside pyFAI's; what is null or empty is not there.

@@ -96,6 +96,10 @@ fn describe(args: &IntegrateArgs, plan: &Plan, lost: &Lost, text: &mut String) {
         );
     }
     line("output", plan.options.output.as_ref().map_or("none named".to_owned(), |o| o.display().to_string()));
+    if let Ok(Some(division)) = plan.division() {
+        let each = count(division.each(), "frame");
+        line("segments", format!("{} of up to {each}, which the output shows as one", division.count()));
+    }
     if let Some(path) = &args.save_config {
         line("settings", path.display().to_string());
     }
@@ -201,7 +205,11 @@ pub(super) fn print_run(
     line("time by stage", stages.join(", "));
     line("besides", format!("matrix {}, closing the file {}", seconds(matrix), seconds(closing)));
     let size = written.bytes as f64 / 1e6;
-    line("file", format!("{} ({size:.1} MB)", written.path.display()));
+    let segments = match written.segments {
+        0 => String::new(),
+        segments => format!(", in {}", count(segments, "segment")),
+    };
+    line("file", format!("{} ({size:.1} MB{segments})", written.path.display()));
     say::summary(&text);
 }
 

@@ -154,6 +154,7 @@ fn in_words(status: ExitStatus, patience: u64) -> String {
 /// When a pipe breaks: whoever asked is gone.
 pub fn serve(patience: u64) -> io::Result<()> {
     limit_memory();
+    allow_files();
     let (input, output) = (io::stdin(), io::stdout());
     let mut requests = BufReader::new(input.lock());
     let mut answers = BufWriter::new(output.lock());
@@ -186,6 +187,14 @@ fn limit_memory() {
     let allowed = budget::allowed().bytes;
     lower(Resource::As, budget::mapped().saturating_add(allowed));
     lower(Resource::Core, 0);
+}
+
+/// As many open files as the system lets it have: an array that shows thousands of files has them all open while it is read, and the library shows
+/// one that it cannot open as empty.
+fn allow_files() {
+    let limits = getrlimit(Resource::Nofile);
+    // One that stays low is a file that cannot be opened, which whoever asked notices.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limits.maximum, maximum: limits.maximum });
 }
 
 /// Processor time for the next piece.

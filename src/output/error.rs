@@ -111,6 +111,18 @@ pub enum OutputError {
         /// What does not fit.
         problem: String,
     },
+    /// A segment of a complete result that is not to be had.
+    #[error(
+        "{path}: this segment of {master} {problem}: bring it back, or make it again (xrdct integrate --resume)"
+    )]
+    NoSegment {
+        /// The segment.
+        path: PathBuf,
+        /// The result that shows it.
+        master: PathBuf,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
     /// A file that is opened as a result and is not one.
     #[error("{path}: this is not a result of xrdct: {problem}")]
     NotAResult {

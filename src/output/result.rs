@@ -20,6 +20,7 @@ mod block;
 mod carry;
 mod copy;
 mod device;
+mod division;
 mod earlier;
 mod info;
 mod layout;
@@ -27,7 +28,11 @@ mod part;
 mod patterns;
 mod plain;
 mod raster;
+mod replaced;
 mod rows;
+mod segment_names;
+mod segmented;
+mod segments;
 mod skeleton;
 mod sums;
 
@@ -43,7 +48,7 @@ use hdf5::types::VarLenUnicode;
 
 use super::OutputError;
 use super::disk::Disk;
-use super::draft::{Draft, settle_old};
+use super::draft::{Draft, kept_old, settle_old};
 use super::lock::{Lock, is_at};
 use super::nexus;
 use crate::files::{folder_of, library, sync_folder};
@@ -54,14 +59,17 @@ pub(super) use skeleton::{DATE_LEN, MESSAGE_LEN, RUNNING, STATUS_LEN, stamps as 
 use sums::SumPlaces;
 
 pub use carry::Carried;
+pub use division::{Division, SegmentSize};
 pub use earlier::EarlierResult;
 pub(super) use earlier::{message as read_message, stamps as read_stamps};
 pub(super) use info::opened;
 pub use info::{Progress, ResultInfo};
 pub use layout::{Ending, FileStamp, Layout, RadialAxis};
-pub use part::{MergedFrom, PartOf, VirtualPart};
+pub use part::{MergedFrom, PartOf, SegmentOf, VirtualPart};
 pub use patterns::Patterns;
 pub use raster::{FrameNumbers, Motor, Raster};
+pub use segmented::{Aside, SegmentedDraft, SegmentedResult};
+pub use segments::Segments;
 
 /// Patterns that may wait to be written, in bytes of the file.
 ///
@@ -100,7 +108,8 @@ pub struct ResultFile {
     /// Whether it has its name.
     is_named: bool,
     disk: Disk,
-    _lock: Lock,
+    /// A segment's is its master's.
+    _lock: Option<Lock>,
 }
 
 /// What a finished file holds.
@@ -114,8 +123,10 @@ pub struct Written {
     pub bad: usize,
     /// Rows that no frame came for: NaN.
     pub pending: usize,
-    /// Size of the file in bytes.
+    /// Size of the file in bytes, segments included.
     pub bytes: u64,
+    /// How many segments it has; 0: it is one file.
+    pub segments: usize,
     /// Where the file is that this one replaces, for this one is not complete.
     pub old: Option<PathBuf>,
 }
@@ -135,11 +146,17 @@ impl ResultDraft {
     /// [`OutputError::Exists`], or what the operating system says.
     pub fn publish(self) -> Result<ResultFile, OutputError> {
         let ResultDraft { mut file, draft, keeps_old } = self;
+        // What a run left that did not end is not kept beside what is kept already.
+        let old = kept_old(&file.path);
+        let unkept = if keeps_old && old.exists() { replaced::segments_at(&file.path) } else { Vec::new() };
         if keeps_old {
             draft.publish_beside_old()?
         } else {
             draft.publish()?
         };
+        if !unkept.is_empty() {
+            replaced::remove(&unkept, &file.path, &file.layout, &replaced::segments_at(&old));
+        }
         // What is merged began with the file.
         if file.layout.merged_from.is_empty() {
             file.begun = Instant::now();
@@ -166,7 +183,8 @@ impl ResultFile {
     /// # Errors
     /// As [`ResultFile::create`].
     pub fn draft(lock: Lock, layout: &Layout, overwrite: bool) -> Result<ResultDraft, OutputError> {
-        ResultFile::make(lock, layout, overwrite, true)
+        let path = lock.output().to_path_buf();
+        ResultFile::make(&path, Some(lock), layout, overwrite, true)
     }
 
     /// Likewise, of a file whose frames have all come when it gets its name: it costs no more than what is put into it. One that
@@ -175,14 +193,20 @@ impl ResultFile {
     /// # Errors
     /// As [`ResultFile::create`].
     pub fn draft_to_fill(lock: Lock, layout: &Layout, overwrite: bool) -> Result<ResultDraft, OutputError> {
-        let mut draft = ResultFile::make(lock, layout, overwrite, false)?;
+        let path = lock.output().to_path_buf();
+        let mut draft = ResultFile::make(&path, Some(lock), layout, overwrite, false)?;
         draft.file.disk.set(Some(Duration::ZERO));
         Ok(draft)
     }
 
     /// `blank`: whether rows are NaN until something is put there.
-    fn make(lock: Lock, layout: &Layout, overwrite: bool, blank: bool) -> Result<ResultDraft, OutputError> {
-        let path = lock.output();
+    fn make(
+        path: &Path,
+        lock: Option<Lock>,
+        layout: &Layout,
+        overwrite: bool,
+        blank: bool,
+    ) -> Result<ResultDraft, OutputError> {
         if let Err(problem) = layout.check() {
             return Err(OutputError::Layout { path: path.into(), problem });
         }
@@ -391,7 +415,7 @@ impl ResultFile {
         let marked = self.mark(&ending).and_then(|()| self.send_to_disk());
         flushed.and(listed).and(sent).and(marked)?;
         self.check_place()?;
-        let old = settle_old(&self.path, ending == Ending::Complete);
+        let old = self.settle_old(ending == Ending::Complete);
         let count = |status| self.statuses.iter().filter(|&&s| s == status).count();
         let (good, pending) = (count(FrameStatus::Good), count(FrameStatus::Pending));
         let bytes = self.writer.file.metadata().map_or(0, |m| m.len());
@@ -401,8 +425,18 @@ impl ResultFile {
             bad: self.statuses.len() - good - pending,
             pending,
             bytes,
+            segments: 0,
             old,
         })
+    }
+
+    /// What is still kept of a result that this one replaces; its segments go before it, so that none stays that no master names.
+    fn settle_old(&self, is_complete: bool) -> Option<PathBuf> {
+        let old = kept_old(&self.path);
+        if is_complete && old.exists() {
+            replaced::remove(&replaced::segments_at(&old), &self.path, &self.layout, &[]);
+        }
+        settle_old(&self.path, is_complete)
     }
 
     /// Has the disk itself keep the file and its name.

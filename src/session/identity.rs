@@ -23,7 +23,7 @@ const NAMED: usize = 8;
 const GONE: FileStamp = FileStamp { size: -1, time: 0, head: 0 };
 
 /// Keys of the configuration that say how a run is done and not what comes out, or name files whose contents the recipe has.
-const HOW: [&str; 15] = [
+const HOW: [&str; 16] = [
     "engine",
     "not_in_pyfai",
     "poni_file",
@@ -36,6 +36,7 @@ const HOW: [&str; 15] = [
     "threads",
     "bad_frames",
     "no_verify",
+    "segments",
     "mask_file",
     "dark_current",
     "flat_field",

@@ -14,7 +14,8 @@ use crate::files::folder_of;
 use crate::output::OutputError;
 use crate::output::lock::Lock;
 use crate::output::result::{
-    EarlierResult, Ending, FileStamp, Layout, MergedFrom, PartOf, Progress, ResultFile, VirtualPart, Written,
+    EarlierResult, Ending, FileStamp, Layout, MergedFrom, PartOf, Progress, ResultFile, SegmentOf, Segments,
+    VirtualPart, Written,
 };
 
 /// Things that differ, or are missing, that are named; the rest are counted.
@@ -37,14 +38,68 @@ struct OpenPart {
     layout: Layout,
 }
 
+/// A segment of a part, open.
+struct Segment {
+    earlier: EarlierResult,
+    layout: Layout,
+    /// Its first frame in the whole.
+    first: usize,
+}
+
 impl OpenPart {
     fn open(path: &Path) -> Result<OpenPart, SessionError> {
         let earlier = EarlierResult::open(path).or_about(Concern::Input)?;
-        let Some(of) = earlier.info.part.clone() else {
-            refuse!(Input, "{}: this is no part of anything: it was made without --part", path.display());
+        // What is in segments is a whole that can be made one file.
+        let whole = || earlier.info.segments.as_ref().map(|segments| segments.whole.clone());
+        let Some(of) = earlier.info.part.clone().or_else(whole) else {
+            let path = path.display();
+            if let Some(SegmentOf { number, master, .. }) = &earlier.info.segment {
+                refuse!(
+                    Input,
+                    "{path}: this is segment {number} of {master}: name {master}, which has all of them"
+                );
+            }
+            refuse!(Input, "{path}: this is no part of anything: it was made without --part");
         };
         let layout = earlier.layout_of_part(&of).or_about(Concern::Input)?;
-        Ok(OpenPart { earlier, of, layout })
+        let mut part = OpenPart { earlier, of, layout };
+        if let Some(segments) = &part.earlier.info.segments {
+            part.earlier.check_segments().or_about(Concern::Input)?;
+            // Their order in the files is that of the checksums.
+            let Segment { layout, .. } = part.segment(segments, 0)?;
+            part.layout = Layout { columns: layout.columns, header: layout.header, ..part.layout };
+        }
+        Ok(part)
+    }
+
+    /// One of its segments.
+    fn segment(&self, segments: &Segments, number: usize) -> Result<Segment, SessionError> {
+        let path = segments.path(number);
+        let earlier = EarlierResult::open(&path).or_about(Concern::Input)?;
+        let layout = earlier.layout_of_part(&segments.part(number)).or_about(Concern::Input)?;
+        let (path, master) = (path.display(), self.path());
+        if earlier.uuid != self.earlier.uuid {
+            refuse!(Input, "{path}: this is no segment of {master}, but of another run");
+        }
+        if !earlier.is_complete(segments.frames_of(number)) || layout.frames != segments.frames_of(number) {
+            refuse!(Input, "{path}: this segment of {master} is not complete");
+        }
+        Ok(Segment { earlier, layout, first: self.of.first + segments.part(number).first })
+    }
+
+    /// Hands on each file that has rows of it: itself, or one segment after the other.
+    fn each_file(
+        &self,
+        see: &mut dyn FnMut(&EarlierResult, &Layout, usize) -> Result<(), SessionError>,
+    ) -> Result<(), SessionError> {
+        let Some(segments) = &self.earlier.info.segments else {
+            return see(&self.earlier, &self.layout, self.of.first);
+        };
+        for number in 0..segments.count() {
+            let Segment { earlier, layout, first } = self.segment(segments, number)?;
+            see(&earlier, &layout, first)?;
+        }
+        Ok(())
     }
 
     fn path(&self) -> std::path::Display<'_> {
@@ -112,7 +167,13 @@ impl Merge {
     /// Which part it is.
     pub fn check_output(&self, output: &Path) -> Result<(), SessionError> {
         let Ok(there) = output.canonicalize() else { return Ok(()) };
-        let is_it = |part: &&OpenPart| part.earlier.info.path.canonicalize().is_ok_and(|path| path == there);
+        let is_it = |part: &&OpenPart| {
+            let segments = part.earlier.info.segments.as_ref();
+            let segments =
+                segments.into_iter().flat_map(|all| (0..all.count()).map(|number| all.path(number)));
+            let mut files = segments.chain([part.earlier.info.path.clone()]);
+            files.any(|file| file.canonicalize().is_ok_and(|path| path == there))
+        };
         match self.parts.iter().find(is_it) {
             Some(part) => refuse!(Output, "--output {}: that is the part {}", output.display(), part.path()),
             None => Ok(()),
@@ -133,7 +194,9 @@ impl Merge {
         let written = |error| SessionError::because(about(&error), Box::new(error));
         let mut draft = ResultFile::draft_to_fill(lock, &self.layout, overwrite).map_err(written)?;
         for part in &self.parts {
-            draft.copy_part(&part.earlier, &part.layout, part.of.first, see).map_err(written)?;
+            part.each_file(&mut |file, layout, first| {
+                draft.copy_part(file, layout, first, see).map_err(written)
+            })?;
         }
         draft.publish().and_then(|file| file.finish(&Ending::Complete)).map_err(written)
     }
@@ -144,12 +207,18 @@ impl Merge {
     /// When a name cannot be said in HDF5, or what goes wrong while writing.
     pub fn show(&self, lock: Lock, overwrite: bool) -> Result<Written, SessionError> {
         let folder = folder_of(lock.output()).to_path_buf();
-        let shows = self.parts.iter().map(|part| part.shown_from(&folder)).collect::<Result<_, _>>()?;
+        let mut shows = Vec::new();
+        for part in &self.parts {
+            part.each_file(&mut |file, layout, first| {
+                shows.push(shown_from(&folder, file, layout, first)?);
+                Ok(())
+            })?;
+        }
         let layout = Layout { shows, ..self.layout.clone() };
         let written = |error| SessionError::because(about(&error), Box::new(error));
         let mut draft = ResultFile::draft_to_fill(lock, &layout, overwrite).map_err(written)?;
         for part in &self.parts {
-            draft.show_part(&part.earlier, &part.layout, part.of.first).map_err(written)?;
+            part.each_file(&mut |file, layout, first| draft.show_part(file, layout, first).map_err(written))?;
         }
         draft.publish().and_then(|file| file.finish(&Ending::Complete)).map_err(written)
     }
@@ -163,22 +232,25 @@ fn about(error: &OutputError) -> Concern {
     }
 }
 
-impl OpenPart {
-    fn shown_from(&self, folder: &Path) -> Result<VirtualPart, SessionError> {
-        let cannot = |path: &Path| format!("{}: cannot be found", path.display());
-        let path = &self.earlier.info.path;
-        let file = path.canonicalize().or_about_in(Concern::Input, cannot(path))?;
-        let folder = folder.canonicalize().or_about_in(Concern::Output, cannot(folder))?;
-        let Some(file) = seen_from(&folder, &file).into_os_string().into_string().ok() else {
-            refuse!(Input, "{}: HDF5 cannot say this name, which is not UTF-8", path.display());
-        };
-        Ok(VirtualPart {
-            file,
-            first: self.of.first,
-            frames: self.layout.frames,
-            gone_over: self.earlier.info.gone_over.as_ref().map(|(_, why)| why.clone()),
-        })
-    }
+fn shown_from(
+    folder: &Path,
+    part: &EarlierResult,
+    layout: &Layout,
+    first: usize,
+) -> Result<VirtualPart, SessionError> {
+    let cannot = |path: &Path| format!("{}: cannot be found", path.display());
+    let path = &part.info.path;
+    let file = path.canonicalize().or_about_in(Concern::Input, cannot(path))?;
+    let folder = folder.canonicalize().or_about_in(Concern::Output, cannot(folder))?;
+    let Some(file) = seen_from(&folder, &file).into_os_string().into_string().ok() else {
+        refuse!(Input, "{}: HDF5 cannot say this name, which is not UTF-8", path.display());
+    };
+    Ok(VirtualPart {
+        file,
+        first,
+        frames: layout.frames,
+        gone_over: part.info.gone_over.as_ref().map(|(_, why)| why.clone()),
+    })
 }
 
 /// A file's name as seen from a folder; both are absolute.
@@ -259,10 +331,14 @@ fn check_complete(part: &OpenPart) -> Result<(), SessionError> {
         Progress::Interrupted => "its run was stopped".to_owned(),
         Progress::Failed(reason) => format!("its run failed: {reason}"),
     };
+    let with = match part.earlier.info.part {
+        Some(_) => format!("--part {number}/{of} and --resume"),
+        None => "--resume".to_owned(),
+    };
     refuse!(
         Input,
         "{path}: this part is not complete: {missing} of {} frames are missing ({why}). \
-         xrdct integrate with --part {number}/{of} and --resume goes on with it",
+         xrdct integrate with {with} goes on with it",
         part.layout.frames
     )
 }

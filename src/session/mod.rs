@@ -48,6 +48,7 @@ mod own_geometry;
 pub mod plan;
 pub mod plausible;
 mod prepare;
+mod result;
 pub mod resume;
 mod route;
 pub mod stack;
@@ -69,6 +70,7 @@ pub use merge::Merge;
 pub use options::Options;
 pub use plan::Plan;
 pub use prepare::Preparation;
+pub use result::{RunDraft, RunResult};
 pub use resume::Resume;
 pub use route::{DecodedBy, FrameRoute};
 pub use store::PatternStore;
@@ -86,7 +88,7 @@ pub use crate::source::facts::{DetectorFacts, MASK_BITS};
 
 use crate::output::OutputError;
 use crate::output::lock::Lock;
-use crate::output::result::{Layout, RadialAxis, ResultDraft, ResultFile};
+use crate::output::result::{Layout, RadialAxis, ResultFile, SegmentedResult};
 use crate::output::sink::Sink;
 use crate::pipeline::{Report, Stop, Watch};
 use crate::source::Source;
@@ -194,12 +196,13 @@ impl Session {
         Ok(Doors { may_go_on, ..doors })
     }
 
-    /// The result file of the plan's frames, whole before the first one.
+    /// The result of the plan's frames, whole before the first one.
     ///
     /// # Errors
     /// [`OutputError`]: it exists, or cannot be written.
-    pub fn result(&self, path: &Path, overwrite: bool) -> Result<ResultFile, OutputError> {
-        ResultFile::create(path, &layout(&self.plan, self.axis.clone()), overwrite)
+    pub fn result(&self, path: &Path, overwrite: bool) -> Result<RunResult, SessionError> {
+        let lock = Lock::take(path).map_err(about_output)?;
+        self.result_draft(lock, overwrite, None)?.publish().map_err(about_output)
     }
 
     /// Likewise, but it has no name yet: it can be made while doors are opened, and an earlier run's rows can be [taken over](Resume::carry).
@@ -212,9 +215,22 @@ impl Session {
         lock: Lock,
         overwrite: bool,
         goes_on: Option<&Resume>,
-    ) -> Result<ResultDraft, OutputError> {
-        let layout = Layout { goes_on: goes_on.map(Resume::run), ..layout(&self.plan, self.axis.clone()) };
-        ResultFile::draft(lock, &layout, overwrite)
+    ) -> Result<RunDraft, SessionError> {
+        let plan = &self.plan;
+        let layout = Layout { goes_on: goes_on.map(Resume::run), ..layout(plan, self.axis.clone()) };
+        let division = match goes_on {
+            None => plan.division()?,
+            Some(resume) => plan.division_of(resume.earlier())?,
+        };
+        let earlier = goes_on.and_then(|resume| resume.earlier().info.segments.as_ref());
+        match division {
+            None => ResultFile::draft(lock, &layout, overwrite).map(|draft| RunDraft::One(Box::new(draft))),
+            Some(division) => {
+                SegmentedResult::draft(lock, &layout, division, overwrite, earlier, result::aside)
+                    .map(|draft| RunDraft::Segments(Box::new(draft)))
+            }
+        }
+        .map_err(about_output)
     }
 
     /// Walks the plan's frames through the corridor.
@@ -269,6 +285,10 @@ fn engines(plan: &mut Plan, recipe: Recipe) -> Result<Engines, SessionError> {
     plan.device = Device::Cpu { why: reason.clone() };
     plan.crew = Crew::asked(&plan.options, &plan.device, plan.encoding().codec, plan.frames.count())?;
     Engines::on_host(recipe, reason)
+}
+
+fn about_output(error: OutputError) -> SessionError {
+    SessionError::because(Concern::Output, Box::new(error))
 }
 
 fn layout(plan: &Plan, radial: RadialAxis) -> Layout {

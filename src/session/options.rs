@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error::{SessionError, refuse};
 use crate::geometry::poni::Poni;
+pub use crate::output::result::SegmentSize;
 pub use crate::source::selection::{MOST_PARTS, ScanPart, Selection, Slice};
 
 /// More bins than any detector has pixels are a slip of the finger.
@@ -166,6 +167,9 @@ pub struct Options {
     pub part: Option<ScanPart>,
     /// Keep the float64 sums behind the patterns too, to merge or renormalise them later; 3 to 5 times the size
     pub sums: Option<bool>,
+    /// Write the result as segments of about this size (256M, 1G), which a master shows as one; off: as one file, however large; auto: of 256M
+    /// where one file would be larger than 2G [default: auto]
+    pub segments: Option<SegmentSize>,
     /// Result file
     pub output: Option<PathBuf>,
     /// Settings of an earlier run, or pyFAI's: JSON of pyFAI-integrate or pyFAI-diffmap, or a result file; options given here win

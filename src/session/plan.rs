@@ -184,6 +184,7 @@ impl Plan {
             plan.settle_device()?;
             plan.check_memory()?;
         }
+        plan.division()?;
         Ok(plan)
     }
 

@@ -7,9 +7,10 @@ use super::error::{Concern, OrAbout, SessionError, refuse};
 use super::identity::{self, FilesThen};
 use super::options::Options;
 use super::plan::Plan;
+use super::result::RunDraft;
 use crate::frame::FrameStatus;
 use crate::output::OutputError;
-use crate::output::result::{Carried, EarlierResult, ResultDraft};
+use crate::output::result::{Carried, EarlierResult};
 use crate::source::Source;
 use crate::source::select::{Select, WantedIds};
 
@@ -71,7 +72,8 @@ impl Resume {
         }
         changed.extend(identity::differences(&earlier.recipe, &recipe));
         changed.extend(self.changed_files(plan, retry_bad));
-        identity::refuse_changed(&earlier.info.path, &changed, identity::WITH_OVERWRITE)
+        identity::refuse_changed(&earlier.info.path, &changed, identity::WITH_OVERWRITE)?;
+        plan.division_of(earlier).map(drop)
     }
 
     fn changed_files(&self, plan: &Plan, retry_bad: bool) -> Vec<String> {
@@ -106,6 +108,11 @@ impl Resume {
         }
     }
 
+    /// What it left.
+    pub(super) fn earlier(&self) -> &EarlierResult {
+        &self.earlier
+    }
+
     /// The run that goes on, and when it began.
     pub(super) fn run(&self) -> (String, String) {
         (self.earlier.uuid.clone(), self.earlier.info.start_time.clone())
@@ -114,8 +121,8 @@ impl Resume {
     /// Takes its rows over into the file that is to take its place.
     ///
     /// # Errors
-    /// As [`ResultDraft::carry`].
-    pub fn carry(&self, draft: &mut ResultDraft, retry_bad: bool) -> Result<Carried, OutputError> {
+    /// As [`crate::output::result::ResultDraft::carry`].
+    pub fn carry(&self, draft: &mut RunDraft, retry_bad: bool) -> Result<Carried, OutputError> {
         draft.carry(&self.earlier, retry_bad)
     }
 }

@@ -9,7 +9,7 @@ use crate::cli::settings::algorithm;
 use crate::cli::summary::pace;
 use crate::cli::words::{Sentences, count, ends, unit, with_unit};
 use crate::frame::FrameStatus;
-use crate::output::result::{PartOf, Progress, ResultInfo};
+use crate::output::result::{PartOf, Progress, ResultInfo, SegmentOf, Segments};
 use crate::output::stack::StackInfo;
 use crate::output::tomogram::Tomogram;
 use crate::session::kind::InputError;
@@ -39,6 +39,18 @@ pub(super) fn result(path: &Path) -> Result<Sentences, Failure> {
     if let Some(PartOf { number, of, first, frames, .. }) = &info.part {
         facts.add("part", format!("{number} of {of}: from frame {first} on, of {frames} (xrdct merge)"));
     }
+    if let Some(segments) = &info.segments {
+        facts.add("segments", segments_in_words(segments));
+        if info.progress == Progress::Complete {
+            facts.add_all(
+                "",
+                segments.missing().iter().map(|path| format!("missing: {}", path.display())).take(MESSAGES),
+            );
+        }
+    }
+    if let Some(SegmentOf { number, first, master, .. }) = &info.segment {
+        facts.add("segment", format!("{number} of {master}, from its frame {first} on; {master} shows all"));
+    }
     if let [first, .., last] = &info.merged_from[..] {
         facts.add("merged from", format!("{}, {first} … {last}", count(info.merged_from.len(), "part")));
     }
@@ -66,7 +78,7 @@ pub(super) fn result(path: &Path) -> Result<Sentences, Failure> {
     inputs(&mut facts, &info.inputs);
     let file = path.display();
     facts.add("look at it", format!("silx view {file}"));
-    if info.progress != Progress::Complete {
+    if info.progress != Progress::Complete && info.segment.is_none() {
         facts.add("go on", format!("xrdct integrate --config {file} -o {file} --resume"));
     }
     facts.add("repeat it", format!("xrdct integrate --config {file} -o NEW.h5"));
@@ -166,6 +178,14 @@ fn state(progress: &Progress, what: &str) -> String {
         Progress::Failed(reason) => format!("failed: {reason}"),
         Progress::Running => "still being written, or its run was killed".to_owned(),
     }
+}
+
+/// How many there are, and where.
+fn segments_in_words(segments: &Segments) -> String {
+    let (there, all) = (segments.count() - segments.missing().len(), segments.count());
+    let [first, last] = [0, all - 1].map(|segment| segments.path(segment).display().to_string());
+    let there = if there == all { String::new() } else { format!("; {there} are there") };
+    format!("{all}, {first} … {last}{there}")
 }
 
 fn times(start: &str, end: &str) -> String {

@@ -6,8 +6,9 @@
 
 use super::block::RowBlock;
 use super::earlier::{EarlierResult, StoredRows};
+use super::layout::Layout;
 use super::{ResultDraft, device};
-use crate::frame::{BadFrame, FrameId, FrameStatus};
+use crate::frame::{BadFrame, FrameId, FrameStatus, Outcome};
 use crate::output::OutputError;
 
 /// What was taken over.
@@ -23,6 +24,61 @@ pub struct Carried {
     pub damaged: usize,
 }
 
+/// What becomes of the rows of an earlier result that are whole: its frame, whether the CPU made it in a GPU's place, and what it holds.
+pub(super) type TakeRow<'a> = dyn FnMut(usize, bool, Outcome) -> Result<(), OutputError> + 'a;
+
+/// Hands on every row of an earlier result of this layout that is whole, bad frames with their reasons unless they are to be tried again.
+///
+/// # Errors
+/// [`OutputError::NotAResult`] when the earlier result is of another layout, what goes wrong while reading, or what `take` says.
+pub(super) fn whole_rows(
+    earlier: &EarlierResult,
+    layout: &Layout,
+    retry_bad: bool,
+    take: &mut TakeRow<'_>,
+) -> Result<Carried, OutputError> {
+    let (has, wanted) = (earlier.rows(), layout.rows());
+    if has != wanted {
+        return Err(earlier.not(format!("it has {has} rows, there are {wanted} now")));
+    }
+    let rows = StoredRows::open(earlier, layout)?;
+    let unread = |cause| earlier.unread(cause);
+    let mut carried = Carried { done: vec![false; layout.frames], ..Carried::default() };
+    let mut block = RowBlock::default();
+    for range in rows.blocks() {
+        if range.clone().any(|row| earlier.status(row) == Some(FrameStatus::Good)) {
+            rows.load(&mut block, range.clone()).map_err(unread)?;
+        }
+        for row in range {
+            // Turning a line round and back are the same.
+            let frame = layout.row(row);
+            if frame >= layout.frames {
+                continue;
+            }
+            let outcome = match earlier.status(row) {
+                Some(FrameStatus::Good) if rows.is_whole(&mut block, frame, row).map_err(unread)? => {
+                    carried.good += 1;
+                    Ok(rows.pattern(&mut block, frame, row).map_err(unread)?)
+                }
+                Some(FrameStatus::Good) => {
+                    carried.damaged += 1;
+                    continue;
+                }
+                Some(status) if status != FrameStatus::Pending && !retry_bad => {
+                    // A run that was killed has not said why: it is tried again.
+                    let Some(message) = earlier.message(frame) else { continue };
+                    carried.bad += 1;
+                    Err(BadFrame { id: FrameId(frame), status, message: message.to_owned() })
+                }
+                _ => continue,
+            };
+            carried.done[frame] = true;
+            take(frame, earlier.mark(row) == device::CPU, outcome)?;
+        }
+    }
+    Ok(carried)
+}
+
 impl ResultDraft {
     /// Takes over what an earlier run left: every row that is whole, bad frames with their reasons unless they are to be tried again.
     ///
@@ -30,48 +86,13 @@ impl ResultDraft {
     /// [`OutputError::NotAResult`] when the earlier result is of another layout, or what goes wrong while reading and writing.
     pub fn carry(&mut self, earlier: &EarlierResult, retry_bad: bool) -> Result<Carried, OutputError> {
         let layout = self.file.layout.clone();
-        let (has, wanted) = (earlier.rows(), layout.rows());
-        if has != wanted {
-            return Err(earlier.not(format!("it has {has} rows, there are {wanted} now")));
-        }
-        let rows = StoredRows::open(earlier, &layout)?;
-        let unread = |cause| earlier.unread(cause);
-        let mut carried = Carried { done: vec![false; layout.frames], ..Carried::default() };
         self.mark_gone_over(earlier)?;
         earlier.info.lost_devices.iter().try_for_each(|why| self.file.lose(why))?;
-        let mut block = RowBlock::default();
-        for range in rows.blocks() {
-            if range.clone().any(|row| earlier.status(row) == Some(FrameStatus::Good)) {
-                rows.load(&mut block, range.clone()).map_err(unread)?;
-            }
-            for row in range {
-                // Turning a line round and back are the same.
-                let frame = layout.row(row);
-                if frame >= layout.frames {
-                    continue;
-                }
-                let outcome = match earlier.status(row) {
-                    Some(FrameStatus::Good) if rows.is_whole(&mut block, frame, row).map_err(unread)? => {
-                        carried.good += 1;
-                        Ok(rows.pattern(&mut block, frame, row).map_err(unread)?)
-                    }
-                    Some(FrameStatus::Good) => {
-                        carried.damaged += 1;
-                        continue;
-                    }
-                    Some(status) if status != FrameStatus::Pending && !retry_bad => {
-                        // A run that was killed has not said why: it is tried again.
-                        let Some(message) = earlier.message(frame) else { continue };
-                        carried.bad += 1;
-                        Err(BadFrame { id: FrameId(frame), status, message: message.to_owned() })
-                    }
-                    _ => continue,
-                };
-                carried.done[frame] = true;
-                self.file.by_cpu = earlier.mark(row) == device::CPU;
-                self.file.put(outcome)?;
-            }
-        }
+        let file = &mut self.file;
+        let carried = whole_rows(earlier, &layout, retry_bad, &mut |_, by_cpu, outcome| {
+            file.by_cpu = by_cpu;
+            file.put(outcome)
+        })?;
         self.file.by_cpu = false;
         self.file.flush()?;
         Ok(carried)

@@ -44,9 +44,17 @@ pub struct EarlierResult {
     statuses: Vec<u8>,
     crcs: Vec<u32>,
     by_cpu: Option<Vec<u8>>,
-    /// Where the digests of frames are.
-    digests: Option<u64>,
+    digests: Option<Digests>,
     messages: BTreeMap<usize, String>,
+}
+
+/// The digests of frames.
+#[derive(Debug)]
+enum Digests {
+    /// One after the other, from here on.
+    At(u64),
+    /// As other files have them.
+    Shown(Vec<u8>),
 }
 
 impl EarlierResult {
@@ -74,7 +82,11 @@ impl EarlierResult {
             file: files::open(path).map_err(unread)?,
             digests: match process.link_exists(DIGESTS) {
                 true => {
-                    process.dataset(DIGESTS).map_err(part(DIGESTS))?.facts().place.map(|(place, _)| place)
+                    let digests = process.dataset(DIGESTS).map_err(part(DIGESTS))?;
+                    Some(match digests.facts().place {
+                        Some((place, _)) => Digests::At(place),
+                        None => Digests::Shown(digests.read_raw().map_err(part(DIGESTS))?),
+                    })
                 }
                 false => None,
             },
@@ -94,6 +106,19 @@ impl EarlierResult {
     /// Whether the run ended and every frame has come, so that there is nothing to go on with.
     pub fn is_complete(&self, frames: usize) -> bool {
         self.info.progress == Progress::Complete && self.info.frames_done() == frames
+    }
+
+    /// That every segment of a master whose run is complete can be read; of any other result nothing.
+    ///
+    /// # Errors
+    /// [`OutputError::NoSegment`], with its path.
+    pub fn check_segments(&self) -> Result<(), OutputError> {
+        match &self.info.segments {
+            Some(segments) if self.info.progress == Progress::Complete => {
+                segments.check_all_there(&self.path, &self.statuses)
+            }
+            _ => Ok(()),
+        }
     }
 
     /// What became of the frame in a row.
@@ -121,8 +146,14 @@ impl EarlierResult {
     /// The digest of a frame's bytes that was verified.
     pub fn digest(&self, frame: usize) -> Option<Digest> {
         let mut digest = Digest::default();
-        let place = self.digests? + (frame * DIGEST_LEN) as u64;
-        self.file.read_exact_at(&mut digest, place).ok()?;
+        match self.digests.as_ref()? {
+            Digests::At(place) => {
+                self.file.read_exact_at(&mut digest, place + (frame * DIGEST_LEN) as u64).ok()?;
+            }
+            Digests::Shown(all) => {
+                digest.copy_from_slice(all.get(frame * DIGEST_LEN..(frame + 1) * DIGEST_LEN)?);
+            }
+        }
         Some(digest).filter(|digest| *digest != Digest::default())
     }
 

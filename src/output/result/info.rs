@@ -5,8 +5,9 @@
 use std::path::{Path, PathBuf};
 
 use super::device;
-use super::layout::RadialAxis;
-use super::part::PartOf;
+use super::layout::{COMPLETE, RadialAxis};
+use super::part::{PartOf, SegmentOf};
+use super::segments::Segments;
 use super::skeleton::RUNNING;
 use crate::files;
 use crate::frame::FrameStatus;
@@ -31,7 +32,7 @@ impl Progress {
     pub(in crate::output) fn parse(word: &str, reason: impl FnOnce() -> String) -> Option<Progress> {
         match word {
             RUNNING => Some(Progress::Running),
-            "complete" => Some(Progress::Complete),
+            COMPLETE => Some(Progress::Complete),
             "interrupted" => Some(Progress::Interrupted),
             "failed" => Some(Progress::Failed(reason())),
             _ => None,
@@ -74,6 +75,10 @@ pub struct ResultInfo {
     pub route: Option<String>,
     /// What it is a part of.
     pub part: Option<PartOf>,
+    /// The files that have its rows, of a master.
+    pub segments: Option<Segments>,
+    /// What it is a segment of.
+    pub segment: Option<SegmentOf>,
     /// Names of the results that it was merged from.
     pub merged_from: Vec<String>,
     /// Why devices were lost whose frames others of their kind did again.
@@ -94,6 +99,11 @@ impl ResultInfo {
             .filter(|(status, _)| *status != FrameStatus::Pending)
             .map(|(_, count)| count)
             .sum()
+    }
+
+    /// Number of rows of a status.
+    pub fn count(&self, status: FrameStatus) -> usize {
+        self.statuses.iter().filter(|(other, _)| *other == status).map(|(_, count)| count).sum()
     }
 
     /// Reads what a result file says of itself.
@@ -157,6 +167,14 @@ impl ResultInfo {
                 true => {
                     let part = serde_json::from_str(&text(&process, "part")?);
                     Some(part.map_err(|e| not(format!("part does not say which part it is: {e}")))?)
+                }
+                false => None,
+            },
+            segments: Segments::read(path, &process)?,
+            segment: match process.link_exists("segment") {
+                true => {
+                    let segment = serde_json::from_str(&text(&process, "segment")?);
+                    Some(segment.map_err(|e| not(format!("segment does not say which segment it is: {e}")))?)
                 }
                 false => None,
             },

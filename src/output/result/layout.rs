@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::part::{MergedFrom, PartOf, VirtualPart};
+use super::part::{MergedFrom, PartOf, SegmentOf, VirtualPart};
 use super::raster::{FrameNumbers, Raster};
 use crate::frame::{Column, FrameHeader};
 
@@ -83,6 +83,10 @@ pub struct Layout {
     pub merged_from: Vec<MergedFrom>,
     /// Files whose rows it shows instead of having its own; none: it has them.
     pub shows: Vec<VirtualPart>,
+    /// Whether these files are its own segments.
+    pub is_master: bool,
+    /// What it is a segment of.
+    pub segment: Option<SegmentOf>,
     /// The run, so that it can be repeated. A superset of pyFAI's worker configuration lets pyFAI's viewer open the file.
     pub configuration: Value,
     /// Who decodes and who integrates, in words, as it was planned.
@@ -121,6 +125,8 @@ impl Layout {
             part: None,
             merged_from: Vec::new(),
             shows: Vec::new(),
+            is_master: false,
+            segment: None,
             configuration: Value::Null,
             route: None,
             title: "xrdct integrate".into(),
@@ -188,6 +194,9 @@ impl Layout {
     }
 }
 
+/// The word for a run whose every frame was handled.
+pub(super) const COMPLETE: &str = "complete";
+
 /// How a run ended; written into the file as `status`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Ending {
@@ -203,7 +212,7 @@ impl Ending {
     /// One word, as it stands in the file.
     pub const fn word(&self) -> &'static str {
         match self {
-            Ending::Complete => "complete",
+            Ending::Complete => COMPLETE,
             Ending::Interrupted => "interrupted",
             Ending::Failed(_) => "failed",
         }

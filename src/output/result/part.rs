@@ -53,6 +53,19 @@ impl PartOf {
     }
 }
 
+/// What a segment is of, as its file says it (`segment`, JSON). It is a result by itself, of its own frames.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SegmentOf {
+    /// Which segment, from 0 on.
+    pub number: usize,
+    /// Frames of the whole before its first one.
+    pub first: usize,
+    /// Frames of the whole; absent where that is not known yet.
+    pub frames: Option<usize>,
+    /// The file that shows all segments as one result, without its folder.
+    pub master: String,
+}
+
 /// A part that a result was merged from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MergedFrom {

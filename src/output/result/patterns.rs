@@ -7,8 +7,9 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::info::{not_whole, opened, radial_axis};
-use super::layout::RadialAxis;
+use super::layout::{COMPLETE, RadialAxis};
 use super::plain::bytes;
+use super::segments::Segments;
 use crate::budget;
 use crate::files;
 use crate::frame::FrameStatus;
@@ -87,6 +88,10 @@ impl Patterns {
             Ok(statuses) => {
                 let statuses: Vec<u8> =
                     of_rows(statuses).and_then(|d| d.read_raw()).map_err(part("frame_status"))?;
+                let is_complete = nexus::read_text(&process, "status").is_ok_and(|word| word == COMPLETE);
+                if let Some(segments) = Segments::read(path, &process)?.filter(|_| is_complete) {
+                    segments.check_all_there(path, &statuses)?;
+                }
                 statuses.iter().map(|&s| s == FrameStatus::Good as u8).collect()
             }
             Err(_) => vec![true; rows],

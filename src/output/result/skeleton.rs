@@ -13,6 +13,8 @@
 //!       [sums]           NXcollection   signal [variance] norms norms_of: see `sums.rs`
 //!       [part]                          of a part: which one, of what whole (JSON, `part.rs`)
 //!       [merged_from]    NXcollection   file_names entry_identifier_uuids: the parts that it was merged from
+//!       [segments]       NXcollection   of a master: file_names first_frames of (JSON): the files that have its rows, see `segments.rs`
+//!       [segment]                       of a segment: which one, of what (JSON, `part.rs`)
 //! ```
 //! The names, attributes and the transposed `map` are those of pyFAI-diffmap, so that its viewer and the scripts made for
 //! it read the file. `map` is a real array, not a virtual one: an image of one bin is one contiguous read.
@@ -22,7 +24,7 @@
 //! A map whose last lines no frame will come for does not pay for them: its arrays in `result` (and `sums`) are virtual, the
 //! lines in `measured` first and NaN (0 in `sums`) below. One mapping shows each array, so readers notice no difference.
 //! A result that shows its parts has nothing else than virtual arrays, a mapping a part, of everything that has a value a row or a frame;
-//! where a part is not there, its rows are pending.
+//! where a part is not there, its rows are pending. A master shows its segments the same way, from before the first of them is there.
 use std::fs::File;
 
 use hdf5::types::FixedUnicode;
@@ -33,6 +35,7 @@ use super::device;
 use super::layout::{FileStamp, Layout};
 use super::part::MergedFrom;
 use super::raster::{FrameNumbers, Raster};
+use super::segments;
 use super::sums::{SumPlaces, index_bytes};
 use crate::files::library;
 use crate::frame::{Column, Digest, FrameStatus};
@@ -190,6 +193,13 @@ fn describe(process: &Group, layout: &Layout, places: &mut RowOffsets) -> Result
         let of = |name: fn(&MergedFrom) -> &str| layout.merged_from.iter().map(name).collect::<Vec<_>>();
         nexus::texts(&merged, "file_names", &of(|part| &part.name))?;
         nexus::texts(&merged, "entry_identifier_uuids", &of(|part| &part.uuid))?;
+    }
+    if layout.is_master {
+        segments::describe(process, layout)?;
+    }
+    if let Some(segment) = &layout.segment {
+        let segment = serde_json::to_string(segment).map_err(|e| e.to_string())?;
+        nexus::text(process, "segment", &segment)?;
     }
     let configuration = nexus::group(process, "configuration", "NXnote")?;
     nexus::text(&configuration, "type", "application/json")?;

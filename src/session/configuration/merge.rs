@@ -60,6 +60,7 @@ pub fn over(typed: &Options, earlier: Options) -> Result<Options, RangeOfAnother
         bad_frames,
         no_verify,
         sums,
+        segments,
     } = typed.clone();
     if radial_range.is_empty() && !earlier.radial_range.is_empty() {
         let is = |name: &Option<String>| name.as_deref().unwrap_or(Unit::QNm.name()).to_owned();
@@ -112,6 +113,7 @@ pub fn over(typed: &Options, earlier: Options) -> Result<Options, RangeOfAnother
         bad_frames: bad_frames.or(earlier.bad_frames),
         no_verify: no_verify.or(earlier.no_verify),
         sums: sums.or(earlier.sums),
+        segments: segments.or(earlier.segments),
         config,
     })
 }

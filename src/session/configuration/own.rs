@@ -61,6 +61,7 @@ pub(super) fn take(keys: &mut Keys, args: &mut Options) -> Result<(), Fault> {
     args.bad_frames = keys.word("bad_frames")?;
     args.no_verify = keys.flag("no_verify")?;
     args.sums = keys.flag("sums")?;
+    args.segments = keys.parsed("segments", "auto, off or a size such as 256M is wanted")?;
     let by_header = matches!(keys.peek("saturation"), Some(Value::String(_)));
     args.saturation = match by_header {
         true => keys.word("saturation")?.map(SaturationFrom::Header),
@@ -124,6 +125,7 @@ pub(super) fn section(args: &Options, engine: &str, not_in_pyfai: &[String]) -> 
         bad_frames,
         no_verify,
         sums,
+        segments,
         saturation,
     } = args;
     let named = [
@@ -152,6 +154,7 @@ pub(super) fn section(args: &Options, engine: &str, not_in_pyfai: &[String]) -> 
         ("bad_frames", json!(bad_frames)),
         ("no_verify", json!(no_verify)),
         ("sums", json!(sums)),
+        ("segments", json!(segments.map(|size| size.to_string()))),
         ("saturation", json!(saturation)),
     ];
     named
@@ -166,6 +169,8 @@ pub fn of_whole(configuration: &Value) -> Value {
     let mut whole = configuration.clone();
     let Some(section) = whole.get_mut(SECTION).and_then(Value::as_object_mut) else { return whole };
     section.shift_remove("part");
+    // How the parts' files are is not how the whole's is.
+    section.shift_remove("segments");
     let is_other = |remark: &Value| !remark.as_str().is_some_and(|remark| remark.starts_with(PART_REMARK));
     let remarks = section.get_mut("not_in_pyfai").and_then(Value::as_array_mut);
     let is_empty = remarks.is_some_and(|remarks| {
