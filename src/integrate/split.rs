@@ -21,15 +21,17 @@
 mod bbox;
 mod full;
 mod places;
+mod scattered;
 mod sort;
 
 use super::axis::Axis;
 use super::csr::Csr;
 use crate::budget::{self, OverBudget};
 use crate::frame::Shape;
+use crate::geometry::catalogue::Layout;
 use crate::geometry::mask::Mask;
 use crate::geometry::poni::Poni;
-use crate::geometry::position::{self, WavelengthMissing};
+use crate::geometry::position::{self, Unplaced, WavelengthMissing};
 use crate::geometry::units::{Formula, Unit};
 use std::f64::consts::{PI, TAU};
 use std::fmt;
@@ -105,6 +107,12 @@ pub enum SplitError {
     /// The unit needs a wavelength.
     #[error(transparent)]
     Wavelength(#[from] WavelengthMissing),
+    /// The detector does not say where its pixels are.
+    #[error(transparent)]
+    Unplaced(#[from] Unplaced),
+    /// Hexagons have no areas here.
+    #[error("pixels of the detector {0} are no quadrilaterals, and \"full\" splits only those (pyFAI's too): use \"bbox\" or \"no\"")]
+    NoQuadrilaterals(String),
     /// The frames are not of the detector in the PONI.
     #[error(
         "the frames have {shape} pixels, but the PONI's detector {detector} has {expected}: use the PONI of this detector, \
@@ -179,14 +187,20 @@ pub fn build(request: &MatrixRequest) -> Result<(Axis, Csr), SplitError> {
     let pixels = request.shape.pixels();
     match request.split {
         Split::No | Split::BBox => {
-            let (places, limits) = places::Centres::new(request, formula, azimuth);
+            let (places, limits) = match places::Centres::new(request, formula, azimuth) {
+                Some(found) => found,
+                None => scattered::centres(request, formula, azimuth)?,
+            };
             let axis = make_axis(request, limits)?;
             let csr = sort::sort(pixels, axis.npt(), &bbox::Intervals::new(&places, &axis))?;
             Ok((axis, csr))
         }
         Split::Full => {
-            let (corners, limits) = full::Corners::new(request, formula);
-            let axis = make_axis(request, limits)?;
+            let corners = match full::Corners::new(request, formula) {
+                Some(corners) => corners,
+                None => scattered::corners(request, formula)?,
+            };
+            let axis = make_axis(request, corners.limits(request))?;
             let polygons = full::Polygons { corners: &corners, request, azimuth, axis: &axis };
             let csr = sort::sort(pixels, axis.npt(), &polygons)?;
             Ok((axis, csr))
@@ -232,6 +246,12 @@ fn check(request: &MatrixRequest) -> Result<Formula, SplitError> {
         && expected != shape
     {
         return Err(SplitError::Shape { detector: poni.detector.name.clone(), expected, shape });
+    }
+    let detector = &poni.detector;
+    let is_listed_otherwise = detector.content().is_some_and(|content| content.corners_each != 4);
+    let has_quadrilaterals = !matches!(detector.layout(), Layout::Hexagons(_)) && !is_listed_otherwise;
+    if request.split == Split::Full && !has_quadrilaterals {
+        return Err(SplitError::NoQuadrilaterals(detector.name.clone()));
     }
     if let Some(mask) = mask {
         if mask.shape != shape || mask.masked.len() != shape.pixels() {

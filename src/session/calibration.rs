@@ -9,6 +9,7 @@ use crate::geometry::mask::Mask;
 use crate::geometry::poni::Poni;
 use crate::geometry::units::Unit;
 use crate::integrate::engine::Saturation;
+use crate::source::detector_file;
 use crate::source::image::read_image_of;
 use crate::source::{About, Frames};
 
@@ -25,7 +26,7 @@ pub(super) fn geometry(
     notes: &mut Vec<String>,
 ) -> Result<Poni, SessionError> {
     let frames = of.about().encoding.shape;
-    let poni = match (&options.geometry, &options.poni) {
+    let mut poni = match (&options.geometry, &options.poni) {
         (Some(geometry), _) => geometry.clone(),
         (None, Some(path)) if is_auto(path) => own_geometry(of, notes)?,
         (None, Some(path)) => Poni::read(path).or_about(Concern::Calibration)?,
@@ -34,6 +35,7 @@ pub(super) fn geometry(
             "no geometry: name a PONI file with --poni FILE.poni, or let --poni auto take what the frames say"
         ),
     };
+    describe(&mut poni)?;
     if let Some(shape) = poni.detector.shape
         && shape != frames
     {
@@ -45,6 +47,22 @@ pub(super) fn geometry(
         );
     }
     Ok(poni)
+}
+
+/// Reads the NeXus file that describes the detector, if one does.
+fn describe(poni: &mut Poni) -> Result<(), SessionError> {
+    let Some(file) = &poni.detector.file else { return Ok(()) };
+    let content = detector_file::read(&file.path).or_about_in(Concern::Calibration, "the detector of the PONI")?;
+    poni.detector.describe(content);
+    if let Err(why) = poni.check_parallax() {
+        refuse!(Calibration, "{}: parallax cannot be corrected: {why}", poni.detector.name);
+    }
+    Ok(())
+}
+
+/// What the detector's own file says of flat and dark, where the user names none.
+pub(super) fn own_image(named: Option<Vec<f32>>, own: Option<&Vec<f32>>, shape: Shape) -> Option<Vec<f32>> {
+    named.or_else(|| own.filter(|own| own.len() == shape.pixels()).cloned())
 }
 
 /// The radial unit, one that the geometry can give.

@@ -1,0 +1,159 @@
+//! Every detector of pyFAI's registry: names, sizes, masks, dummies, and where each pixel is.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+use xrdct::frame::{PixelType, Shape};
+use xrdct::geometry::catalogue::{CLASSES, Layout, Masking};
+use xrdct::geometry::detector::{Detector, Orientation};
+use xrdct::geometry::surface::{Points, Sheet, axes};
+
+use crate::geometry::ask_geometry;
+
+const PIXEL_TYPES: [PixelType; 8] = [
+    PixelType::I8,
+    PixelType::U8,
+    PixelType::I16,
+    PixelType::U16,
+    PixelType::I32,
+    PixelType::U32,
+    PixelType::I64,
+    PixelType::U64,
+];
+
+fn pair(shape: Option<Shape>) -> Value {
+    shape.map_or(json!(null), |s| json!([s.slow, s.fast]))
+}
+
+#[test]
+fn every_class_fits_together() {
+    for class in CLASSES {
+        let mut detector = Detector::by_name(class.name).expect("its own name");
+        assert_eq!(detector.set_pixels(None, None), Ok(()), "{}", class.name);
+        assert_eq!(detector.shape.is_some(), class.max_shape.is_some(), "{}", class.name);
+        let Some(shape) = detector.shape else { continue };
+        assert!(Sheet::new(&detector, shape).is_some(), "{}", class.name);
+        assert_eq!(detector.mask().is_some(), class.masking != Masking::Nothing, "{}", class.name);
+    }
+}
+
+mod needs_oracle {
+    use super::*;
+
+    #[test]
+    fn every_class_is_pyfais() {
+        let theirs = ask_geometry(&["detectors".as_ref()]);
+        let theirs = theirs.as_object().expect("classes");
+        assert_eq!(theirs.len(), CLASSES.len(), "as many classes");
+        for (name, facts) in theirs {
+            let detector = Detector::by_name(name).unwrap_or_else(|| panic!("{name} is missing"));
+            assert_eq!(&detector.name, name);
+            assert_eq!(pair(detector.shape), facts["shape"], "{name}");
+            assert_eq!(json!([detector.pixel1, detector.pixel2]), facts["pixel"], "{name}");
+            assert_eq!(json!(detector.orientation.number()), facts["orientation"], "{name}");
+            for alias in facts["names"].as_array().expect("names") {
+                let found = Detector::by_name(alias.as_str().expect("a name"));
+                assert_eq!(found.as_ref(), Some(&detector), "{name} by the name {alias}");
+            }
+            let mask = detector.mask().filter(|mask| mask.count() > 0).map(|mask| {
+                let bytes: Vec<u8> = mask.masked.iter().map(|&masked| masked.into()).collect();
+                json!({"count": mask.count(), "crc": crc32fast::hash(&bytes)})
+            });
+            assert_eq!(json!(mask), *facts.get("mask").unwrap_or(&Value::Null), "{name}");
+            for pixel in PIXEL_TYPES {
+                let dummy = detector.dummy(pixel).map_or(json!(null), |d| json!([d.value, d.delta]));
+                assert_eq!(dummy, facts["dummies"][pixel.name()], "{name}, {}", pixel.name());
+            }
+        }
+    }
+
+    /// Some lines of an axis, as `tests/oracle/geometry.py` has them.
+    fn sample(pixels: usize) -> Vec<usize> {
+        let mut lines: Vec<usize> = (1..9).map(|k| pixels * k / 9).chain([0, 1, pixels - 1]).collect();
+        lines.sort_unstable();
+        lines.dedup();
+        lines
+    }
+
+    /// The largest difference between places, and where it is.
+    fn compare(ours: &[f64], theirs: &Path) -> (f64, usize) {
+        let bytes = std::fs::read(theirs).expect("pyFAI's places");
+        let theirs: Vec<f64> =
+            bytes.chunks_exact(8).map(|b| f64::from_le_bytes(b.try_into().expect("eight"))).collect();
+        assert_eq!(ours.len(), theirs.len(), "as many places");
+        let off = |(i, (a, b)): (usize, (&f64, &f64))| (if a == b { 0.0 } else { (a - b).abs() }, i);
+        let worst = |a: (f64, usize), b: (f64, usize)| if b.0 > a.0 || b.0.is_nan() { b } else { a };
+        ours.iter().zip(&theirs).enumerate().map(off).fold((0.0, 0), worst)
+    }
+
+    /// Corners are pyFAI's to the last bit of float32, centres of flat detectors to the last bit of float64; but where pyFAI
+    /// rotates modules with numpy's matrix product (CirPAD) or takes sines of arrays (cylinders) a float32 step of a place is allowed.
+    #[test]
+    fn every_pixel_is_where_pyfai_has_it() {
+        let turned = ["Pilatus300k", "Lambda750k", "Mar345", "Mythen"];
+        let mut cases = vec![];
+        for class in CLASSES.iter().filter(|class| class.max_shape.is_some()) {
+            let turns = class.layout != Layout::Grid || turned.contains(&class.name);
+            for orientation in [3, 1, 2, 4].into_iter().take(if turns { 4 } else { 1 }) {
+                cases.push((class.name, orientation, json!({})));
+            }
+        }
+        cases.push(("Aarhus", 3, json!({"radius": 1.2, "binning": 2})));
+        cases.push(("Pixirad1", 3, json!({"pitch": 5.5e-5})));
+        cases.push(("Xpad_flat", 3, json!({"pixel1": 1.3e-4, "module_size": [120, 70]})));
+        cases.push(("RayonixMx225", 2, json!({"binning": 4})));
+        let asked: Vec<Value> = cases
+            .iter()
+            .map(|(name, orientation, config)| json!({"name": name, "orientation": orientation, "config": config}))
+            .collect();
+        let folder = tempfile::tempdir().expect("a scratch folder");
+        let list = folder.path().join("cases.json");
+        std::fs::write(&list, json!(asked).to_string()).expect("written");
+        ask_geometry(&["places".as_ref(), &list, folder.path()]);
+        let mut wrong = vec![];
+        for (i, (name, orientation, config)) in cases.iter().enumerate() {
+            let mut detector = Detector::by_name(name).expect("known");
+            detector.orientation = Orientation::from_number(*orientation).expect("an orientation");
+            detector.radius = config["radius"].as_f64();
+            detector.pitch = config["pitch"].as_f64();
+            if config["module_size"].is_array() {
+                detector.module_size = Some((120, 70));
+            }
+            if let Some(binning) = config["binning"].as_u64() {
+                detector.set_binning((binning as usize, binning as usize)).expect("binned");
+            }
+            let shape = detector.shape.expect("a size");
+            let sheet = Sheet::new(&detector, shape).expect("a place for each pixel");
+            let integrated = axes(&detector, shape, Points::Corners);
+            let rows = sample(shape.slow).into_iter().flat_map(|r| (0..shape.fast).map(move |c| (r, c)));
+            let columns = sample(shape.fast).into_iter().flat_map(|c| (0..shape.slow).map(move |r| (r, c)));
+            let (mut centres, mut corners, mut table) = (vec![], vec![], vec![]);
+            for (row, column) in rows.chain(columns) {
+                centres.extend(sheet.centre(row, column));
+                for k in 0..sheet.corners_each() {
+                    table.extend(sheet.corner(row, column, k));
+                    corners.extend(match &integrated {
+                        None => sheet.integrated_corner(row, column, k),
+                        Some(axes) => {
+                            let right = column + usize::from(k >= 2);
+                            let behind = axes.behind.get(right).copied().unwrap_or_default();
+                            [behind, axes.slow[row + usize::from(k == 1 || k == 2)], axes.fast[right]]
+                        }
+                    });
+                }
+            }
+            let limit = match detector.layout() {
+                Layout::Cylinder(_) | Layout::Cirpad => 1.2e-7,
+                _ => 0.0,
+            };
+            for (kind, places) in [("centres", centres), ("corners", corners), ("table", table)] {
+                let (off, at) = compare(&places, &folder.path().join(format!("{i}.{kind}")));
+                if !(off <= limit) {
+                    wrong.push(format!("{name}, orientation {orientation}, {config}: {kind} differ by {off:e} m at {at}"));
+                }
+            }
+        }
+        println!("{} detectors and orientations", cases.len());
+        assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    }
+}
