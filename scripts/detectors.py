@@ -146,9 +146,9 @@ def main():
     rows = [row(c, keys) for c in order]
     print(f"//! Every detector class of pyFAI {VERSION}: made by scripts/detectors.py, not by hand.")
     print()
-    print("use super::Layout::*;")
     print("use super::Masking::*;")
-    print("use super::Sizes::*;")
+    print("use super::PixelLayout::*;")
+    print("use super::PixelSizes::*;")
     print("use super::{Class, Turn, class_table};")
     print()
     for arguments, name in keys.items():

@@ -4,9 +4,9 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 use xrdct::frame::{PixelType, Shape};
-use xrdct::geometry::catalogue::{CLASSES, Layout, Masking};
+use xrdct::geometry::catalogue::{CLASSES, Masking, PixelLayout};
 use xrdct::geometry::detector::{Detector, Orientation};
-use xrdct::geometry::surface::{Points, Sheet, axes};
+use xrdct::geometry::surface::{PixelSheet, Points, axes};
 
 use crate::geometry::ask_geometry;
 
@@ -32,7 +32,7 @@ fn every_class_fits_together() {
         assert_eq!(detector.set_pixels(None, None), Ok(()), "{}", class.name);
         assert_eq!(detector.shape.is_some(), class.max_shape.is_some(), "{}", class.name);
         let Some(shape) = detector.shape else { continue };
-        assert!(Sheet::new(&detector, shape).is_some(), "{}", class.name);
+        assert!(PixelSheet::new(&detector, shape).is_some(), "{}", class.name);
         assert_eq!(detector.mask().is_some(), class.masking != Masking::Nothing, "{}", class.name);
     }
 }
@@ -93,7 +93,7 @@ mod needs_oracle {
         let turned = ["Pilatus300k", "Lambda750k", "Mar345", "Mythen"];
         let mut cases = vec![];
         for class in CLASSES.iter().filter(|class| class.max_shape.is_some()) {
-            let turns = class.layout != Layout::Grid || turned.contains(&class.name);
+            let turns = class.layout != PixelLayout::Grid || turned.contains(&class.name);
             for orientation in [3, 1, 2, 4].into_iter().take(if turns { 4 } else { 1 }) {
                 cases.push((class.name, orientation, json!({})));
             }
@@ -123,7 +123,7 @@ mod needs_oracle {
                 detector.set_binning((binning as usize, binning as usize)).expect("binned");
             }
             let shape = detector.shape.expect("a size");
-            let sheet = Sheet::new(&detector, shape).expect("a place for each pixel");
+            let sheet = PixelSheet::new(&detector, shape).expect("a place for each pixel");
             let integrated = axes(&detector, shape, Points::Corners);
             let rows = sample(shape.slow).into_iter().flat_map(|r| (0..shape.fast).map(move |c| (r, c)));
             let columns = sample(shape.fast).into_iter().flat_map(|c| (0..shape.slow).map(move |r| (r, c)));
@@ -143,13 +143,15 @@ mod needs_oracle {
                 }
             }
             let limit = match detector.layout() {
-                Layout::Cylinder(_) | Layout::Cirpad => 1.2e-7,
+                PixelLayout::Cylinder(_) | PixelLayout::Cirpad => 1.2e-7,
                 _ => 0.0,
             };
             for (kind, places) in [("centres", centres), ("corners", corners), ("table", table)] {
                 let (off, at) = compare(&places, &folder.path().join(format!("{i}.{kind}")));
                 if !(off <= limit) {
-                    wrong.push(format!("{name}, orientation {orientation}, {config}: {kind} differ by {off:e} m at {at}"));
+                    wrong.push(format!(
+                        "{name}, orientation {orientation}, {config}: {kind} differ by {off:e} m at {at}"
+                    ));
                 }
             }
         }

@@ -179,7 +179,10 @@ fn bad_poni_files_are_refused_with_place_and_reason() {
             "x.poni, line 11: parallax cannot be corrected: the absorption of the sensor's material \"Cheese\" is not known: Si,",
         ),
         (
-            format!("{}Parallax: True\n", config("{\"sensor\": {\"material\": \"Si\"}}").replace("1.2e-11", "1.2e-14")),
+            format!(
+                "{}Parallax: True\n",
+                config("{\"sensor\": {\"material\": \"Si\"}}").replace("1.2e-11", "1.2e-14")
+            ),
             "x.poni, line 11: parallax cannot be corrected: the absorption of Si at 1033201.6536 keV is not known",
         ),
         (with("PilatusCdTe2M", "Detector"), "x.poni: pixel1 in Detector_config is missing"),
@@ -301,11 +304,26 @@ mod needs_oracle {
         }
         // What a pixel size means is each class's own affair.
         for (detector, configs) in [
-            ("Perkin", &["{}", r#"{"pixel1": 1e-4, "pixel2": 1e-4}"#, r#"{"pixel1": 4e-4, "pixel2": 2e-4}"#] as &[&str]),
-            ("Pixium", &["{}", r#"{"pixel1": 154e-6, "pixel2": 154e-6}"#, r#"{"pixel1": 616e-6, "pixel2": 308e-6}"#]),
+            (
+                "Perkin",
+                &["{}", r#"{"pixel1": 1e-4, "pixel2": 1e-4}"#, r#"{"pixel1": 4e-4, "pixel2": 2e-4}"#]
+                    as &[&str],
+            ),
+            (
+                "Pixium",
+                &["{}", r#"{"pixel1": 154e-6, "pixel2": 154e-6}"#, r#"{"pixel1": 616e-6, "pixel2": 308e-6}"#],
+            ),
             ("Apex2", &["{}", r#"{"pixel1": 240e-6, "pixel2": 240e-6}"#]),
             ("Mar345", &["{}", r#"{"pixel1": 150e-6, "pixel2": 150e-6}"#]),
-            ("Rayonix MX225", &["{}", r#"{"pixel1": 146.484e-6, "pixel2": 146.484e-6}"#, r#"{"binning": 8}"#, r#"{"pixel1": 5e-5}"#]),
+            (
+                "Rayonix MX225",
+                &[
+                    "{}",
+                    r#"{"pixel1": 146.484e-6, "pixel2": 146.484e-6}"#,
+                    r#"{"binning": 8}"#,
+                    r#"{"pixel1": 5e-5}"#,
+                ],
+            ),
             ("RayonixSx165", &[r#"{"binning": [3, 3]}"#, r#"{"max_shape": [2048, 2048]}"#]),
             ("Aarhus", &["{}", r#"{"radius": 1.2, "pixel1": 5e-5, "pixel2": 5e-5}"#, r#"{"binning": 2}"#]),
             ("Pixirad-2", &["{}", r#"{"pitch": 5e-5}"#, r#"{"pixel1": 1e-3}"#]),

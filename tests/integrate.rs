@@ -135,8 +135,10 @@ fn compare(case: &Case, folder: &Path, pyfai_seconds: f64) {
     let theirs = array(folder, "polarization", f32::from_le_bytes);
     assert_eq!(steps(&polarization, &theirs), (0, 0), "{name}: polarisation");
     // numpy's cube is a call of pow, which may be the C library's or numpy's own: a rare float32 step is allowed.
-    let (differ, most) =
-        steps(&correction::solid_angle(&poni, case.shape).expect("a grid"), &array(folder, "solid_angle", f32::from_le_bytes));
+    let (differ, most) = steps(
+        &correction::solid_angle(&poni, case.shape).expect("a grid"),
+        &array(folder, "solid_angle", f32::from_le_bytes),
+    );
     assert!(differ <= 3 && most <= 1, "{name}: {differ} solid angles differ by up to {most} steps");
 }
 

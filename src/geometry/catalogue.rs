@@ -28,9 +28,9 @@ pub struct Class {
     /// Pixel size where nothing else is said.
     pub pixel: (f64, f64),
     /// What another pixel size means for the size of an image.
-    pub sizes: Sizes,
+    pub sizes: PixelSizes,
     /// Where pixels are.
-    pub layout: Layout,
+    pub layout: PixelLayout,
     /// Which pixels are none.
     pub masking: Masking,
     /// Value of pixels that hold no count, and how far from it a value may be.
@@ -41,7 +41,7 @@ pub struct Class {
 
 /// What a pixel size in a PONI means for the size of an image.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Sizes {
+pub enum PixelSizes {
     /// Pixels that are larger than these are binned ones: the ratio, rounded.
     Binned(f64, f64),
     /// Each binning has its pixel size, and any other pixel is taken as unbinned.
@@ -60,7 +60,7 @@ pub enum Sizes {
 
 /// Where pixels are.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Layout {
+pub enum PixelLayout {
     /// On one regular grid.
     Grid,
     /// Side by side, larger by this factor where two modules meet.

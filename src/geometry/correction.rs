@@ -8,10 +8,10 @@
 //! The solid angle is relative to that of a pixel at the PONI, seen along the detector's normal; tilts do not enter. Where a detector is
 //! not flat, the normal is each pixel's own. Parallax does not enter either.
 
-use super::catalogue::Layout;
+use super::catalogue::PixelLayout;
 use super::poni::Poni;
 use super::position::{Scattered, Unplaced, map_centres};
-use super::surface::{Points, Sheet, axes};
+use super::surface::{PixelSheet, Points, axes};
 use crate::frame::Shape;
 use rayon::prelude::*;
 
@@ -28,7 +28,7 @@ pub fn solid_angle(poni: &Poni, shape: Shape) -> Result<Vec<f32>, Unplaced> {
         (cosine * cosine * cosine) as f32
     };
     let (poni1, poni2) = (poni.poni1, poni.poni2);
-    if poni.detector.layout() == Layout::Grid && Sheet::is_lattice(&poni.detector) {
+    if poni.detector.layout() == PixelLayout::Grid && PixelSheet::is_lattice(&poni.detector) {
         let (p1, p2) = rounded_centres(poni, shape);
         rows.for_each(|(row, values)| {
             let p1 = f64::from(p1[row]);
@@ -36,7 +36,8 @@ pub fn solid_angle(poni: &Poni, shape: Shape) -> Result<Vec<f32>, Unplaced> {
         });
         return Ok(values);
     }
-    if let Some(centres) = axes(&poni.detector, shape, Points::Centres).filter(|axes| axes.behind.is_empty()) {
+    if let Some(centres) = axes(&poni.detector, shape, Points::Centres).filter(|axes| axes.behind.is_empty())
+    {
         rows.for_each(|(row, values)| {
             let p1 = centres.slow[row] - poni1;
             values.iter_mut().zip(&centres.fast).for_each(|(value, &p2)| *value = of(p1, p2 - poni2));
@@ -44,7 +45,7 @@ pub fn solid_angle(poni: &Poni, shape: Shape) -> Result<Vec<f32>, Unplaced> {
         return Ok(values);
     }
     let unplaced = || Unplaced::Detector(poni.detector.name.clone(), shape);
-    let sheet = Sheet::new(&poni.detector, shape).ok_or_else(unplaced)?;
+    let sheet = PixelSheet::new(&poni.detector, shape).ok_or_else(unplaced)?;
     let scattered = Scattered::new(&Poni { parallax: false, ..poni.clone() }, shape, Points::Centres)?;
     let rounded = |p: f64, poni: f64| f64::from(p as f32 - poni as f32);
     rows.for_each(|(row, values)| {

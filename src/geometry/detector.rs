@@ -16,7 +16,7 @@ mod sizes;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::catalogue::{self, Class, Layout};
+use super::catalogue::{self, Class, PixelLayout};
 use super::mask::Mask;
 use crate::frame::{PixelType, Shape};
 
@@ -244,10 +244,10 @@ impl Detector {
     }
 
     /// Where its pixels are, as its class has it and a PONI configures it.
-    pub fn layout(&self) -> Layout {
-        match self.class.map_or(Layout::Grid, |class| class.layout) {
-            Layout::Cylinder(radius) => Layout::Cylinder(self.radius.unwrap_or(radius)),
-            Layout::Hexagons(pitch) => Layout::Hexagons(self.pitch.unwrap_or(pitch)),
+    pub fn layout(&self) -> PixelLayout {
+        match self.class.map_or(PixelLayout::Grid, |class| class.layout) {
+            PixelLayout::Cylinder(radius) => PixelLayout::Cylinder(self.radius.unwrap_or(radius)),
+            PixelLayout::Hexagons(pitch) => PixelLayout::Hexagons(self.pitch.unwrap_or(pitch)),
             layout => layout,
         }
     }

@@ -9,7 +9,7 @@ mod attenuation;
 
 use std::f64::consts::FRAC_PI_2;
 
-use super::poni::Poni;
+use super::detector::Sensor;
 
 /// Angles that are computed.
 const ANGLES: usize = 1024;
@@ -25,26 +25,31 @@ pub(super) struct Parallax {
 }
 
 impl Parallax {
-    /// What a PONI asks for; `None` when that is nothing.
-    pub(super) fn of(poni: &Poni) -> Result<Option<Parallax>, String> {
-        if !poni.parallax {
-            return Ok(None);
-        }
-        let sensor = poni.detector.sensor.as_ref().ok_or(
+    /// For a sensor at this distance, and light of this wavelength, both in metres.
+    pub(super) fn new(
+        distance: f64,
+        wavelength: Option<f64>,
+        sensor: Option<&Sensor>,
+    ) -> Result<Parallax, String> {
+        let sensor = sensor.ok_or(
             "the detector's sensor is not said: add \"sensor\": {\"material\": \"Si\", \"thickness\": 0.00045} to Detector_config",
         )?;
-        let wavelength =
-            poni.wavelength.ok_or("the wavelength is not said, and absorption depends on it: add a line \"Wavelength: …\"")?;
+        let wavelength = wavelength.ok_or(
+            "the wavelength is not said, and absorption depends on it: add a line \"Wavelength: …\"",
+        )?;
         let energy = HC / wavelength;
         let absorption = attenuation::coefficient(&sensor.material, energy)?;
         let thickness = sensor.thickness.filter(|thickness| *thickness > 0.0);
-        let angle = |i: usize| if i + 1 == ANGLES { FRAC_PI_2 } else { i as f64 * (FRAC_PI_2 / (ANGLES - 1) as f64) };
+        let angle =
+            |i: usize| if i + 1 == ANGLES { FRAC_PI_2 } else { i as f64 * (FRAC_PI_2 / (ANGLES - 1) as f64) };
         let sines: Vec<f64> = (0..ANGLES).map(|i| angle(i).sin()).collect();
-        let displaced: Vec<f64> = (0..ANGLES).map(|i| displacement(angle(i), absorption, thickness)).collect();
-        let radius: Vec<f64> = sines.iter().map(|sine| poni.distance * sine / (1.0 - sine * sine).sqrt()).collect();
+        let displaced: Vec<f64> =
+            (0..ANGLES).map(|i| displacement(angle(i), absorption, thickness)).collect();
+        let radius: Vec<f64> =
+            sines.iter().map(|sine| distance * sine / (1.0 - sine * sine).sqrt()).collect();
         let moved: Vec<f64> = radius.iter().zip(&displaced).map(|(radius, by)| radius + by).collect();
         let shifts = radius.iter().map(|&at| interpolate(at, &moved, &radius) - at).collect();
-        Ok(Some(Parallax { sines, shifts }))
+        Ok(Parallax { sines, shifts })
     }
 
     /// Metres along the radius; negative, for pixels are nearer to the PONI than what they stop.

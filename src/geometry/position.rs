@@ -15,7 +15,7 @@
 
 use super::parallax::Parallax;
 use super::poni::Poni;
-use super::surface::{self, Axes, MOST_CORNERS, Sheet};
+use super::surface::{self, Axes, MOST_CORNERS, PixelSheet};
 use super::units::{Formula, Space, Unit};
 use crate::frame::Shape;
 use rayon::prelude::*;
@@ -118,15 +118,16 @@ impl Lattice {
     pub fn row(&self, row: usize) -> impl Iterator<Item = Point> + '_ {
         let (row, distance) = (self.rows[row], self.distance);
         let is_flat = self.distances.is_empty();
-        self.columns.iter().enumerate().map(move |(j, &column)| {
-            sum(row, column, if is_flat { distance } else { self.distances[j] })
-        })
+        self.columns
+            .iter()
+            .enumerate()
+            .map(move |(j, &column)| sum(row, column, if is_flat { distance } else { self.distances[j] }))
     }
 }
 
 /// Points in the laboratory that are no lattice.
 pub struct Scattered {
-    sheet: Sheet,
+    sheet: PixelSheet,
     rotations: Rotations,
     poni: (f64, f64),
     distance: f64,
@@ -151,14 +152,14 @@ impl Scattered {
     /// # Errors
     /// [`Unplaced`] when that cannot be known.
     pub fn new(poni: &Poni, shape: Shape, points: Points) -> Result<Scattered, Unplaced> {
-        let sheet = Sheet::new(&poni.detector, shape);
+        let sheet = PixelSheet::new(&poni.detector, shape);
         let unplaced = || Unplaced::Detector(poni.detector.name.clone(), shape);
         Ok(Scattered {
             sheet: sheet.ok_or_else(unplaced)?,
             rotations: Rotations::of(poni),
             poni: (poni.poni1, poni.poni2),
             distance: poni.distance,
-            parallax: Parallax::of(poni).map_err(Unplaced::Parallax)?,
+            parallax: poni.parallax_correction().map_err(Unplaced::Parallax)?,
             points,
         })
     }
@@ -241,7 +242,7 @@ impl Scattered {
         let length = (slow * slow + fast * fast).sqrt();
         let tangent = length / away;
         let sine = f64::from(tangent) / (1.0 + f64::from(tangent * tangent)).sqrt();
-        let moved = parallax.shift(f64::from(sine.clamp(0.0, 1.0) as f32));
+        let moved = parallax.shift(sine.clamp(0.0, 1.0));
         let length = if length == 0.0 { 1.0 } else { length };
         let along = |part: f32| f64::from((f64::from(part) + moved * f64::from(part / length)) as f32);
         self.rotations.point(along(slow), along(fast), f64::from(away))

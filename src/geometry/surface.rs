@@ -1,16 +1,16 @@
 //! Where pixels are on a detector: metres along the slow and the fast axis, and behind the plane of the first.
 //!
 //! Most detectors are a lattice: a point's place along one axis depends on its index along that axis alone ([`Axes`]), be pixels all
-//! alike, larger where modules meet, or on a cylinder. What is none is a [`Sheet`], which says the corners of each pixel by itself.
+//! alike, larger where modules meet, or on a cylinder. What is none is a [`PixelSheet`], which says the corners of each pixel by itself.
 //!
 //! The roundings are pyFAI's, and so is what an orientation turns: see [`Turn`] for where that is not the same for all points.
 
 mod cirpad;
 mod sheet;
 
-pub use sheet::{MOST_CORNERS, Sheet};
+pub use sheet::{MOST_CORNERS, PixelSheet};
 
-use super::catalogue::{Layout, Turn};
+use super::catalogue::{PixelLayout, Turn};
 use super::detector::Detector;
 use crate::frame::Shape;
 
@@ -39,16 +39,16 @@ pub struct Axes {
 /// The points of an image of this shape; `None` when they are no lattice.
 pub fn axes(detector: &Detector, shape: Shape, points: Points) -> Option<Axes> {
     let flips = (detector.orientation.flips_slow(), detector.orientation.flips_fast());
-    if !Sheet::is_lattice(detector) {
+    if !PixelSheet::is_lattice(detector) {
         return None;
     }
     match detector.layout() {
-        Layout::Grid => Some(Axes {
+        PixelLayout::Grid => Some(Axes {
             slow: grid(shape.slow, detector.pixel1, flips.0, points),
             fast: grid(shape.fast, detector.pixel2, flips.1, points),
             behind: vec![],
         }),
-        Layout::Tiles { border, turn } => {
+        PixelLayout::Tiles { border, turn } => {
             let (module, pixel) = (detector.module()?, detector.class()?.pixel);
             let axis = |pixels: usize, module: usize, pixel: f64, flipped: bool| {
                 tiles(&edges(&line_sizes(pixels, module, border, pixel)), flipped, turn, points)
@@ -59,11 +59,12 @@ pub fn axes(detector: &Detector, shape: Shape, points: Points) -> Option<Axes> {
                 behind: vec![],
             })
         }
-        Layout::Cylinder(radius) => {
+        PixelLayout::Cylinder(radius) => {
             let angle = |column: usize| column as f64 * (detector.pixel2 / radius);
             let rounded = |value: f64| f64::from(value as f32);
             let slow: Vec<f64> = (0..=shape.slow).map(|row| rounded(row as f64 * detector.pixel1)).collect();
-            let fast: Vec<f64> = (0..=shape.fast).map(|column| rounded(radius * angle(column).sin())).collect();
+            let fast: Vec<f64> =
+                (0..=shape.fast).map(|column| rounded(radius * angle(column).sin())).collect();
             let behind: Vec<f64> =
                 (0..=shape.fast).map(|column| rounded(radius * (angle(column).cos() - 1.0))).collect();
             Some(Axes {
@@ -72,7 +73,7 @@ pub fn axes(detector: &Detector, shape: Shape, points: Points) -> Option<Axes> {
                 behind: bent(&behind, flips.1, points),
             })
         }
-        Layout::Spaced { .. } | Layout::Cirpad | Layout::Hexagons(_) => None,
+        PixelLayout::Spaced { .. } | PixelLayout::Cirpad | PixelLayout::Hexagons(_) => None,
     }
 }
 
@@ -91,7 +92,7 @@ fn grid(pixels: usize, pixel: f64, flipped: bool, points: Points) -> Vec<f64> {
         .collect()
 }
 
-/// Sizes of pixels along one axis: larger by `border` on both sides of where two modules meet.
+/// PixelSizes of pixels along one axis: larger by `border` on both sides of where two modules meet.
 fn line_sizes(pixels: usize, module: usize, border: f64, pixel: f64) -> Vec<f64> {
     let mut sizes = vec![1.0; pixels];
     for meeting in (1..pixels / module.max(1)).map(|n| n * module) {
@@ -135,7 +136,12 @@ fn bent(corners: &[f64], flipped: bool, points: Points) -> Vec<f64> {
     match points {
         Points::Centres => (0..last)
             .map(|i| if flipped { last - 1 - i } else { i })
-            .map(|i| f64::from((corners[i] * 0.25 + corners[i] * 0.25 + corners[i + 1] * 0.25 + corners[i + 1] * 0.25) as f32))
+            .map(|i| {
+                f64::from(
+                    (corners[i] * 0.25 + corners[i] * 0.25 + corners[i + 1] * 0.25 + corners[i + 1] * 0.25)
+                        as f32,
+                )
+            })
             .collect(),
         Points::Corners => (0..=last).map(|i| corners[if flipped { last - i } else { i }]).collect(),
         Points::RoundedCorners => corners.to_vec(),

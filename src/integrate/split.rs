@@ -28,7 +28,7 @@ use super::axis::Axis;
 use super::csr::Csr;
 use crate::budget::{self, OverBudget};
 use crate::frame::Shape;
-use crate::geometry::catalogue::Layout;
+use crate::geometry::catalogue::PixelLayout;
 use crate::geometry::mask::Mask;
 use crate::geometry::poni::Poni;
 use crate::geometry::position::{self, Unplaced, WavelengthMissing};
@@ -111,7 +111,9 @@ pub enum SplitError {
     #[error(transparent)]
     Unplaced(#[from] Unplaced),
     /// Hexagons have no areas here.
-    #[error("pixels of the detector {0} are no quadrilaterals, and \"full\" splits only those (pyFAI's too): use \"bbox\" or \"no\"")]
+    #[error(
+        "pixels of the detector {0} are no quadrilaterals, and \"full\" splits only those (pyFAI's too): use \"bbox\" or \"no\""
+    )]
     NoQuadrilaterals(String),
     /// The frames are not of the detector in the PONI.
     #[error(
@@ -249,7 +251,7 @@ fn check(request: &MatrixRequest) -> Result<Formula, SplitError> {
     }
     let detector = &poni.detector;
     let is_listed_otherwise = detector.content().is_some_and(|content| content.corners_each != 4);
-    let has_quadrilaterals = !matches!(detector.layout(), Layout::Hexagons(_)) && !is_listed_otherwise;
+    let has_quadrilaterals = !matches!(detector.layout(), PixelLayout::Hexagons(_)) && !is_listed_otherwise;
     if request.split == Split::Full && !has_quadrilaterals {
         return Err(SplitError::NoQuadrilaterals(detector.name.clone()));
     }

@@ -52,7 +52,8 @@ pub(super) fn geometry(
 /// Reads the NeXus file that describes the detector, if one does.
 fn describe(poni: &mut Poni) -> Result<(), SessionError> {
     let Some(file) = &poni.detector.file else { return Ok(()) };
-    let content = detector_file::read(&file.path).or_about_in(Concern::Calibration, "the detector of the PONI")?;
+    let content =
+        detector_file::read(&file.path).or_about_in(Concern::Calibration, "the detector of the PONI")?;
     poni.detector.describe(content);
     if let Err(why) = poni.check_parallax() {
         refuse!(Calibration, "{}: parallax cannot be corrected: {why}", poni.detector.name);

@@ -4,7 +4,7 @@
 use super::error::SimulateError;
 use super::scene::SceneView;
 use crate::frame::Shape;
-use crate::geometry::catalogue::Layout;
+use crate::geometry::catalogue::PixelLayout;
 use crate::geometry::correction;
 use crate::geometry::detector::Detector;
 use crate::geometry::poni::Poni;
@@ -16,7 +16,7 @@ use crate::geometry::position::{self, Lattice, Points};
 /// [`SimulateError::NoShape`] when neither says how large the detector is, [`SimulateError::NoGrid`] when its pixels are on none.
 pub fn view(poni: &Poni, shape: Option<Shape>, polarization: f64) -> Result<SceneView, SimulateError> {
     let detector = &poni.detector;
-    if detector.layout() != Layout::Grid || detector.file.is_some() || poni.parallax {
+    if detector.layout() != PixelLayout::Grid || detector.file.is_some() || poni.parallax {
         return Err(SimulateError::NoGrid { detector: detector.name.clone() });
     }
     let no_shape = || SimulateError::NoShape { detector: detector.name.clone() };

@@ -31,7 +31,8 @@ pub struct DetectorFileError {
 pub fn read(path: &Path) -> Result<FileContent, DetectorFileError> {
     let content = File::open(path).map_err(|cause| cause.to_string()).and_then(|file| {
         let group = find(&file).map_err(|cause| cause.to_string())?;
-        Said { group: group.ok_or("it has no NXdetector in an NXinstrument or NXsubentry of an NXentry")? }.content()
+        Said { group: group.ok_or("it has no NXdetector in an NXinstrument or NXsubentry of an NXentry")? }
+            .content()
     });
     content.map_err(|why| DetectorFileError { path: path.to_owned(), why })
 }
@@ -96,7 +97,9 @@ impl Said {
         match self.numbers::<f64>(name)? {
             None => Ok(None),
             Some((_, values)) => match values[..] {
-                [slow, fast] if slow > 0.0 && fast > 0.0 && slow.is_finite() && fast.is_finite() => Ok(Some((slow, fast))),
+                [slow, fast] if slow > 0.0 && fast > 0.0 && slow.is_finite() && fast.is_finite() => {
+                    Ok(Some((slow, fast)))
+                }
                 _ => Err(format!("`{name}` is not two numbers above zero")),
             },
         }
@@ -134,22 +137,34 @@ impl Said {
             _ => None,
         });
         let images = [mask.as_ref().map(|m| m.0), dark.as_ref().map(|d| d.0), flat.as_ref().map(|f| f.0)];
-        let shape = self.size("shape")?.or(self.size("max_shape")?).or(of_corners).or(images.into_iter().flatten().next());
+        let shape = self
+            .size("shape")?
+            .or(self.size("max_shape")?)
+            .or(of_corners)
+            .or(images.into_iter().flatten().next());
         let shape = shape.ok_or("neither `shape` nor an image says how many pixels there are")?;
-        let whole = Shape { slow: shape.slow.saturating_mul(binning.0), fast: shape.fast.saturating_mul(binning.1) };
-        for (name, found) in ["mask", "darkcurrent", "flatfield", "pixel_corners"].into_iter().zip(images.into_iter().chain([of_corners])) {
+        let whole =
+            Shape { slow: shape.slow.saturating_mul(binning.0), fast: shape.fast.saturating_mul(binning.1) };
+        for (name, found) in ["mask", "darkcurrent", "flatfield", "pixel_corners"]
+            .into_iter()
+            .zip(images.into_iter().chain([of_corners]))
+        {
             if let Some(found) = found.filter(|found| *found != shape) {
                 return Err(format!("its `{name}` is for {found} pixels, and it has {shape}"));
             }
         }
-        let mut mask = mask.map(|(shape, values)| Mask { shape, masked: values.iter().map(|v| *v != 0.0).collect() });
+        let mut mask =
+            mask.map(|(shape, values)| Mask { shape, masked: values.iter().map(|v| *v != 0.0).collect() });
         let mut corners_each = 4;
         if let Some((sizes, places)) = &corners {
             let [_, _, each @ (4 | 6), 3] = sizes[..] else {
-                return Err(format!("`pixel_corners` has the shape {sizes:?}: 4 or 6 corners of 3 coordinates are known"));
+                return Err(format!(
+                    "`pixel_corners` has the shape {sizes:?}: 4 or 6 corners of 3 coordinates are known"
+                ));
             };
             corners_each = each;
-            let lost = places.chunks_exact(each * 3).map(|pixel| !pixel.iter().all(|place| place.is_finite()));
+            let lost =
+                places.chunks_exact(each * 3).map(|pixel| !pixel.iter().all(|place| place.is_finite()));
             if places.iter().any(|place| !place.is_finite()) {
                 let mask = mask.get_or_insert_with(|| Mask::empty(shape));
                 mask.masked.iter_mut().zip(lost).for_each(|(masked, lost)| *masked |= lost);
@@ -168,7 +183,8 @@ impl Said {
         let sensor = self.text("sensor_material").map(|material| {
             Ok::<_, String>(Sensor { material, thickness: self.number("sensor_thickness")? })
         });
-        let delta = self.number("delta_dummy")?.map_or(f64::from(f32::EPSILON), |delta| f64::from(delta as f32));
+        let delta =
+            self.number("delta_dummy")?.map_or(f64::from(f32::EPSILON), |delta| f64::from(delta as f32));
         Ok(FileContent {
             shape,
             max_shape: self.size("max_shape")?.unwrap_or(whole),

@@ -1,8 +1,8 @@
 //! Every detector class of pyFAI 2026.9.0: made by scripts/detectors.py, not by hand.
 
-use super::Layout::*;
 use super::Masking::*;
-use super::Sizes::*;
+use super::PixelLayout::*;
+use super::PixelSizes::*;
 use super::{Class, Turn, class_table};
 
 #[rustfmt::skip]

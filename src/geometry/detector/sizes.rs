@@ -2,7 +2,7 @@
 
 use super::Detector;
 use crate::frame::Shape;
-use crate::geometry::catalogue::{Layout, Sizes};
+use crate::geometry::catalogue::{PixelLayout, PixelSizes};
 
 /// Why a size cannot be: what would be right.
 pub type Expected = &'static str;
@@ -24,18 +24,21 @@ impl Detector {
         let rounded = |size: f64, of: f64| (size / of).round_ties_even() as usize;
         let binned = |size: f64, of: f64| if size / of > 1.0 { rounded(size, of) } else { 1 };
         let binning = match class.sizes {
-            Sizes::Fixed => return Ok(()),
-            Sizes::Free => (1, 1),
-            Sizes::Binned(slow_of, fast_of) => (binned(slow, slow_of), binned(fast, fast_of)),
-            Sizes::Modes(modes) => {
-                let of = |size: f64| modes.iter().rev().find(|(_, pixel)| *pixel == size).map_or(1, |mode| mode.0);
+            PixelSizes::Fixed => return Ok(()),
+            PixelSizes::Free => (1, 1),
+            PixelSizes::Binned(slow_of, fast_of) => (binned(slow, slow_of), binned(fast, fast_of)),
+            PixelSizes::Modes(modes) => {
+                let of =
+                    |size: f64| modes.iter().rev().find(|(_, pixel)| *pixel == size).map_or(1, |mode| mode.0);
                 (of(slow), of(fast))
             }
-            Sizes::Halves(of) => ((2.0 * slow / of) as usize, (2.0 * fast / of) as usize),
-            Sizes::Multiples(of) => (rounded(slow, of), rounded(fast, of)),
-            Sizes::Scaled(of) => {
+            PixelSizes::Halves(of) => ((2.0 * slow / of) as usize, (2.0 * fast / of) as usize),
+            PixelSizes::Multiples(of) => (rounded(slow, of), rounded(fast, of)),
+            PixelSizes::Scaled(of) => {
                 let scaled = |pixels: usize, size: f64| (pixels as f64 * of / size) as usize;
-                let full = self.max_shape.map(|full| Shape { slow: scaled(full.slow, slow), fast: scaled(full.fast, fast) });
+                let full = self
+                    .max_shape
+                    .map(|full| Shape { slow: scaled(full.slow, slow), fast: scaled(full.fast, fast) });
                 self.max_shape = full;
                 (1, 1)
             }
@@ -52,14 +55,15 @@ impl Detector {
         if binning == self.binning {
             return Ok(());
         }
-        if !matches!(self.layout(), Layout::Grid | Layout::Cylinder(_)) || self.file.is_some() {
+        if !matches!(self.layout(), PixelLayout::Grid | PixelLayout::Cylinder(_)) || self.file.is_some() {
             return Err("pixels of this detector are not all alike and cannot be binned: leave it out");
         }
         match self.class.map(|class| class.sizes) {
-            Some(Sizes::Modes(modes)) => {
+            Some(PixelSizes::Modes(modes)) => {
                 let of = |binning: usize| modes.iter().find(|mode| mode.0 == binning).map(|mode| mode.1);
                 let pixels = of(binning.0).zip(of(binning.1));
-                (self.pixel1, self.pixel2) = pixels.ok_or("this detector has no such binning, so its pixel size is not known")?;
+                (self.pixel1, self.pixel2) =
+                    pixels.ok_or("this detector has no such binning, so its pixel size is not known")?;
             }
             _ => {
                 self.pixel1 *= binning.0 as f64 / self.binning.0 as f64;

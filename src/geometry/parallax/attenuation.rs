@@ -9,7 +9,8 @@ pub(super) fn coefficient(material: &str, energy: f64) -> Result<f64, String> {
     let (mut density, mut stretch) = (None, vec![]);
     for line in TABLE.lines() {
         let mut words = line.split(' ');
-        let (first, second) = (words.next().unwrap_or_default(), words.next().and_then(|word| word.parse::<f64>().ok()));
+        let (first, second) =
+            (words.next().unwrap_or_default(), words.next().and_then(|word| word.parse::<f64>().ok()));
         match (first.parse::<f64>(), second, density) {
             // A name and a density: the next material.
             (Err(_), Some(number), _) => {

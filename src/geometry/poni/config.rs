@@ -7,7 +7,7 @@
 use super::error::{PoniError, Problem};
 use super::text::Entries;
 use crate::frame::Shape;
-use crate::geometry::catalogue::{Layout, Sizes};
+use crate::geometry::catalogue::{PixelLayout, PixelSizes};
 use crate::geometry::detector::{Detector, Orientation, Sensor};
 use serde_json::{Map, Value, json};
 use std::path::{Path, PathBuf};
@@ -114,10 +114,12 @@ fn configure(
     if has("module_size") {
         detector.module_size = pair(config, "module_size")?;
     }
-    if matches!(detector.layout(), Layout::Cylinder(_)) {
+    if matches!(detector.layout(), PixelLayout::Cylinder(_)) {
         detector.radius = length(config, "radius")?;
     }
-    if let Some(pitch) = length(config, "pitch")?.filter(|_| matches!(detector.layout(), Layout::Hexagons(_))) {
+    if let Some(pitch) =
+        length(config, "pitch")?.filter(|_| matches!(detector.layout(), PixelLayout::Hexagons(_)))
+    {
         (detector.pixel1, detector.pixel2) = (0.5 * pitch * 3.0_f64.sqrt(), pitch);
         detector.pitch = Some(pitch);
     }
@@ -149,9 +151,14 @@ fn configure(
         detector.sensor = sensor;
     }
     // Distortion was looked at before.
-    let is_known = |key: &str| keys.contains(&key) || ["binning", "splinefile", "x_offset_file", "y_offset_file"].contains(&key);
+    let is_known = |key: &str| {
+        keys.contains(&key) || ["binning", "splinefile", "x_offset_file", "y_offset_file"].contains(&key)
+    };
     for key in config.keys().filter(|key| !is_known(key)) {
-        notes.push(format!("\"{key}\" in Detector_config is not known to {} and has no effect", detector.name));
+        notes.push(format!(
+            "\"{key}\" in Detector_config is not known to {} and has no effect",
+            detector.name
+        ));
     }
     Ok(())
 }
@@ -186,7 +193,11 @@ fn set_binning(detector: &mut Detector, value: &Value) -> Result<(), Problem> {
         Some(_) => return Err(wrong()),
     };
     let shown = format!("{} x {}", binning.0, binning.1);
-    detector.set_binning(binning).map_err(|expected| Problem::Config { key: "binning", value: shown, expected })
+    detector.set_binning(binning).map_err(|expected| Problem::Config {
+        key: "binning",
+        value: shown,
+        expected,
+    })
 }
 
 /// A length; absent, null and 0 mean "the class's own", as in pyFAI.
@@ -257,7 +268,7 @@ pub(super) fn to_json(detector: &Detector) -> Value {
     let size = if detector.class().is_some() { detector.max_shape } else { detector.shape };
     // Some classes take it from the pixel size, or have but one.
     let says_size = match detector.class() {
-        Some(class) => class.keys.contains(&"max_shape") && !matches!(class.sizes, Sizes::Scaled(_)),
+        Some(class) => class.keys.contains(&"max_shape") && !matches!(class.sizes, PixelSizes::Scaled(_)),
         None => detector.file.is_none(),
     };
     if let Some(shape) = size.filter(|_| says_size && size != own) {

@@ -77,7 +77,9 @@ pub enum Problem {
     #[error("{0} is what detectors are made of in pyFAI, not a detector: name the detector itself")]
     BaseClass(String),
     /// A detector described by a NeXus file that is not named.
-    #[error("a NexusDetector needs the name of its file: {{\"filename\": \"detector.h5\"}} in Detector_config")]
+    #[error(
+        "a NexusDetector needs the name of its file: {{\"filename\": \"detector.h5\"}} in Detector_config"
+    )]
     NoDetectorFile,
     /// A detector with a spline file.
     #[error(

@@ -25,7 +25,7 @@ mod text;
 
 pub use error::{PoniError, Problem};
 
-use super::catalogue::Sizes;
+use super::catalogue::PixelSizes;
 use super::detector::Detector;
 use super::parallax::Parallax;
 use serde_json::{Map, Value, json};
@@ -136,7 +136,13 @@ impl Poni {
     /// # Errors
     /// What is missing.
     pub fn check_parallax(&self) -> Result<(), String> {
-        Parallax::of(self).map(|_| ())
+        self.parallax_correction().map(|_| ())
+    }
+
+    /// What moves pixels; `None` when nothing is to.
+    pub(in crate::geometry) fn parallax_correction(&self) -> Result<Option<Parallax>, String> {
+        let new = || Parallax::new(self.distance, self.wavelength, self.detector.sensor.as_ref());
+        self.parallax.then(new).transpose()
     }
 
     /// The version of the format that says all of it: 2.1, or 3 where parallax is corrected.
@@ -247,7 +253,9 @@ fn version_1_detector(entries: &Entries, notes: &mut Vec<String>) -> Result<Dete
     match (named, pixel1, pixel2) {
         (Some(detector), None, None) => Ok(detector),
         (Some(detector), _, _) if detector.file.is_some() => Ok(detector),
-        (Some(detector), Some(pixel1), Some(pixel2)) if detector.class().is_some_and(|c| c.sizes == Sizes::Fixed) => {
+        (Some(detector), Some(pixel1), Some(pixel2))
+            if detector.class().is_some_and(|c| c.sizes == PixelSizes::Fixed) =>
+        {
             notes.push(format!("with pixel sizes a {} is any detector: no default mask", detector.name));
             Ok(Detector::plain(pixel1, pixel2, None))
         }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::cirpad::Cirpad;
 use super::{Axes, Points, axes, edges, line_sizes};
 use crate::frame::Shape;
-use crate::geometry::catalogue::Layout;
+use crate::geometry::catalogue::PixelLayout;
 use crate::geometry::detector::{Detector, FileContent};
 
 /// Most corners that a pixel has.
@@ -14,7 +14,7 @@ pub const MOST_CORNERS: usize = 6;
 
 /// Places of pixels on any detector: behind the plane, along slow and along fast, metres.
 #[derive(Debug, Clone)]
-pub struct Sheet {
+pub struct PixelSheet {
     shape: Shape,
     /// Which axes an orientation flips.
     flips: (bool, bool),
@@ -24,18 +24,27 @@ pub struct Sheet {
 #[derive(Debug, Clone)]
 enum Places {
     /// A lattice: its centres and its rounded corners.
-    Lattice { centres: Axes, corners: Axes },
+    Lattice {
+        centres: Axes,
+        corners: Axes,
+    },
     /// Lower and upper edge of each row and column.
-    Apart { rows: Vec<[f64; 2]>, columns: Vec<[f64; 2]> },
+    Apart {
+        rows: Vec<[f64; 2]>,
+        columns: Vec<[f64; 2]>,
+    },
     Cirpad(Cirpad),
-    Hexagons { pitch: f32, around: [(f64, f64); MOST_CORNERS] },
+    Hexagons {
+        pitch: f32,
+        around: [(f64, f64); MOST_CORNERS],
+    },
     Listed(Arc<FileContent>),
 }
 
-impl Sheet {
+impl PixelSheet {
     /// The pixels of a detector. `None` when it does not say enough: a class without its modules, a file that nobody read or that lists
     /// other pixels.
-    pub fn new(detector: &Detector, shape: Shape) -> Option<Sheet> {
+    pub fn new(detector: &Detector, shape: Shape) -> Option<PixelSheet> {
         let flips = (detector.orientation.flips_slow(), detector.orientation.flips_fast());
         let listed = detector.content().filter(|content| content.corners.is_some());
         let places = match (listed, detector.layout()) {
@@ -44,21 +53,25 @@ impl Sheet {
                 (corners.len() == shape.pixels() * content.corners_each * 3)
                     .then(|| Places::Listed(Arc::clone(content)))?
             }
-            (None, Layout::Spaced { border, gap }) => {
+            (None, PixelLayout::Spaced { border, gap }) => {
                 let (module, pixels) = (detector.module()?, (detector.pixel1, detector.pixel2));
                 Places::Apart {
                     rows: apart(&vec![pixels.0; shape.slow], module.0, gap.0),
                     columns: apart(&line_sizes(shape.fast, module.1, border, pixels.1), module.1, gap.1),
                 }
             }
-            (None, Layout::Cirpad) => Places::Cirpad(Cirpad::new(shape.slow, shape.fast)),
-            (None, Layout::Hexagons(pitch)) => Places::Hexagons { pitch: pitch as f32, around: hexagon() },
-            (None, Layout::Grid | Layout::Tiles { .. } | Layout::Cylinder(_)) => Places::Lattice {
-                centres: axes(detector, shape, Points::Centres)?,
-                corners: axes(detector, shape, Points::RoundedCorners)?,
-            },
+            (None, PixelLayout::Cirpad) => Places::Cirpad(Cirpad::new(shape.slow, shape.fast)),
+            (None, PixelLayout::Hexagons(pitch)) => {
+                Places::Hexagons { pitch: pitch as f32, around: hexagon() }
+            }
+            (None, PixelLayout::Grid | PixelLayout::Tiles { .. } | PixelLayout::Cylinder(_)) => {
+                Places::Lattice {
+                    centres: axes(detector, shape, Points::Centres)?,
+                    corners: axes(detector, shape, Points::RoundedCorners)?,
+                }
+            }
         };
-        Some(Sheet { shape, flips, places })
+        Some(PixelSheet { shape, flips, places })
     }
 
     /// Whether a file does not list the corners of each pixel.
@@ -136,7 +149,9 @@ impl Sheet {
             }
             Places::Apart { .. } | Places::Cirpad(_) => (row, column),
             Places::Hexagons { .. } | Places::Listed(_) => {
-                let turn = |index: usize, pixels: usize, flipped: bool| if flipped { pixels - 1 - index } else { index };
+                let turn = |index: usize, pixels: usize, flipped: bool| {
+                    if flipped { pixels - 1 - index } else { index }
+                };
                 (turn(row, self.shape.slow, self.flips.0), turn(column, self.shape.fast, self.flips.1))
             }
         };
