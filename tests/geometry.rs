@@ -183,7 +183,7 @@ fn bad_poni_files_are_refused_with_place_and_reason() {
                 "{}Parallax: True\n",
                 config("{\"sensor\": {\"material\": \"Si\"}}").replace("1.2e-11", "1.2e-14")
             ),
-            "x.poni, line 11: parallax cannot be corrected: the absorption of Si at 1033201.6536 keV is not known",
+            "x.poni, line 11: parallax cannot be corrected: the absorption of Si at 103320.1654 keV is not known",
         ),
         (with("PilatusCdTe2M", "Detector"), "x.poni: pixel1 in Detector_config is missing"),
         ("PixelSize1: 1e-4\nDistance: 1\n".to_owned(), "x.poni: PixelSize2 is missing"),

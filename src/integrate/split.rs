@@ -31,7 +31,7 @@ use crate::frame::Shape;
 use crate::geometry::catalogue::PixelLayout;
 use crate::geometry::mask::Mask;
 use crate::geometry::poni::Poni;
-use crate::geometry::position::{self, Unplaced, WavelengthMissing};
+use crate::geometry::position::{self, Lattice, Points, Unplaced, WavelengthMissing};
 use crate::geometry::units::{Formula, Unit};
 use std::f64::consts::{PI, TAU};
 use std::fmt;
@@ -183,7 +183,11 @@ pub fn build(request: &MatrixRequest) -> Result<(Axis, Csr), SplitError> {
     allow(
         format_args!("the places of {} pixels", request.shape),
         &[request.shape.slow, request.shape.fast],
-        PLACE,
+        if Lattice::new(request.poni, request.shape, Points::Centres).is_some() {
+            PLACE
+        } else {
+            PLACE_APART
+        },
     )?;
     let azimuth = request.azimuth_range.map(Sector::from_degrees).transpose()?.flatten();
     let pixels = request.shape.pixels();
@@ -212,6 +216,9 @@ pub fn build(request: &MatrixRequest) -> Result<(Axis, Csr), SplitError> {
 
 /// Bytes of a pixel's place: centre and corner, or a corner with its angle, and the points between.
 const PLACE: usize = 16;
+
+/// The same for a pixel that shares no corners.
+const PLACE_APART: usize = 48;
 
 fn allow(what: impl fmt::Display, sizes: &[usize], each: usize) -> Result<(), SplitError> {
     budget::allow(what, budget::bytes_of(sizes, each)).map_err(SplitError::OverBudget)

@@ -50,7 +50,7 @@ pub(super) fn geometry(
 }
 
 /// Reads the NeXus file that describes the detector, if one does.
-fn describe(poni: &mut Poni) -> Result<(), SessionError> {
+pub(super) fn describe(poni: &mut Poni) -> Result<(), SessionError> {
     let Some(file) = &poni.detector.file else { return Ok(()) };
     let content =
         detector_file::read(&file.path).or_about_in(Concern::Calibration, "the detector of the PONI")?;
@@ -111,9 +111,11 @@ pub(super) fn mask(
         } else {
             let let_in = own.masked.iter().zip(&mask.masked).filter(|(own, user)| **own && !**user).count();
             if let_in > 0 {
+                let has_dummy = poni.detector.dummy(about.encoding.pixel).is_some();
+                let still = if has_dummy { " (gaps are still ignored by their dummy values)" } else { "" };
                 notes.push(format!(
-                    "--mask replaces the mask of {}, as in pyFAI: {let_in} pixels that the detector masks are let in \
-                     (gaps are still ignored by their dummy values); --combine-mask applies both",
+                    "--mask replaces the mask of {}, as in pyFAI: {let_in} pixels that the detector masks are let in{still}; \
+                     --combine-mask applies both",
                     poni.detector.name
                 ));
             }
@@ -140,11 +142,18 @@ pub(super) fn average(files: &[String], what: &str, shape: Shape) -> Result<Opti
 }
 
 /// Values that mean "not measured": the user's, else the detector's own.
-pub(super) fn dummy(options: &Options, poni: &Poni, about: &About) -> Option<Dummy> {
+pub(super) fn dummy(options: &Options, poni: &Poni, about: &About, notes: &mut Vec<String>) -> Option<Dummy> {
+    let own = poni.detector.dummy(about.encoding.pixel);
+    if options.dummy.is_none() && own.is_some_and(|own| own.matches(0.0)) {
+        notes.push(format!(
+            "pixels without a count are left out, as pyFAI does for {}; --dummy -1 lets them in",
+            poni.detector.name
+        ));
+    }
     let (encoding, bit_depth) = (about.encoding, about.facts.bit_depth);
     match (options.dummy, options.delta_dummy) {
         (Some(value), delta) => Some(Dummy::new(value, delta.unwrap_or(0.0))),
-        (None, _) => poni.detector.dummy(encoding.pixel).or_else(|| not_counted(encoding, bit_depth?)),
+        (None, _) => own.or_else(|| not_counted(encoding, bit_depth?)),
     }
 }
 

@@ -134,7 +134,7 @@ impl Plan {
         let content = poni.detector.content();
         let dark = calibration::own_image(dark, content.and_then(|c| c.dark.as_ref()), encoding.shape);
         let flat = calibration::own_image(flat, content.and_then(|c| c.flat.as_ref()), encoding.shape);
-        let dummy = calibration::dummy(&options, &poni, frames.about());
+        let dummy = calibration::dummy(&options, &poni, frames.about(), &mut notes);
         let saturation = calibration::saturation(&options, frames.as_ref())?;
         let whole = raster(&options, part.map_or(frames.count(), |part| part.whole))?;
         let part = part.map(|PartRange { part, first, whole: count }| PartOf {

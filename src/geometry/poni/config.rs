@@ -251,11 +251,19 @@ fn sensor(config: &Map<String, Value>) -> Result<Option<Sensor>, Problem> {
 
 /// The object that describes this detector to pyFAI.
 pub(super) fn to_json(detector: &Detector) -> Value {
-    let mut config = json!({
-        "pixel1": detector.pixel1,
-        "pixel2": detector.pixel2,
-        "orientation": detector.orientation.number(),
-    });
+    let mut config = json!({ "orientation": detector.orientation.number() });
+    let class = detector.class();
+    // What a pixel size does not tell of a binning has to be said.
+    let is_told = class.is_none_or(|class| !matches!(class.sizes, PixelSizes::Free | PixelSizes::Fixed));
+    let (slow, fast) = detector.binning;
+    let bare = if is_told { (1, 1) } else { detector.binning };
+    if bare != (1, 1) {
+        config["binning"] = json!([slow, fast]);
+    }
+    if class.is_none_or(|class| class.keys.contains(&"pixel1")) {
+        config["pixel1"] = json!(detector.pixel1 / bare.0 as f64);
+        config["pixel2"] = json!(detector.pixel2 / bare.1 as f64);
+    }
     if let Some(file) = &detector.file {
         // The file says the rest.
         config = json!({ "filename": file.path });

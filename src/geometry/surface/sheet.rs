@@ -46,12 +46,15 @@ impl PixelSheet {
     /// other pixels.
     pub fn new(detector: &Detector, shape: Shape) -> Option<PixelSheet> {
         let flips = (detector.orientation.flips_slow(), detector.orientation.flips_fast());
+        if detector.file.is_some() && detector.content().is_none() {
+            return None;
+        }
         let listed = detector.content().filter(|content| content.corners.is_some());
         let places = match (listed, detector.layout()) {
             (Some(content), _) => {
-                let corners = content.corners.as_ref()?;
-                (corners.len() == shape.pixels() * content.corners_each * 3)
-                    .then(|| Places::Listed(Arc::clone(content)))?
+                let listed = content.corners.as_ref()?.len();
+                let is_all = content.shape == shape && listed == shape.pixels() * content.corners_each * 3;
+                is_all.then(|| Places::Listed(Arc::clone(content)))?
             }
             (None, PixelLayout::Spaced { border, gap }) => {
                 let (module, pixels) = (detector.module()?, (detector.pixel1, detector.pixel2));
@@ -74,9 +77,13 @@ impl PixelSheet {
         Some(PixelSheet { shape, flips, places })
     }
 
-    /// Whether a file does not list the corners of each pixel.
+    /// Whether it is known that corners are in the order of rows and columns: no file lists them, and none is yet to be read.
     pub fn is_lattice(detector: &Detector) -> bool {
-        detector.content().is_none_or(|content| content.corners.is_none())
+        match (&detector.file, detector.content()) {
+            (None, _) => true,
+            (Some(_), None) => false,
+            (Some(_), Some(content)) => content.corners.is_none(),
+        }
     }
 
     /// Corners of a pixel.
