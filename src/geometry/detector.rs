@@ -2,7 +2,7 @@
 //!
 //! A [`Detector`] is what a PONI file or a name of the [`catalogue`](super::catalogue::find) says, or a NeXus file
 //! ([`DetectorFile`]). Gaps between modules count as ordinary pixels for positions and are masked, where a class does not say
-//! otherwise. [`sizes`] has what pixel sizes and binnings mean, [`own_mask`] which pixels are none; where they are is
+//! otherwise. `detector/sizes.rs` has what pixel sizes and binnings mean, `own_mask.rs` which pixels are none; where they are is
 //! [`surface`](super::surface)'s.
 //!
 //! Orientation says from which corner the image is counted. Orientations other than 3 (pyFAI's native one, and the

@@ -249,8 +249,10 @@ impl Scattered {
     }
 }
 
-/// One value a pixel, from the place of its centre (x, y, z). A detector that does not say where its pixels are gives none:
-/// [`Scattered::new`] says why.
+/// One value a pixel, from the place of its centre (x, y, z).
+///
+/// # Errors
+/// [`Unplaced`] when the detector does not say where its pixels are.
 pub fn map_centres<T: Send + Clone + Default>(
     poni: &Poni,
     shape: Shape,
