@@ -112,7 +112,7 @@ pub fn measure(options: &Options) -> Result<Vec<Measure>> {
     let frames: Vec<Frame> = (0..GROUP).map(|id| frame(id, &counts(id as u64, &masked))).collect();
     let recipe = Recipe {
         csr,
-        normalization: solid_angle(&poni, SHAPE),
+        normalization: solid_angle(&poni, SHAPE).expect("a grid"),
         dark: None,
         dummy: poni.detector.dummy(PixelType::I32),
         saturation: Saturation::default(),

@@ -168,7 +168,7 @@ fn recipe() -> Result<Recipe> {
         csr.indices.len(),
         start.elapsed().as_secs_f64() * 1e3
     );
-    let solid = solid_angle(&poni, SHAPE);
+    let solid = solid_angle(&poni, SHAPE).expect("a grid");
     Ok(Recipe {
         csr,
         normalization: normalization(SHAPE.pixels(), 1.0, None, None, Some(&solid)),

@@ -18,6 +18,11 @@ mod needs_oracle {
     use super::*;
 
     #[test]
+    fn patterns_of_every_unit_and_layout_are_pyfais() {
+        conform("detector_patterns.py", Path::new("none"), 160);
+    }
+
+    #[test]
     fn the_geometry_of_vectors_is_where_they_point_or_refused() {
         conform("placement.py", Path::new("none"), 28);
     }

@@ -43,6 +43,7 @@ fn request(folder: &Path) -> Simulation {
             rot3: 0.3,
             wavelength: Some(0.2e-10),
             detector,
+            parallax: false,
             version: 2.1,
             notes: Vec::new(),
         },

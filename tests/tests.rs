@@ -12,6 +12,7 @@ mod codec;
 mod config;
 mod conformance;
 mod cuda;
+mod detectors;
 mod docs;
 mod engine;
 mod facts;

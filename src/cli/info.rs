@@ -139,8 +139,12 @@ fn geometry(poni: &Poni) -> Sentences {
     facts.add("detector", &detector.name);
     let shape = detector.shape.map_or("not given: the frames decide".to_owned(), |s| s.to_string());
     facts.add("pixels", format!("{shape} (slow x fast)"));
-    let size = format!("{} x {} µm", 1e6 * detector.pixel1, 1e6 * detector.pixel2);
-    facts.add("pixel size", size);
+    if let Some(file) = &detector.file {
+        facts.add("described by", file.path.display());
+    }
+    if detector.pixel1 > 0.0 {
+        facts.add("pixel size", format!("{} x {} µm", 1e6 * detector.pixel1, 1e6 * detector.pixel2));
+    }
     facts.add("orientation", format!("{} ({:?})", detector.orientation.number(), detector.orientation));
     if let Some(mask) = detector.mask() {
         facts.add("masked pixels", mask.count());
@@ -148,6 +152,11 @@ fn geometry(poni: &Poni) -> Sentences {
     facts.add("distance", format!("{} m", poni.distance));
     facts.add("PONI", format!("{} m slow, {} m fast", poni.poni1, poni.poni2));
     facts.add("rotations", format!("{} {} {} rad", poni.rot1, poni.rot2, poni.rot3));
+    if let Some(sensor) = &detector.sensor {
+        let thickness = sensor.thickness.map_or("thick".to_owned(), |metres| format!("{} µm", 1e6 * metres));
+        let parallax = if poni.parallax { "; parallax is corrected" } else { "" };
+        facts.add("sensor", format!("{}, {thickness}{parallax}", sensor.material));
+    }
     let none = || "none: only angles and radii can be computed".to_owned();
     facts.add("wavelength", poni.wavelength.map_or_else(none, energy));
     facts

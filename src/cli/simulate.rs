@@ -442,6 +442,7 @@ fn geometry(args: &SimulateArgs) -> anyhow::Result<Poni> {
         rot3: 0.0,
         wavelength: Some(given.unwrap_or(HC_KEV_ANGSTROM / ENERGY) * 1e-10),
         detector,
+        parallax: false,
         version: 2.1,
         notes: Vec::new(),
     })

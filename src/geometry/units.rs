@@ -5,8 +5,8 @@
 //! values, and bin centres are multiplied by the scale at the very end: so `2th_deg` and `2th_rad` share a matrix.
 //!
 //! Names, labels, symbols and scales are those of pyFAI's `units.py`, and the formulas keep its order of arithmetic
-//! (a centre may then equal pyFAI's to the last bit). Missing here are the units that are not simple functions of
-//! the scattering angle or radius: qx, qy, and those of grazing incidence and fibres.
+//! (a centre may then equal pyFAI's to the last bit). Missing here are the units of grazing incidence and fibres, which
+//! need the sample's angles.
 
 use std::f64::consts::PI;
 use std::fmt;
@@ -33,6 +33,8 @@ pub enum Unit {
     Log1pQA,
     AsinhQNm,
     AsinhQA,
+    Qx,
+    Qy,
 }
 
 /// What a unit measures. Units of one space differ only by their scale.
@@ -56,6 +58,10 @@ pub enum Space {
     Log1pQ,
     /// arcsinh(q), q in nm⁻¹ or Å⁻¹.
     AsinhQ,
+    /// Scattering vector of the angle along x alone, nm⁻¹.
+    Qx,
+    /// Scattering vector of the angle along y alone, nm⁻¹.
+    Qy,
 }
 
 /// `name` is not a radial unit that is supported.
@@ -68,7 +74,7 @@ pub struct UnitError {
 
 impl Unit {
     /// Every unit, the most used first.
-    pub const ALL: [Unit; 17] = [
+    pub const ALL: [Unit; 19] = [
         Unit::QNm,
         Unit::QA,
         Unit::TwoThetaDeg,
@@ -86,6 +92,8 @@ impl Unit {
         Unit::Log1pQA,
         Unit::AsinhQNm,
         Unit::AsinhQA,
+        Unit::Qx,
+        Unit::Qy,
     ];
 
     /// pyFAI's name, as typed on the command line.
@@ -108,6 +116,8 @@ impl Unit {
             Unit::Log1pQA => "log(1+q.A)_None",
             Unit::AsinhQNm => "arcsinh(q.nm)_None",
             Unit::AsinhQA => "arcsinh(q.A)_None",
+            Unit::Qx => "qx_nm^-1",
+            Unit::Qy => "qy_nm^-1",
         }
     }
 
@@ -136,13 +146,15 @@ impl Unit {
             Unit::Log1pQA => r"log(1+$q$.$\AA$)",
             Unit::AsinhQNm => r"arcsinh($q$.nm)",
             Unit::AsinhQA => r"arcsinh($q$.$\AA$)",
+            Unit::Qx => r"Rectilinear scattering vector $q_x$ ($nm^{-1}$)",
+            Unit::Qy => r"Rectilinear scattering vector $q_y$ ($nm^{-1}$)",
         }
     }
 
     /// Symbol of the displayed unit as pyFAI writes it into NeXus files (LaTeX).
     pub const fn unit_symbol(self) -> &'static str {
         match self {
-            Unit::QNm => "nm^{-1}",
+            Unit::QNm | Unit::Qx | Unit::Qy => "nm^{-1}",
             Unit::QA => r"\AA^{-1}",
             Unit::TwoThetaDeg => "deg",
             Unit::TwoThetaRad => "rad",
@@ -176,6 +188,8 @@ impl Unit {
             Unit::Log1pQA => "log(1+q.A)",
             Unit::AsinhQNm => "arcsinh(q.nm)",
             Unit::AsinhQA => "arcsinh(q.A)",
+            Unit::Qx => "qx",
+            Unit::Qy => "qy",
         }
     }
 
@@ -204,12 +218,14 @@ impl Unit {
             Unit::LogQNm => Space::LogQ,
             Unit::Log1pQNm | Unit::Log1pQA => Space::Log1pQ,
             Unit::AsinhQNm | Unit::AsinhQA => Space::AsinhQ,
+            Unit::Qx => Space::Qx,
+            Unit::Qy => Space::Qy,
         }
     }
 
     /// Whether values below zero cannot be: the lower limit of the axis is then clipped at 0.
     pub const fn positive(self) -> bool {
-        !matches!(self, Unit::Log10QM | Unit::LogQNm)
+        !matches!(self, Unit::Log10QM | Unit::LogQNm | Unit::Qx | Unit::Qy)
     }
 
     /// Whether the wavelength is needed.
@@ -221,7 +237,7 @@ impl Unit {
     pub fn formula(self, wavelength: f64) -> Formula {
         // Each factor in the order in which pyFAI's formula multiplies it.
         let factor = match self {
-            Unit::QNm | Unit::QA => 4.0e-9 * PI / wavelength,
+            Unit::QNm | Unit::QA | Unit::Qx | Unit::Qy => 4.0e-9 * PI / wavelength,
             Unit::LogQNm | Unit::Log1pQNm | Unit::AsinhQNm => 4e-9 * PI / wavelength,
             Unit::Log1pQA | Unit::AsinhQA => 4e-10 * PI / wavelength,
             Unit::Log10QM => 4.0 * PI / wavelength,
@@ -262,6 +278,11 @@ impl Formula {
     /// Base value at a point (metres, the sample at the origin, z along the beam).
     #[inline]
     pub fn at(self, x: f64, y: f64, z: f64) -> f64 {
+        match self.space {
+            Space::Qx => return self.factor * (x.atan2(z) / 2.0).sin(),
+            Space::Qy => return self.factor * (y.atan2(z) / 2.0).sin(),
+            _ => {}
+        }
         let r = (x * x + y * y).sqrt();
         if self.space == Space::R {
             return r;
@@ -281,7 +302,7 @@ impl Formula {
             Space::LogQ => (self.factor * sine).ln(),
             Space::Log1pQ => (self.factor * sine).ln_1p(),
             Space::AsinhQ => arcsinh(self.factor * sine),
-            Space::Q | Space::TwoTheta | Space::R => self.factor * sine,
+            Space::Q | Space::Qx | Space::Qy | Space::TwoTheta | Space::R => self.factor * sine,
         }
     }
 }

@@ -21,15 +21,17 @@
 mod bbox;
 mod full;
 mod places;
+mod scattered;
 mod sort;
 
 use super::axis::Axis;
 use super::csr::Csr;
 use crate::budget::{self, OverBudget};
 use crate::frame::Shape;
+use crate::geometry::catalogue::PixelLayout;
 use crate::geometry::mask::Mask;
 use crate::geometry::poni::Poni;
-use crate::geometry::position::{self, WavelengthMissing};
+use crate::geometry::position::{self, Lattice, Points, Unplaced, WavelengthMissing};
 use crate::geometry::units::{Formula, Unit};
 use std::f64::consts::{PI, TAU};
 use std::fmt;
@@ -105,6 +107,14 @@ pub enum SplitError {
     /// The unit needs a wavelength.
     #[error(transparent)]
     Wavelength(#[from] WavelengthMissing),
+    /// The detector does not say where its pixels are.
+    #[error(transparent)]
+    Unplaced(#[from] Unplaced),
+    /// Hexagons have no areas here.
+    #[error(
+        "pixels of the detector {0} are no quadrilaterals, and \"full\" splits only those (pyFAI's too): use \"bbox\" or \"no\""
+    )]
+    NoQuadrilaterals(String),
     /// The frames are not of the detector in the PONI.
     #[error(
         "the frames have {shape} pixels, but the PONI's detector {detector} has {expected}: use the PONI of this detector, \
@@ -173,20 +183,30 @@ pub fn build(request: &MatrixRequest) -> Result<(Axis, Csr), SplitError> {
     allow(
         format_args!("the places of {} pixels", request.shape),
         &[request.shape.slow, request.shape.fast],
-        PLACE,
+        if Lattice::new(request.poni, request.shape, Points::Centres).is_some() {
+            PLACE
+        } else {
+            PLACE_APART
+        },
     )?;
     let azimuth = request.azimuth_range.map(Sector::from_degrees).transpose()?.flatten();
     let pixels = request.shape.pixels();
     match request.split {
         Split::No | Split::BBox => {
-            let (places, limits) = places::Centres::new(request, formula, azimuth);
+            let (places, limits) = match places::Centres::new(request, formula, azimuth) {
+                Some(found) => found,
+                None => scattered::centres(request, formula, azimuth)?,
+            };
             let axis = make_axis(request, limits)?;
             let csr = sort::sort(pixels, axis.npt(), &bbox::Intervals::new(&places, &axis))?;
             Ok((axis, csr))
         }
         Split::Full => {
-            let (corners, limits) = full::Corners::new(request, formula);
-            let axis = make_axis(request, limits)?;
+            let corners = match full::Corners::new(request, formula) {
+                Some(corners) => corners,
+                None => scattered::corners(request, formula)?,
+            };
+            let axis = make_axis(request, corners.limits(request))?;
             let polygons = full::Polygons { corners: &corners, request, azimuth, axis: &axis };
             let csr = sort::sort(pixels, axis.npt(), &polygons)?;
             Ok((axis, csr))
@@ -196,6 +216,9 @@ pub fn build(request: &MatrixRequest) -> Result<(Axis, Csr), SplitError> {
 
 /// Bytes of a pixel's place: centre and corner, or a corner with its angle, and the points between.
 const PLACE: usize = 16;
+
+/// The same for a pixel that shares no corners.
+const PLACE_APART: usize = 48;
 
 fn allow(what: impl fmt::Display, sizes: &[usize], each: usize) -> Result<(), SplitError> {
     budget::allow(what, budget::bytes_of(sizes, each)).map_err(SplitError::OverBudget)
@@ -232,6 +255,12 @@ fn check(request: &MatrixRequest) -> Result<Formula, SplitError> {
         && expected != shape
     {
         return Err(SplitError::Shape { detector: poni.detector.name.clone(), expected, shape });
+    }
+    let detector = &poni.detector;
+    let is_listed_otherwise = detector.content().is_some_and(|content| content.corners_each != 4);
+    let has_quadrilaterals = !matches!(detector.layout(), PixelLayout::Hexagons(_)) && !is_listed_otherwise;
+    if request.split == Split::Full && !has_quadrilaterals {
+        return Err(SplitError::NoQuadrilaterals(detector.name.clone()));
     }
     if let Some(mask) = mask {
         if mask.shape != shape || mask.masked.len() != shape.pixels() {

@@ -9,6 +9,7 @@ use crate::geometry::mask::Mask;
 use crate::geometry::poni::Poni;
 use crate::geometry::units::Unit;
 use crate::integrate::engine::Saturation;
+use crate::source::detector_file;
 use crate::source::image::read_image_of;
 use crate::source::{About, Frames};
 
@@ -25,7 +26,7 @@ pub(super) fn geometry(
     notes: &mut Vec<String>,
 ) -> Result<Poni, SessionError> {
     let frames = of.about().encoding.shape;
-    let poni = match (&options.geometry, &options.poni) {
+    let mut poni = match (&options.geometry, &options.poni) {
         (Some(geometry), _) => geometry.clone(),
         (None, Some(path)) if is_auto(path) => own_geometry(of, notes)?,
         (None, Some(path)) => Poni::read(path).or_about(Concern::Calibration)?,
@@ -34,6 +35,7 @@ pub(super) fn geometry(
             "no geometry: name a PONI file with --poni FILE.poni, or let --poni auto take what the frames say"
         ),
     };
+    describe(&mut poni)?;
     if let Some(shape) = poni.detector.shape
         && shape != frames
     {
@@ -45,6 +47,23 @@ pub(super) fn geometry(
         );
     }
     Ok(poni)
+}
+
+/// Reads the NeXus file that describes the detector, if one does.
+pub(super) fn describe(poni: &mut Poni) -> Result<(), SessionError> {
+    let Some(file) = &poni.detector.file else { return Ok(()) };
+    let content =
+        detector_file::read(&file.path).or_about_in(Concern::Calibration, "the detector of the PONI")?;
+    poni.detector.describe(content);
+    if let Err(why) = poni.check_parallax() {
+        refuse!(Calibration, "{}: parallax cannot be corrected: {why}", poni.detector.name);
+    }
+    Ok(())
+}
+
+/// What the detector's own file says of flat and dark, where the user names none.
+pub(super) fn own_image(named: Option<Vec<f32>>, own: Option<&Vec<f32>>, shape: Shape) -> Option<Vec<f32>> {
+    named.or_else(|| own.filter(|own| own.len() == shape.pixels()).cloned())
 }
 
 /// The radial unit, one that the geometry can give.
@@ -92,9 +111,11 @@ pub(super) fn mask(
         } else {
             let let_in = own.masked.iter().zip(&mask.masked).filter(|(own, user)| **own && !**user).count();
             if let_in > 0 {
+                let has_dummy = poni.detector.dummy(about.encoding.pixel).is_some();
+                let still = if has_dummy { " (gaps are still ignored by their dummy values)" } else { "" };
                 notes.push(format!(
-                    "--mask replaces the mask of {}, as in pyFAI: {let_in} pixels that the detector masks are let in \
-                     (gaps are still ignored by their dummy values); --combine-mask applies both",
+                    "--mask replaces the mask of {}, as in pyFAI: {let_in} pixels that the detector masks are let in{still}; \
+                     --combine-mask applies both",
                     poni.detector.name
                 ));
             }
@@ -121,11 +142,18 @@ pub(super) fn average(files: &[String], what: &str, shape: Shape) -> Result<Opti
 }
 
 /// Values that mean "not measured": the user's, else the detector's own.
-pub(super) fn dummy(options: &Options, poni: &Poni, about: &About) -> Option<Dummy> {
+pub(super) fn dummy(options: &Options, poni: &Poni, about: &About, notes: &mut Vec<String>) -> Option<Dummy> {
+    let own = poni.detector.dummy(about.encoding.pixel);
+    if options.dummy.is_none() && own.is_some_and(|own| own.matches(0.0)) {
+        notes.push(format!(
+            "pixels without a count are left out, as pyFAI does for {}; --dummy -1 lets them in",
+            poni.detector.name
+        ));
+    }
     let (encoding, bit_depth) = (about.encoding, about.facts.bit_depth);
     match (options.dummy, options.delta_dummy) {
         (Some(value), delta) => Some(Dummy::new(value, delta.unwrap_or(0.0))),
-        (None, _) => poni.detector.dummy(encoding.pixel).or_else(|| not_counted(encoding, bit_depth?)),
+        (None, _) => own.or_else(|| not_counted(encoding, bit_depth?)),
     }
 }
 

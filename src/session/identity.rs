@@ -156,7 +156,8 @@ pub(super) fn recipe(plan: &Plan) -> Value {
         crc(&bytes)
     };
     let dummy = plan.dummy.map(|dummy| json!([dummy.value, dummy.delta]));
-    json!({
+    let corners = plan.poni.detector.content().and_then(|content| content.corners.as_ref());
+    let mut recipe = json!({
         "program": concat!("xrdct ", env!("CARGO_PKG_VERSION")),
         "device": kind(&plan.device),
         "mask": plan.mask.as_ref().map(masked),
@@ -164,7 +165,11 @@ pub(super) fn recipe(plan: &Plan) -> Value {
         "flat": plan.flat.as_ref().map(floats),
         "dummy": dummy,
         "saturation": if plan.saturation.masked { json!(plan.saturation.cutoff) } else { Value::Null },
-    })
+    });
+    if let Some(corners) = corners {
+        recipe["pixel_corners"] = json!(floats(corners));
+    }
+    recipe
 }
 
 /// `cpu` or `cuda`: patterns of one kind of device have the same bits.

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::calibration;
 use super::configuration::HDF5_MAGIC;
 use super::error::{Concern, OrAbout, SessionError};
 use crate::files;
@@ -61,7 +62,11 @@ pub fn kind(path: &Path) -> Result<FileKind, SessionError> {
         ["distance", "poni1", "poni_version"].contains(&key.as_str())
     });
     match has_poni_key {
-        true => Ok(FileKind::Poni(Box::new(Poni::read(path).or_about(Concern::Calibration)?))),
+        true => {
+            let mut poni = Poni::read(path).or_about(Concern::Calibration)?;
+            calibration::describe(&mut poni)?;
+            Ok(FileKind::Poni(Box::new(poni)))
+        }
         false => Ok(FileKind::Unknown),
     }
 }

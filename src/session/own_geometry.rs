@@ -60,6 +60,7 @@ pub(super) fn own_geometry(of: &dyn Frames, notes: &mut Vec<String>) -> Result<P
         rot3,
         wavelength: positive(facts.wavelength),
         detector,
+        parallax: false,
         version: 2.1,
         notes: vec![],
     })

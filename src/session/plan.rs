@@ -131,7 +131,10 @@ impl Plan {
         let mask = calibration::mask(&options, &poni, frames.as_ref(), &mut notes)?;
         let dark = calibration::average(&options.dark, "dark", encoding.shape)?;
         let flat = calibration::average(&options.flat, "flat", encoding.shape)?;
-        let dummy = calibration::dummy(&options, &poni, frames.about());
+        let content = poni.detector.content();
+        let dark = calibration::own_image(dark, content.and_then(|c| c.dark.as_ref()), encoding.shape);
+        let flat = calibration::own_image(flat, content.and_then(|c| c.flat.as_ref()), encoding.shape);
+        let dummy = calibration::dummy(&options, &poni, frames.about(), &mut notes);
         let saturation = calibration::saturation(&options, frames.as_ref())?;
         let whole = raster(&options, part.map_or(frames.count(), |part| part.whole))?;
         let part = part.map(|PartRange { part, first, whole: count }| PartOf {

@@ -27,9 +27,12 @@ impl Plan {
     /// When frames cannot be corrected so.
     pub fn corrections(&self) -> Result<Corrections, SessionError> {
         let shape = self.encoding().shape;
-        let polarization = self.options.polarization.map(|f| correction::polarization(&self.poni, shape, f));
-        let solid_angle =
-            (self.options.no_solid_angle != Some(true)).then(|| correction::solid_angle(&self.poni, shape));
+        let factor = self.options.polarization;
+        let polarization = factor.map(|f| correction::polarization(&self.poni, shape, f)).transpose();
+        let is_wanted = self.options.no_solid_angle != Some(true);
+        let solid_angle = is_wanted.then(|| correction::solid_angle(&self.poni, shape)).transpose();
+        let (polarization, solid_angle) =
+            (polarization.or_about(Concern::Calibration)?, solid_angle.or_about(Concern::Calibration)?);
         Corrections::study(&Given {
             shape,
             mask: self.mask.as_ref(),

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use thiserror::Error;
 
 use crate::budget::{self, OverBudget};
+use crate::geometry::position::Unplaced;
 use crate::output::OutputError;
 
 impl SimulateError {
@@ -47,6 +48,17 @@ pub enum SimulateError {
         /// How many more there are.
         others: usize,
     },
+    /// The detector's pixels are on no regular grid.
+    #[error(
+        "frames are simulated of flat detectors with a regular grid of pixels, without parallax; {detector} is none here"
+    )]
+    NoGrid {
+        /// Its name.
+        detector: String,
+    },
+    /// Pixels without a place.
+    #[error(transparent)]
+    Unplaced(#[from] Unplaced),
     /// The disk is too small for what was asked for.
     #[error(
         "{}: {frames} frames take {} or more, and {} are free there",

@@ -4,6 +4,7 @@
 use super::error::SimulateError;
 use super::scene::SceneView;
 use crate::frame::Shape;
+use crate::geometry::catalogue::PixelLayout;
 use crate::geometry::correction;
 use crate::geometry::detector::Detector;
 use crate::geometry::poni::Poni;
@@ -12,19 +13,22 @@ use crate::geometry::position::{self, Lattice, Points};
 /// How the pixels of this geometry see the sample; `shape` is used when the detector has none of its own.
 ///
 /// # Errors
-/// [`SimulateError::NoShape`] when neither says how large the detector is.
+/// [`SimulateError::NoShape`] when neither says how large the detector is, [`SimulateError::NoGrid`] when its pixels are on none.
 pub fn view(poni: &Poni, shape: Option<Shape>, polarization: f64) -> Result<SceneView, SimulateError> {
     let detector = &poni.detector;
+    if detector.layout() != PixelLayout::Grid || detector.file.is_some() || poni.parallax {
+        return Err(SimulateError::NoGrid { detector: detector.name.clone() });
+    }
     let no_shape = || SimulateError::NoShape { detector: detector.name.clone() };
     let shape = detector.shape.or(shape).filter(|shape| shape.pixels() > 0).ok_or_else(no_shape)?;
-    let mut efficiency = correction::solid_angle(poni, shape);
-    for (value, factor) in efficiency.iter_mut().zip(correction::polarization(poni, shape, polarization)) {
+    let mut efficiency = correction::solid_angle(poni, shape)?;
+    for (value, factor) in efficiency.iter_mut().zip(correction::polarization(poni, shape, polarization)?) {
         *value *= factor;
     }
     let mask = detector.mask().filter(|mask| mask.shape == shape);
     Ok(SceneView {
         shape,
-        two_theta: position::two_theta(poni, shape),
+        two_theta: position::two_theta(poni, shape)?,
         efficiency,
         gap: mask.map_or_else(|| vec![false; shape.pixels()], |mask| mask.masked),
     })
@@ -69,9 +73,10 @@ pub struct PanelAxes {
 /// The axes of the detector of this geometry. pyFAI's axis 1 points up, axis 2 to the right of whoever looks along the beam, axis 3
 /// along it.
 pub fn panel(poni: &Poni, shape: Shape) -> PanelAxes {
+    // [`view`] lets only lattices in.
     let lattice = Lattice::new(poni, shape, Points::Corners);
     let point = |row: usize, column: usize| {
-        let (x, y, z) = lattice.row(row).nth(column).unwrap_or_default();
+        let (x, y, z) = lattice.as_ref().and_then(|lattice| lattice.row(row).nth(column)).unwrap_or_default();
         [-x, y, z]
     };
     let corner = point(0, 0);
@@ -124,7 +129,7 @@ mod tests {
         let poni = Poni::parse(text, std::path::Path::new("a.poni")).unwrap();
         let shape = poni.detector.shape.unwrap();
         let PanelAxes { corner, fast, slow } = panel(&poni, shape);
-        let angles = position::two_theta(&poni, shape);
+        let angles = position::two_theta(&poni, shape).unwrap();
         for (row, column) in [(0, 0), (7, 400), (194, 486)] {
             let [x, y, z]: [f64; 3] = std::array::from_fn(|i| {
                 corner[i] + 172e-6 * ((row as f64 + 0.5) * slow[i] + (column as f64 + 0.5) * fast[i])

@@ -11,6 +11,7 @@
 //! thread that reads has one. What cannot be used is a [`BadFrame`], not a failure of the run.
 pub mod cbf;
 pub mod decoded;
+pub mod detector_file;
 pub mod facts;
 pub mod hdf5;
 pub mod image;

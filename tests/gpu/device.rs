@@ -66,7 +66,7 @@ fn recipe(shape: Shape, split: Split, npt: usize) -> Recipe {
         azimuth_range: None,
     };
     let (_, csr) = build(&request).unwrap();
-    let solid = solid_angle(&poni, shape);
+    let solid = solid_angle(&poni, shape).expect("a grid");
     Recipe {
         csr,
         normalization: normalization(shape.pixels(), 1.0, None, None, Some(&solid)),

@@ -1,6 +1,7 @@
 """What pyFAI says about detectors, PONI files and matrices; the Rust tests compare.
 
-geometry.py detectors                  JSON of every DECTRIS class: size, pixels, mask, dummies, names
+geometry.py detectors                  JSON of every detector class: size, pixels, mask, dummies, names
+geometry.py places CASES FOLDER        where pixels are: raw arrays for each case of CASES (JSON)
 geometry.py ponis FILE...              JSON of each file as pyFAI reads it
 geometry.py matrices CASES FOLDER      one folder of raw arrays for each case of CASES (JSON)
 geometry.py units                      JSON of every radial unit
@@ -11,6 +12,7 @@ import logging
 import sys
 import time
 import warnings
+import zlib
 from pathlib import Path
 
 logging.disable(logging.CRITICAL)
@@ -20,18 +22,18 @@ import numpy  # noqa: E402
 import pyFAI  # noqa: E402
 import pyFAI.detectors  # noqa: E402
 import pyFAI.units  # noqa: E402
-from pyFAI.detectors import _dectris  # noqa: E402
 from pyFAI.io.ponifile import PoniFile  # noqa: E402
 
 DTYPES = ["int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64"]
 
 
+BASES = {"Detector", "NexusDetector", "ModuleDetector", "CylindricalDetector", "HexDetector"}
+
+
 def detectors():
     found = {}
-    for name, cls in vars(_dectris).items():
-        if not (isinstance(cls, type) and issubclass(cls, pyFAI.detectors.Detector)) or name.startswith("_"):
-            continue
-        if cls.__module__ != _dectris.__name__:
+    for name, cls in vars(pyFAI.detectors).items():
+        if not (isinstance(cls, type) and issubclass(cls, pyFAI.detectors.Detector)) or name.startswith("_") or name in BASES:
             continue
         detector = cls()
         one = {
@@ -43,15 +45,53 @@ def detectors():
         }
         if detector.shape is not None:
             mask = detector.mask
-            if mask is not None:
-                rows = numpy.flatnonzero(mask.all(axis=1)).tolist()
-                columns = numpy.flatnonzero(mask.all(axis=0)).tolist()
-                one["mask"] = {"count": int((mask != 0).sum()), "rows": rows, "columns": columns}
+            if mask is not None and mask.any():
+                one["mask"] = {"count": int((mask != 0).sum()), "crc": zlib.crc32((mask != 0).tobytes())}
         for dtype in DTYPES:
             dummy, delta = detector.get_dummies(numpy.dtype(dtype))
             one["dummies"][dtype] = None if dummy is None else [float(dummy), float(delta)]
-        found[name] = one
+        found[cls.__name__] = one
     return found
+
+
+def sample(pixels):
+    """Some lines of an axis: both ends, and eight between."""
+    return sorted({0, min(1, pixels - 1), pixels - 1} | {pixels * k // 9 for k in range(1, 9)})
+
+
+def places(cases, folder):
+    """For each detector, orientation and configuration: where its pixels are, in float64, as pyFAI has it for centres, for corners that
+    it integrates over in 2th, q and r, and for its table of corners; all columns of some rows, then all rows of some columns."""
+    for i, case in enumerate(json.loads(Path(cases).read_text())):
+        def fresh():
+            return pyFAI.detectors.detector_factory(case["name"], {"orientation": case["orientation"], **case["config"]})
+        detector = fresh()
+        slow, fast = detector.shape
+        at = [(r, c) for r in sample(slow) for c in range(fast)] + [(r, c) for c in sample(fast) for r in range(slow)]
+        rows, columns = numpy.array(at).T
+        d1, d2 = rows.astype(float), columns.astype(float)
+        plain = [numpy.zeros(len(at))]
+
+        def flat(p):
+            return numpy.stack([numpy.asarray(v, dtype=float) for v in ((plain[0] if p[2] is None else p[2]), p[0], p[1])], axis=-1)
+
+        centres = flat(detector.calc_cartesian_positions(d1, d2))
+        around = [(0, 0), (1, 0), (1, 1), (0, 1)]
+        # Large detectors that are regular grids: their table of corners is their grid in float32.
+        is_grid = detector.uniform_pixel and detector.IS_FLAT and detector.IS_CONTIGUOUS and detector._pixel_corners is None \
+            and type(detector).calc_cartesian_positions is not pyFAI.detectors.Jungfrau.calc_cartesian_positions
+        if is_grid and slow * fast > 3e6:
+            table = numpy.stack([flat(fresh().calc_cartesian_positions((d1 + a).astype("float32"), (d2 + b).astype("float32"), center=False))
+                                 for a, b in around], axis=1).astype("float32")
+        else:
+            table = fresh().get_pixel_corners()[rows, columns]
+        if fresh().IS_CONTIGUOUS:
+            corners = numpy.stack([flat(fresh().calc_cartesian_positions(d1 + a, d2 + b, center=False)) for a, b in around], axis=1)
+        else:
+            corners = table
+        for kind, values in (("centres", centres), ("corners", corners), ("table", table)):
+            numpy.ascontiguousarray(values, dtype=numpy.float64).tofile(Path(folder) / f"{i}.{kind}")
+    return True
 
 
 def describe(path):
@@ -130,6 +170,8 @@ if __name__ == "__main__":
         answer = detectors()
     elif what == "ponis":
         answer = [describe(path) for path in arguments]
+    elif what == "places":
+        answer = places(*arguments)
     elif what == "units":
         answer = units()
     else:

@@ -1,20 +1,31 @@
 //! `Detector` and `Detector_config`: a detector's class and the JSON object that configures it.
 //!
-//! Keys of the object, in any case: `pixel1`, `pixel2`, `max_shape`, `orientation`, `sensor`, `binning`, and for modular detectors
-//! `module_size`. A pixel size larger than the class's means a binned detector. Keys that pyFAI would
-//! ignore are noted, not refused.
+//! Keys of the object, in any case, are those that the class has (`pixel1`, `max_shape`, `radius`, …), `orientation`, `sensor` and
+//! `binning`. What a pixel size means for the size of an image the class decides
+//! ([`Detector::set_pixels`]). Keys that pyFAI would ignore are noted, not refused.
 
 use super::error::{PoniError, Problem};
 use super::text::Entries;
 use crate::frame::Shape;
+use crate::geometry::catalogue::{PixelLayout, PixelSizes};
 use crate::geometry::detector::{Detector, Orientation, Sensor};
 use serde_json::{Map, Value, json};
+use std::path::{Path, PathBuf};
 
 /// Upper bound of a size in pixels along one axis: far above any detector, far below what overflows.
 const LARGEST_SIZE: u64 = 1 << 20;
 
 /// Pixels of all: fifty times the largest detector, a gigabyte of mask.
 const MOST_PIXELS: usize = 1 << 30;
+
+/// Keys of a detector of which nothing is known.
+const PLAIN: [&str; 6] = ["pixel1", "pixel2", "splinefile", "max_shape", "orientation", "sensor"];
+
+/// Keys of a detector that a NeXus file describes.
+const OF_FILE: [&str; 3] = ["filename", "orientation", "sensor"];
+
+/// Classes of pyFAI's that have no pixels of their own.
+const BASES: [&str; 3] = ["ModuleDetector", "CylindricalDetector", "HexDetector"];
 
 /// Detector of a version 2 file.
 pub(super) fn detector(entries: &Entries, notes: &mut Vec<String>) -> Result<Detector, PoniError> {
@@ -27,7 +38,7 @@ pub(super) fn detector(entries: &Entries, notes: &mut Vec<String>) -> Result<Det
     refuse_distortion(&config).map_err(at_config)?;
     let mut detector = if name.eq_ignore_ascii_case("detector") {
         let size = |key, shown| {
-            let value = pixel_size(&config, key).map_err(at_config)?;
+            let value = length(&config, key).map_err(at_config)?;
             value.ok_or_else(|| entries.missing(shown))
         };
         Detector::plain(
@@ -35,19 +46,32 @@ pub(super) fn detector(entries: &Entries, notes: &mut Vec<String>) -> Result<Det
             size("pixel2", "pixel2 in Detector_config")?,
             None,
         )
+    } else if name.eq_ignore_ascii_case("nexusdetector") {
+        let file = config.get("filename").and_then(Value::as_str).filter(|file| !file.is_empty());
+        Detector::of_file(PathBuf::from(file.ok_or_else(|| at_config(Problem::NoDetectorFile))?))
     } else {
         by_name(entries, name)?
     };
+    if detector.file.is_some() && !name.eq_ignore_ascii_case("nexusdetector") {
+        // As in pyFAI, a file that is named instead of a class says everything.
+        return Ok(detector);
+    }
     configure(&mut detector, &config, notes).map_err(at_config)?;
     Ok(detector)
 }
 
-/// A class of the catalogue.
+/// A class of the catalogue, or a NeXus file.
 pub(super) fn by_name(entries: &Entries, name: &str) -> Result<Detector, PoniError> {
-    let nexus = name.eq_ignore_ascii_case("nexusdetector") || name.ends_with(".h5") || name.ends_with(".nxs");
+    let is_file = [".h5", ".hdf5", ".nxs"].iter().any(|end| name.ends_with(end)) || Path::new(name).is_file();
+    if is_file {
+        return Ok(Detector::of_file(PathBuf::from(name)));
+    }
     Detector::by_name(name).ok_or_else(|| {
-        let name = name.to_owned();
-        let problem = if nexus { Problem::NexusDetector(name) } else { Problem::UnknownDetector(name) };
+        let problem = match name {
+            name if name.eq_ignore_ascii_case("nexusdetector") => Problem::NoDetectorFile,
+            name if BASES.contains(&name) => Problem::BaseClass(name.to_owned()),
+            name => Problem::UnknownDetector(name.to_owned()),
+        };
         entries.error("detector", problem)
     })
 }
@@ -86,9 +110,21 @@ fn configure(
         detector.max_shape = Some(Shape { slow: shape.0, fast: shape.1 });
         detector.shape = detector.max_shape;
     }
-    if detector.family().is_some() {
+    let has = |key: &str| detector.class().is_some_and(|class| class.keys.contains(&key));
+    if has("module_size") {
         detector.module_size = pair(config, "module_size")?;
-        set_pixel_size(detector, pixel_size(config, "pixel1")?, pixel_size(config, "pixel2")?)?;
+    }
+    if matches!(detector.layout(), PixelLayout::Cylinder(_)) {
+        detector.radius = length(config, "radius")?;
+    }
+    if let Some(pitch) =
+        length(config, "pitch")?.filter(|_| matches!(detector.layout(), PixelLayout::Hexagons(_)))
+    {
+        (detector.pixel1, detector.pixel2) = (0.5 * pitch * 3.0_f64.sqrt(), pitch);
+        detector.pitch = Some(pitch);
+    }
+    if detector.class().is_some() {
+        set_pixel_size(detector, length(config, "pixel1")?, length(config, "pixel2")?)?;
     }
     if let Some(value) = config.get("orientation").filter(|v| !v.is_null()) {
         detector.orientation =
@@ -97,48 +133,47 @@ fn configure(
                 value: value.to_string(),
                 expected: "an orientation from 1 to 4 is wanted",
             })?;
+        let is_said = value.as_u64() != Some(0);
+        if let Some(file) = &mut detector.file {
+            file.keeps_orientation = is_said;
+        }
     }
     if let Some(value) = config.get("binning").filter(|v| !v.is_null()) {
         set_binning(detector, value)?;
     }
-    detector.sensor = sensor(config)?;
-    const KNOWN: [&str; 10] = [
-        "pixel1",
-        "pixel2",
-        "max_shape",
-        "module_size",
-        "orientation",
-        "binning",
-        "sensor",
-        "splinefile",
-        "x_offset_file",
-        "y_offset_file",
-    ];
-    for key in config.keys().filter(|k| !KNOWN.contains(&k.as_str())) {
-        notes.push(format!("\"{key}\" in Detector_config is not known and has no effect"));
+    let keys: &[&str] = match (detector.class(), &detector.file) {
+        (Some(class), _) => class.keys,
+        (None, Some(_)) => &OF_FILE,
+        (None, None) => &PLAIN,
+    };
+    let sensor = sensor(config)?;
+    if keys.contains(&"sensor") {
+        detector.sensor = sensor;
+    }
+    // Distortion was looked at before.
+    let is_known = |key: &str| {
+        keys.contains(&key) || ["binning", "splinefile", "x_offset_file", "y_offset_file"].contains(&key)
+    };
+    for key in config.keys().filter(|key| !is_known(key)) {
+        notes.push(format!(
+            "\"{key}\" in Detector_config is not known to {} and has no effect",
+            detector.name
+        ));
     }
     Ok(())
 }
 
-/// Sets the pixel size (metres) of a class that has one. Larger pixels are binned ones: the ratio, rounded, is the
-/// binning, and the image is smaller by it.
+/// Sets the pixel size (metres) of a class.
 pub(super) fn set_pixel_size(
     detector: &mut Detector,
     pixel1: Option<f64>,
     pixel2: Option<f64>,
 ) -> Result<(), Problem> {
-    let Some(family) = detector.family() else { return Ok(()) };
-    let factor =
-        |size: f64, own: f64| if size / own > 1.0 { (size / own).round_ties_even() as usize } else { 1 };
-    if let Some(size) = pixel1 {
-        detector.pixel1 = size;
-        detector.binning.0 = factor(size, family.pixel.0);
-    }
-    if let Some(size) = pixel2 {
-        detector.pixel2 = size;
-        detector.binning.1 = factor(size, family.pixel.1);
-    }
-    set_binned_shape(detector)
+    detector.set_pixels(pixel1, pixel2).map_err(|expected| Problem::Config {
+        key: "binning",
+        value: format!("{} x {}", detector.binning.0, detector.binning.1),
+        expected,
+    })
 }
 
 /// `binning` of the JSON object: one number or two.
@@ -157,29 +192,16 @@ fn set_binning(detector: &mut Detector, value: &Value) -> Result<(), Problem> {
         Some([slow, fast, ..]) => (whole(slow)?, whole(fast)?),
         Some(_) => return Err(wrong()),
     };
-    detector.pixel1 *= binning.0 as f64 / detector.binning.0 as f64;
-    detector.pixel2 *= binning.1 as f64 / detector.binning.1 as f64;
-    detector.binning = binning;
-    set_binned_shape(detector)
+    let shown = format!("{} x {}", binning.0, binning.1);
+    detector.set_binning(binning).map_err(|expected| Problem::Config {
+        key: "binning",
+        value: shown,
+        expected,
+    })
 }
 
-fn set_binned_shape(detector: &mut Detector) -> Result<(), Problem> {
-    if let Some(full) = detector.max_shape {
-        let shape = Shape { slow: full.slow / detector.binning.0, fast: full.fast / detector.binning.1 };
-        if shape.pixels() == 0 {
-            return Err(Problem::Config {
-                key: "binning",
-                value: format!("{} x {}", detector.binning.0, detector.binning.1),
-                expected: "the detector has fewer pixels than that (pixel sizes are in metres)",
-            });
-        }
-        detector.shape = Some(shape);
-    }
-    Ok(())
-}
-
-/// A pixel size; absent, null and 0 mean "the class's own", as in pyFAI.
-fn pixel_size(config: &Map<String, Value>, key: &'static str) -> Result<Option<f64>, Problem> {
+/// A length; absent, null and 0 mean "the class's own", as in pyFAI.
+fn length(config: &Map<String, Value>, key: &'static str) -> Result<Option<f64>, Problem> {
     let Some(value) = config.get(key).filter(|v| !v.is_null()) else { return Ok(None) };
     let number = match value {
         Value::String(text) => text.trim().parse().ok(),
@@ -229,16 +251,42 @@ fn sensor(config: &Map<String, Value>) -> Result<Option<Sensor>, Problem> {
 
 /// The object that describes this detector to pyFAI.
 pub(super) fn to_json(detector: &Detector) -> Value {
-    let mut config = json!({
-        "pixel1": detector.pixel1,
-        "pixel2": detector.pixel2,
-        "orientation": detector.orientation.number(),
-    });
-    let own = Detector::by_name(&detector.name).and_then(|d| d.max_shape);
+    let mut config = json!({ "orientation": detector.orientation.number() });
+    let class = detector.class();
+    // What a pixel size does not tell of a binning has to be said.
+    let is_told = class.is_none_or(|class| !matches!(class.sizes, PixelSizes::Free | PixelSizes::Fixed));
+    let (slow, fast) = detector.binning;
+    let bare = if is_told { (1, 1) } else { detector.binning };
+    if bare != (1, 1) {
+        config["binning"] = json!([slow, fast]);
+    }
+    if class.is_none_or(|class| class.keys.contains(&"pixel1")) {
+        config["pixel1"] = json!(detector.pixel1 / bare.0 as f64);
+        config["pixel2"] = json!(detector.pixel2 / bare.1 as f64);
+    }
+    if let Some(file) = &detector.file {
+        // The file says the rest.
+        config = json!({ "filename": file.path });
+        if file.keeps_orientation {
+            config["orientation"] = json!(detector.orientation.number());
+        }
+    }
+    let own = detector.class().and_then(|class| class.max_shape);
     // Binning is told by pixels larger than the class's; a plain detector has no class to compare with.
-    let size = if detector.family().is_some() { detector.max_shape } else { detector.shape };
-    if let Some(shape) = size.filter(|_| size != own) {
+    let size = if detector.class().is_some() { detector.max_shape } else { detector.shape };
+    // Some classes take it from the pixel size, or have but one.
+    let says_size = match detector.class() {
+        Some(class) => class.keys.contains(&"max_shape") && !matches!(class.sizes, PixelSizes::Scaled(_)),
+        None => detector.file.is_none(),
+    };
+    if let Some(shape) = size.filter(|_| says_size && size != own) {
         config["max_shape"] = json!([shape.slow, shape.fast]);
+    }
+    if let Some(radius) = detector.radius {
+        config["radius"] = json!(radius);
+    }
+    if let Some(pitch) = detector.pitch {
+        config["pitch"] = json!(pitch);
     }
     if let Some((slow, fast)) = detector.module_size {
         config["module_size"] = json!([slow, fast]);

@@ -68,13 +68,19 @@ pub enum Problem {
     Version(f64),
     /// A detector that is not in the catalogue.
     #[error(
-        "detector \"{0}\" is not known: DECTRIS detectors go by pyFAI's names (Pilatus2M, PilatusCdTe2M, Eiger2_4M, …); \
-         any other flat one can be given as \"Detector\" with pixel1, pixel2 and max_shape in Detector_config"
+        "detector \"{0}\" is not known: detectors go by pyFAI's names (Pilatus2M, Eiger2_4M, RayonixMx225, …); any other \
+         flat one can be given as \"Detector\" with pixel1, pixel2 and max_shape in Detector_config, or as a NeXus file of \
+         pyFAI's (NexusDetector)"
     )]
     UnknownDetector(String),
-    /// A detector described by a NeXus file.
-    #[error("NeXus detector files ({0}) are not supported: only detectors with a regular grid of pixels are")]
-    NexusDetector(String),
+    /// A class that others are made of, which has no pixels of its own.
+    #[error("{0} is what detectors are made of in pyFAI, not a detector: name the detector itself")]
+    BaseClass(String),
+    /// A detector described by a NeXus file that is not named.
+    #[error(
+        "a NexusDetector needs the name of its file: {{\"filename\": \"detector.h5\"}} in Detector_config"
+    )]
+    NoDetectorFile,
     /// A detector with a spline file.
     #[error(
         "the distortion of spline file \"{0}\" is not supported: correct the images first, or write \"SplineFile: None\" to \
@@ -86,9 +92,9 @@ pub enum Problem {
         "the distortion files \"{0}\" are not supported: remove x_offset_file and y_offset_file to go without"
     )]
     OffsetFiles(String),
-    /// Parallax correction is switched on.
-    #[error("parallax correction is not supported: write \"Parallax: False\" to go without")]
-    Parallax,
+    /// Parallax correction is switched on, and what it needs is not there.
+    #[error("parallax cannot be corrected: {0}; or write \"Parallax: False\" to go without")]
+    Parallax(String),
     /// `Detector_config` is not JSON.
     #[error("Detector_config is not a JSON object: {0}")]
     Json(String),

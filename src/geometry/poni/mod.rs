@@ -13,7 +13,9 @@
 //! The version is `poni_version`, raised when the contents need it. Where pyFAI falls back to a default or logs
 //! and goes on (no distance, no rotations, a sensor that is not known), this reader refuses with the reason: a geometry that
 //! was guessed gives wrong patterns, not bad ones. Refused too, because positions would silently be wrong: spline and
-//! offset files, NeXus detectors, parallax correction.
+//! offset files, and a parallax correction without a sensor and a wavelength to compute it with.
+//!
+//! A NeXus file that describes the detector is named here and read by who uses the geometry.
 //!
 //! Reference: `pyFAI/io/ponifile.py` and `pyFAI/detectors/_common.py` of 2026.9.0.
 
@@ -23,7 +25,9 @@ mod text;
 
 pub use error::{PoniError, Problem};
 
+use super::catalogue::PixelSizes;
 use super::detector::Detector;
+use super::parallax::Parallax;
 use serde_json::{Map, Value, json};
 use std::fmt::Write as _;
 use std::io::Read as _;
@@ -58,6 +62,8 @@ pub struct Poni {
     pub wavelength: Option<f64>,
     /// What stands there.
     pub detector: Detector,
+    /// Whether positions are corrected for the way that photons go in the sensor.
+    pub parallax: bool,
     /// Version of the file's format: 1, 2, 2.1 or 3.
     pub version: f64,
     /// Things in the file that have no effect and that the user may want to know of.
@@ -97,9 +103,7 @@ impl Poni {
 
     fn from_entries(entries: &Entries) -> Result<Poni, PoniError> {
         let version = version(entries)?;
-        if entries.get("parallax").is_some_and(|e| e.value.trim().eq_ignore_ascii_case("true")) {
-            return Err(entries.error("parallax", Problem::Parallax));
-        }
+        let parallax = entries.get("parallax").is_some_and(|e| e.value.trim().eq_ignore_ascii_case("true"));
         let mut notes = Vec::new();
         let detector = if version >= 2.0 {
             config::detector(entries, &mut notes)?
@@ -107,7 +111,7 @@ impl Poni {
             version_1_detector(entries, &mut notes)?
         };
         let distance = if entries.get("distance").is_some() { "distance" } else { "dist" };
-        Ok(Poni {
+        let poni = Poni {
             distance: positive(entries, distance)?,
             poni1: number(entries, "poni1")?,
             poni2: number(entries, "poni2")?,
@@ -116,15 +120,40 @@ impl Poni {
             rot3: number(entries, "rot3")?,
             wavelength: entries.get("wavelength").map(|_| positive(entries, "wavelength")).transpose()?,
             detector,
+            parallax,
             version,
             notes,
-        })
+        };
+        // A NeXus file may say the sensor: who reads that asks again.
+        if poni.detector.file.is_none() {
+            poni.check_parallax().map_err(|why| entries.error("parallax", Problem::Parallax(why)))?;
+        }
+        Ok(poni)
     }
 
-    /// The JSON object of the same geometry, version 2.1, which pyFAI and [`Poni::from_json`] read back.
+    /// Whether parallax can be corrected, if it is to be.
+    ///
+    /// # Errors
+    /// What is missing.
+    pub fn check_parallax(&self) -> Result<(), String> {
+        self.parallax_correction().map(|_| ())
+    }
+
+    /// What moves pixels; `None` when nothing is to.
+    pub(in crate::geometry) fn parallax_correction(&self) -> Result<Option<Parallax>, String> {
+        let new = || Parallax::new(self.distance, self.wavelength, self.detector.sensor.as_ref());
+        self.parallax.then(new).transpose()
+    }
+
+    /// The version of the format that says all of it: 2.1, or 3 where parallax is corrected.
+    fn written_version(&self) -> f64 {
+        if self.parallax { 3.0 } else { 2.1 }
+    }
+
+    /// The JSON object of the same geometry, which pyFAI and [`Poni::from_json`] read back.
     pub fn to_json(&self) -> Value {
-        json!({
-            "poni_version": 2.1,
+        let mut object = json!({
+            "poni_version": self.written_version(),
             "dist": self.distance,
             "poni1": self.poni1,
             "poni2": self.poni2,
@@ -134,7 +163,11 @@ impl Poni {
             "detector": self.detector.name,
             "detector_config": config::to_json(&self.detector),
             "wavelength": self.wavelength,
-        })
+        });
+        if self.parallax {
+            object["parallax"] = json!(true);
+        }
+        object
     }
 
     /// Whether frames come out the same with the other: all but the version of the file and the remarks on it.
@@ -143,10 +176,11 @@ impl Poni {
         bare(self) == bare(other)
     }
 
-    /// The text of a version 2.1 PONI file, which pyFAI reads back as the same geometry.
+    /// The text of a PONI file, which pyFAI reads back as the same geometry.
     pub fn to_text(&self) -> String {
+        let version = self.written_version();
         let mut text =
-            String::from("# Nota: C-Order, 1 refers to the Y axis, 2 to the X axis\nponi_version: 2.1\n");
+            format!("# Nota: C-Order, 1 refers to the Y axis, 2 to the X axis\nponi_version: {version}\n");
         let config = config::to_json(&self.detector);
         let mut line = |key: &str, value: &dyn std::fmt::Display| {
             // Writing into a String cannot fail.
@@ -167,6 +201,9 @@ impl Poni {
             if let Some(value) = value {
                 line(key, &format_args!("{value:?}"));
             }
+        }
+        if self.parallax {
+            line("Parallax", &"True");
         }
         text
     }
@@ -215,6 +252,13 @@ fn version_1_detector(entries: &Entries, notes: &mut Vec<String>) -> Result<Dete
     };
     match (named, pixel1, pixel2) {
         (Some(detector), None, None) => Ok(detector),
+        (Some(detector), _, _) if detector.file.is_some() => Ok(detector),
+        (Some(detector), Some(pixel1), Some(pixel2))
+            if detector.class().is_some_and(|c| c.sizes == PixelSizes::Fixed) =>
+        {
+            notes.push(format!("with pixel sizes a {} is any detector: no default mask", detector.name));
+            Ok(Detector::plain(pixel1, pixel2, None))
+        }
         (Some(mut detector), Some(pixel1), Some(pixel2)) => {
             config::set_pixel_size(&mut detector, Some(pixel1), Some(pixel2))
                 .map_err(|problem| entries.error("pixelsize1", problem))?;

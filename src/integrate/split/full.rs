@@ -17,41 +17,50 @@ use std::f64::consts::{PI, TAU};
 
 /// Radial coordinate and χ of all (slow + 1) × (fast + 1) corners, float32 as pyFAI has them.
 pub(super) struct Corners {
-    places: Vec<[f32; 2]>,
+    pub(super) places: Vec<[f32; 2]>,
+    /// Whether neighbours share them; else there are four for each pixel.
+    pub(super) are_shared: bool,
 }
 
 impl Corners {
-    /// Finds all corners, and the limits of the pixels that are not masked.
-    pub(super) fn new(request: &MatrixRequest, formula: Formula) -> (Corners, Limits) {
-        let lattice = Lattice::new(request.poni, request.shape, Points::corners_for(request.unit));
+    /// Finds all corners; `None` when they are on no lattice.
+    pub(super) fn new(request: &MatrixRequest, formula: Formula) -> Option<Corners> {
+        let lattice = Lattice::new(request.poni, request.shape, Points::corners_for(request.unit))?;
         let mut places = vec![[0_f32; 2]; lattice.slow() * lattice.fast()];
         places.par_chunks_mut(lattice.fast()).enumerate().for_each(|(row, places)| {
             for (place, (x, y, z)) in places.iter_mut().zip(lattice.row(row)) {
                 *place = [formula.rounded_at(x, y, z), y.atan2(x) as f32];
             }
         });
-        let corners = Corners { places };
+        Some(Corners { places, are_shared: true })
+    }
+
+    /// Limits of the pixels that are not masked.
+    pub(super) fn limits(&self, request: &MatrixRequest) -> Limits {
         let fast = request.shape.fast;
-        let limits = (0..request.shape.slow)
+        (0..request.shape.slow)
             .into_par_iter()
             .map(|row| {
                 let mut limits = Limits::NONE;
                 for pixel in row * fast..(row + 1) * fast {
                     if !request.mask.is_some_and(|m| m.masked[pixel]) {
-                        for [radial, _] in corners.of(pixel, fast) {
+                        for [radial, _] in self.of_pixel(pixel, fast) {
                             limits.include(radial, radial);
                         }
                     }
                 }
                 limits
             })
-            .reduce(|| Limits::NONE, Limits::and);
-        (corners, limits)
+            .reduce(|| Limits::NONE, Limits::and)
     }
 
     /// Corners of a pixel in pyFAI's order: (0, 0), (1, 0), (1, 1), (0, 1) along (slow, fast).
     #[inline]
-    fn of(&self, pixel: usize, fast: usize) -> [[f64; 2]; 4] {
+    fn of_pixel(&self, pixel: usize, fast: usize) -> [[f64; 2]; 4] {
+        if !self.are_shared {
+            let first = 4 * pixel;
+            return [first, first + 1, first + 2, first + 3].map(|i| self.places[i].map(f64::from));
+        }
         let above = pixel + pixel / fast;
         let below = above + fast + 1;
         [above, below, below + 1, above + 1].map(|i| self.places[i].map(f64::from))
@@ -72,7 +81,7 @@ impl Polygons<'_> {
         if self.request.mask.is_some_and(|m| m.masked[pixel]) {
             return None;
         }
-        let corners = self.corners.of(pixel, self.request.shape.fast);
+        let corners = self.corners.of_pixel(pixel, self.request.shape.fast);
         let polygon = corners.map(|[radial, chi]| [self.axis.bin(radial), chi]);
         let (lower, upper) = extent(&polygon, 0);
         let npt = self.axis.npt();
@@ -119,7 +128,7 @@ impl Shares for Polygons<'_> {
             return put(first, 1.0);
         }
         // The sign that tells a pixel on the cut is taken before radial coordinates are in bins, as in pyFAI.
-        let recentred = self.recentred(self.corners.of(pixel, self.request.shape.fast));
+        let recentred = self.recentred(self.corners.of_pixel(pixel, self.request.shape.fast));
         for (corner, [_, chi]) in polygon.iter_mut().zip(recentred) {
             corner[1] = chi;
         }

@@ -4,7 +4,7 @@
 //! half-width of a pixel is the distance between the two. Pixels that take no part have a centre of NaN.
 //!
 //! A block of rows is worked through row by row. A row of corners is computed once and serves the pixels above and
-//! below it; only the first row of a block is computed twice.
+//! below it; only the first row of a block is computed twice. Pixels that share no corners come one by one ([`super::scattered`]).
 
 use super::{Limits, MatrixRequest, Sector, Split};
 use crate::geometry::position::{Lattice, Points};
@@ -52,22 +52,19 @@ struct RowCentres<'a> {
 }
 
 impl Centres {
-    /// Finds all places, and the limits of those that are not masked.
+    /// Finds all places, and the limits of those that are not masked; `None` when pixels are on no lattice.
     pub(super) fn new(
         request: &MatrixRequest,
         formula: Formula,
         azimuth: Option<Sector>,
-    ) -> (Centres, Limits) {
+    ) -> Option<(Centres, Limits)> {
         let MatrixRequest { poni, shape, unit, .. } = *request;
-        let corners =
-            (request.split == Split::BBox).then(|| Lattice::new(poni, shape, Points::corners_for(unit)));
-        let rows = RowCentres {
-            request,
-            formula,
-            azimuth,
-            centres: Lattice::new(poni, shape, Points::Centres),
-            corners,
+        let centres = Lattice::new(poni, shape, Points::Centres)?;
+        let corners = match request.split {
+            Split::BBox => Lattice::new(poni, shape, Points::corners_for(unit)),
+            _ => None,
         };
+        let rows = RowCentres { request, formula, azimuth, centres, corners };
         let mut centres = vec![0_f64; shape.pixels()];
         let mut farthest = vec![0_f32; if rows.corners.is_some() { shape.pixels() } else { 0 }];
         let block = BLOCK_ROWS * shape.fast;
@@ -78,7 +75,7 @@ impl Centres {
             let blocks = centres.par_chunks_mut(block).enumerate();
             blocks.map(|(i, c)| rows.block(i, c, &mut [])).reduce(|| Limits::NONE, Limits::and)
         };
-        (Centres { centres, farthest }, limits)
+        Some((Centres { centres, farthest }, limits))
     }
 
     /// Lower and upper end of a pixel, base values; NaN for one that takes no part.
