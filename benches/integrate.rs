@@ -21,7 +21,8 @@ use xrdct::geometry::correction::solid_angle;
 use xrdct::geometry::poni::Poni;
 use xrdct::geometry::units::Unit;
 use xrdct::integrate::csr::Csr;
-use xrdct::integrate::engine::{Engine, ErrorModel, GROUP, Recipe, Saturation, Scratch};
+use xrdct::integrate::engine::{Engine, GROUP, Recipe, Saturation, Scratch};
+use xrdct::integrate::reduction::{ErrorModel, Reduction};
 use xrdct::integrate::split::{MatrixRequest, Split, build};
 
 use super::options::{Options, told};
@@ -116,7 +117,7 @@ pub fn measure(options: &Options) -> Result<Vec<Measure>> {
         dark: None,
         dummy: poni.detector.dummy(PixelType::I32),
         saturation: Saturation::default(),
-        error_model: ErrorModel::None,
+        reduction: Reduction::default(),
         empty: 0.0,
         shape: SHAPE,
         pixel: PixelType::I32,
@@ -124,7 +125,7 @@ pub fn measure(options: &Options) -> Result<Vec<Measure>> {
     let bytes: usize = frames.iter().map(|frame| frame.bytes().len()).sum();
     let group = Amount { bytes, pixels: GROUP * SHAPE.pixels() };
     let one = Amount { bytes: frames[0].bytes().len(), pixels: SHAPE.pixels() };
-    let poisson = Recipe { error_model: ErrorModel::Poisson, ..recipe.clone() };
+    let poisson = Recipe { reduction: Reduction::mean(ErrorModel::Poisson), ..recipe.clone() };
     let gaps = Recipe { csr: unmasked, ..recipe.clone() };
     let cases = [
         ("integrate, a group of 8", &recipe, GROUP, group),

@@ -18,7 +18,8 @@ use xrdct::frame::{
 };
 use xrdct::geometry::detector::Dummy;
 use xrdct::integrate::csr::Csr;
-use xrdct::integrate::engine::{Engine, ErrorModel, GROUP, Recipe, RecipeError, Saturation, Scratch, Tuning};
+use xrdct::integrate::engine::{Engine, GROUP, Recipe, RecipeError, Saturation, Scratch, Tuning};
+use xrdct::integrate::reduction::{ErrorModel, Reduction};
 use xrdct::reduce::Reducer;
 use xrdct::reduce::host::HostReducer;
 
@@ -69,7 +70,7 @@ fn recipe(pixel: PixelType, rng: &mut StdRng) -> Recipe {
         dark: None,
         dummy: None,
         saturation: Saturation::default(),
-        error_model: ErrorModel::None,
+        reduction: Reduction::default(),
         empty: 0.0,
         shape: SHAPE,
         pixel,
@@ -88,9 +89,10 @@ fn naive<T: Pixel>(recipe: &Recipe, raw: &[T]) -> Pattern {
         id: FrameId(0),
         header: FrameHeader::default(),
         intensity: vec![],
-        errors: (recipe.error_model == ErrorModel::Poisson).then(Vec::new),
+        sem: recipe.reduction.errors.has_variance().then(Vec::new),
+        std: recipe.reduction.errors.has_variance().then(Vec::new),
         signal: vec![],
-        variance: (recipe.error_model == ErrorModel::Poisson).then(Vec::new),
+        variance: recipe.reduction.errors.has_variance().then(Vec::new),
         norms: Arc::default(),
         saturated: 0,
     };
@@ -127,7 +129,9 @@ fn naive<T: Pixel>(recipe: &Recipe, raw: &[T]) -> Pattern {
         pattern.signal.push(s);
         pattern.variance.iter_mut().for_each(|variance| variance.push(v));
         let error = if is_empty { recipe.empty } else { (v.sqrt() / n) as f32 };
-        pattern.errors.iter_mut().for_each(|errors| errors.push(error));
+        pattern.sem.iter_mut().for_each(|sem| sem.push(error));
+        let deviation = if is_empty { recipe.empty } else { (v / n2).sqrt() as f32 };
+        pattern.std.iter_mut().for_each(|std| std.push(deviation));
         norms.normalization.push(n);
         norms.normalization_squared.push(n2);
         norms.count.push(count);
@@ -189,7 +193,7 @@ fn image<T: Pixel>(rng: &mut StdRng) -> Vec<T> {
 /// Every number of a pattern as bits, so that NaN equals NaN and 0 is not −0.
 fn bits(pattern: &Pattern) -> Vec<u64> {
     let norms = &pattern.norms;
-    let single = [Some(&pattern.intensity), pattern.errors.as_ref()];
+    let single = [Some(&pattern.intensity), pattern.sem.as_ref(), pattern.std.as_ref()];
     let double = [
         Some(&pattern.signal),
         pattern.variance.as_ref(),
@@ -209,7 +213,7 @@ fn assert_same(outcome: &Outcome, expected: &Pattern, what: &str) {
         return;
     }
     let pattern = outcome.as_ref().unwrap_or_else(|bad| panic!("{what}: {bad:?}"));
-    assert_eq!(pattern.errors.is_some(), expected.errors.is_some(), "{what}");
+    assert_eq!(pattern.sem.is_some(), expected.sem.is_some(), "{what}");
     for (bin, (got, want)) in side_by_side(&pattern.signal, &expected.signal).enumerate() {
         assert_eq!(got.to_bits(), want.to_bits(), "{what}: signal of bin {bin}: {got}, not {want}");
     }
@@ -259,7 +263,7 @@ fn all_corrections_of<T: Pixel>(seed: u64, image: fn(&mut StdRng) -> Vec<T>) {
     check(&recipe, &images);
     recipe.empty = -7.5;
     recipe.dummy = Some(Dummy { value: -2.0, delta: 1.5 });
-    recipe.error_model = ErrorModel::Poisson;
+    recipe.reduction = Reduction::mean(ErrorModel::Poisson);
     check(&recipe, &images);
     recipe.dark = Some((0..SHAPE.pixels()).map(|_| rng.random_range(0.0..3.0)).collect());
     recipe.dummy = Some(Dummy { value: 17.0, delta: 0.0 });
@@ -269,7 +273,7 @@ fn all_corrections_of<T: Pixel>(seed: u64, image: fn(&mut StdRng) -> Vec<T>) {
         recipe.saturation = Saturation { cutoff, by_header: true, masked };
         check(&recipe, &images);
     }
-    (recipe.dummy, recipe.dark, recipe.error_model) = (None, None, ErrorModel::None);
+    (recipe.dummy, recipe.dark, recipe.reduction) = (None, None, Reduction::default());
     check(&recipe, &images);
     recipe.dummy = Some(Dummy { value: 99.0, delta: 1.5 });
     check(&recipe, &images);
@@ -344,7 +348,7 @@ fn pixels_without_a_use_do_not_count() {
     }
     recipe.normalization[101] = -1.0;
     recipe.dark = Some(dark);
-    recipe.error_model = ErrorModel::Poisson;
+    recipe.reduction = Reduction::mean(ErrorModel::Poisson);
     recipe.dummy = Some(Dummy { value: -1.0, delta: 0.0 });
     let images: Vec<Vec<i32>> = (0..9).map(|_| image(&mut rng)).collect();
     check(&recipe, &images);
@@ -354,7 +358,7 @@ fn pixels_without_a_use_do_not_count() {
 fn dummies_nowhere_everywhere_and_in_gaps() {
     let mut rng = StdRng::seed_from_u64(10);
     let mut recipe = recipe(PixelType::I32, &mut rng);
-    recipe.error_model = ErrorModel::Poisson;
+    recipe.reduction = Reduction::mean(ErrorModel::Poisson);
     recipe.dark = Some(vec![0.25; SHAPE.pixels()]);
     recipe.empty = f32::NAN;
     recipe.dummy = Some(Dummy { value: -2.0, delta: 1.5 });
@@ -423,7 +427,7 @@ fn flat_that_is_a_dummy_is_invalid() {
 fn bad_frames_leave_their_neighbours_alone() {
     let mut rng = StdRng::seed_from_u64(13);
     let mut recipe = recipe(PixelType::I32, &mut rng);
-    recipe.error_model = ErrorModel::Poisson;
+    recipe.reduction = Reduction::mean(ErrorModel::Poisson);
     recipe.dummy = Some(Dummy { value: -2.0, delta: 1.5 });
     let images: Vec<Vec<i32>> = (0..20).map(|_| image(&mut rng)).collect();
     for tuning in tunings() {
@@ -560,7 +564,11 @@ fn threads_share_an_engine() {
 #[test]
 fn a_factor_of_a_frame_divides_its_pattern_and_leaves_the_norms_to_all() {
     let mut rng = StdRng::seed_from_u64(17);
-    let recipe = Recipe { error_model: ErrorModel::Poisson, dummy: None, ..recipe(PixelType::I32, &mut rng) };
+    let recipe = Recipe {
+        reduction: Reduction::mean(ErrorModel::Poisson),
+        dummy: None,
+        ..recipe(PixelType::I32, &mut rng)
+    };
     let engine = Engine::new(recipe).unwrap();
     let counts: Vec<i32> = (0..SHAPE.pixels() as i32).map(|pixel| 3 + pixel % 90).collect();
     let factors = [1.0, 4.0, 0.3, 0.0, -1.0, f64::NAN, f64::INFINITY];
@@ -572,7 +580,7 @@ fn a_factor_of_a_frame_divides_its_pattern_and_leaves_the_norms_to_all() {
         let pattern = outcome.as_ref().unwrap();
         assert!(Arc::ptr_eq(&pattern.norms, &first.norms) || pattern.norms == first.norms);
         assert_eq!(pattern.signal, first.signal);
-        let (errors, variance) = (pattern.errors.as_ref().unwrap(), pattern.variance.as_ref().unwrap());
+        let (errors, variance) = (pattern.sem.as_ref().unwrap(), pattern.variance.as_ref().unwrap());
         for bin in (0..pattern.signal.len()).filter(|&bin| pattern.norms.count[bin] > 0.0) {
             let n = pattern.norms.normalization[bin] * factor;
             assert_eq!(

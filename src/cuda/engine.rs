@@ -80,7 +80,7 @@ impl CudaEngine {
         let groundwork = Groundwork::new(recipe);
         drop(range);
         let ordinals = find()?;
-        let variance = recipe.error_model.has_variance();
+        let variance = recipe.reduction.errors.has_variance();
         let (form, slots) = Form::choose(ordinals, variance, recipe.dark.is_some(), tuning.narrow)?;
         let timeline = trace::followed();
         let kernels = |ordinal: &usize| {

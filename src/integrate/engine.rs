@@ -26,6 +26,7 @@ use crate::frame::{Frame, FrameHeader, Norms, Outcome, PixelType, Shape};
 use crate::geometry::detector::Dummy;
 use crate::integrate::csr::Csr;
 use crate::integrate::pattern::{self, FrameFacts};
+use crate::integrate::reduction::Reduction;
 use crate::with_pixel;
 
 mod kernel;
@@ -42,26 +43,6 @@ use tile::FusedMatrix;
 
 /// Frames that share one pass over the matrix.
 pub const GROUP: usize = kernel::GROUP;
-
-/// How the variance of a pixel follows from its counts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum ErrorModel {
-    /// Not at all: patterns have no errors.
-    #[default]
-    None,
-    /// max(1, raw), before the dark is subtracted.
-    Poisson,
-}
-
-impl ErrorModel {
-    /// Whether pixels have a variance, and patterns errors.
-    pub const fn has_variance(self) -> bool {
-        match self {
-            ErrorModel::None => false,
-            ErrorModel::Poisson => true,
-        }
-    }
-}
 
 /// From which count on a pixel is saturated, and what becomes of it.
 ///
@@ -107,8 +88,8 @@ pub struct Recipe {
     pub dummy: Option<Dummy>,
     /// Which pixels are saturated.
     pub saturation: Saturation,
-    /// How errors are estimated.
-    pub error_model: ErrorModel,
+    /// What a bin makes of its pixels.
+    pub reduction: Reduction,
     /// What intensity and errors are in a bin where N₂ = 0.
     pub empty: f32,
     /// Shape of the frames.
@@ -295,7 +276,7 @@ impl Engine {
     pub fn with_tuning(mut recipe: Recipe, tuning: Tuning) -> Result<Engine, RecipeError> {
         recipe.check()?;
         let used = recipe.prune();
-        let poisson = recipe.error_model.has_variance();
+        let poisson = recipe.reduction.errors.has_variance();
         // The transpose takes four pixels at a time.
         let tile_pixels = tuning.tile_pixels.clamp(4, 1 << 16).next_multiple_of(4);
         Ok(Engine {

@@ -7,4 +7,5 @@ pub mod corrections;
 pub mod csr;
 pub mod engine;
 pub mod pattern;
+pub mod reduction;
 pub mod split;

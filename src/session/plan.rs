@@ -21,7 +21,8 @@ use crate::geometry::detector::Dummy;
 use crate::geometry::mask::Mask;
 use crate::geometry::poni::Poni;
 use crate::geometry::units::Unit;
-use crate::integrate::engine::{ErrorModel, Saturation};
+use crate::integrate::engine::Saturation;
+use crate::integrate::reduction::{ErrorModel, Reduction};
 use crate::integrate::split::Split;
 use crate::output::result::{FrameNumbers, PartOf, Raster};
 use crate::pipeline::BadFrames;
@@ -63,8 +64,8 @@ pub struct Plan {
     pub npt: usize,
     /// Pixel splitting.
     pub split: Split,
-    /// Uncertainties.
-    pub error_model: ErrorModel,
+    /// What a bin makes of its pixels.
+    pub reduction: Reduction,
     /// Map that the frames are points of.
     pub scan: Option<Raster>,
     /// Where frames are reduced; whether a GPU is there is known when the plan is [settled](Plan::settle_device).
@@ -153,10 +154,10 @@ impl Plan {
                 Splitting::Bbox => Split::BBox,
                 Splitting::Full => Split::Full,
             },
-            error_model: match options.error_model {
+            reduction: Reduction::mean(match options.error_model {
                 Some(ErrorModelName::Poisson) => ErrorModel::Poisson,
                 Some(ErrorModelName::None) | None => ErrorModel::None,
-            },
+            }),
             bad_frames: match options.bad_frames {
                 Some(BadFramesName::Stop) => BadFrames::Stop,
                 Some(BadFramesName::Keep) | None => BadFrames::Keep,

@@ -6,7 +6,6 @@ use std::path::PathBuf;
 use serde_json::{Value, json};
 
 use super::{own, worker};
-use crate::integrate::engine::ErrorModel;
 use crate::output::result::Motor;
 use crate::session::plan::Plan;
 
@@ -36,7 +35,7 @@ pub fn worker(plan: &Plan) -> Value {
         "dark_current": some(&args.dark),
         "flat_field": some(&args.flat),
         "mask_file": args.mask,
-        "error_model": match plan.error_model { ErrorModel::Poisson => "poisson", ErrorModel::None => "no" },
+        "error_model": plan.reduction.errors.name(),
         // pyFAI's names: the engine that ran is in our own part.
         "method": [plan.split.name(), "csr", "cython"],
         "opencl_device": null,
