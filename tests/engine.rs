@@ -25,7 +25,7 @@ use xrdct::reduce::host::HostReducer;
 
 use crate::support::side_by_side;
 
-const SHAPE: Shape = Shape { slow: 61, fast: 97 };
+pub const SHAPE: Shape = Shape { slow: 61, fast: 97 };
 const NPT: usize = 37;
 
 /// Rings around a point inside the image, each pixel in one to three bins, one pixel in six in none.
@@ -63,7 +63,7 @@ fn push(rows: &mut [Vec<(usize, f32)>], bin: usize, pixel: usize, weight: f32) {
     }
 }
 
-fn recipe(pixel: PixelType, rng: &mut StdRng) -> Recipe {
+pub fn recipe(pixel: PixelType, rng: &mut StdRng) -> Recipe {
     Recipe {
         csr: rings(rng),
         normalization: (0..SHAPE.pixels()).map(|_| rng.random_range(0.5..1.5)).collect(),
@@ -141,7 +141,7 @@ fn naive<T: Pixel>(recipe: &Recipe, raw: &[T]) -> Pattern {
     pattern
 }
 
-fn frame(id: usize, codec: Codec, pixel: PixelType, bytes: &[u8]) -> Frame {
+pub fn frame(id: usize, codec: Codec, pixel: PixelType, bytes: &[u8]) -> Frame {
     let mut slot = SlotPool::on_host(1, bytes.len() + 8).take();
     // Somewhere inside the slot: a file has a header before its pixels.
     let payload = 5..5 + bytes.len();
@@ -159,16 +159,16 @@ fn frame(id: usize, codec: Codec, pixel: PixelType, bytes: &[u8]) -> Frame {
     }
 }
 
-fn packed<T: Pixel>(id: usize, pixels: &[T]) -> Frame {
+pub fn packed<T: Pixel>(id: usize, pixels: &[T]) -> Frame {
     frame(id, Codec::ByteOffset, T::TYPE, &encode(pixels))
 }
 
-fn raw<T: Pixel>(id: usize, pixels: &[T]) -> Frame {
+pub fn raw<T: Pixel>(id: usize, pixels: &[T]) -> Frame {
     frame(id, Codec::Raw, T::TYPE, bytes_of(pixels))
 }
 
 /// Packed with one of HDF5's filters, in blocks that runs do not keep to.
-fn in_blocks<T: Pixel>(id: usize, pixels: &[T]) -> Frame {
+pub fn in_blocks<T: Pixel>(id: usize, pixels: &[T]) -> Frame {
     let filters = [
         ChunkFilter::BitshuffleLz4,
         ChunkFilter::Lz4,
@@ -181,7 +181,7 @@ fn in_blocks<T: Pixel>(id: usize, pixels: &[T]) -> Frame {
 }
 
 /// Small counts, a few large ones of either sign, as far as the type goes.
-fn image<T: Pixel>(rng: &mut StdRng) -> Vec<T> {
+pub fn image<T: Pixel>(rng: &mut StdRng) -> Vec<T> {
     let any = |rng: &mut StdRng| match rng.random_range(0..20) {
         0 => rng.random::<i64>(),
         1 => rng.random_range(-3..0),
@@ -191,7 +191,7 @@ fn image<T: Pixel>(rng: &mut StdRng) -> Vec<T> {
 }
 
 /// Every number of a pattern as bits, so that NaN equals NaN and 0 is not −0.
-fn bits(pattern: &Pattern) -> Vec<u64> {
+pub fn bits(pattern: &Pattern) -> Vec<u64> {
     let norms = &pattern.norms;
     let single = [Some(&pattern.intensity), pattern.sem.as_ref(), pattern.std.as_ref()];
     let double = [
@@ -206,7 +206,7 @@ fn bits(pattern: &Pattern) -> Vec<u64> {
 }
 
 #[track_caller]
-fn assert_same(outcome: &Outcome, expected: &Pattern, what: &str) {
+pub fn assert_same(outcome: &Outcome, expected: &Pattern, what: &str) {
     if expected.norms.normalization_squared.iter().all(|n2| *n2 == 0.0) {
         let status = outcome.as_ref().map_err(|bad| bad.status);
         assert_eq!(status, Err(FrameStatus::NoPixels), "{what}: there is nothing in it");
@@ -222,7 +222,7 @@ fn assert_same(outcome: &Outcome, expected: &Pattern, what: &str) {
 }
 
 /// Every way to run the engine: instructions × tile sizes (odd, common, the whole image).
-fn tunings() -> impl Iterator<Item = Tuning> {
+pub fn tunings() -> impl Iterator<Item = Tuning> {
     let simd = Simd::ALL.into_iter().filter(|simd| simd.is_available());
     simd.flat_map(|simd| [4, 100, 1024, 65536].map(|tile_pixels| Tuning { simd, tile_pixels }))
 }
@@ -294,7 +294,7 @@ fn formulas_hold_for_every_pixel_type() {
 }
 
 /// Small counts and fractions, dummies, and what is not finite, in `f64` or as `f32`: those contribute nothing.
-fn floats(rng: &mut StdRng) -> Vec<f64> {
+pub fn floats(rng: &mut StdRng) -> Vec<f64> {
     let any = |rng: &mut StdRng| match rng.random_range(0..40) {
         0 => f64::NAN,
         1 => f64::INFINITY,

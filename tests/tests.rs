@@ -37,6 +37,7 @@ mod several;
 mod simulate;
 mod slurm;
 mod source;
+mod statistics;
 mod support;
 mod tomo_centre;
 mod tomo_cli;

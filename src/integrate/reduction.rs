@@ -1,5 +1,6 @@
 //! What a bin makes of its pixels: which of them count, and how the error of what comes out is known. Values, in pyFAI's words.
 
+use std::f64::consts::PI;
 use std::sync::Arc;
 
 /// Which pixels of a bin its intensity is the weighted mean of.
@@ -59,6 +60,19 @@ impl ErrorModel {
         }
     }
 
+    /// The variance of each pixel, where it is given.
+    pub fn image(&self) -> Option<&[f32]> {
+        match self {
+            ErrorModel::Variance(image) => Some(image),
+            _ => None,
+        }
+    }
+
+    /// Whether a pixel's variance is known from its counts or given.
+    pub const fn is_of_pixels(&self) -> bool {
+        matches!(self, ErrorModel::Poisson | ErrorModel::Hybrid | ErrorModel::Variance(_))
+    }
+
     /// pyFAI's name.
     pub const fn name(&self) -> &'static str {
         match self {
@@ -84,5 +98,42 @@ impl Reduction {
     /// The mean of all pixels with these errors.
     pub const fn mean(errors: ErrorModel) -> Reduction {
         Reduction { statistic: Statistic::Mean, errors }
+    }
+}
+
+/// How many standard deviations a pixel of so many may be off its mean: the cutoff, or where that is larger Chauvenet's,
+/// √(2·ln(n / √(2π))) of n pixels, three at least.
+pub fn chauvenet(cutoff: f64, pixels: f64) -> f64 {
+    let chauvenet = (2.0 * (pixels.max(3.0) / (2.0 * PI).sqrt()).ln()).sqrt();
+    if cutoff > chauvenet { cutoff } else { chauvenet }
+}
+
+/// How the shares c·norm of pixels in a bin are added up, so that no order changes a sum: as whole multiples of a power of two so small
+/// that every sum of them is exact. Only shares below 2⁻²⁸ / pixels of the largest lose digits.
+#[derive(Debug, Clone, Copy)]
+pub struct Shares {
+    unit: f64,
+}
+
+impl Shares {
+    /// For these shares.
+    pub fn of(shares: impl Iterator<Item = f32>) -> Shares {
+        let (mut largest, mut count) = (0.0_f32, 0_u64);
+        for share in shares.filter(|share| share.is_finite()) {
+            largest = largest.max(share);
+            count += 1;
+        }
+        // `largest` is below two to this, and all of them are below two to `bits` more.
+        let exponent = (f64::from(largest).to_bits() >> 52) as i32 - 1022;
+        let bits = (u64::BITS - count.leading_zeros()) as i32;
+        Shares { unit: 2.0_f64.powi(exponent + bits - (f64::MANTISSA_DIGITS as i32 - 1)) }
+    }
+
+    /// A share as a multiple of the unit, one at least; 0 for a pixel that has none.
+    pub fn round(self, share: f32) -> f64 {
+        match share.is_finite() && share > 0.0 {
+            true => (f64::from(share) / self.unit).round_ties_even().max(1.0) * self.unit,
+            false => 0.0,
+        }
     }
 }
