@@ -61,7 +61,11 @@ fn pixels(recipe: &Recipe, raw: &[f32], cutoff: f32, bin: usize) -> Vec<Pixel> {
             return None;
         }
         let signal = recipe.dark.as_ref().map_or(count, |dark| count - dark[at]);
-        let variance = recipe.reduction.errors.image().map_or(count.max(1.0), |image| image[at]);
+        let variance = match &recipe.reduction.errors {
+            ErrorModel::None | ErrorModel::Azimuthal => 0.0,
+            ErrorModel::Poisson | ErrorModel::Hybrid => count.max(1.0),
+            ErrorModel::Variance(image) => image[at],
+        };
         Some(Pixel {
             weight: f64::from(*weight),
             norm: f64::from(recipe.normalization[at]),

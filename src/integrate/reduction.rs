@@ -68,11 +68,6 @@ impl ErrorModel {
         }
     }
 
-    /// Whether a pixel's variance is known from its counts or given.
-    pub const fn is_of_pixels(&self) -> bool {
-        matches!(self, ErrorModel::Poisson | ErrorModel::Hybrid | ErrorModel::Variance(_))
-    }
-
     /// pyFAI's name.
     pub const fn name(&self) -> &'static str {
         match self {

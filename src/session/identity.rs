@@ -17,7 +17,7 @@ const HEAD: usize = 4096;
 const GONE: FileStamp = FileStamp { size: -1, time: 0, head: 0 };
 
 /// Keys of the configuration that say how a run is done and not what comes out, or name files whose contents the recipe has.
-const HOW: [&str; 15] = [
+const HOW: [&str; 16] = [
     "engine",
     "not_in_pyfai",
     "poni_file",
@@ -33,6 +33,7 @@ const HOW: [&str; 15] = [
     "mask_file",
     "dark_current",
     "flat_field",
+    "variance",
 ];
 
 /// What a file is now.
@@ -60,7 +61,7 @@ pub(super) fn has_digests(plan: &Plan) -> bool {
 /// What decides the patterns beside the configuration: the program, the kind of device, and what images of the calibration hold.
 pub(super) fn recipe(plan: &Plan) -> Value {
     let crc = |bytes: &[u8]| format!("crc32:{:08x}", crc32fast::hash(bytes));
-    let floats = |values: &Vec<f32>| {
+    let floats = |values: &[f32]| {
         let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
         crc(&bytes)
     };
@@ -73,8 +74,9 @@ pub(super) fn recipe(plan: &Plan) -> Value {
         "program": concat!("xrdct ", env!("CARGO_PKG_VERSION")),
         "device": kind(&plan.device),
         "mask": plan.mask.as_ref().map(masked),
-        "dark": plan.dark.as_ref().map(floats),
-        "flat": plan.flat.as_ref().map(floats),
+        "dark": plan.dark.as_deref().map(floats),
+        "flat": plan.flat.as_deref().map(floats),
+        "variance": plan.reduction.errors.image().map(floats),
         "dummy": dummy,
         "saturation": if plan.saturation.masked { json!(plan.saturation.cutoff) } else { Value::Null },
     })

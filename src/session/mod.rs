@@ -50,6 +50,7 @@ pub mod plausible;
 mod prepare;
 pub mod resume;
 mod route;
+mod statistic;
 mod store;
 pub mod tomo;
 mod walk;

@@ -12,17 +12,16 @@ use super::configuration::{self, ConfigError};
 use super::crew::{self, Crew, Traffic};
 use super::device::Device;
 use super::error::{Concern, OrAbout, SessionError, refuse};
-use super::options::{
-    BadFramesName, ErrorModelName, Options, Selection, Splitting, check_pairs, check_values, key_of,
-};
+use super::options::{BadFramesName, Options, Selection, Splitting, check_pairs, check_values, key_of};
 use super::route::FrameRoute;
+use super::statistic;
 use crate::frame::Encoding;
 use crate::geometry::detector::Dummy;
 use crate::geometry::mask::Mask;
 use crate::geometry::poni::Poni;
 use crate::geometry::units::Unit;
 use crate::integrate::engine::Saturation;
-use crate::integrate::reduction::{ErrorModel, Reduction};
+use crate::integrate::reduction::Reduction;
 use crate::integrate::split::Split;
 use crate::output::result::{FrameNumbers, PartOf, Raster};
 use crate::pipeline::BadFrames;
@@ -118,7 +117,7 @@ impl Plan {
         check_values(&options, |option| option.to_owned())?;
         check_pairs(&options)?;
         // A GPU opens while files are read, and while the matrix is made.
-        let device = Device::begin(options.device.as_deref().unwrap_or("auto"))?;
+        let device = Device::begin_for(options.device.as_deref().unwrap_or("auto"), statistic::on_gpu(&options)?)?;
 
         let Input { format, frames, first, part, files: named, notes: more } = input(&options)?;
         let numbers = FrameNumbers { first, step: options.selection().slice.step() };
@@ -132,6 +131,7 @@ impl Plan {
         let mask = calibration::mask(&options, &poni, frames.as_ref(), &mut notes)?;
         let dark = calibration::average(&options.dark, "dark", encoding.shape)?;
         let flat = calibration::average(&options.flat, "flat", encoding.shape)?;
+        let reduction = statistic::reduction(&options, encoding.shape, &mut notes)?;
         let dummy = calibration::dummy(&options, &poni, frames.about());
         let saturation = calibration::saturation(&options, frames.as_ref())?;
         let whole = raster(&options, part.map_or(frames.count(), |part| part.whole))?;
@@ -149,15 +149,12 @@ impl Plan {
         let scan = part.as_ref().map_or(whole, |part| part.raster(frames.count()));
         let mut plan = Plan {
             npt: options.npt.unwrap_or(DEFAULT_NPT),
-            split: match options.method.unwrap_or(Splitting::Bbox) {
+            split: match options.method.unwrap_or(statistic::splitting(reduction.statistic)) {
                 Splitting::No => Split::No,
                 Splitting::Bbox => Split::BBox,
                 Splitting::Full => Split::Full,
             },
-            reduction: Reduction::mean(match options.error_model {
-                Some(ErrorModelName::Poisson) => ErrorModel::Poisson,
-                Some(ErrorModelName::None) | None => ErrorModel::None,
-            }),
+            reduction,
             bad_frames: match options.bad_frames {
                 Some(BadFramesName::Stop) => BadFrames::Stop,
                 Some(BadFramesName::Keep) | None => BadFrames::Keep,
@@ -205,8 +202,7 @@ impl Plan {
     }
 
     fn check_memory(&self) -> Result<(), SessionError> {
-        let rows = self.scan.as_ref().map_or(self.frames.count(), Raster::points);
-        budget::check(&self.crew, &self.traffic(), self.npt, rows).or_about(Concern::Usage)
+        budget::check(&self.crew, self).or_about(Concern::Usage)
     }
 
     /// Where the geometry comes from: a PONI file, or the configuration that holds it.

@@ -6,12 +6,16 @@ use std::path::PathBuf;
 use serde_json::{Value, json};
 
 use super::{own, worker};
+use crate::integrate::reduction::Statistic;
 use crate::output::result::Motor;
 use crate::session::plan::Plan;
 
 /// Degrees of a circle, and where χ jumps in pyFAI by default.
 const CIRCLE: f64 = 360.0;
 const JUMP: f64 = 180.0;
+
+/// pyFAI says quantiles in percent.
+pub(super) const PERCENT: f64 = 100.0;
 
 /// The run as a worker configuration.
 pub fn worker(plan: &Plan) -> Value {
@@ -42,8 +46,8 @@ pub fn worker(plan: &Plan) -> Value {
         "azimuth_range": azimuth_range,
         "radial_range": plan.radial_range().map(|(from, to)| [from, to]),
         "integrator_class": "AzimuthalIntegrator",
-        "integrator_method": null,
-        "extra_options": null,
+        "integrator_method": integrator_method(plan.reduction.statistic),
+        "extra_options": extra_options(plan.reduction.statistic),
         "monitor_name": null,
         "shape": [shape.slow, shape.fast],
     });
@@ -87,6 +91,25 @@ fn with_section(mut value: Value, section: Value) -> Value {
     value
 }
 
+/// Which of pyFAI's integrators a statistic is; null for the usual one.
+const fn integrator_method(statistic: Statistic) -> Option<&'static str> {
+    match statistic {
+        Statistic::Mean => None,
+        Statistic::Clip { .. } => Some("sigma_clip_ng"),
+        Statistic::Quantile { .. } => Some("medfilt1d_ng"),
+    }
+}
+
+/// What that integrator is told.
+fn extra_options(statistic: Statistic) -> Value {
+    match statistic {
+        Statistic::Mean => Value::Null,
+        Statistic::Clip { cutoff, cycles } => json!({ "thres": cutoff, "max_iter": cycles }),
+        Statistic::Quantile { from, to } if from == to => json!({ "percentile": from * PERCENT }),
+        Statistic::Quantile { from, to } => json!({ "percentile": [from * PERCENT, to * PERCENT] }),
+    }
+}
+
 /// A list, or null for none: pyFAI would look for a file without a name.
 fn some(names: &[String]) -> Value {
     if names.is_empty() { Value::Null } else { json!(names) }
@@ -120,6 +143,9 @@ fn not_in_pyfai(plan: &Plan) -> Vec<String> {
             .then(|| "combine_mask: pyFAI replaces the detector's own mask by mask_file".to_owned()),
         args.empty.map(|empty| {
             format!("empty: bins without pixels hold {empty}; pyFAI's programs write val_dummy or NaN")
+        }),
+        args.variance.as_ref().map(|file| {
+            format!("variance: {file}; pyFAI's worker is given one with each image")
         }),
         args.saturation.is_some().then(|| "saturation: pyFAI leaves no saturated pixels out".to_owned()),
         args.part.map(|part| format!("{}pyFAI takes all frames, not part {part}", own::PART_REMARK)),
