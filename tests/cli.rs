@@ -169,15 +169,7 @@ mod needs_oracle {
     #[test]
     fn the_same_bits_for_every_crew() {
         let folder = scan(23);
-        let options = [
-            "--dummy",
-            "-2",
-            "--delta-dummy",
-            "1.5",
-            "--polarization",
-            "0.9",
-            "--sums",
-        ];
+        let options = ["--dummy", "-2", "--delta-dummy", "1.5", "--polarization", "0.9", "--sums"];
         let crews: [(&str, &[&str]); 6] = [
             ("sequential", &["--strategy", "sequential"]),
             ("one", &["--strategy", "pool", "--threads", "1"]),

@@ -112,7 +112,11 @@ fn values_of_a_configuration_pass_the_checks_of_the_command_line() {
         (json!({ "error_model": 7 }), 2, "error_model is 7: no, poisson, azimuthal, hybrid or variance"),
         (json!({ "clip": -1 }), 2, "clip -1: must be 0 or a positive number of standard deviations"),
         (json!({ "quantile": [25, 75] }), 2, "quantile 25 75: must be two numbers from 0 to 1"),
-        (json!({ "quantile": [0.1, 0.9], "clip": 3 }), 2, "--quantile belongs to --statistic quantile, not to clip"),
+        (
+            json!({ "quantile": [0.1, 0.9], "clip": 3 }),
+            2,
+            "--quantile belongs to --statistic quantile, not to clip",
+        ),
         (
             json!({ "integrator_method": "medfilt1d_ng", "error_model": "azimuthal" }),
             2,
@@ -125,7 +129,11 @@ fn values_of_a_configuration_pass_the_checks_of_the_command_line() {
         (json!({ "nbpt_azim": 360 }), 2, "nbpt_azim is 360: integration in two dimensions is not done"),
         (json!({ "integrator_class": "FiberIntegrator" }), 2, "only AzimuthalIntegrator has a counterpart"),
         (json!({ "integrator_method": "sigma_clip_legacy" }), 2, "only integrate1d_ng, sigma_clip_ng and"),
-        (json!({ "extra_options": { "max_iter": 3 } }), 2, "extra_options.max_iter is 3: it has no counterpart"),
+        (
+            json!({ "extra_options": { "max_iter": 3 } }),
+            2,
+            "extra_options.max_iter is 3: it has no counterpart",
+        ),
         (
             json!({ "integrator_method": "sigma_clip_ng", "extra_options": { "percentile": 3 } }),
             2,
@@ -500,7 +508,12 @@ fn statistics_and_errors_go_to_pyfais_keys_and_come_back() {
         (&["--error-model", "azimuthal"][..], "azimuthal", Value::Null, Value::Null),
         (&["--error-model", "hybrid"], "hybrid", Value::Null, Value::Null),
         (&["--variance", "variance.npy"], "variance", Value::Null, Value::Null),
-        (&["--statistic", "clip"], "azimuthal", json!("sigma_clip_ng"), json!({ "thres": 5.0, "max_iter": 5 })),
+        (
+            &["--statistic", "clip"],
+            "azimuthal",
+            json!("sigma_clip_ng"),
+            json!({ "thres": 5.0, "max_iter": 5 }),
+        ),
         (
             &["--clip", "3.5", "--error-model", "poisson"],
             "poisson",
@@ -530,7 +543,9 @@ fn statistics_and_errors_go_to_pyfais_keys_and_come_back() {
         assert_eq!(again, first, "{options:?}");
     }
     // What is typed takes what belongs to it along.
-    let clip = worker(json!({ "integrator_method": "sigma_clip_ng", "extra_options": { "thres": 3, "error_model": "poisson" } }));
+    let clip = worker(
+        json!({ "integrator_method": "sigma_clip_ng", "extra_options": { "thres": 3, "error_model": "poisson" } }),
+    );
     fs::write(folder.path().join("clip.json"), clip.to_string()).expect("writable");
     let over = |options: &[&str]| saved(&folder, &[&["--config", "clip.json"], options].concat());
     assert_eq!(over(&[])["extra_options"], json!({ "thres": 3.0, "max_iter": 5 }));
@@ -538,7 +553,8 @@ fn statistics_and_errors_go_to_pyfais_keys_and_come_back() {
     assert_eq!(over(&["--statistic", "median"])["extra_options"], json!({ "percentile": 50.0 }));
     assert_eq!(over(&["--statistic", "mean"])["integrator_method"], Value::Null);
     assert_eq!(over(&["--variance", "variance.npy"])["error_model"], "variance");
-    let median = worker(json!({ "integrator_method": "medfilt1d_ng", "extra_options": { "percentile": [90, 10] } }));
+    let median =
+        worker(json!({ "integrator_method": "medfilt1d_ng", "extra_options": { "percentile": [90, 10] } }));
     fs::write(folder.path().join("clip.json"), median.to_string()).expect("writable");
     assert_eq!(over(&[])["extra_options"], json!({ "percentile": [10.0, 90.0] }));
     let bare = worker(json!({ "integrator_method": "medfilt1d_ng" }));
@@ -548,7 +564,8 @@ fn statistics_and_errors_go_to_pyfais_keys_and_come_back() {
 
 /// An image of the small frames' shape as numpy writes it.
 fn npy(value: impl Fn(usize) -> f32) -> Vec<u8> {
-    let header = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({}, {}), }}", SMALL.slow, SMALL.fast);
+    let header =
+        format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({}, {}), }}", SMALL.slow, SMALL.fast);
     let header = format!("{header:<117}\n");
     let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
     bytes.extend((header.len() as u16).to_le_bytes());
@@ -560,16 +577,26 @@ fn npy(value: impl Fn(usize) -> f32) -> Vec<u8> {
 #[test]
 fn statistics_that_cannot_be_meant_are_refused_and_a_gpu_is_not_asked_for_them() {
     let folder = scan(2);
-    fs::write(folder.path().join("negative.npy"), npy(|at| if at == 50 { -1.0 } else { 1.0 })).expect("writable");
+    fs::write(folder.path().join("negative.npy"), npy(|at| if at == 50 { -1.0 } else { 1.0 }))
+        .expect("writable");
     fs::write(folder.path().join("nowhere.npy"), npy(|_| f32::NAN)).expect("writable");
-    fs::write(folder.path().join("holes.npy"), npy(|at| if at < 9 { f32::NAN } else { 1.0 })).expect("writable");
+    fs::write(folder.path().join("holes.npy"), npy(|at| if at < 9 { f32::NAN } else { 1.0 }))
+        .expect("writable");
     let run = |options: &[&str]| {
         let end = ["--poni", "small.poni", "--dry-run", "scan"];
         xrdct(folder.path(), &[&["integrate"], options, &end].concat())
     };
     for (options, code, message) in [
-        (&["--statistic", "mean", "--clip", "3"][..], 2, "--clip and --clip-cycles belong to --statistic clip, not to mean"),
-        (&["--statistic", "median", "--quantile", "0", "1"], 2, "--quantile belongs to --statistic quantile, not to median"),
+        (
+            &["--statistic", "mean", "--clip", "3"][..],
+            2,
+            "--clip and --clip-cycles belong to --statistic clip, not to mean",
+        ),
+        (
+            &["--statistic", "median", "--quantile", "0", "1"],
+            2,
+            "--quantile belongs to --statistic quantile, not to median",
+        ),
         (&["--statistic", "quantile"], 2, "--statistic quantile needs --quantile LOW HIGH"),
         (&["--quantile", "0.5", "0.4"], 2, "--quantile 0.5 0.4: must be two numbers from 0 to 1"),
         (&["--quantile", "25", "75"], 2, "25 % is 0.25"),
@@ -580,9 +607,21 @@ fn statistics_that_cannot_be_meant_are_refused_and_a_gpu_is_not_asked_for_them()
         (&["--variance", "negative.npy"], 4, "row 1, column 3 is -1: a variance cannot be below 0"),
         (&["--variance", "nowhere.npy"], 4, "no pixel has a finite variance"),
         (&["--variance", "none.npy"], 4, "none.npy"),
-        (&["--statistic", "clip", "--device", "cuda"], 2, "--device cuda: --statistic clip is not done on a GPU yet"),
-        (&["--statistic", "median", "--device", "cuda:all"], 2, "--statistic median is not done on a GPU yet"),
-        (&["--error-model", "azimuthal", "--device", "cuda:0"], 2, "--error-model azimuthal is not done on a GPU yet"),
+        (
+            &["--statistic", "clip", "--device", "cuda"],
+            2,
+            "--device cuda: --statistic clip is not done on a GPU yet",
+        ),
+        (
+            &["--statistic", "median", "--device", "cuda:all"],
+            2,
+            "--statistic median is not done on a GPU yet",
+        ),
+        (
+            &["--error-model", "azimuthal", "--device", "cuda:0"],
+            2,
+            "--error-model azimuthal is not done on a GPU yet",
+        ),
         (&["--variance", "holes.npy", "--device", "cuda"], 2, "--variance is not done on a GPU yet"),
         (&["--clip", "3", "--strategy", "gpu"], 6, "--statistic clip is not done on a GPU yet"),
     ] {
@@ -598,6 +637,11 @@ fn statistics_that_cannot_be_meant_are_refused_and_a_gpu_is_not_asked_for_them()
     ] {
         let run = run(options);
         assert_eq!(run.code, 0, "{options:?}: {}", run.stderr);
-        assert!((run.stderr.clone() + &run.stdout).contains(message), "{options:?}: {}{}", run.stderr, run.stdout);
+        assert!(
+            (run.stderr.clone() + &run.stdout).contains(message),
+            "{options:?}: {}{}",
+            run.stderr,
+            run.stdout
+        );
     }
 }

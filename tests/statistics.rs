@@ -37,7 +37,8 @@ fn reductions(rng: &mut StdRng) -> Vec<Reduction> {
         Statistic::Quantile { from: 1.0, to: 1.0 },
         Statistic::Quantile { from: 0.0, to: 0.0 },
     ];
-    let pair = |statistic: &Statistic| errors.clone().map(|errors| Reduction { statistic: *statistic, errors });
+    let pair =
+        |statistic: &Statistic| errors.clone().map(|errors| Reduction { statistic: *statistic, errors });
     statistics.iter().flat_map(pair).collect()
 }
 
@@ -201,7 +202,8 @@ fn outliers_are_thrown_out_and_nothing_else() {
 
 #[test]
 fn a_median_is_the_middle_and_a_range_what_is_between() {
-    let quantile = |from, to| Reduction { statistic: Statistic::Quantile { from, to }, errors: ErrorModel::Poisson };
+    let quantile =
+        |from, to| Reduction { statistic: Statistic::Quantile { from, to }, errors: ErrorModel::Poisson };
     let odd: Vec<f32> = (0..1001).map(|at| ((at * 317) % 1001) as f32).collect();
     let found = one_bin(&odd, quantile(0.5, 0.5));
     assert_eq!((found.intensity[0], found.norms.count[0]), (500.0, 1.0));
@@ -238,7 +240,11 @@ fn hybrid_and_poisson_means_are_one_and_a_given_variance_is_the_users() {
     let given: Arc<[f32]> = pixels.iter().map(|count| *count as f32).collect();
     let find = |errors| {
         let recipe = Recipe { reduction: Reduction::mean(errors), ..plain.clone() };
-        Engine::new(recipe).unwrap().integrate(&[packed(0, &pixels)], &mut Scratch::default()).remove(0).unwrap()
+        Engine::new(recipe)
+            .unwrap()
+            .integrate(&[packed(0, &pixels)], &mut Scratch::default())
+            .remove(0)
+            .unwrap()
     };
     let poisson = bits(&find(ErrorModel::Poisson));
     assert_eq!(bits(&find(ErrorModel::Hybrid)), poisson);
@@ -247,8 +253,12 @@ fn hybrid_and_poisson_means_are_one_and_a_given_variance_is_the_users() {
     let mut holes = given.to_vec();
     holes[3000..3200].fill(f32::NAN);
     let holes = find(ErrorModel::Variance(holes.into()));
-    let without: Vec<f32> =
-        plain.normalization.iter().enumerate().map(|(at, n)| if (3000..3200).contains(&at) { 0.0 } else { *n }).collect();
+    let without: Vec<f32> = plain
+        .normalization
+        .iter()
+        .enumerate()
+        .map(|(at, n)| if (3000..3200).contains(&at) { 0.0 } else { *n })
+        .collect();
     let recipe = Recipe {
         normalization: without,
         reduction: Reduction::mean(ErrorModel::Variance(given)),
@@ -270,13 +280,17 @@ fn shares_are_added_without_rounding() {
         let mut shares: Vec<f32> =
             (0..count).map(|_| rng.random::<f32>() * 2.0_f32.powi(rng.random_range(-30..3))).collect();
         let exact = Shares::of(shares.iter().copied());
-        let sum = |shares: &[f32]| shares.iter().fold(0.0, |sum, share| sum + exact.round(*share));
+        let round = |share: f32| exact.sum(exact.units(share));
+        let sum = |shares: &[f32]| shares.iter().fold(0.0, |sum, share| sum + round(*share));
         let forwards = sum(&shares);
         shares.reverse();
         assert_eq!(sum(&shares).to_bits(), forwards.to_bits());
+        assert_eq!(exact.sum(shares.iter().map(|share| exact.units(*share)).sum()), forwards);
         let largest = shares.iter().copied().fold(0.0, f32::max);
-        assert_eq!(exact.round(largest), f64::from(largest), "the largest is itself");
-        assert!(shares.iter().all(|share| (exact.round(*share) - f64::from(*share)).abs() < f64::from(largest) * 1e-9));
+        assert_eq!(round(largest), f64::from(largest), "the largest is itself");
+        assert!(
+            shares.iter().all(|share| (round(*share) - f64::from(*share)).abs() < f64::from(largest) * 1e-9)
+        );
     }
-    assert_eq!(Shares::of([0.0_f32; 0].into_iter()).round(f32::NAN), 0.0);
+    assert_eq!(Shares::of([0.0_f32; 0].into_iter()).units(f32::NAN), 0);
 }

@@ -30,6 +30,7 @@ mod norms;
 mod prepare;
 mod stream;
 mod tile;
+mod wide;
 
 use fused::{Fused, FusedScratch};
 use gather::{Gather, GatherScratch};

@@ -113,7 +113,8 @@ fn sum(pixels: &[Pixel], is_azimuthal: bool) -> Five {
 fn clip(mut pixels: Vec<Pixel>, errors: &ErrorModel, cutoff: f64, cycles: u32) -> Five {
     let is_azimuthal = matches!(errors, ErrorModel::None | ErrorModel::Azimuthal | ErrorModel::Hybrid);
     for _ in 0..cycles {
-        let Five { signal, variance, normalization, normalization_squared, count } = sum(&pixels, is_azimuthal);
+        let Five { signal, variance, normalization, normalization_squared, count } =
+            sum(&pixels, is_azimuthal);
         let (mean, std) = (signal / normalization, (variance / normalization_squared).sqrt());
         let before = pixels.len();
         // Where rounding made the variance negative, nothing is further than NaN.
@@ -139,18 +140,19 @@ fn shares(recipe: &Recipe, bin: usize) -> Shares {
 /// The pixels between two quantiles: see `engine/gather/quantile.rs`.
 fn between(pixels: &[Pixel], shares: Shares, from: f64, to: f64) -> Vec<Pixel> {
     let share = |pixel: &Pixel| pixel.norm as f32 * pixel.weight as f32;
-    let mut order: Vec<usize> = (0..pixels.len()).filter(|at| shares.round(share(&pixels[*at])) > 0.0).collect();
+    let mut order: Vec<usize> =
+        (0..pixels.len()).filter(|at| shares.units(share(&pixels[*at])) > 0).collect();
     // −0 is 0.
     let b = |at: usize| pixels[at].signal as f32 / pixels[at].norm as f32 + 0.0;
     order.sort_by(|one, other| b(*one).total_cmp(&b(*other)).then(one.cmp(other)));
-    let total: f64 = order.iter().map(|at| shares.round(share(&pixels[*at]))).sum();
+    let total = shares.sum(order.iter().map(|at| shares.units(share(&pixels[*at]))).sum());
     let (low, high) = ((from * total) as f32, (to * total) as f32);
-    let mut sum = 0.0;
+    let mut sum = 0;
     let mut chosen = Vec::new();
     for at in order {
-        let before = sum as f32;
-        sum += shares.round(share(&pixels[at]));
-        let after = sum as f32;
+        let before = shares.sum(sum) as f32;
+        sum += shares.units(share(&pixels[at]));
+        let after = shares.sum(sum) as f32;
         let is_within = low <= before && after <= high;
         let is_around = low >= before && after >= high;
         if is_within || is_around {

@@ -124,11 +124,16 @@ impl Shares {
         Shares { unit: 2.0_f64.powi(exponent + bits - (f64::MANTISSA_DIGITS as i32 - 1)) }
     }
 
-    /// A share as a multiple of the unit, one at least; 0 for a pixel that has none.
-    pub fn round(self, share: f32) -> f64 {
+    /// A share in units, one at least; 0 for a pixel that has none.
+    pub fn units(self, share: f32) -> u64 {
         match share.is_finite() && share > 0.0 {
-            true => (f64::from(share) / self.unit).round_ties_even().max(1.0) * self.unit,
-            false => 0.0,
+            true => (f64::from(share) / self.unit).round_ties_even().max(1.0) as u64,
+            false => 0,
         }
+    }
+
+    /// What so many units are.
+    pub fn sum(self, units: u64) -> f64 {
+        units as f64 * self.unit
     }
 }

@@ -117,7 +117,8 @@ impl Plan {
         check_values(&options, |option| option.to_owned())?;
         check_pairs(&options)?;
         // A GPU opens while files are read, and while the matrix is made.
-        let device = Device::begin_for(options.device.as_deref().unwrap_or("auto"), statistic::on_gpu(&options)?)?;
+        let device =
+            Device::begin_for(options.device.as_deref().unwrap_or("auto"), statistic::on_gpu(&options)?)?;
 
         let Input { format, frames, first, part, files: named, notes: more } = input(&options)?;
         let numbers = FrameNumbers { first, step: options.selection().slice.step() };

@@ -69,7 +69,10 @@ fn statistic(options: &Options) -> Result<Statistic, SessionError> {
         (StatisticName::Median, _) => Statistic::Quantile { from: 0.5, to: 0.5 },
         (StatisticName::Quantile, [from, to]) => Statistic::Quantile { from: *from, to: *to },
         (StatisticName::Quantile, _) => {
-            refuse!(Usage, "--statistic quantile needs --quantile LOW HIGH, from 0 to 1 (0.5 0.5 is the median)")
+            refuse!(
+                Usage,
+                "--statistic quantile needs --quantile LOW HIGH, from 0 to 1 (0.5 0.5 is the median)"
+            )
         }
     })
 }
@@ -79,7 +82,10 @@ fn errors(options: &Options, statistic: Statistic) -> Result<Option<ErrorModelNa
     let model = options.error_model;
     if let (Some(model), Some(file)) = (model, &options.variance) {
         let model = model.word();
-        refuse!(Usage, "--error-model {model} and --variance {file}: which of them? A variance is a model of its own");
+        refuse!(
+            Usage,
+            "--error-model {model} and --variance {file}: which of them? A variance is a model of its own"
+        );
     }
     if matches!(statistic, Statistic::Quantile { .. }) && model == Some(ErrorModelName::Azimuthal) {
         refuse!(
@@ -151,11 +157,7 @@ pub(super) fn splitting(statistic: Statistic) -> Splitting {
 }
 
 /// The variance of each pixel.
-fn variance(
-    file: &str,
-    shape: Shape,
-    notes: &mut Vec<String>,
-) -> Result<Arc<[f32]>, SessionError> {
+fn variance(file: &str, shape: Shape, notes: &mut Vec<String>) -> Result<Arc<[f32]>, SessionError> {
     let image = calibration::average(&[file.to_owned()], "variance", shape)?.unwrap_or_default();
     if let Some(pixel) = image.iter().position(|variance| *variance < 0.0) {
         let (row, column) = (pixel / shape.fast, pixel % shape.fast);

@@ -7,19 +7,22 @@
 //!
 //! Pixels that are not valid count NaN here.
 
-use super::kernel::{Counts, GROUP};
+use super::kernel::{Counts, GROUP, plain};
 use super::tile::TileView;
+#[cfg(target_arch = "x86_64")]
+use super::wide::{Avx2, Avx512};
+use super::wide::{Lanes, Plain, Wide};
 use crate::codec::byte_offset::Simd;
 
 /// What is known of a bin's pixels so far, of `L` frames.
 #[derive(Debug, Clone, Copy)]
 #[repr(C, align(64))]
 pub(super) struct Moments<const L: usize> {
-    pub(super) signal: [f64; L],
-    pub(super) norm: [f64; L],
+    signal: [f64; L],
+    norm: [f64; L],
     /// NaN before the first pixel.
-    pub(super) mean: [f64; L],
-    pub(super) variance: [f64; L],
+    mean: [f64; L],
+    variance: [f64; L],
 }
 
 impl<const L: usize> Default for Moments<L> {
@@ -34,25 +37,46 @@ impl<const L: usize> Moments<L> {
     pub(super) fn sums(&self, at: usize) -> (f64, f64) {
         (self.signal[at], not_negative(self.variance[at]))
     }
+}
 
-    /// Adds a pixel: its weight, its norm, its signal in each frame, and that divided by the norm. One where `quotient` is NaN is left out.
+/// The same while pixels are added.
+#[derive(Clone, Copy)]
+pub(super) struct Running<W> {
+    pub(super) signal: W,
+    pub(super) norm: W,
+    mean: W,
+    pub(super) variance: W,
+}
+
+impl<W> Running<W> {
+    /// Of no pixel yet.
+    ///
+    /// # Safety
+    /// The CPU has the instructions of `W`.
     #[inline(always)]
-    pub(super) fn add(&mut self, weight: f64, norm: f64, signal: [f64; L], quotient: [f64; L]) {
-        let w = weight * norm;
-        let square = w * w;
-        for l in 0..L {
-            let is_valid = quotient[l] == quotient[l];
-            let sum = self.signal[l] + weight * signal[l];
-            let norms = self.norm[l] + w;
-            let mean = sum / norms;
-            let step = square * (self.mean[l] - quotient[l]) * (mean - quotient[l]);
-            let step = if self.mean[l] == self.mean[l] { step } else { 0.0 };
-            let variance = self.variance[l] + step;
-            self.signal[l] = if is_valid { sum } else { self.signal[l] };
-            self.norm[l] = if is_valid { norms } else { self.norm[l] };
-            self.mean[l] = if is_valid { mean } else { self.mean[l] };
-            self.variance[l] = if is_valid { variance } else { self.variance[l] };
-        }
+    pub(super) unsafe fn none<const L: usize>() -> Running<W>
+    where
+        W: Wide<L>,
+    {
+        // SAFETY: the caller's.
+        let (zero, no_mean) = unsafe { (W::splat(0.0), W::splat(f64::NAN)) };
+        Running { signal: zero, norm: zero, mean: no_mean, variance: zero }
+    }
+
+    /// Adds a pixel: c·signal, ω and ω², and b. Frames in which b is NaN are left out.
+    #[inline(always)]
+    pub(super) fn add<const L: usize>(&mut self, signal: W, w: W, square: W, quotient: W)
+    where
+        W: Wide<L>,
+    {
+        let is_valid = quotient.is_number();
+        // Adding 0 changes no sum, and so no mean.
+        self.signal = self.signal.plus(signal.only(is_valid));
+        self.norm = self.norm.plus(w.only(is_valid));
+        let mean = self.signal.over(self.norm);
+        let step = square.times(self.mean.minus(quotient)).times(mean.minus(quotient));
+        self.variance = self.variance.plus(step.only(W::and(is_valid, self.mean.is_number())));
+        self.mean = mean;
     }
 }
 
@@ -69,6 +93,7 @@ pub(super) fn accumulate(
     counts: &[Counts],
     moments: &mut [Moments<GROUP>],
 ) {
+    let counts = plain(counts);
     match simd {
         #[cfg(target_arch = "x86_64")]
         // SAFETY: `Simd` values above Scalar exist only on CPUs that have them (`Engine` asks).
@@ -76,18 +101,15 @@ pub(super) fn accumulate(
         #[cfg(target_arch = "x86_64")]
         // SAFETY: as above.
         Simd::Avx2 => unsafe { accumulate_avx2(tile, norms, counts, moments) },
-        _ => accumulate_inline(tile, norms, |place| counts[place].0.map(f64::from), moments),
+        // SAFETY: plain Rust needs nothing.
+        _ => unsafe { accumulate_as::<Plain<GROUP>, _, GROUP>(tile, norms, counts, moments) },
     }
 }
 
 /// [`accumulate`] for one frame alone.
-pub(super) fn accumulate_one(
-    tile: TileView<'_>,
-    norms: &[f32],
-    counts: &[f64],
-    moments: &mut [Moments<1>],
-) {
-    accumulate_inline(tile, norms, |place| [counts[place]], moments);
+pub(super) fn accumulate_one(tile: TileView<'_>, norms: &[f32], counts: &[f64], moments: &mut [Moments<1>]) {
+    // SAFETY: plain Rust needs nothing.
+    unsafe { accumulate_as::<Plain<1>, _, 1>(tile, norms, counts.as_chunks::<1>().0, moments) };
 }
 
 /// # Safety
@@ -97,10 +119,11 @@ pub(super) fn accumulate_one(
 unsafe fn accumulate_avx512(
     tile: TileView<'_>,
     norms: &[f32],
-    counts: &[Counts],
+    counts: &[[f32; GROUP]],
     moments: &mut [Moments<GROUP>],
 ) {
-    accumulate_inline(tile, norms, |place| counts[place].0.map(f64::from), moments);
+    // SAFETY: the caller's.
+    unsafe { accumulate_as::<Avx512, _, GROUP>(tile, norms, counts, moments) };
 }
 
 /// # Safety
@@ -110,33 +133,55 @@ unsafe fn accumulate_avx512(
 unsafe fn accumulate_avx2(
     tile: TileView<'_>,
     norms: &[f32],
-    counts: &[Counts],
+    counts: &[[f32; GROUP]],
     moments: &mut [Moments<GROUP>],
 ) {
-    accumulate_inline(tile, norms, |place| counts[place].0.map(f64::from), moments);
+    // SAFETY: the caller's.
+    unsafe { accumulate_as::<Avx2, _, GROUP>(tile, norms, counts, moments) };
 }
 
 /// Segment by segment: what a pixel adds depends on those before it. Divisions fill the time that sums wait for each other.
+///
+/// # Safety
+/// The CPU has the instructions of `W`.
 #[inline(always)]
-fn accumulate_inline<const L: usize>(
+unsafe fn accumulate_as<W: Wide<L>, C: Lanes<L>, const L: usize>(
     tile: TileView<'_>,
     norms: &[f32],
-    count: impl Fn(usize) -> [f64; L],
+    counts: &[C],
     moments: &mut [Moments<L>],
 ) {
     for (pack, places, weights) in tile.packs() {
         for (side, bin) in pack.bins.into_iter().enumerate() {
-            let mut of = moments[bin as usize];
+            let of = &mut moments[bin as usize];
+            // SAFETY: the caller's; so below.
+            let mut running = unsafe {
+                Running {
+                    signal: W::load(&of.signal),
+                    norm: W::load(&of.norm),
+                    mean: W::load(&of.mean),
+                    variance: W::load(&of.variance),
+                }
+            };
             for (places, weights) in places.iter().zip(weights) {
-                let (place, weight) = (usize::from(places.0[side]), weights.0[side]);
+                let (place, weight) = (usize::from(places.0[side]), f64::from(weights.0[side]));
                 // The segment has ended.
                 if weight == 0.0 {
                     break;
                 }
-                let (norm, signal) = (f64::from(norms[place]), count(place));
-                of.add(f64::from(weight), norm, signal, signal.map(|signal| signal / norm));
+                let norm = f64::from(norms[place]);
+                let w = weight * norm;
+                // SAFETY: as above.
+                unsafe {
+                    let signal = counts[place].wide::<W>();
+                    let quotient = signal.over(W::splat(norm));
+                    running.add(W::splat(weight).times(signal), W::splat(w), W::splat(w * w), quotient);
+                }
             }
-            moments[bin as usize] = of;
+            running.signal.store(&mut of.signal);
+            running.norm.store(&mut of.norm);
+            running.mean.store(&mut of.mean);
+            running.variance.store(&mut of.variance);
         }
     }
 }

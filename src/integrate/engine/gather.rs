@@ -14,6 +14,9 @@ use std::time::Instant;
 use super::kernel::{self, Counts, GROUP};
 use super::prepare::Prepared;
 use super::stream::PixelStream;
+#[cfg(target_arch = "x86_64")]
+use super::wide::{Avx2, Avx512};
+use super::wide::{Plain, Wide};
 use super::{Engine, RUN, STRIDE, Scratch};
 use crate::codec::Pixel;
 use crate::codec::simd::Simd;
@@ -100,7 +103,8 @@ impl Gather {
                 #[cfg(target_arch = "x86_64")]
                 // SAFETY: as above.
                 Simd::Avx2 => unsafe { self.bins_avx2(engine, frames.len(), &mut scratch.gather) },
-                _ => self.bins(engine, frames.len(), &mut scratch.gather),
+                // SAFETY: plain Rust needs nothing.
+                _ => unsafe { self.bins::<Plain<GROUP>>(engine, frames.len(), &mut scratch.gather) },
             }
         }
         for (at, lane) in lanes.into_iter().enumerate() {
@@ -165,7 +169,8 @@ impl Gather {
     #[cfg(target_arch = "x86_64")]
     #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
     unsafe fn bins_avx512(&self, engine: &Engine, frames: usize, scratch: &mut GatherScratch) {
-        self.bins(engine, frames, scratch);
+        // SAFETY: the caller's.
+        unsafe { self.bins::<Avx512>(engine, frames, scratch) };
     }
 
     /// # Safety
@@ -173,21 +178,33 @@ impl Gather {
     #[cfg(target_arch = "x86_64")]
     #[target_feature(enable = "avx2")]
     unsafe fn bins_avx2(&self, engine: &Engine, frames: usize, scratch: &mut GatherScratch) {
-        self.bins(engine, frames, scratch);
+        // SAFETY: the caller's.
+        unsafe { self.bins::<Avx2>(engine, frames, scratch) };
     }
 
     /// All bins of a group that is decoded.
+    ///
+    /// # Safety
+    /// The CPU has the instructions of `W`.
     #[inline(always)]
-    fn bins(&self, engine: &Engine, frames: usize, scratch: &mut GatherScratch) {
+    unsafe fn bins<W: Wide<GROUP>>(&self, engine: &Engine, frames: usize, scratch: &mut GatherScratch) {
         let GatherScratch { counts, one, bin, bin_one, ranks, found, .. } = scratch;
-        match frames {
-            1 => self.each_bin(engine, Pixels { of: one, frames }, bin_one, ranks, found),
-            _ => self.each_bin(engine, Pixels { of: kernel::plain(counts), frames }, bin, ranks, found),
+        // SAFETY: plain Rust needs nothing, and for the others it is the caller's.
+        unsafe {
+            match frames {
+                1 => self.each_bin::<Plain<1>, 1>(engine, Pixels { of: one, frames }, bin_one, ranks, found),
+                _ => {
+                    let pixels = Pixels { of: kernel::plain(counts), frames };
+                    self.each_bin::<W, GROUP>(engine, pixels, bin, ranks, found);
+                }
+            }
         }
     }
 
+    /// # Safety
+    /// As [`Gather::bins`].
     #[inline(always)]
-    fn each_bin<const L: usize>(
+    unsafe fn each_bin<W: Wide<L>, const L: usize>(
         &self,
         engine: &Engine,
         pixels: Pixels<'_, L>,
@@ -196,15 +213,18 @@ impl Gather {
         found: &mut [Vec<BinSum>; GROUP],
     ) {
         for row in 0..engine.bins {
-            self.fill(engine, row, pixels.of, bin);
+            // SAFETY: the caller's.
+            unsafe { self.fill::<W, L>(engine, row, pixels.of, bin) };
             match self.reduction.statistic {
                 Statistic::Clip { cutoff, cycles } => {
-                    let sums = clip::clip(bin, &self.reduction.errors, cutoff, cycles);
+                    // SAFETY: the caller's.
+                    let sums = unsafe { clip::clip::<W, L>(bin, &self.reduction.errors, cutoff, cycles) };
                     found.iter_mut().zip(sums).take(pixels.frames).for_each(|(found, sum)| found.push(sum));
                 }
                 Statistic::Quantile { from, to } => {
+                    ranks.order(bin);
                     for (at, found) in found.iter_mut().enumerate().take(pixels.frames) {
-                        found.push(quantile::quantile(bin, at, from, to, ranks));
+                        found.push(quantile::quantile(bin, at, (from, to), ranks));
                     }
                 }
                 // Its route is another one.
@@ -214,8 +234,17 @@ impl Gather {
     }
 
     /// Brings the pixels of a bin into cache.
+    ///
+    /// # Safety
+    /// As [`Gather::bins`].
     #[inline(always)]
-    fn fill<const L: usize>(&self, engine: &Engine, row: usize, pixels: &[[f32; L]], bin: &mut Bin<L>) {
+    unsafe fn fill<W: Wide<L>, const L: usize>(
+        &self,
+        engine: &Engine,
+        row: usize,
+        pixels: &[[f32; L]],
+        bin: &mut Bin<L>,
+    ) {
         let (indices, weights) = engine.norms.csr().row(row);
         let normalization = engine.norms.normalization();
         bin.weights.clear();
@@ -243,8 +272,11 @@ impl Gather {
             }
         }
         if matches!(self.reduction.statistic, Statistic::Clip { .. }) {
-            let of = |(signal, norm): (&[f32; L], &f64)| signal.map(|signal| f64::from(signal) / norm);
-            bin.quotient.extend(bin.signal.iter().zip(&bin.norms).map(of));
+            bin.quotient.resize(bin.norms.len(), [0.0; L]);
+            for ((quotient, signal), norm) in bin.quotient.iter_mut().zip(&bin.signal).zip(&bin.norms) {
+                // SAFETY: the caller's.
+                unsafe { W::widen(signal).over(W::splat(*norm)).store(quotient) };
+            }
         }
     }
 

@@ -99,8 +99,7 @@ pub(super) fn read(
         }
         None => geometry::take(&mut keys, version, reading.path)?,
     };
-    let mut args =
-        settings(&mut keys, version, is_pyfais, reading).map_err(of(reading.path))?;
+    let mut args = settings(&mut keys, version, is_pyfais, reading).map_err(of(reading.path))?;
     (args.poni, args.geometry) = (poni, geometry);
     own::take(&mut keys, &mut args).map_err(of(reading.path))?;
     if let (Some(file), Some(geometry)) = (&args.poni, &args.geometry)
@@ -132,12 +131,7 @@ fn version(keys: &mut Keys, is_pyfais: bool) -> Result<u8, Fault> {
 }
 
 /// Everything but the geometry.
-fn settings(
-    keys: &mut Keys,
-    version: u8,
-    is_pyfais: bool,
-    reading: &mut Reading,
-) -> Result<Options, Fault> {
+fn settings(keys: &mut Keys, version: u8, is_pyfais: bool, reading: &mut Reading) -> Result<Options, Fault> {
     let gives_variance = reading.typed.variance.is_some() || keys.says("variance");
     let warnings = &mut reading.warnings;
     if let Some(application) = keys.text("application")?

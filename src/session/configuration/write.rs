@@ -144,9 +144,9 @@ fn not_in_pyfai(plan: &Plan) -> Vec<String> {
         args.empty.map(|empty| {
             format!("empty: bins without pixels hold {empty}; pyFAI's programs write val_dummy or NaN")
         }),
-        args.variance.as_ref().map(|file| {
-            format!("variance: {file}; pyFAI's worker is given one with each image")
-        }),
+        args.variance
+            .as_ref()
+            .map(|file| format!("variance: {file}; pyFAI's worker is given one with each image")),
         args.saturation.is_some().then(|| "saturation: pyFAI leaves no saturated pixels out".to_owned()),
         args.part.map(|part| format!("{}pyFAI takes all frames, not part {part}", own::PART_REMARK)),
         both.then(|| {

@@ -1,18 +1,18 @@
 //! The pixels of a bin between two quantiles: pyFAI's `medfilt1d_ng`.
 //!
-//! Pixels are ordered by b = signal / norm in `f32`, those with equal b as they are in the frame, and their weights c·norm are added up in that
+//! Pixels are ordered by b = signal / norm in `f32`, those with equal b as they are in the frame, and their shares c·norm are added up in that
 //! order. With the sum before a pixel and with it, as `f32`, and the limits q = quantile · (sum of all), a pixel counts when both sums are within the
 //! limits, or both limits within the sums: with two equal limits that is the pixel at the quantile, or the two that meet there.
 //!
-//! Nothing is sorted for that but the few pixels around each limit. Halves are set apart until they are found, which gives what sorting would
-//! because sums do not depend on their order: weights are added as whole multiples of a power of two so small that every sum of them
-//! is exact.
+//! Nothing is sorted for that but the few pixels around each limit. A sample of the bin says between which two b a limit must be; what is below is
+//! added up, what is between is sorted. Where the sample misled, everything is. Sums do not depend on their order ([`Shares`]), so what
+//! is found does not depend on the sample.
 
 use super::{Bin, BinSum};
 use crate::integrate::reduction::Shares;
 
-/// So few pixels are sorted.
-const FEW: usize = 48;
+/// So many pixels make the sample.
+const SAMPLE: usize = 128;
 
 /// A pixel's rank among those of its bin: b, then its place.
 type Rank = u64;
@@ -20,73 +20,90 @@ type Rank = u64;
 /// A rank above every pixel's.
 const ABOVE: Rank = Rank::MAX;
 
-/// What a thread needs for a bin of one frame.
+/// b of a pixel that cannot be chosen.
+const NONE: u32 = u32::MAX;
+
+/// What a thread needs for a bin.
 #[derive(Debug, Default)]
 pub(super) struct Ranks {
-    /// Of each pixel that can be chosen; in order only around the limits.
-    ranks: Vec<Rank>,
-    /// Of every pixel, rounded to what can be added exactly.
-    shares: Vec<f64>,
+    /// Of each pixel its share, in units.
+    units: Vec<u64>,
+    /// How units become sums.
+    exact: Option<Shares>,
+    /// b of each pixel as a number that ascends with it, frame after frame.
+    keys: Vec<u32>,
+    sample: Vec<u32>,
+    /// Pixels around a limit.
+    near: Vec<Rank>,
 }
 
-/// Ascends as the value does. −0 is 0.
+/// Ascends as the value does. −0 is 0, NaN is [`NONE`].
+#[inline(always)]
 fn ascending(value: f32) -> u32 {
     let bits = (value + 0.0).to_bits();
-    if bits >> 31 == 1 { !bits } else { bits | 1 << 31 }
+    let ascends = if bits >> 31 == 1 { !bits } else { bits | 1 << 31 };
+    if value.is_nan() { NONE } else { ascends }
 }
 
-/// Which pixels count.
-#[derive(Debug, Clone, Copy)]
-struct Chosen {
-    /// From the first rank to before the second: those within the limits.
-    within: (Rank, Rank),
-    /// Those that have the limits within.
-    around: (Rank, Rank),
+fn rank(key: u32, place: usize) -> Rank {
+    u64::from(key) << 32 | place as u64
 }
 
-/// The sums of a bin of frame `at`.
-pub(super) fn quantile<const L: usize>(
-    bin: &Bin<L>,
-    at: usize,
-    from: f64,
-    to: f64,
-    ranks: &mut Ranks,
-) -> BinSum {
-    let mut sum = BinSum::default();
-    let Ranks { ranks, shares } = ranks;
-    // What pixels have of the bin is the same for all frames.
-    if at == 0 {
+impl Ranks {
+    /// Brings b of all frames, and the shares that pixels have of the bin in each, into order.
+    #[inline(always)]
+    pub(super) fn order<const L: usize>(&mut self, bin: &Bin<L>) {
         let share = |(weight, norm): (&f64, &f64)| *norm as f32 * *weight as f32;
         let all = bin.weights.iter().zip(&bin.norms).map(share);
         let exact = Shares::of(all.clone());
-        shares.clear();
-        shares.extend(all.map(|share| exact.round(share)));
-    }
-    ranks.clear();
-    let mut total = 0.0;
-    for (place, ((signal, norm), share)) in bin.signal.iter().zip(&bin.norms).zip(&*shares).enumerate() {
-        let b = signal[at] / *norm as f32;
-        if b.is_nan() || *share == 0.0 {
-            continue;
+        self.units.clear();
+        self.units.extend(all.map(|share| exact.units(share)));
+        self.exact = Some(exact);
+        let pixels = bin.norms.len();
+        self.keys.resize(L * pixels, NONE);
+        for (place, (signal, norm)) in bin.signal.iter().zip(&bin.norms).enumerate() {
+            let norm = *norm as f32;
+            let keys = signal.map(|signal| ascending(signal / norm));
+            let is_there = self.units[place] > 0;
+            for (at, key) in keys.into_iter().enumerate() {
+                self.keys[at * pixels + place] = if is_there { key } else { NONE };
+            }
         }
-        total += share;
-        ranks.push(u64::from(ascending(b)) << 32 | place as u64);
     }
-    if ranks.is_empty() {
+}
+
+/// The sums of a bin of frame `at`, between two quantiles.
+pub(super) fn quantile<const L: usize>(
+    bin: &Bin<L>,
+    at: usize,
+    (from, to): (f64, f64),
+    ranks: &mut Ranks,
+) -> BinSum {
+    let mut sum = BinSum::default();
+    let pixels = bin.weights.len();
+    let Ranks { units, exact, keys, sample, near } = ranks;
+    let Some(exact) = exact.filter(|_| pixels > 0) else { return sum };
+    let keys = &keys[at * pixels..][..pixels];
+    let total = below(keys, units, NONE);
+    if total == 0 {
         return sum;
     }
-    let (low, high) = ((from * total) as f32, (to * total) as f32);
-    let (from_low, past_low) = crossings(ranks, shares, low, |before, _| before);
-    let (from_high, past_high) = crossings(ranks, shares, high, |_, after| after);
-    let chosen = Chosen { within: (from_low, past_high), around: (from_high, past_low) };
-    for (place, ((signal, norm), weight)) in bin.signal.iter().zip(&bin.norms).zip(&bin.weights).enumerate() {
-        let b = signal[at] / *norm as f32;
-        let rank = u64::from(ascending(b)) << 32 | place as u64;
-        if !chosen.has(rank) || b.is_nan() || shares[place] == 0.0 {
+    let limit = |quantile: f64| (quantile * exact.sum(total)) as f32;
+    sample.clear();
+    sample.extend(keys.iter().step_by(pixels.div_ceil(SAMPLE)).filter(|key| **key != NONE));
+    sample.sort_unstable();
+    let mut bin_of = Searched { keys, units, exact, sample, near };
+    let (from_low, past_low) = bin_of.crossings(from, limit(from), Sum::Before);
+    let (from_high, past_high) = bin_of.crossings(to, limit(to), Sum::After);
+    let is_chosen =
+        |rank: Rank| (from_low <= rank && rank < past_high) || (from_high <= rank && rank < past_low);
+    for (place, key) in keys.iter().enumerate() {
+        if *key == NONE || !is_chosen(rank(*key, place)) {
             continue;
         }
-        let w = weight * norm;
-        sum.signal += weight * f64::from(signal[at]);
+        let (weight, signal) = (bin.weights[place], f64::from(bin.signal[place][at]));
+        let w = weight * bin.norms[place];
+        sum.signal += weight * signal;
         sum.normalization += w;
         sum.normalization_squared += w * w;
         sum.count += 1.0;
@@ -95,51 +112,77 @@ pub(super) fn quantile<const L: usize>(
     sum
 }
 
-impl Chosen {
-    fn has(self, rank: Rank) -> bool {
-        let is_in = |(from, to): (Rank, Rank)| from <= rank && rank < to;
-        is_in(self.within) || is_in(self.around)
-    }
+/// Units of the pixels whose b is below a key.
+fn below(keys: &[u32], units: &[u64], key: u32) -> u64 {
+    keys.iter().zip(units).map(|(own, units)| if *own < key { *units } else { 0 }).sum()
 }
 
-/// The first rank whose sum is not below `limit`, and the first whose sum is above it; `of` takes one of the sums before a pixel and with it.
-fn crossings(
-    ranks: &mut [Rank],
-    shares: &[f64],
-    limit: f32,
-    of: impl Fn(f32, f32) -> f32,
-) -> (Rank, Rank) {
-    let share = |rank: Rank| shares[(rank & u64::from(u32::MAX)) as usize];
-    // Both are in `window`, or there are none: sums before it are below the limit, and its last one's, if any follow, is above it.
-    let (mut window, mut base, mut is_last) = (ranks, 0.0, true);
-    while window.len() > FEW {
-        // A little off the middle, which may well be the limit itself.
-        let middle = window.len() / 2 + 1;
-        let (lower, _, _) = window.select_nth_unstable(middle);
-        let before = base + lower.iter().map(|rank| share(*rank)).sum::<f64>();
-        if before as f32 > limit {
-            (window, is_last) = (&mut window[..=middle], false);
-        } else if (before as f32) < limit {
-            (window, base) = (&mut window[middle..], before);
-        } else {
-            break;
+/// Which sum of a pixel is compared with a limit.
+#[derive(Debug, Clone, Copy)]
+enum Sum {
+    /// That of the pixels before it.
+    Before,
+    /// With its own share.
+    After,
+}
+
+/// One bin of one frame.
+struct Searched<'a> {
+    keys: &'a [u32],
+    units: &'a [u64],
+    exact: Shares,
+    /// Some of the keys, in order.
+    sample: &'a [u32],
+    near: &'a mut Vec<Rank>,
+}
+
+impl Searched<'_> {
+    /// The first rank whose sum is not below the limit, and the first whose sum is above it; [`ABOVE`] where there is none.
+    fn crossings(&mut self, quantile: f64, limit: f32, which: Sum) -> (Rank, Rank) {
+        let count = self.sample.len() as f64;
+        // Three standard deviations of the sample's rank, and a bit.
+        let (rank, margin) = (quantile * count, 3.0 * (quantile * (1.0 - quantile) * count).sqrt() + 2.0);
+        let at = |rank: f64| self.sample.get(rank as usize).copied();
+        let low = if rank > margin { at(rank - margin) } else { None };
+        let high = at(rank + margin);
+        let between = (low.unwrap_or(0), high.unwrap_or(NONE - 1));
+        if let Some(found) = self.around(between, limit, which) {
+            return found;
         }
+        self.around((0, NONE - 1), limit, which).unwrap_or((ABOVE, ABOVE))
     }
-    window.sort_unstable();
-    let (mut from, mut past) = (ABOVE, ABOVE);
-    let mut before = base;
-    for rank in window.iter() {
-        let after = before + share(*rank);
-        let sum = of(before as f32, after as f32);
-        if from == ABOVE && sum >= limit {
-            from = *rank;
+
+    /// The same, if both are among the pixels with b from one key to another.
+    fn around(&mut self, (low, high): (u32, u32), limit: f32, which: Sum) -> Option<(Rank, Rank)> {
+        let mut sum = below(self.keys, self.units, low);
+        if low > 0 && self.exact.sum(sum) as f32 >= limit {
+            return None;
         }
-        if sum > limit {
-            past = *rank;
-            break;
+        self.near.resize(self.keys.len(), 0);
+        let mut count = 0;
+        for (place, key) in self.keys.iter().enumerate() {
+            self.near[count] = rank(*key, place);
+            count += usize::from(low <= *key && *key <= high);
         }
-        before = after;
+        let near = &mut self.near[..count];
+        near.sort_unstable();
+        let (mut from, mut past) = (ABOVE, ABOVE);
+        for rank in near.iter() {
+            let before = sum;
+            sum += self.units[(rank & u64::from(u32::MAX)) as usize];
+            let own = self.exact.sum(match which {
+                Sum::Before => before,
+                Sum::After => sum,
+            }) as f32;
+            if from == ABOVE && own >= limit {
+                from = *rank;
+            }
+            if own > limit {
+                past = *rank;
+                break;
+            }
+        }
+        // What follows may be where the sum is above.
+        (past != ABOVE || high == NONE - 1).then_some((from, past))
     }
-    debug_assert!(is_last || past != ABOVE, "the last of a window is past the limit");
-    (from, past)
 }
