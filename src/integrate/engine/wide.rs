@@ -1,6 +1,6 @@
 //! One number of each frame of a group at a time: loops are written once, for plain Rust, AVX2 and AVX-512, and give the same bits.
 //!
-//! The compiler does not find this shape by itself where lanes are left out for not being numbers (profiles/notes/statistics.md). Each operation
+//! The compiler does not find this shape by itself where lanes are left out for not being numbers (profiles/notes/semantics.md). Each operation
 //! here is one of IEEE 754, lane by lane; none is fused with another. A value can only be made by functions that ask for its
 //! instructions, so having one is proof that they are there.
 
@@ -37,6 +37,7 @@ pub(super) trait Wide<const L: usize>: Copy {
     fn replaced(self, mask: Self::Mask, other: Self) -> Self;
     fn and(one: Self::Mask, other: Self::Mask) -> Self::Mask;
     fn or(one: Self::Mask, other: Self::Mask) -> Self::Mask;
+    fn any(mask: Self::Mask) -> bool;
     fn bools(mask: Self::Mask) -> [bool; L];
 }
 
@@ -150,6 +151,11 @@ impl<const L: usize> Wide<L> for Plain<L> {
     #[inline(always)]
     fn or(one: [bool; L], other: [bool; L]) -> [bool; L] {
         std::array::from_fn(|l| one[l] | other[l])
+    }
+
+    #[inline(always)]
+    fn any(mask: [bool; L]) -> bool {
+        mask != [false; L]
     }
 
     #[inline(always)]
@@ -274,6 +280,12 @@ mod x86 {
         }
 
         #[inline(always)]
+        fn any(mask: Self::Mask) -> bool {
+            // SAFETY: whoever made the mask has AVX2.
+            unsafe { _mm256_movemask_pd(_mm256_or_pd(mask.0, mask.1)) != 0 }
+        }
+
+        #[inline(always)]
         fn bools(mask: Self::Mask) -> [bool; 8] {
             // SAFETY: whoever made the mask has AVX2.
             let bits = unsafe { _mm256_movemask_pd(mask.0) | _mm256_movemask_pd(mask.1) << 4 };
@@ -358,6 +370,11 @@ mod x86 {
         #[inline(always)]
         fn or(one: __mmask8, other: __mmask8) -> __mmask8 {
             one | other
+        }
+
+        #[inline(always)]
+        fn any(mask: __mmask8) -> bool {
+            mask != 0
         }
 
         #[inline(always)]

@@ -98,7 +98,10 @@ unsafe fn pass<W: Wide<L>, const L: usize>(
             let is_out = own.minus(mean).magnitude().is_above(limit);
             any_out = W::or(any_out, is_out);
             let own = own.replaced(is_out, out);
-            own.store(quotient);
+            // Few are; what need not be written need not leave the cache again.
+            if W::any(is_out) {
+                own.store(quotient);
+            }
             let is_valid = own.is_number();
             let square = W::splat(w * w);
             norm_squared = norm_squared.plus(square.only(is_valid));

@@ -73,6 +73,7 @@ impl Ranks {
 }
 
 /// The sums of a bin of frame `at`, between two quantiles.
+#[inline(always)]
 pub(super) fn quantile<const L: usize>(
     bin: &Bin<L>,
     at: usize,
@@ -92,11 +93,12 @@ pub(super) fn quantile<const L: usize>(
     sample.clear();
     sample.extend(keys.iter().step_by(pixels.div_ceil(SAMPLE)).filter(|key| **key != NONE));
     sample.sort_unstable();
-    let mut bin_of = Searched { keys, units, exact, sample, near };
-    let (from_low, past_low) = bin_of.crossings(from, limit(from), Sum::Before);
-    let (from_high, past_high) = bin_of.crossings(to, limit(to), Sum::After);
-    let is_chosen =
-        |rank: Rank| (from_low <= rank && rank < past_high) || (from_high <= rank && rank < past_low);
+    let mut searched = Searched { keys, units, exact, sample, near };
+    let low = searched.crossings(from, limit(from));
+    let high = if to == from { low } else { searched.crossings(to, limit(to)) };
+    let within = low.before.reached..high.after.passed;
+    let around = high.after.reached..low.before.passed;
+    let is_chosen = |rank: Rank| within.contains(&rank) || around.contains(&rank);
     for (place, key) in keys.iter().enumerate() {
         if *key == NONE || !is_chosen(rank(*key, place)) {
             continue;
@@ -113,17 +115,39 @@ pub(super) fn quantile<const L: usize>(
 }
 
 /// Units of the pixels whose b is below a key.
+#[inline(always)]
 fn below(keys: &[u32], units: &[u64], key: u32) -> u64 {
     keys.iter().zip(units).map(|(own, units)| if *own < key { *units } else { 0 }).sum()
 }
 
-/// Which sum of a pixel is compared with a limit.
+/// The first ranks whose sum is not below a limit, and is above it; [`ABOVE`] where there are none.
 #[derive(Debug, Clone, Copy)]
-enum Sum {
-    /// That of the pixels before it.
-    Before,
-    /// With its own share.
-    After,
+struct Crossing {
+    reached: Rank,
+    passed: Rank,
+}
+
+/// Where a limit is crossed.
+#[derive(Debug, Clone, Copy)]
+struct Crossings {
+    /// By the sum of the pixels before one.
+    before: Crossing,
+    /// By that sum with its own share.
+    after: Crossing,
+}
+
+impl Crossing {
+    const NOWHERE: Crossing = Crossing { reached: ABOVE, passed: ABOVE };
+
+    #[inline(always)]
+    fn look(&mut self, rank: Rank, sum: f32, limit: f32) {
+        if self.reached == ABOVE && sum >= limit {
+            self.reached = rank;
+        }
+        if self.passed == ABOVE && sum > limit {
+            self.passed = rank;
+        }
+    }
 }
 
 /// One bin of one frame.
@@ -137,23 +161,26 @@ struct Searched<'a> {
 }
 
 impl Searched<'_> {
-    /// The first rank whose sum is not below the limit, and the first whose sum is above it; [`ABOVE`] where there is none.
-    fn crossings(&mut self, quantile: f64, limit: f32, which: Sum) -> (Rank, Rank) {
+    /// Where the limit of a quantile is crossed.
+    #[inline(always)]
+    fn crossings(&mut self, quantile: f64, limit: f32) -> Crossings {
         let count = self.sample.len() as f64;
-        // Three standard deviations of the sample's rank, and a bit.
-        let (rank, margin) = (quantile * count, 3.0 * (quantile * (1.0 - quantile) * count).sqrt() + 2.0);
+        // Two and a half standard deviations of the sample's rank, and a bit.
+        let (rank, margin) = (quantile * count, 2.5 * (quantile * (1.0 - quantile) * count).sqrt() + 2.0);
         let at = |rank: f64| self.sample.get(rank as usize).copied();
         let low = if rank > margin { at(rank - margin) } else { None };
         let high = at(rank + margin);
         let between = (low.unwrap_or(0), high.unwrap_or(NONE - 1));
-        if let Some(found) = self.around(between, limit, which) {
+        if let Some(found) = self.around(between, limit) {
             return found;
         }
-        self.around((0, NONE - 1), limit, which).unwrap_or((ABOVE, ABOVE))
+        let nowhere = Crossings { before: Crossing::NOWHERE, after: Crossing::NOWHERE };
+        self.around((0, NONE - 1), limit).unwrap_or(nowhere)
     }
 
-    /// The same, if both are among the pixels with b from one key to another.
-    fn around(&mut self, (low, high): (u32, u32), limit: f32, which: Sum) -> Option<(Rank, Rank)> {
+    /// The same, if that is among the pixels with b from one key to another.
+    #[inline(always)]
+    fn around(&mut self, (low, high): (u32, u32), limit: f32) -> Option<Crossings> {
         let mut sum = below(self.keys, self.units, low);
         if low > 0 && self.exact.sum(sum) as f32 >= limit {
             return None;
@@ -166,23 +193,19 @@ impl Searched<'_> {
         }
         let near = &mut self.near[..count];
         near.sort_unstable();
-        let (mut from, mut past) = (ABOVE, ABOVE);
+        let mut found = Crossings { before: Crossing::NOWHERE, after: Crossing::NOWHERE };
+        let mut before = self.exact.sum(sum) as f32;
         for rank in near.iter() {
-            let before = sum;
             sum += self.units[(rank & u64::from(u32::MAX)) as usize];
-            let own = self.exact.sum(match which {
-                Sum::Before => before,
-                Sum::After => sum,
-            }) as f32;
-            if from == ABOVE && own >= limit {
-                from = *rank;
-            }
-            if own > limit {
-                past = *rank;
+            let after = self.exact.sum(sum) as f32;
+            found.before.look(*rank, before, limit);
+            found.after.look(*rank, after, limit);
+            if found.before.passed != ABOVE {
                 break;
             }
+            before = after;
         }
         // What follows may be where the sum is above.
-        (past != ABOVE || high == NONE - 1).then_some((from, past))
+        (found.before.passed != ABOVE || high == NONE - 1).then_some(found)
     }
 }
