@@ -10,7 +10,7 @@ use xrdct::frame::{Frame, FrameHeader, FrameId, FrameStatus, Outcome, Pattern, P
 use xrdct::geometry::detector::Dummy;
 use xrdct::integrate::csr::Csr;
 use xrdct::integrate::engine::{Engine, GROUP, Recipe, RecipeError, Saturation, Scratch};
-use xrdct::integrate::reduction::{ErrorModel, Reduction, Shares, Statistic, chauvenet};
+use xrdct::integrate::reduction::{ErrorModel, ExactShares, Reduction, Statistic, chauvenet};
 use xrdct::integrate::{law, pattern};
 
 use crate::engine::{SHAPE, assert_same, bits, floats, image, in_blocks, packed, raw, recipe, tunings};
@@ -279,7 +279,7 @@ fn shares_are_added_without_rounding() {
         let count = rng.random_range(1..5000);
         let mut shares: Vec<f32> =
             (0..count).map(|_| rng.random::<f32>() * 2.0_f32.powi(rng.random_range(-30..3))).collect();
-        let exact = Shares::of(shares.iter().copied());
+        let exact = ExactShares::of(shares.iter().copied());
         let round = |share: f32| exact.sum(exact.units(share));
         let sum = |shares: &[f32]| shares.iter().fold(0.0, |sum, share| sum + round(*share));
         let forwards = sum(&shares);
@@ -292,5 +292,5 @@ fn shares_are_added_without_rounding() {
             shares.iter().all(|share| (round(*share) - f64::from(*share)).abs() < f64::from(largest) * 1e-9)
         );
     }
-    assert_eq!(Shares::of([0.0_f32; 0].into_iter()).units(f32::NAN), 0);
+    assert_eq!(ExactShares::of([0.0_f32; 0].into_iter()).units(f32::NAN), 0);
 }

@@ -38,6 +38,7 @@ mod simulate;
 mod slurm;
 mod source;
 mod statistics;
+mod statistics_cli;
 mod support;
 mod tomo_centre;
 mod tomo_cli;

@@ -32,7 +32,7 @@ mod stream;
 mod tile;
 mod wide;
 
-use fused::{Fused, FusedScratch};
+use fused::{FusedRoute, FusedScratch};
 use gather::{Gather, GatherScratch};
 use norms::NormsOf;
 use prepare::{InvalidRun, PixelVariance, Prepare};
@@ -229,7 +229,7 @@ pub struct Engine {
 #[derive(Debug)]
 enum Route {
     /// While they are decoded.
-    Fused(Fused),
+    Fused(FusedRoute),
     /// Bin by bin, when they are decoded.
     Gather(Gather),
 }
@@ -290,7 +290,7 @@ impl Engine {
             // A pixel that is not valid changes no sum by being 0; but it is not in a mean that others are compared with.
             let blank = if is_azimuthal { f32::NAN } else { 0.0 };
             let prepare = Prepare::new(used, dark, dummy, saturation.masked, variance, blank);
-            (Route::Fused(Fused::new(&csr, tuning.tile_pixels, is_azimuthal)), prepare)
+            (Route::Fused(FusedRoute::new(&csr, tuning.tile_pixels, is_azimuthal)), prepare)
         };
         Ok(Engine {
             route,

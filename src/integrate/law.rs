@@ -8,7 +8,7 @@ use std::cmp::Ordering;
 
 use super::engine::Recipe;
 use super::pattern::Sums;
-use super::reduction::{ErrorModel, Shares, Statistic, chauvenet};
+use super::reduction::{ErrorModel, ExactShares, Statistic, chauvenet};
 use crate::frame::Norms;
 
 /// A pixel of a bin in one frame.
@@ -130,15 +130,15 @@ fn clip(mut pixels: Vec<Pixel>, errors: &ErrorModel, cutoff: f64, cycles: u32) -
 }
 
 /// How the shares of a bin's pixels are added up: those of all that can be valid.
-fn shares(recipe: &Recipe, bin: usize) -> Shares {
+fn shares(recipe: &Recipe, bin: usize) -> ExactShares {
     let (indices, weights) = recipe.csr.row(bin);
     let entries = indices.iter().zip(weights).map(|(pixel, weight)| (*pixel as usize, *weight));
     let valid = entries.filter(|(pixel, weight)| *weight != 0.0 && recipe.is_valid(*pixel));
-    Shares::of(valid.map(|(pixel, weight)| recipe.normalization[pixel] * weight))
+    ExactShares::of(valid.map(|(pixel, weight)| recipe.normalization[pixel] * weight))
 }
 
 /// The pixels between two quantiles: see `engine/gather/quantile.rs`.
-fn between(pixels: &[Pixel], shares: Shares, from: f64, to: f64) -> Vec<Pixel> {
+fn between(pixels: &[Pixel], shares: ExactShares, from: f64, to: f64) -> Vec<Pixel> {
     let share = |pixel: &Pixel| pixel.norm as f32 * pixel.weight as f32;
     let mut order: Vec<usize> =
         (0..pixels.len()).filter(|at| shares.units(share(&pixels[*at])) > 0).collect();

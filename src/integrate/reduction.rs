@@ -106,13 +106,13 @@ pub fn chauvenet(cutoff: f64, pixels: f64) -> f64 {
 /// How the shares c·norm of pixels in a bin are added up, so that no order changes a sum: as whole multiples of a power of two so small
 /// that every sum of them is exact. Only shares below 2⁻²⁸ / pixels of the largest lose digits.
 #[derive(Debug, Clone, Copy)]
-pub struct Shares {
+pub struct ExactShares {
     unit: f64,
 }
 
-impl Shares {
+impl ExactShares {
     /// For these shares.
-    pub fn of(shares: impl Iterator<Item = f32>) -> Shares {
+    pub fn of(shares: impl Iterator<Item = f32>) -> ExactShares {
         let (mut largest, mut count) = (0.0_f32, 0_u64);
         for share in shares.filter(|share| share.is_finite()) {
             largest = largest.max(share);
@@ -121,7 +121,7 @@ impl Shares {
         // `largest` is below two to this, and all of them are below two to `bits` more.
         let exponent = (f64::from(largest).to_bits() >> 52) as i32 - 1022;
         let bits = (u64::BITS - count.leading_zeros()) as i32;
-        Shares { unit: 2.0_f64.powi(exponent + bits - (f64::MANTISSA_DIGITS as i32 - 1)) }
+        ExactShares { unit: 2.0_f64.powi(exponent + bits - (f64::MANTISSA_DIGITS as i32 - 1)) }
     }
 
     /// A share in units, one at least; 0 for a pixel that has none.

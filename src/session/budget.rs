@@ -3,13 +3,11 @@
 //! The matrix is not in it: how many shares it has is known when pixels were placed, and it is asked for then
 //! (`integrate/split`). Neither are patterns that are kept for a tomogram: without room for them they are read back.
 
-use super::crew::{Crew, Reducers};
-use super::plan::Plan;
+use super::crew::{Crew, Reducers, Traffic};
 use crate::budget::{self, OverBudget};
 use crate::cuda::LaneSizes;
 use crate::frame::Shape;
 use crate::integrate::engine::GATHERED_PIXEL;
-use crate::output::result::Raster;
 use crate::pipeline::waiting;
 use crate::reduce::host::BATCH;
 
@@ -55,17 +53,20 @@ pub(super) fn check_frames(Shape { slow, fast }: Shape) -> Result<(), OverBudget
     budget::allow(what, budget::bytes_of(&[slow, fast], PIXEL))
 }
 
-/// Sees that there is memory for the run.
+/// Sees that there is memory for the run; one that gathers has decoded frames in each thread, to choose among the pixels of a bin.
 ///
 /// # Errors
 /// [`OverBudget`], which says what the run is.
-pub(super) fn check(crew: &Crew, plan: &Plan) -> Result<(), OverBudget> {
-    let (traffic, npt) = (plan.traffic(), plan.npt);
-    let rows = plan.scan.as_ref().map_or(plan.frames.count(), Raster::points);
+pub(super) fn check(
+    crew: &Crew,
+    traffic: &Traffic,
+    npt: usize,
+    rows: usize,
+    gathers: bool,
+) -> Result<(), OverBudget> {
     let Shape { slow, fast } = traffic.encoding.shape;
-    // Who chooses among the pixels of a bin has whole frames decoded, in each thread.
     let gathering = match crew.reducers {
-        Reducers::Host(workers) if plan.reduction.statistic.chooses() => workers,
+        Reducers::Host(workers) if gathers => workers,
         _ => 0,
     };
     let slots = slots(crew, traffic.frames);

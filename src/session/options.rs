@@ -322,7 +322,7 @@ pub(super) fn check_values(args: &Options, named: fn(&str) -> String) -> Result<
     {
         refuse!(Usage, "{} {a} {b}: more than a whole turn, which is 360 degrees", named("--azimuth-range"));
     }
-    super::statistic::check_values(args, named)
+    Ok(())
 }
 
 /// Options that need each other; one may come from a configuration.

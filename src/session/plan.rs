@@ -15,6 +15,7 @@ use super::error::{Concern, OrAbout, SessionError, refuse};
 use super::options::{BadFramesName, Options, Selection, Splitting, check_pairs, check_values, key_of};
 use super::route::FrameRoute;
 use super::statistic;
+use crate::budget::OverBudget;
 use crate::frame::Encoding;
 use crate::geometry::detector::Dummy;
 use crate::geometry::mask::Mask;
@@ -115,6 +116,7 @@ impl Plan {
         let mut notes = Vec::new();
         let options = settled(options, &mut notes)?;
         check_values(&options, |option| option.to_owned())?;
+        statistic::check_values(&options, |option| option.to_owned())?;
         check_pairs(&options)?;
         // A GPU opens while files are read, and while the matrix is made.
         let device =
@@ -203,7 +205,13 @@ impl Plan {
     }
 
     fn check_memory(&self) -> Result<(), SessionError> {
-        budget::check(&self.crew, self).or_about(Concern::Usage)
+        self.check_crew(&self.crew).or_about(Concern::Usage)
+    }
+
+    /// Whether there is memory for the run with such a crew.
+    pub(super) fn check_crew(&self, crew: &Crew) -> Result<(), OverBudget> {
+        let rows = self.scan.as_ref().map_or(self.frames.count(), Raster::points);
+        budget::check(crew, &self.traffic(), self.npt, rows, self.reduction.statistic.chooses())
     }
 
     /// Where the geometry comes from: a PONI file, or the configuration that holds it.
@@ -267,6 +275,7 @@ fn settled(said: Options, notes: &mut Vec<String>) -> Result<Options, SessionErr
             };
             let earlier = earlier.or_about(about)?;
             check_values(&earlier.options, key_of)
+                .and_then(|()| statistic::check_values(&earlier.options, key_of))
                 .or_about_in(Concern::Usage, format!("--config {}", path.display()))?;
             notes.extend(earlier.warnings);
             configuration::over(&said, earlier.options).or_about(Concern::Usage)?

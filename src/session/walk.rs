@@ -38,7 +38,7 @@ impl Cores {
     fn make(plan: &Plan, why: &str) -> Result<Cores, SessionError> {
         let device = Device::Cpu { why: why.to_owned() };
         let crew = Crew::asked(&plan.options, &device, plan.encoding().codec, plan.frames.count())?;
-        budget::check(&crew, plan).or_about(Concern::Device)?;
+        plan.check_crew(&crew).or_about(Concern::Device)?;
         let threads = crew::threads(&plan.options, &device);
         let engines = on_threads(threads, || Engines::on_host(plan.prepare()?.recipe, why))??;
         Ok(Cores { crew, engines, why: why.to_owned() })

@@ -8,7 +8,7 @@ intensity, standard error and all five sums: within 1e-6 relative, 5e-5 for "ful
 
 Where pyFAI's engines disagree, or one of them cannot be right, this is followed:
 - azimuthal variance: Cython's, one pass in ascending pixels. pyFAI's Python engine sums squares around the final mean instead, which
-  differs by up to 0.5 % without and 10 % with pixel splitting; printed at the end.
+  differs by up to 0.5 % without and 30 % with pixel splitting; printed at the end.
 - clip with pixel splitting: Cython throws pixels out of one buffer that all bins share, so what the next bin has depends on its threads. What is
   followed is the same engine with a copy of each pixel for each of its bins.
 - clip: Cython counts 3 in a bin of 1 or 2 pixels of which none is thrown out. The pixels are counted here.

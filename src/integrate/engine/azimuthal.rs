@@ -2,8 +2,8 @@
 //!
 //! With b = signal / norm and ω = c·norm of a pixel, V += ω²·(m − b)·(m′ − b), where m = S / N is the mean of the pixels before it and m′
 //! the mean with it; the first pixel of a bin adds nothing. This depends on the order of the pixels, and is not Σ ω²·(b − m)² with
-//! the mean of all of them: on real frames the two differ by up to 0.5 % without pixel splitting and by up to 10 % with it
-//! (docs/from-pyfai.md). pyFAI's pixels ascend in a bin as ours do, so its order is followed, and its variance found to some 1e-15.
+//! the mean of all of them: on real frames the two differ by up to 0.5 % without pixel splitting and by up to 30 % with it
+//! (profiles/notes/semantics.md). pyFAI's pixels ascend in a bin as ours do, so its order is followed, and its variance found to some 1e-15.
 //!
 //! Pixels that are not valid count NaN here.
 
@@ -11,7 +11,7 @@ use super::kernel::{Counts, GROUP, plain};
 use super::tile::TileView;
 #[cfg(target_arch = "x86_64")]
 use super::wide::{Avx2, Avx512};
-use super::wide::{Lanes, Plain, Wide};
+use super::wide::{Lanes, PlainLanes, Wide};
 use crate::codec::byte_offset::Simd;
 
 /// What is known of a bin's pixels so far, of `L` frames.
@@ -102,14 +102,14 @@ pub(super) fn accumulate(
         // SAFETY: as above.
         Simd::Avx2 => unsafe { accumulate_avx2(tile, norms, counts, moments) },
         // SAFETY: plain Rust needs nothing.
-        _ => unsafe { accumulate_as::<Plain<GROUP>, _, GROUP>(tile, norms, counts, moments) },
+        _ => unsafe { accumulate_as::<PlainLanes<GROUP>, _, GROUP>(tile, norms, counts, moments) },
     }
 }
 
 /// [`accumulate`] for one frame alone.
 pub(super) fn accumulate_one(tile: TileView<'_>, norms: &[f32], counts: &[f64], moments: &mut [Moments<1>]) {
     // SAFETY: plain Rust needs nothing.
-    unsafe { accumulate_as::<Plain<1>, _, 1>(tile, norms, counts.as_chunks::<1>().0, moments) };
+    unsafe { accumulate_as::<PlainLanes<1>, _, 1>(tile, norms, counts.as_chunks::<1>().0, moments) };
 }
 
 /// # Safety

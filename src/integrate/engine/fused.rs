@@ -24,7 +24,7 @@ use crate::integrate::pattern;
 
 /// The matrix in tiles.
 #[derive(Debug)]
-pub(super) struct Fused {
+pub(super) struct FusedRoute {
     tiles: FusedMatrix,
     /// Whether errors come from how the pixels of a bin differ.
     is_azimuthal: bool,
@@ -54,12 +54,12 @@ struct Kind {
     sums_one: Vec<f64>,
 }
 
-impl Fused {
+impl FusedRoute {
     /// Cuts a matrix in tiles.
-    pub(super) fn new(csr: &Csr, tile_pixels: usize, is_azimuthal: bool) -> Fused {
+    pub(super) fn new(csr: &Csr, tile_pixels: usize, is_azimuthal: bool) -> FusedRoute {
         // The transpose takes four pixels at a time.
         let tile_pixels = tile_pixels.clamp(4, 1 << 16).next_multiple_of(4);
-        Fused { tiles: FusedMatrix::new(csr, tile_pixels), is_azimuthal }
+        FusedRoute { tiles: FusedMatrix::new(csr, tile_pixels), is_azimuthal }
     }
 
     /// Bytes that one pass over the matrix reads.
@@ -175,7 +175,7 @@ impl Scratch {
 
 impl FusedScratch {
     /// Makes room for the engine's tiles and sets all sums to 0.
-    fn clear(&mut self, engine: &Engine, fused: &Fused) {
+    fn clear(&mut self, engine: &Engine, fused: &FusedRoute) {
         let kinds = [(&mut self.signal, true), (&mut self.variance, engine.prepare.has_variance())];
         for (kind, is_there) in kinds {
             let size = |size: usize| if is_there { size } else { 0 };

@@ -16,7 +16,7 @@ use super::prepare::Prepared;
 use super::stream::PixelStream;
 #[cfg(target_arch = "x86_64")]
 use super::wide::{Avx2, Avx512};
-use super::wide::{Plain, Wide};
+use super::wide::{PlainLanes, Wide};
 use super::{Engine, RUN, STRIDE, Scratch};
 use crate::codec::Pixel;
 use crate::codec::simd::Simd;
@@ -104,7 +104,7 @@ impl Gather {
                 // SAFETY: as above.
                 Simd::Avx2 => unsafe { self.bins_avx2(engine, frames.len(), &mut scratch.gather) },
                 // SAFETY: plain Rust needs nothing.
-                _ => unsafe { self.bins::<Plain<GROUP>>(engine, frames.len(), &mut scratch.gather) },
+                _ => unsafe { self.bins::<PlainLanes<GROUP>>(engine, frames.len(), &mut scratch.gather) },
             }
         }
         for (at, lane) in lanes.into_iter().enumerate() {
@@ -192,7 +192,13 @@ impl Gather {
         // SAFETY: plain Rust needs nothing, and for the others it is the caller's.
         unsafe {
             match frames {
-                1 => self.each_bin::<Plain<1>, 1>(engine, Pixels { of: one, frames }, bin_one, ranks, found),
+                1 => self.each_bin::<PlainLanes<1>, 1>(
+                    engine,
+                    Pixels { of: one, frames },
+                    bin_one,
+                    ranks,
+                    found,
+                ),
                 _ => {
                     let pixels = Pixels { of: kernel::plain(counts), frames };
                     self.each_bin::<W, GROUP>(engine, pixels, bin, ranks, found);

@@ -66,31 +66,31 @@ impl<const L: usize> Lanes<L> for [f64; L] {
 
 /// In plain Rust; what the others must do.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Plain<const L: usize>([f64; L]);
+pub(super) struct PlainLanes<const L: usize>([f64; L]);
 
-impl<const L: usize> Plain<L> {
+impl<const L: usize> PlainLanes<L> {
     #[inline(always)]
     fn pair(self, other: Self, of: impl Fn(f64, f64) -> f64) -> Self {
-        Plain(std::array::from_fn(|l| of(self.0[l], other.0[l])))
+        PlainLanes(std::array::from_fn(|l| of(self.0[l], other.0[l])))
     }
 }
 
-impl<const L: usize> Wide<L> for Plain<L> {
+impl<const L: usize> Wide<L> for PlainLanes<L> {
     type Mask = [bool; L];
 
     #[inline(always)]
     unsafe fn splat(value: f64) -> Self {
-        Plain([value; L])
+        PlainLanes([value; L])
     }
 
     #[inline(always)]
     unsafe fn load(values: &[f64; L]) -> Self {
-        Plain(*values)
+        PlainLanes(*values)
     }
 
     #[inline(always)]
     unsafe fn widen(values: &[f32; L]) -> Self {
-        Plain(values.map(f64::from))
+        PlainLanes(values.map(f64::from))
     }
 
     #[inline(always)]
@@ -120,7 +120,7 @@ impl<const L: usize> Wide<L> for Plain<L> {
 
     #[inline(always)]
     fn magnitude(self) -> Self {
-        Plain(self.0.map(f64::abs))
+        PlainLanes(self.0.map(f64::abs))
     }
 
     #[inline(always)]
@@ -135,12 +135,12 @@ impl<const L: usize> Wide<L> for Plain<L> {
 
     #[inline(always)]
     fn only(self, mask: [bool; L]) -> Self {
-        Plain(std::array::from_fn(|l| if mask[l] { self.0[l] } else { 0.0 }))
+        PlainLanes(std::array::from_fn(|l| if mask[l] { self.0[l] } else { 0.0 }))
     }
 
     #[inline(always)]
     fn replaced(self, mask: [bool; L], other: Self) -> Self {
-        Plain(std::array::from_fn(|l| if mask[l] { other.0[l] } else { self.0[l] }))
+        PlainLanes(std::array::from_fn(|l| if mask[l] { other.0[l] } else { self.0[l] }))
     }
 
     #[inline(always)]

@@ -16,8 +16,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::values::{Fault, Keys, Taken};
-use super::write::PERCENT;
+use super::values::{Fault, Keys, PERCENT, Taken};
 use super::{ConfigError, Reading, geometry, method, own, url};
 use crate::geometry::poni::Poni;
 use crate::geometry::units::Unit;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
+use super::values::PERCENT;
 use super::{own, worker};
 use crate::integrate::reduction::Statistic;
 use crate::output::result::Motor;
@@ -13,9 +14,6 @@ use crate::session::plan::Plan;
 /// Degrees of a circle, and where χ jumps in pyFAI by default.
 const CIRCLE: f64 = 360.0;
 const JUMP: f64 = 180.0;
-
-/// pyFAI says quantiles in percent.
-pub(super) const PERCENT: f64 = 100.0;
 
 /// The run as a worker configuration.
 pub fn worker(plan: &Plan) -> Value {

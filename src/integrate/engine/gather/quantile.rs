@@ -5,11 +5,11 @@
 //! limits, or both limits within the sums: with two equal limits that is the pixel at the quantile, or the two that meet there.
 //!
 //! Nothing is sorted for that but the few pixels around each limit. A sample of the bin says between which two b a limit must be; what is below is
-//! added up, what is between is sorted. Where the sample misled, everything is. Sums do not depend on their order ([`Shares`]), so what
+//! added up, what is between is sorted. Where the sample misled, everything is. Sums do not depend on their order ([`ExactShares`]), so what
 //! is found does not depend on the sample.
 
 use super::{Bin, BinSum};
-use crate::integrate::reduction::Shares;
+use crate::integrate::reduction::ExactShares;
 
 /// So many pixels make the sample.
 const SAMPLE: usize = 128;
@@ -29,7 +29,7 @@ pub(super) struct Ranks {
     /// Of each pixel its share, in units.
     units: Vec<u64>,
     /// How units become sums.
-    exact: Option<Shares>,
+    exact: Option<ExactShares>,
     /// b of each pixel as a number that ascends with it, frame after frame.
     keys: Vec<u32>,
     sample: Vec<u32>,
@@ -55,7 +55,7 @@ impl Ranks {
     pub(super) fn order<const L: usize>(&mut self, bin: &Bin<L>) {
         let share = |(weight, norm): (&f64, &f64)| *norm as f32 * *weight as f32;
         let all = bin.weights.iter().zip(&bin.norms).map(share);
-        let exact = Shares::of(all.clone());
+        let exact = ExactShares::of(all.clone());
         self.units.clear();
         self.units.extend(all.map(|share| exact.units(share)));
         self.exact = Some(exact);
@@ -154,7 +154,7 @@ impl Crossing {
 struct Searched<'a> {
     keys: &'a [u32],
     units: &'a [u64],
-    exact: Shares,
+    exact: ExactShares,
     /// Some of the keys, in order.
     sample: &'a [u32],
     near: &'a mut Vec<Rank>,
