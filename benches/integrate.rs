@@ -7,6 +7,8 @@
 //! the matrix once belongs to the work too, but hides behind it; as a part of the floor it made the ratio follow what
 //! the machine's neighbours do to its memory.)
 //!
+//! Statistics that choose among a bin's pixels (clip, median, quantiles) have the same floor: what they cost beside it is told so.
+//!
 //! Sums are compared with a plain product of the matrix and the decoded pixels before anything is timed.
 
 use std::hint::black_box;
@@ -21,7 +23,8 @@ use xrdct::geometry::correction::solid_angle;
 use xrdct::geometry::poni::Poni;
 use xrdct::geometry::units::Unit;
 use xrdct::integrate::csr::Csr;
-use xrdct::integrate::engine::{Engine, ErrorModel, GROUP, Recipe, Saturation, Scratch};
+use xrdct::integrate::engine::{Engine, GROUP, Recipe, Saturation, Scratch};
+use xrdct::integrate::reduction::{ErrorModel, Reduction, Statistic};
 use xrdct::integrate::split::{MatrixRequest, Split, build};
 
 use super::options::{Options, told};
@@ -116,7 +119,7 @@ pub fn measure(options: &Options) -> Result<Vec<Measure>> {
         dark: None,
         dummy: poni.detector.dummy(PixelType::I32),
         saturation: Saturation::default(),
-        error_model: ErrorModel::None,
+        reduction: Reduction::default(),
         empty: 0.0,
         shape: SHAPE,
         pixel: PixelType::I32,
@@ -124,13 +127,28 @@ pub fn measure(options: &Options) -> Result<Vec<Measure>> {
     let bytes: usize = frames.iter().map(|frame| frame.bytes().len()).sum();
     let group = Amount { bytes, pixels: GROUP * SHAPE.pixels() };
     let one = Amount { bytes: frames[0].bytes().len(), pixels: SHAPE.pixels() };
-    let poisson = Recipe { error_model: ErrorModel::Poisson, ..recipe.clone() };
+    let poisson = Recipe { reduction: Reduction::mean(ErrorModel::Poisson), ..recipe.clone() };
     let gaps = Recipe { csr: unmasked, ..recipe.clone() };
+    // pyFAI clips without pixel splitting.
+    let (_, unsplit) = build(&MatrixRequest { split: Split::No, ..request })?;
+    let of = |statistic, errors| Recipe { reduction: Reduction { statistic, errors }, ..recipe.clone() };
+    let azimuthal = of(Statistic::Mean, ErrorModel::Azimuthal);
+    let clip = of(Statistic::Clip { cutoff: 5.0, cycles: 5 }, ErrorModel::Azimuthal);
+    let clip = Recipe { csr: unsplit, ..clip };
+    let median = of(Statistic::Quantile { from: 0.5, to: 0.5 }, ErrorModel::None);
+    let quantile = of(Statistic::Quantile { from: 0.1, to: 0.9 }, ErrorModel::None);
     let cases = [
         ("integrate, a group of 8", &recipe, GROUP, group),
         ("integrate, one frame alone", &recipe, 1, one),
         ("integrate, a group of 8, poisson", &poisson, GROUP, group),
         ("integrate, a group of 8, dummies in the gaps", &gaps, GROUP, group),
+        ("integrate, a group of 8, azimuthal", &azimuthal, GROUP, group),
+        ("integrate, one frame alone, azimuthal", &azimuthal, 1, one),
+        ("integrate, a group of 8, clip, not split", &clip, GROUP, group),
+        ("integrate, one frame alone, clip, not split", &clip, 1, one),
+        ("integrate, a group of 8, median", &median, GROUP, group),
+        ("integrate, one frame alone, median", &median, 1, one),
+        ("integrate, a group of 8, quantiles", &quantile, GROUP, group),
     ];
     let (mut measures, mut scratch) = (Vec::new(), Scratch::default());
     for (name, recipe, count, amount) in cases {

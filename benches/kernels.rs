@@ -21,7 +21,8 @@ use xrdct::geometry::correction::{normalization, solid_angle};
 use xrdct::geometry::detector::{Detector, Dummy};
 use xrdct::geometry::poni::Poni;
 use xrdct::geometry::units::Unit;
-use xrdct::integrate::engine::{Engine, ErrorModel, Recipe, Saturation, Scratch};
+use xrdct::integrate::engine::{Engine, Recipe, Saturation, Scratch};
+use xrdct::integrate::reduction::Reduction;
 use xrdct::integrate::split::{MatrixRequest, Split, build};
 use xrdct::reduce::Reducer;
 use xrdct::trace::Timeline;
@@ -175,7 +176,7 @@ fn recipe() -> Result<Recipe> {
         dark: None,
         dummy: Some(Dummy { value: -2.0, delta: 1.5 }),
         saturation: Saturation::default(),
-        error_model: ErrorModel::None,
+        reduction: Reduction::default(),
         empty: 0.0,
         shape: SHAPE,
         pixel: PixelType::I32,

@@ -539,8 +539,10 @@ pub struct Pattern {
     pub header: FrameHeader,
     /// I = S / N; the `empty` value where no pixel contributed.
     pub intensity: Vec<f32>,
-    /// Standard error of the mean, √V / N, when an error model was asked for (pyFAI's `sigma`).
-    pub errors: Option<Vec<f32>>,
+    /// Standard error of the mean, √V / N, when an error model was asked for (pyFAI's `sem` and `sigma`).
+    pub sem: Option<Vec<f32>>,
+    /// Standard deviation of a pixel, √(V / N₂), when an error model was asked for (pyFAI's `std`).
+    pub std: Option<Vec<f32>>,
     /// S = Σ c·(raw − dark)
     pub signal: Vec<f64>,
     /// V = Σ c²·var, when an error model was asked for.

@@ -9,7 +9,7 @@ use xrdct::codec::byte_offset;
 
 use crate::support::{SMALL, cbf_bytes, names, write_small_scan, xrdct};
 
-fn scan(frames: usize) -> TempDir {
+pub fn scan(frames: usize) -> TempDir {
     let folder = tempfile::tempdir().expect("a scratch folder");
     write_small_scan(folder.path(), frames);
     folder
@@ -32,7 +32,7 @@ fn done(folder: &TempDir, arguments: &[&str]) -> String {
 
 /// The settings that a dry run of these options saves.
 #[track_caller]
-fn saved(folder: &TempDir, options: &[&str]) -> Value {
+pub fn saved(folder: &TempDir, options: &[&str]) -> Value {
     let end = ["--dry-run", "--save-config", "saved.json", "--overwrite", "scan"];
     done(folder, &[&["integrate", "--poni", "small.poni", "--device", "cpu"], options, &end].concat());
     let text = fs::read_to_string(folder.path().join("saved.json")).expect("written");
@@ -40,7 +40,7 @@ fn saved(folder: &TempDir, options: &[&str]) -> Value {
 }
 
 /// A configuration of pyFAI for the small frames.
-fn worker(change: Value) -> Value {
+pub fn worker(change: Value) -> Value {
     let mut config = json!({
         "application": "worker", "version": 5, "nbpt_rad": 60, "nbpt_azim": 1, "unit": "q_nm^-1",
         "method": ["bbox", "csr", "cython"],
@@ -108,21 +108,43 @@ fn values_of_a_configuration_pass_the_checks_of_the_command_line() {
             2,
             "correct_solid_angle is \"yes\": true or false is wanted",
         ),
-        (json!({ "error_model": "azimuthal" }), 2, "error_model is \"azimuthal\": xrdct has poisson and no"),
-        (json!({ "error_model": 3 }), 2, "error_model is 3: xrdct has poisson and no"),
+        (json!({ "error_model": "variance" }), 2, "error_model is \"variance\": it needs --variance FILE"),
+        (json!({ "error_model": 7 }), 2, "error_model is 7: no, poisson, azimuthal, hybrid or variance"),
+        (json!({ "clip": -1 }), 2, "clip -1: must be 0 or a positive number of standard deviations"),
+        (json!({ "quantile": [25, 75] }), 2, "quantile 25 75: must be two numbers from 0 to 1"),
+        (
+            json!({ "quantile": [0.1, 0.9], "clip": 3 }),
+            2,
+            "--quantile belongs to --statistic quantile, not to clip",
+        ),
+        (
+            json!({ "integrator_method": "medfilt1d_ng", "error_model": "azimuthal" }),
+            2,
+            "--error-model azimuthal: pixels between two quantiles",
+        ),
         (json!({ "method": ["pseudo", "csr", "cython"] }), 2, "xrdct splits pixels by no, bbox or full"),
         (json!({ "method": ["bbox", "fast", "cython"] }), 2, "one of its parts is none of histogram"),
         (json!({ "method": "frobnicate" }), 2, "not a method of pyFAI"),
         (json!({ "method": 3 }), 2, "not a method of pyFAI"),
         (json!({ "nbpt_azim": 360 }), 2, "nbpt_azim is 360: integration in two dimensions is not done"),
         (json!({ "integrator_class": "FiberIntegrator" }), 2, "only AzimuthalIntegrator has a counterpart"),
-        (json!({ "integrator_method": "sigma_clip_ng" }), 2, "no sigma clipping"),
+        (json!({ "integrator_method": "sigma_clip_legacy" }), 2, "only integrate1d_ng, sigma_clip_ng and"),
         (
             json!({ "extra_options": { "max_iter": 3 } }),
             2,
-            "extra_options is {\"max_iter\":3}: options for pyFAI's",
+            "extra_options.max_iter is 3: it has no counterpart",
         ),
-        (json!({ "extra_options": { "error_model": "hybrid" } }), 2, "error_model is \"hybrid\""),
+        (
+            json!({ "integrator_method": "sigma_clip_ng", "extra_options": { "percentile": 3 } }),
+            2,
+            "extra_options.percentile is 3: it has no counterpart",
+        ),
+        (
+            json!({ "integrator_method": "medfilt1d_ng", "extra_options": { "percentile": "x" } }),
+            2,
+            "extra_options.percentile is \"x\": a number of percent, or two",
+        ),
+        (json!({ "extra_options": { "error_model": "variance" } }), 2, "error_model is \"variance\""),
         (json!({ "monitor_name": "bpm" }), 2, "monitor_name is \"bpm\": frames are not divided"),
         (json!({ "version": 6 }), 2, "version is 6: versions 1 to 5 of pyFAI's format are known"),
         (json!({ "version": "new" }), 2, "version is \"new\""),

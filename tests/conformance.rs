@@ -40,6 +40,11 @@ mod needs_data {
         }
 
         #[test]
+        fn statistics_and_errors_are_pyfais() {
+            conform("statistics.py", data("cbf").parent().expect("cbf is below the data"), 424);
+        }
+
+        #[test]
         fn patterns_of_hdf5_files_are_pyfais() {
             conform("hdf5_patterns.py", &data("eiger"), 32);
         }

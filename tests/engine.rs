@@ -18,13 +18,14 @@ use xrdct::frame::{
 };
 use xrdct::geometry::detector::Dummy;
 use xrdct::integrate::csr::Csr;
-use xrdct::integrate::engine::{Engine, ErrorModel, GROUP, Recipe, RecipeError, Saturation, Scratch, Tuning};
+use xrdct::integrate::engine::{Engine, GROUP, Recipe, RecipeError, Saturation, Scratch, Tuning};
+use xrdct::integrate::reduction::{ErrorModel, Reduction};
 use xrdct::reduce::Reducer;
 use xrdct::reduce::host::HostReducer;
 
 use crate::support::side_by_side;
 
-const SHAPE: Shape = Shape { slow: 61, fast: 97 };
+pub const SHAPE: Shape = Shape { slow: 61, fast: 97 };
 const NPT: usize = 37;
 
 /// Rings around a point inside the image, each pixel in one to three bins, one pixel in six in none.
@@ -62,14 +63,14 @@ fn push(rows: &mut [Vec<(usize, f32)>], bin: usize, pixel: usize, weight: f32) {
     }
 }
 
-fn recipe(pixel: PixelType, rng: &mut StdRng) -> Recipe {
+pub fn recipe(pixel: PixelType, rng: &mut StdRng) -> Recipe {
     Recipe {
         csr: rings(rng),
         normalization: (0..SHAPE.pixels()).map(|_| rng.random_range(0.5..1.5)).collect(),
         dark: None,
         dummy: None,
         saturation: Saturation::default(),
-        error_model: ErrorModel::None,
+        reduction: Reduction::default(),
         empty: 0.0,
         shape: SHAPE,
         pixel,
@@ -88,9 +89,10 @@ fn naive<T: Pixel>(recipe: &Recipe, raw: &[T]) -> Pattern {
         id: FrameId(0),
         header: FrameHeader::default(),
         intensity: vec![],
-        errors: (recipe.error_model == ErrorModel::Poisson).then(Vec::new),
+        sem: recipe.reduction.errors.has_variance().then(Vec::new),
+        std: recipe.reduction.errors.has_variance().then(Vec::new),
         signal: vec![],
-        variance: (recipe.error_model == ErrorModel::Poisson).then(Vec::new),
+        variance: recipe.reduction.errors.has_variance().then(Vec::new),
         norms: Arc::default(),
         saturated: 0,
     };
@@ -127,7 +129,9 @@ fn naive<T: Pixel>(recipe: &Recipe, raw: &[T]) -> Pattern {
         pattern.signal.push(s);
         pattern.variance.iter_mut().for_each(|variance| variance.push(v));
         let error = if is_empty { recipe.empty } else { (v.sqrt() / n) as f32 };
-        pattern.errors.iter_mut().for_each(|errors| errors.push(error));
+        pattern.sem.iter_mut().for_each(|sem| sem.push(error));
+        let deviation = if is_empty { recipe.empty } else { (v / n2).sqrt() as f32 };
+        pattern.std.iter_mut().for_each(|std| std.push(deviation));
         norms.normalization.push(n);
         norms.normalization_squared.push(n2);
         norms.count.push(count);
@@ -137,7 +141,7 @@ fn naive<T: Pixel>(recipe: &Recipe, raw: &[T]) -> Pattern {
     pattern
 }
 
-fn frame(id: usize, codec: Codec, pixel: PixelType, bytes: &[u8]) -> Frame {
+pub fn frame(id: usize, codec: Codec, pixel: PixelType, bytes: &[u8]) -> Frame {
     let mut slot = SlotPool::on_host(1, bytes.len() + 8).take();
     // Somewhere inside the slot: a file has a header before its pixels.
     let payload = 5..5 + bytes.len();
@@ -155,16 +159,16 @@ fn frame(id: usize, codec: Codec, pixel: PixelType, bytes: &[u8]) -> Frame {
     }
 }
 
-fn packed<T: Pixel>(id: usize, pixels: &[T]) -> Frame {
+pub fn packed<T: Pixel>(id: usize, pixels: &[T]) -> Frame {
     frame(id, Codec::ByteOffset, T::TYPE, &encode(pixels))
 }
 
-fn raw<T: Pixel>(id: usize, pixels: &[T]) -> Frame {
+pub fn raw<T: Pixel>(id: usize, pixels: &[T]) -> Frame {
     frame(id, Codec::Raw, T::TYPE, bytes_of(pixels))
 }
 
 /// Packed with one of HDF5's filters, in blocks that runs do not keep to.
-fn in_blocks<T: Pixel>(id: usize, pixels: &[T]) -> Frame {
+pub fn in_blocks<T: Pixel>(id: usize, pixels: &[T]) -> Frame {
     let filters = [
         ChunkFilter::BitshuffleLz4,
         ChunkFilter::Lz4,
@@ -177,7 +181,7 @@ fn in_blocks<T: Pixel>(id: usize, pixels: &[T]) -> Frame {
 }
 
 /// Small counts, a few large ones of either sign, as far as the type goes.
-fn image<T: Pixel>(rng: &mut StdRng) -> Vec<T> {
+pub fn image<T: Pixel>(rng: &mut StdRng) -> Vec<T> {
     let any = |rng: &mut StdRng| match rng.random_range(0..20) {
         0 => rng.random::<i64>(),
         1 => rng.random_range(-3..0),
@@ -187,9 +191,9 @@ fn image<T: Pixel>(rng: &mut StdRng) -> Vec<T> {
 }
 
 /// Every number of a pattern as bits, so that NaN equals NaN and 0 is not −0.
-fn bits(pattern: &Pattern) -> Vec<u64> {
+pub fn bits(pattern: &Pattern) -> Vec<u64> {
     let norms = &pattern.norms;
-    let single = [Some(&pattern.intensity), pattern.errors.as_ref()];
+    let single = [Some(&pattern.intensity), pattern.sem.as_ref(), pattern.std.as_ref()];
     let double = [
         Some(&pattern.signal),
         pattern.variance.as_ref(),
@@ -202,14 +206,14 @@ fn bits(pattern: &Pattern) -> Vec<u64> {
 }
 
 #[track_caller]
-fn assert_same(outcome: &Outcome, expected: &Pattern, what: &str) {
+pub fn assert_same(outcome: &Outcome, expected: &Pattern, what: &str) {
     if expected.norms.normalization_squared.iter().all(|n2| *n2 == 0.0) {
         let status = outcome.as_ref().map_err(|bad| bad.status);
         assert_eq!(status, Err(FrameStatus::NoPixels), "{what}: there is nothing in it");
         return;
     }
     let pattern = outcome.as_ref().unwrap_or_else(|bad| panic!("{what}: {bad:?}"));
-    assert_eq!(pattern.errors.is_some(), expected.errors.is_some(), "{what}");
+    assert_eq!(pattern.sem.is_some(), expected.sem.is_some(), "{what}");
     for (bin, (got, want)) in side_by_side(&pattern.signal, &expected.signal).enumerate() {
         assert_eq!(got.to_bits(), want.to_bits(), "{what}: signal of bin {bin}: {got}, not {want}");
     }
@@ -218,7 +222,7 @@ fn assert_same(outcome: &Outcome, expected: &Pattern, what: &str) {
 }
 
 /// Every way to run the engine: instructions × tile sizes (odd, common, the whole image).
-fn tunings() -> impl Iterator<Item = Tuning> {
+pub fn tunings() -> impl Iterator<Item = Tuning> {
     let simd = Simd::ALL.into_iter().filter(|simd| simd.is_available());
     simd.flat_map(|simd| [4, 100, 1024, 65536].map(|tile_pixels| Tuning { simd, tile_pixels }))
 }
@@ -259,7 +263,7 @@ fn all_corrections_of<T: Pixel>(seed: u64, image: fn(&mut StdRng) -> Vec<T>) {
     check(&recipe, &images);
     recipe.empty = -7.5;
     recipe.dummy = Some(Dummy { value: -2.0, delta: 1.5 });
-    recipe.error_model = ErrorModel::Poisson;
+    recipe.reduction = Reduction::mean(ErrorModel::Poisson);
     check(&recipe, &images);
     recipe.dark = Some((0..SHAPE.pixels()).map(|_| rng.random_range(0.0..3.0)).collect());
     recipe.dummy = Some(Dummy { value: 17.0, delta: 0.0 });
@@ -269,7 +273,7 @@ fn all_corrections_of<T: Pixel>(seed: u64, image: fn(&mut StdRng) -> Vec<T>) {
         recipe.saturation = Saturation { cutoff, by_header: true, masked };
         check(&recipe, &images);
     }
-    (recipe.dummy, recipe.dark, recipe.error_model) = (None, None, ErrorModel::None);
+    (recipe.dummy, recipe.dark, recipe.reduction) = (None, None, Reduction::default());
     check(&recipe, &images);
     recipe.dummy = Some(Dummy { value: 99.0, delta: 1.5 });
     check(&recipe, &images);
@@ -290,7 +294,7 @@ fn formulas_hold_for_every_pixel_type() {
 }
 
 /// Small counts and fractions, dummies, and what is not finite, in `f64` or as `f32`: those contribute nothing.
-fn floats(rng: &mut StdRng) -> Vec<f64> {
+pub fn floats(rng: &mut StdRng) -> Vec<f64> {
     let any = |rng: &mut StdRng| match rng.random_range(0..40) {
         0 => f64::NAN,
         1 => f64::INFINITY,
@@ -344,7 +348,7 @@ fn pixels_without_a_use_do_not_count() {
     }
     recipe.normalization[101] = -1.0;
     recipe.dark = Some(dark);
-    recipe.error_model = ErrorModel::Poisson;
+    recipe.reduction = Reduction::mean(ErrorModel::Poisson);
     recipe.dummy = Some(Dummy { value: -1.0, delta: 0.0 });
     let images: Vec<Vec<i32>> = (0..9).map(|_| image(&mut rng)).collect();
     check(&recipe, &images);
@@ -354,7 +358,7 @@ fn pixels_without_a_use_do_not_count() {
 fn dummies_nowhere_everywhere_and_in_gaps() {
     let mut rng = StdRng::seed_from_u64(10);
     let mut recipe = recipe(PixelType::I32, &mut rng);
-    recipe.error_model = ErrorModel::Poisson;
+    recipe.reduction = Reduction::mean(ErrorModel::Poisson);
     recipe.dark = Some(vec![0.25; SHAPE.pixels()]);
     recipe.empty = f32::NAN;
     recipe.dummy = Some(Dummy { value: -2.0, delta: 1.5 });
@@ -423,7 +427,7 @@ fn flat_that_is_a_dummy_is_invalid() {
 fn bad_frames_leave_their_neighbours_alone() {
     let mut rng = StdRng::seed_from_u64(13);
     let mut recipe = recipe(PixelType::I32, &mut rng);
-    recipe.error_model = ErrorModel::Poisson;
+    recipe.reduction = Reduction::mean(ErrorModel::Poisson);
     recipe.dummy = Some(Dummy { value: -2.0, delta: 1.5 });
     let images: Vec<Vec<i32>> = (0..20).map(|_| image(&mut rng)).collect();
     for tuning in tunings() {
@@ -560,7 +564,11 @@ fn threads_share_an_engine() {
 #[test]
 fn a_factor_of_a_frame_divides_its_pattern_and_leaves_the_norms_to_all() {
     let mut rng = StdRng::seed_from_u64(17);
-    let recipe = Recipe { error_model: ErrorModel::Poisson, dummy: None, ..recipe(PixelType::I32, &mut rng) };
+    let recipe = Recipe {
+        reduction: Reduction::mean(ErrorModel::Poisson),
+        dummy: None,
+        ..recipe(PixelType::I32, &mut rng)
+    };
     let engine = Engine::new(recipe).unwrap();
     let counts: Vec<i32> = (0..SHAPE.pixels() as i32).map(|pixel| 3 + pixel % 90).collect();
     let factors = [1.0, 4.0, 0.3, 0.0, -1.0, f64::NAN, f64::INFINITY];
@@ -572,7 +580,7 @@ fn a_factor_of_a_frame_divides_its_pattern_and_leaves_the_norms_to_all() {
         let pattern = outcome.as_ref().unwrap();
         assert!(Arc::ptr_eq(&pattern.norms, &first.norms) || pattern.norms == first.norms);
         assert_eq!(pattern.signal, first.signal);
-        let (errors, variance) = (pattern.errors.as_ref().unwrap(), pattern.variance.as_ref().unwrap());
+        let (errors, variance) = (pattern.sem.as_ref().unwrap(), pattern.variance.as_ref().unwrap());
         for bin in (0..pattern.signal.len()).filter(|&bin| pattern.norms.count[bin] > 0.0) {
             let n = pattern.norms.normalization[bin] * factor;
             assert_eq!(

@@ -63,7 +63,8 @@ fn pattern_of_sets(n: usize, npt: usize, errors: bool, sets: usize) -> Outcome {
         id: FrameId(n),
         header: header(n),
         intensity: times32(1.0),
-        errors: errors.then(|| times32(0.125)),
+        sem: errors.then(|| times32(0.125)),
+        std: errors.then(|| times32(0.25)),
         signal: times(2.0),
         variance: errors.then(|| times(3.0)),
         norms: Arc::new(Norms {

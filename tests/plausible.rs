@@ -420,7 +420,8 @@ fn a_good_row_of_nothing_is_a_missing_frame() {
             id: FrameId(n),
             header: FrameHeader::default(),
             intensity: vec![value; 4],
-            errors: None,
+            sem: None,
+            std: None,
             signal: vec![0.0; 4],
             variance: None,
             norms: Arc::new(Norms {

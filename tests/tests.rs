@@ -40,6 +40,8 @@ mod several;
 mod simulate;
 mod slurm;
 mod source;
+mod statistics;
+mod statistics_cli;
 mod support;
 mod tomo_centre;
 mod tomo_cli;

@@ -10,7 +10,9 @@ use super::BenchError;
 use super::error::at;
 use crate::frame::{BadFrame, Encoding};
 use crate::output::result::{Layout, RadialAxis};
-use crate::session::{Crew, Doors, Engines, ErrorModel, Options, Plan, Poni, Recipe, Traffic, Unit};
+use crate::session::{
+    Crew, Doors, Engines, ErrorModel, Options, Plan, Poni, Recipe, Reduction, Traffic, Unit,
+};
 use crate::simulate::crystal::Substance;
 use crate::simulate::format::{BitDepth, MasterLayout, SeriesFormat, Stacking};
 use crate::simulate::series::Destination;
@@ -132,7 +134,7 @@ impl Subject {
         // Small steps, so that no two neighbours have the same.
         let dark = |pixel: usize| (pixel % 13) as f32 * 0.125;
         self.recipe.dark = Some((0..self.recipe.shape.pixels()).map(dark).collect());
-        self.recipe.error_model = ErrorModel::Poisson;
+        self.recipe.reduction = Reduction::mean(ErrorModel::Poisson);
     }
 
     /// The doors of a run over so many of its frames, open. With a timeline, a GPU's lanes are recorded in it.
@@ -162,7 +164,7 @@ impl Subject {
 
     /// The result file of a run over `frames` frames.
     pub fn layout(&self, frames: usize) -> Layout {
-        let errors = self.recipe.error_model.has_variance();
+        let errors = self.recipe.reduction.errors.has_variance();
         Layout { inputs: vec![String::new(); frames], errors, ..Layout::new(frames, self.axis.clone()) }
     }
 

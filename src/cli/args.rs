@@ -9,8 +9,8 @@ use clap::builder::PossibleValue;
 use clap::{ArgAction, Args, ValueEnum};
 
 use crate::session::options::{
-    BadFramesName, ErrorModelName, MOST_COUNT, Options, SaturationFrom, ScanPart, SegmentSize, Slice,
-    Splitting, StrategyName,
+    BadFramesName, ErrorModelName, MOST_COUNT, Options, SaturationFrom, ScanPart, SegmentSize, Slice, Splitting,
+    StatisticName, StrategyName,
 };
 
 /// Seconds between two times that the disk is asked to keep what was written.
@@ -84,9 +84,29 @@ pub struct IntegrateArgs {
     #[arg(long, value_name = "V", help_heading = "Geometry and corrections")]
     pub normalization: Option<f64>,
 
-    /// Uncertainties [default: none]
-    #[arg(long, value_name = "MODEL", help_heading = "Geometry and corrections")]
+    /// Uncertainties [default: none; with --statistic clip azimuthal]
+    #[arg(long, value_name = "MODEL", help_heading = "Statistics and errors")]
     pub error_model: Option<ErrorModelName>,
+
+    /// Variance of each pixel, an image, in the place of an error model
+    #[arg(long, value_name = "FILE", help_heading = "Statistics and errors")]
+    pub variance: Option<String>,
+
+    /// Which pixels of a bin its intensity is the mean of [default: mean, all of them]
+    #[arg(long, value_name = "STATISTIC", help_heading = "Statistics and errors")]
+    pub statistic: Option<StatisticName>,
+
+    /// --statistic clip: outliers are this many standard deviations off, or more where Chauvenet's criterion asks for more [default: 5]
+    #[arg(long, value_name = "CUTOFF", help_heading = "Statistics and errors")]
+    pub clip: Option<f64>,
+
+    /// --statistic clip: times to throw outliers out at most [default: 5]
+    #[arg(long, value_name = "N", help_heading = "Statistics and errors")]
+    pub clip_cycles: Option<usize>,
+
+    /// --statistic quantile: the two quantiles that pixels count between, from 0 to 1; two equal ones take one pixel
+    #[arg(long, num_args = 2, value_names = ["LOW", "HIGH"], help_heading = "Statistics and errors")]
+    pub quantile: Vec<f64>,
 
     /// Number of radial bins [default: 1000]
     #[arg(short = 'c', long, value_name = "N", help_heading = "Bins")]
@@ -96,7 +116,7 @@ pub struct IntegrateArgs {
     #[arg(short, long, value_name = "UNIT", help_heading = "Bins")]
     pub unit: Option<String>,
 
-    /// Pixel splitting [default: bbox]
+    /// Pixel splitting [default: bbox; with --statistic clip no]
     #[arg(long, value_name = "SPLIT", help_heading = "Bins")]
     pub method: Option<Splitting>,
 
@@ -263,6 +283,11 @@ impl IntegrateArgs {
             saturation,
             normalization,
             error_model,
+            variance,
+            statistic,
+            clip,
+            clip_cycles,
+            quantile,
             npt,
             unit,
             method,
@@ -313,6 +338,11 @@ impl IntegrateArgs {
             saturation,
             normalization,
             error_model,
+            variance,
+            statistic,
+            clip,
+            clip_cycles,
+            quantile,
             npt,
             unit,
             method,
@@ -369,8 +399,15 @@ words!(Splitting:
     No = "no" "A pixel goes to the bin of its centre",
     Bbox = "bbox" "A pixel is shared by the bins that its bounding box covers",
     Full = "full" "A pixel is shared by area: its corners' polygon cut at the bin edges");
+words!(StatisticName:
+    Mean = "mean" "All of them",
+    Clip = "clip" "Those that are left when outliers are thrown out, as pyFAI's sigma_clip_ng",
+    Median = "median" "The one in the middle, as pyFAI's medfilt1d_ng",
+    Quantile = "quantile" "Those between the two of --quantile, as pyFAI's medfilt1d_ng");
 words!(ErrorModelName:
     Poisson = "poisson" "Variance of a pixel = its counts (at least 1)",
+    Azimuthal = "azimuthal" "From how the pixels of a bin differ",
+    Hybrid = "hybrid" "Outliers are known by how pixels differ; what is left has Poisson's",
     None = "none" "No uncertainties");
 words!(StrategyName:
     Auto = "auto" "Gpu where there is one; else pool, unless there is only one frame",

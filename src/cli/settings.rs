@@ -15,7 +15,7 @@ pub(super) type Setting = (String, String);
 const NAMED: usize = 3;
 
 /// Keys that are said under another one's name, or that tell a reader nothing.
-const SILENT: [&str; 17] = [
+const SILENT: [&str; 23] = [
     "application",
     "version",
     "nbpt_azim",
@@ -29,6 +29,12 @@ const SILENT: [&str; 17] = [
     "polarization_factor",
     "chi_discontinuity_at_0",
     "integrator_class",
+    "integrator_method",
+    "extra_options",
+    "statistic",
+    "clip",
+    "clip_cycles",
+    "quantile",
     "unit",
     "shape",
     "no_solid_angle",
@@ -173,9 +179,15 @@ pub(super) fn integration(configuration: &Value) -> Vec<Setting> {
         Some(match keys.text("error_model") {
             None | Some("no" | "none") => "none".into(),
             Some("poisson") => "Poisson: the variance of a pixel is its counts, at least 1".into(),
+            Some("azimuthal") => "azimuthal: from how the pixels of a bin differ".into(),
+            Some("hybrid") => "hybrid: outliers by how pixels differ, then Poisson's".into(),
+            Some("variance") => {
+                format!("variances of pixels from {}", keys.text("variance").unwrap_or("nobody knows where"))
+            }
             Some(other) => other.into(),
         }),
     );
+    say("statistic", statistic(&keys));
     say(
         "map",
         match (keys.number("slow"), keys.number("fast")) {
@@ -199,6 +211,7 @@ pub(super) fn integration(configuration: &Value) -> Vec<Setting> {
         "correct_solid_angle",
         "normalization_factor",
         "error_model",
+        "variance",
         "slow",
     ];
     rows.extend(others(&keys, &said));
@@ -243,6 +256,26 @@ fn method(keys: &Keys) -> Option<String> {
         "bbox" => "bounding box: a pixel is shared by the bins that its box covers".into(),
         "full" => "full: a pixel is shared by area".into(),
         other => other.to_owned(),
+    })
+}
+
+/// What is more than the mean of all pixels.
+fn statistic(keys: &Keys) -> Option<String> {
+    let told = |name: &str| keys.get("extra_options").and_then(|options| options.get(name));
+    let number = |name: &str| told(name).map_or_else(|| "some".to_owned(), words);
+    Some(match keys.text("integrator_method")? {
+        "sigma_clip_ng" => format!(
+            "pixels beyond {} standard deviations are thrown out, in {} cycles at most",
+            number("thres"),
+            number("max_iter")
+        ),
+        "medfilt1d_ng" => match (keys.list("quantile")[..].first_chunk(), told("percentile")) {
+            (Some([from, to]), _) if from == to => format!("the pixel at quantile {from}"),
+            (Some([from, to]), _) => format!("pixels between quantiles {from} and {to}"),
+            (None, Some(percent)) if percent.as_f64() == Some(50.0) => "the median".to_owned(),
+            (None, percent) => format!("at {} %", percent.map_or_else(String::new, words)),
+        },
+        _ => return None,
     })
 }
 

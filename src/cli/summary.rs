@@ -9,7 +9,10 @@ use super::words::{count, seconds};
 use crate::frame::{BadFrame, FrameStatus};
 use crate::output::result::{Carried, PartOf, Written};
 use crate::pipeline::Report;
-use crate::session::{Crew, Decode, Lost, Mask, Plan, Reducers, Saturated, Saturation, Session, Stage};
+use crate::session::{
+    Crew, Decode, ErrorModel, Lost, Mask, Plan, Reducers, Reduction, Saturated, Saturation, Session, Stage,
+    Statistic,
+};
 
 /// Bad frames that the summary names; all are in the output.
 const NAMED_BAD_FRAMES: usize = 5;
@@ -81,6 +84,7 @@ fn describe(args: &IntegrateArgs, plan: &Plan, lost: &Lost, text: &mut String) {
         line("left out", note);
     }
     let split = format!("{:?}", plan.split).to_lowercase();
+    line("statistic", statistic(&plan.reduction));
     line("bins", format!("{} in {}, {split} splitting", plan.npt, plan.unit.name()));
     if let Some(scan) = &plan.scan {
         let zigzag = if scan.zigzag { ", zigzag" } else { "" };
@@ -105,6 +109,23 @@ fn describe(args: &IntegrateArgs, plan: &Plan, lost: &Lost, text: &mut String) {
     }
     if let Some(tomo) = &args.tomo {
         line("tomogram", tomo.display().to_string());
+    }
+}
+
+/// What a bin makes of its pixels, in words.
+fn statistic(Reduction { statistic, errors }: &Reduction) -> String {
+    let statistic = match *statistic {
+        Statistic::Mean => "mean".to_owned(),
+        Statistic::Clip { cutoff, cycles } => {
+            format!("clip beyond {cutoff} standard deviations, {cycles} cycles at most")
+        }
+        Statistic::Quantile { from, to } if from == to && from == 0.5 => "median".to_owned(),
+        Statistic::Quantile { from, to } if from == to => format!("quantile {from}"),
+        Statistic::Quantile { from, to } => format!("quantiles {from} to {to}"),
+    };
+    match errors {
+        ErrorModel::None => format!("{statistic}, no errors"),
+        errors => format!("{statistic}, errors: {}", errors.name()),
     }
 }
 

@@ -17,6 +17,7 @@ use super::integrate::matrix::SUBTILE;
 use super::params::XrdctBatch;
 use crate::frame::{Encoding, Norms, PixelType, Shape};
 use crate::integrate::engine::{Recipe, Saturation};
+use crate::integrate::reduction::{ErrorModel, Reduction, Statistic};
 use crate::trace;
 
 /// What becomes of the pixels.
@@ -75,12 +76,15 @@ impl CudaEngine {
         recipe: &Recipe,
         tuning: CudaTuning,
     ) -> Result<Vec<CudaEngine>, CudaError> {
+        if !integrates(&recipe.reduction) {
+            return Err(CudaError::NoKernelsForReduction);
+        }
         let bins = recipe.csr.bins();
         let range = trace::sort(bins);
         let groundwork = Groundwork::new(recipe);
         drop(range);
         let ordinals = find()?;
-        let variance = recipe.error_model.has_variance();
+        let variance = recipe.reduction.errors.has_variance();
         let (form, slots) = Form::choose(ordinals, variance, recipe.dark.is_some(), tuning.narrow)?;
         let timeline = trace::followed();
         let kernels = |ordinal: &usize| {
@@ -169,6 +173,12 @@ impl CudaEngine {
     pub fn context(&self) -> &Arc<Context> {
         &self.context
     }
+}
+
+/// Whether there are kernels for it.
+pub fn integrates(reduction: &Reduction) -> bool {
+    let known = matches!(reduction.errors, ErrorModel::None | ErrorModel::Poisson | ErrorModel::Hybrid);
+    reduction.statistic == Statistic::Mean && known
 }
 
 fn known(pixel: PixelType) -> Result<u32, CudaError> {

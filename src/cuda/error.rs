@@ -84,6 +84,9 @@ pub enum CudaError {
         /// Pixels of a frame.
         pixels: usize,
     },
+    /// What only the host makes of a bin's pixels.
+    #[error("there are no kernels for this statistic or error model yet; use --device cpu")]
+    NoKernelsForReduction,
     /// Frames that only the host knows.
     #[error("there are no kernels for frames of {what}; use --device cpu")]
     NoKernelsFor {

@@ -33,7 +33,7 @@ mod verdict;
 
 pub use codec::decodes;
 pub use device::{Gpu, Survey, survey};
-pub use engine::CudaEngine;
+pub use engine::{CudaEngine, integrates};
 pub use error::CudaError;
 pub use integrate::keep::DevicePatterns;
 pub use lane::LaneSizes;

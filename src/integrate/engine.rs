@@ -6,62 +6,39 @@
 //! time. The bits of a result therefore depend on the frame and the [`Recipe`] alone: not on the CPU's instructions, the
 //! size of the tiles, the thread, or the frames it is integrated with.
 //!
-//! The work is arranged for cache. Up to eight frames go together, tile by tile of a few thousand pixels:
-//!
-//! ```text
-//! frame 0  decode T pixels ─▶ signal, invalid pixels ─┐
-//! frame 1  decode T pixels ─▶ signal, invalid pixels ─┼─▶ side by side ─▶ the tile's entries ─▶ sums[bin][8]
-//!   ⋮                                                 │    [pixel][8]      are read once
-//! ```
-//!
-//! so decoded pixels never leave the cache and the matrix is read once for eight frames. A frame whose bytes do not decode
-//! drops out and leaves its neighbours alone.
+//! Up to eight frames go together, on one of two routes; both add in ascending pixels. What can be summed while pixels come, a mean
+//! with any errors, is [fused] with decoding. What must see a bin's pixels more than once, because some of them are left
+//! out for what they counted, is [gathered](gather) bin by bin from frames that are decoded as a whole. `integrate/law.rs` says what
+//! either must find, to the bit. A frame whose bytes do not decode drops out and leaves its neighbours alone.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use crate::codec::Pixel;
 use crate::codec::byte_offset::Simd;
 use crate::frame::{Frame, FrameHeader, Norms, Outcome, PixelType, Shape};
 use crate::geometry::detector::Dummy;
 use crate::integrate::csr::Csr;
-use crate::integrate::pattern::{self, FrameFacts};
+use crate::integrate::pattern::{self, FrameFacts, Sums};
+use crate::integrate::reduction::{ErrorModel, Reduction};
 use crate::with_pixel;
 
+mod azimuthal;
+mod fused;
+mod gather;
 mod kernel;
 mod norms;
 mod prepare;
 mod stream;
 mod tile;
+mod wide;
 
-use kernel::{BinSums, Counts, Power, Reach};
+use fused::{FusedRoute, FusedScratch};
+use gather::{Gather, GatherScratch};
 use norms::NormsOf;
-use prepare::{InvalidRun, Prepare, Prepared};
-use stream::PixelStream;
-use tile::FusedMatrix;
+use prepare::{InvalidRun, PixelVariance, Prepare};
 
 /// Frames that share one pass over the matrix.
 pub const GROUP: usize = kernel::GROUP;
-
-/// How the variance of a pixel follows from its counts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum ErrorModel {
-    /// Not at all: patterns have no errors.
-    #[default]
-    None,
-    /// max(1, raw), before the dark is subtracted.
-    Poisson,
-}
-
-impl ErrorModel {
-    /// Whether pixels have a variance, and patterns errors.
-    pub const fn has_variance(self) -> bool {
-        match self {
-            ErrorModel::None => false,
-            ErrorModel::Poisson => true,
-        }
-    }
-}
 
 /// From which count on a pixel is saturated, and what becomes of it.
 ///
@@ -107,8 +84,8 @@ pub struct Recipe {
     pub dummy: Option<Dummy>,
     /// Which pixels are saturated.
     pub saturation: Saturation,
-    /// How errors are estimated.
-    pub error_model: ErrorModel,
+    /// What a bin makes of its pixels.
+    pub reduction: Reduction,
     /// What intensity and errors are in a bin where N₂ = 0.
     pub empty: f32,
     /// Shape of the frames.
@@ -161,6 +138,7 @@ impl Recipe {
         normalization.is_finite()
             && normalization != 0.0
             && self.dark.as_ref().is_none_or(|dark| dark[pixel].is_finite())
+            && self.reduction.errors.image().is_none_or(|variance| variance[pixel].is_finite())
     }
 
     fn check(&self) -> Result<(), RecipeError> {
@@ -172,6 +150,7 @@ impl Recipe {
         length("the sparse matrix", self.csr.pixels)?;
         length("the normalisation", self.normalization.len())?;
         length("the dark image", self.dark.as_ref().map_or(pixels, Vec::len))?;
+        length("the variance", self.reduction.errors.image().map_or(pixels, <[f32]>::len))?;
         let Csr { indptr, indices, weights, .. } = &self.csr;
         let broken = |bin, cause| Err(RecipeError::Matrix { bin, cause });
         if indices.len() != weights.len() || indptr.last().map_or(0, |end| *end as usize) != indices.len() {
@@ -235,22 +214,31 @@ impl Default for Tuning {
 /// Integrates frames; shared by threads, each of which has its own [`Scratch`].
 #[derive(Debug)]
 pub struct Engine {
-    tiles: FusedMatrix,
+    route: Route,
     prepare: Prepare,
     saturation: Saturation,
     norms: NormsOf,
+    bins: usize,
     empty: f32,
     shape: Shape,
     pixel: PixelType,
     simd: Simd,
 }
 
-/// What one thread needs to integrate: tiles of pixels, sums. Made once, used for every frame.
+/// How frames become sums.
+#[derive(Debug)]
+enum Route {
+    /// While they are decoded.
+    Fused(FusedRoute),
+    /// Bin by bin, when they are decoded.
+    Gather(Gather),
+}
+
+/// What one thread needs to integrate: pixels, sums. Made once, used for every frame.
 #[derive(Debug, Default)]
 pub struct Scratch {
-    signal: Kind,
-    /// Empty without an error model.
-    variance: Kind,
+    fused: FusedScratch,
+    gather: GatherScratch,
     /// Invalid pixels of each frame.
     invalid: [Vec<InvalidRun>; GROUP],
     /// How many are saturated.
@@ -259,25 +247,15 @@ pub struct Scratch {
     decoding: Option<Duration>,
 }
 
-/// What is summed with one power of the weights.
-#[derive(Debug, Default)]
-struct Kind {
-    /// A run of pixels, frame after frame.
-    lanes: Vec<f32>,
-    /// A tile of pixels, frames side by side; or of the only frame.
-    counts: Vec<Counts>,
-    one: Vec<f64>,
-    /// Sums of the bins, frames side by side; or of the only frame.
-    sums: Vec<BinSums>,
-    sums_one: Vec<f64>,
-}
-
 /// Pixels that are decoded, prepared and laid side by side at a time: 32 KiB for eight frames. Half or double as many are
 /// as fast (profiles/notes/engine-cpu.md).
 const RUN: usize = 1024;
 
 /// From one lane to the next. One cache line off a power of two, or eight lanes would share the sets of the cache.
 const STRIDE: usize = RUN + 16;
+
+/// Bytes that a thread takes of every pixel when some of a bin's pixels are chosen: frames of a group, decoded.
+pub const GATHERED_PIXEL: usize = GROUP * size_of::<f32>();
 
 impl Engine {
     /// Prepares for frames of one kind.
@@ -295,113 +273,78 @@ impl Engine {
     pub fn with_tuning(mut recipe: Recipe, tuning: Tuning) -> Result<Engine, RecipeError> {
         recipe.check()?;
         let used = recipe.prune();
-        let poisson = recipe.error_model.has_variance();
-        // The transpose takes four pixels at a time.
-        let tile_pixels = tuning.tile_pixels.clamp(4, 1 << 16).next_multiple_of(4);
+        let Recipe { csr, normalization, dark, dummy, saturation, reduction, empty, shape, pixel } = recipe;
+        let bins = csr.bins();
+        let (route, prepare) = if reduction.statistic.chooses() {
+            // Raw counts, as many of them as there are entries that want to know: the dark is subtracted when they are gathered.
+            let prepare = Prepare::new(used, None, dummy, saturation.masked, PixelVariance::None, f32::NAN);
+            (Route::Gather(Gather::new(reduction, dark)), prepare)
+        } else {
+            let is_azimuthal = reduction.errors == ErrorModel::Azimuthal;
+            let variance = match reduction.errors {
+                ErrorModel::None | ErrorModel::Azimuthal => PixelVariance::None,
+                // A mean has no cycles before its last one.
+                ErrorModel::Poisson | ErrorModel::Hybrid => PixelVariance::Poisson,
+                ErrorModel::Variance(image) => PixelVariance::Given(image),
+            };
+            // A pixel that is not valid changes no sum by being 0; but it is not in a mean that others are compared with.
+            let blank = if is_azimuthal { f32::NAN } else { 0.0 };
+            let prepare = Prepare::new(used, dark, dummy, saturation.masked, variance, blank);
+            (Route::Fused(FusedRoute::new(&csr, tuning.tile_pixels, is_azimuthal)), prepare)
+        };
         Ok(Engine {
-            tiles: FusedMatrix::new(&recipe.csr, tile_pixels),
-            prepare: Prepare::new(used, recipe.dark, recipe.dummy, recipe.saturation.masked, poisson),
-            saturation: recipe.saturation,
-            norms: NormsOf::new(recipe.csr, recipe.normalization),
-            empty: recipe.empty,
-            shape: recipe.shape,
-            pixel: recipe.pixel,
+            route,
+            prepare,
+            saturation,
+            norms: NormsOf::new(csr, normalization),
+            bins,
+            empty,
+            shape,
+            pixel,
             simd: if tuning.simd.is_available() { tuning.simd } else { Simd::Scalar },
         })
     }
 
     /// Number of bins.
     pub fn npt(&self) -> usize {
-        self.tiles.bins()
+        self.bins
     }
 
-    /// N, N₂ and C of a frame without invalid pixels of its own.
+    /// N, N₂ and C of a frame without invalid pixels of its own, all of whose pixels count.
     pub fn static_norms(&self) -> Arc<Norms> {
         Arc::clone(self.norms.all_valid())
     }
 
     /// Bytes of the matrix that are read once for each group of frames.
     pub fn matrix_bytes(&self) -> usize {
-        self.tiles.bytes()
+        match &self.route {
+            Route::Fused(fused) => fused.matrix_bytes(),
+            Route::Gather(_) => self.norms.csr().bytes(),
+        }
     }
 
     /// Integrates frames, [`GROUP`] at a time; outcomes are in the order of the frames.
     pub fn integrate(&self, frames: &[Frame], scratch: &mut Scratch) -> Vec<Outcome> {
         let mut outcomes = Vec::with_capacity(frames.len());
         for group in frames.chunks(GROUP) {
-            with_pixel!(self.pixel, T => self.group::<T>(group, scratch, &mut outcomes));
+            scratch.invalid.iter_mut().for_each(Vec::clear);
+            scratch.saturated = [0; GROUP];
+            with_pixel!(self.pixel, T => match &self.route {
+                Route::Fused(fused) => fused.group::<T>(self, group, scratch, &mut outcomes),
+                Route::Gather(gather) => gather.group::<T>(self, group, scratch, &mut outcomes),
+            });
         }
         outcomes
     }
 
-    /// Integrates up to [`GROUP`] frames together.
-    fn group<T: Pixel>(&self, frames: &[Frame], scratch: &mut Scratch, outcomes: &mut Vec<Outcome>) {
-        scratch.clear(self);
-        let open = |frame| PixelStream::open(frame, self.shape, self.pixel, self.simd);
-        let mut lanes: Vec<PixelStream> = frames.iter().map(open).collect();
-        let cutoffs: Vec<f32> = frames.iter().map(|f| self.saturation.cutoff_of(&f.header)).collect();
-        let mut raw = [T::default(); RUN];
-        for tile in 0..self.tiles.len() {
-            let pixels = self.tiles.pixels(tile);
-            for first in pixels.clone().step_by(RUN) {
-                let raw = &mut raw[..RUN.min(pixels.end - first)];
-                for (at, lane) in lanes.iter_mut().enumerate() {
-                    let begun = scratch.decoding.is_some().then(Instant::now);
-                    let is_good = lane.next(raw);
-                    if let (Some(decoding), Some(begun)) = (&mut scratch.decoding, begun) {
-                        *decoding += begun.elapsed();
-                    }
-                    if is_good {
-                        self.prepare.run(self.simd, first, raw, cutoffs[at], scratch.lane(at, raw.len()));
-                    }
-                }
-                scratch.lay_side_by_side(self.simd, frames.len(), first - pixels.start, raw.len());
-            }
-            if lanes.iter().all(PixelStream::is_bad) {
-                break;
-            }
-            self.sum(tile, frames.len(), scratch);
-        }
-        for (at, lane) in lanes.into_iter().enumerate() {
-            outcomes.push(lane.close().and_then(|frame| self.pattern(frame, at, frames.len(), scratch)));
-        }
-    }
-
-    /// Adds a tile of all frames to their sums.
-    fn sum(&self, tile: usize, frames: usize, scratch: &mut Scratch) {
-        let view = self.tiles.view(tile);
-        let reach = Reach { pixels: self.tiles.tile_pixels(), bins: self.tiles.bins() };
-        let with_variance = self.prepare.has_variance();
-        for (kind, power) in [(&mut scratch.signal, Power::One), (&mut scratch.variance, Power::Two)] {
-            if power == Power::Two && !with_variance {
-                continue;
-            }
-            match frames {
-                1 => kernel::accumulate_one(power, view, reach, &kind.one, &mut kind.sums_one),
-                _ => kernel::accumulate(self.simd, power, view, reach, &kind.counts, &mut kind.sums),
-            }
-        }
-    }
-
-    /// What became of the frame in lane `at`, which was decoded.
-    fn pattern(&self, frame: &Frame, at: usize, frames: usize, scratch: &Scratch) -> Outcome {
-        let sums = |kind: &Kind| -> Vec<f64> {
-            match frames {
-                1 => kind.sums_one[..self.npt()].to_vec(),
-                _ => kind.sums[..self.npt()].iter().map(|sums| sums.0[at]).collect(),
-            }
-        };
-        let sums = pattern::Sums {
-            signal: sums(&scratch.signal),
-            variance: self.prepare.has_variance().then(|| sums(&scratch.variance)),
-            norms: self.norms.without(&scratch.invalid[at], &self.tiles),
-        };
+    /// What became of a frame that was decoded.
+    fn pattern(&self, frame: &Frame, sums: Sums, saturated: u32) -> Outcome {
         let of = FrameFacts {
             id: frame.id,
             origin: &frame.origin,
             header: frame.header.clone(),
             factor: frame.factor,
-            saturated: scratch.saturated[at],
+            saturated,
         };
         pattern::pattern(of, sums, self.empty)
     }
@@ -417,50 +360,5 @@ impl Scratch {
     /// The time that decoding took since [`Scratch::time_decoding`]; none when it is not kept.
     pub fn decoding(&self) -> Option<Duration> {
         self.decoding
-    }
-
-    /// Makes room for `engine`'s tiles and sets all sums to 0.
-    fn clear(&mut self, engine: &Engine) {
-        let kinds = [(&mut self.signal, true), (&mut self.variance, engine.prepare.has_variance())];
-        for (kind, is_there) in kinds {
-            let size = |size: usize| if is_there { size } else { 0 };
-            kind.lanes.resize(size(GROUP * STRIDE), 0.0);
-            kind.counts.resize(size(engine.tiles.tile_pixels()), Counts::default());
-            kind.one.resize(size(engine.tiles.tile_pixels()), 0.0);
-            kind.sums.clear();
-            kind.sums.resize(size(engine.npt() + 1), BinSums::default());
-            kind.sums_one.clear();
-            kind.sums_one.resize(size(engine.npt() + 1), 0.0);
-        }
-        self.invalid.iter_mut().for_each(Vec::clear);
-        self.saturated = [0; GROUP];
-    }
-
-    /// Where the first `pixels` pixels of a run of frame `at` go.
-    fn lane(&mut self, at: usize, pixels: usize) -> Prepared<'_> {
-        let lane = at * STRIDE..at * STRIDE + pixels;
-        Prepared {
-            signal: &mut self.signal.lanes[lane.clone()],
-            variance: self.variance.lanes.get_mut(lane),
-            invalid: &mut self.invalid[at],
-            saturated: &mut self.saturated[at],
-        }
-    }
-
-    /// Puts a run of `pixels` pixels in its place `at` in the tile.
-    fn lay_side_by_side(&mut self, simd: Simd, frames: usize, at: usize, pixels: usize) {
-        for kind in [&mut self.signal, &mut self.variance] {
-            if kind.lanes.is_empty() {
-                continue;
-            }
-            if frames == 1 {
-                for (one, count) in kind.one[at..].iter_mut().zip(&kind.lanes[..pixels]) {
-                    *one = f64::from(*count);
-                }
-            } else {
-                let out = &mut kind.counts[at..at + pixels.next_multiple_of(4)];
-                kernel::side_by_side(simd, &kind.lanes, STRIDE, out);
-            }
-        }
     }
 }

@@ -1,6 +1,6 @@
 //! From sums to a pattern: the one formula that every route ends with, and whether what comes out can be believed.
 //!
-//! intensity = S / (N·f) and errors = √V / (N·f), f the factor of the frame, in `f64`, rounded once to `f32`; a bin with N₂ = 0 has no pixel and gets the value
+//! intensity = S / (N·f), its standard error sem = √V / (N·f), the standard deviation of a pixel std = √(V / N₂) / f, f the factor of the frame, in `f64`, rounded once to `f32`; a bin with N₂ = 0 has no pixel and gets the value
 //! for empty bins. Two things make a frame bad here, because a row of them would look like a measurement: not one valid pixel
 //! in any bin, and a bin that has pixels but no finite value. The GPU's copy of the formula, for patterns that stay there, is
 //! `cuda/integrate/keep.cu`.
@@ -39,7 +39,7 @@ pub struct Sums {
 ///
 /// # Errors
 /// The frame as a bad one: [`FrameStatus::NoPixels`] when no bin has a valid pixel, [`FrameStatus::NotFinite`] when the
-/// intensity or error of a bin that has some is not a finite `f32`.
+/// intensity, error or deviation of a bin that has some is not a finite `f32`.
 pub fn pattern(of: FrameFacts<'_>, sums: Sums, empty: f32) -> Outcome {
     let Sums { signal, variance, norms } = sums;
     let FrameFacts { id, origin, header, factor, saturated } = of;
@@ -62,10 +62,14 @@ pub fn pattern(of: FrameFacts<'_>, sums: Sums, empty: f32) -> Outcome {
         (0..signal.len()).map(|bin| if is_empty(bin) { empty } else { value(bin) as f32 }).collect()
     };
     let intensity = per_bin(&|bin| signal[bin] / (norms.normalization[bin] * factor));
-    let errors = variance
-        .as_ref()
-        .map(|variance| per_bin(&|bin| variance[bin].sqrt() / (norms.normalization[bin] * factor)));
-    for (what, values) in [("intensity", Some(&intensity)), ("error", errors.as_ref())] {
+    let of_variance = |value: &dyn Fn(usize, f64) -> f64| {
+        variance.as_ref().map(|variance| per_bin(&|bin| value(bin, variance[bin])))
+    };
+    let sem = of_variance(&|bin, variance| variance.sqrt() / (norms.normalization[bin] * factor));
+    let std = of_variance(&|bin, variance| (variance / norms.normalization_squared[bin]).sqrt() / factor);
+    for (what, values) in
+        [("intensity", Some(&intensity)), ("error", sem.as_ref()), ("deviation", std.as_ref())]
+    {
         let wrong = |bin: &usize| !is_empty(*bin) && values.is_some_and(|values| !values[*bin].is_finite());
         if let Some(bin) = (0..signal.len()).find(wrong) {
             let cause = format!(
@@ -76,5 +80,5 @@ pub fn pattern(of: FrameFacts<'_>, sums: Sums, empty: f32) -> Outcome {
             return bad(FrameStatus::NotFinite, cause);
         }
     }
-    Ok(Pattern { id, header, intensity, errors, signal, variance, norms, saturated })
+    Ok(Pattern { id, header, intensity, sem, std, signal, variance, norms, saturated })
 }

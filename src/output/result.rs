@@ -526,7 +526,7 @@ fn prepare(writer: &RowWriter, layout: &Layout, blank: bool) -> io::Result<()> {
 
 fn lengths_misfit(pattern: &Pattern, layout: &Layout) -> Option<String> {
     let (npt, errors) = (layout.npt(), layout.errors);
-    if errors != pattern.errors.is_some() || (layout.sums && errors != pattern.variance.is_some()) {
+    if errors != pattern.sem.is_some() || (layout.sums && errors != pattern.variance.is_some()) {
         return Some(format!(
             "the file {} errors, the pattern does not",
             if errors { "has" } else { "has no" }
@@ -541,7 +541,7 @@ fn lengths_misfit(pattern: &Pattern, layout: &Layout) -> Option<String> {
         norms.count.len(),
     ];
     let sums = if layout.sums { &sums[..] } else { &[] };
-    let patterns = [pattern.intensity.len(), pattern.errors.as_ref().map_or(npt, Vec::len)];
+    let patterns = [pattern.intensity.len(), pattern.sem.as_ref().map_or(npt, Vec::len)];
     let wrong = patterns.iter().chain(sums).find(|&&len| len != npt)?;
     Some(format!("the file has {npt} bins, the pattern has {wrong}"))
 }

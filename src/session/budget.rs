@@ -7,14 +7,15 @@ use super::crew::{Crew, Reducers, Traffic};
 use crate::budget::{self, OverBudget};
 use crate::cuda::LaneSizes;
 use crate::frame::Shape;
+use crate::integrate::engine::GATHERED_PIXEL;
 use crate::pipeline::waiting;
 use crate::reduce::host::BATCH;
 
 /// Of a pixel: where it is, what it is divided by, mask, dark, flat.
 const PIXEL: usize = 32;
 
-/// Of a bin in a pattern: intensity, error, and five sums.
-const BIN: usize = 2 * size_of::<f32>() + 5 * size_of::<f64>();
+/// Of a bin in a pattern: intensity, error, deviation, and five sums.
+const BIN: usize = 3 * size_of::<f32>() + 5 * size_of::<f64>();
 
 /// Of a row in the file: its status, its point of the map, its frame's name.
 const ROW: usize = 32;
@@ -52,25 +53,37 @@ pub(super) fn check_frames(Shape { slow, fast }: Shape) -> Result<(), OverBudget
     budget::allow(what, budget::bytes_of(&[slow, fast], PIXEL))
 }
 
-/// Sees that there is memory for the run.
+/// Sees that there is memory for the run; one that gathers has decoded frames in each thread, to choose among the pixels of a bin.
 ///
 /// # Errors
 /// [`OverBudget`], which says what the run is.
-pub(super) fn check(crew: &Crew, traffic: &Traffic, npt: usize, rows: usize) -> Result<(), OverBudget> {
+pub(super) fn check(
+    crew: &Crew,
+    traffic: &Traffic,
+    npt: usize,
+    rows: usize,
+    gathers: bool,
+) -> Result<(), OverBudget> {
     let Shape { slow, fast } = traffic.encoding.shape;
+    let gathering = match crew.reducers {
+        Reducers::Host(workers) if gathers => workers,
+        _ => 0,
+    };
     let slots = slots(crew, traffic.frames);
     let patterns = in_work(crew) + crew.readers.map_or(0, |_| waiting_outcomes(npt));
     let bytes = [
         budget::bytes_of(&[slow, fast], PIXEL),
         budget::bytes_of(&[slots], traffic.bytes(crew)),
+        budget::bytes_of(&[gathering, slow, fast], GATHERED_PIXEL),
         budget::bytes_of(&[patterns, npt], BIN),
         budget::bytes_of(&[rows], ROW),
     ];
     budget::allow(
         format_args!(
             "a run of {} frames of {slow} x {fast} pixels to {rows} rows of {npt} bins ({slots} frames and {patterns} \
-             patterns on their way)",
-            traffic.frames
+             patterns on their way{})",
+            traffic.frames,
+            if gathering > 0 { format!(", {gathering} threads with decoded frames") } else { String::new() }
         ),
         bytes.into_iter().fold(0, u64::saturating_add),
     )

@@ -40,6 +40,7 @@ const HOW: [&str; 16] = [
     "mask_file",
     "dark_current",
     "flat_field",
+    "variance",
 ];
 
 /// What a file is now.
@@ -147,7 +148,7 @@ pub(super) fn has_digests(frames: &dyn Frames) -> bool {
 /// What decides the patterns beside the configuration: the program, the kind of device, and what images of the calibration hold.
 pub(super) fn recipe(plan: &Plan) -> Value {
     let crc = |bytes: &[u8]| format!("crc32:{:08x}", crc32fast::hash(bytes));
-    let floats = |values: &Vec<f32>| {
+    let floats = |values: &[f32]| {
         let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
         crc(&bytes)
     };
@@ -161,8 +162,9 @@ pub(super) fn recipe(plan: &Plan) -> Value {
         "program": concat!("xrdct ", env!("CARGO_PKG_VERSION")),
         "device": kind(&plan.device),
         "mask": plan.mask.as_ref().map(masked),
-        "dark": plan.dark.as_ref().map(floats),
-        "flat": plan.flat.as_ref().map(floats),
+        "dark": plan.dark.as_deref().map(floats),
+        "flat": plan.flat.as_deref().map(floats),
+        "variance": plan.reduction.errors.image().map(floats),
         "dummy": dummy,
         "saturation": if plan.saturation.masked { json!(plan.saturation.cutoff) } else { Value::Null },
     });

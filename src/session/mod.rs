@@ -52,6 +52,7 @@ mod result;
 pub mod resume;
 mod route;
 pub mod stack;
+mod statistic;
 mod store;
 pub mod tomo;
 mod walk;
@@ -82,7 +83,8 @@ pub use crate::geometry::placement::Placement;
 pub use crate::geometry::poni::{Poni, PoniError};
 pub use crate::geometry::units::Unit;
 pub use crate::integrate::corrections::Lost;
-pub use crate::integrate::engine::{ErrorModel, Recipe, Saturation};
+pub use crate::integrate::engine::{Recipe, Saturation};
+pub use crate::integrate::reduction::{ErrorModel, Reduction, Statistic};
 pub use crate::pipeline::{PipelineError, Saturated, Stage, Strategy};
 pub use crate::source::facts::{DetectorFacts, MASK_BITS};
 
@@ -299,7 +301,7 @@ fn layout(plan: &Plan, radial: RadialAxis) -> Layout {
         offset: options.offset.unwrap_or(0) + plan.part.as_ref().map_or(0, |part| part.first),
         part: plan.part.clone(),
         numbers: plan.numbers,
-        errors: plan.error_model.has_variance(),
+        errors: plan.reduction.errors.has_variance(),
         sums: options.sums == Some(true),
         saturated: plan.saturation.cutoff.is_finite(),
         columns: Arc::clone(&plan.frames.about().columns),

@@ -31,14 +31,56 @@ pub enum Splitting {
     Full,
 }
 
+/// Which pixels of a bin its intensity is the mean of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum StatisticName {
+    /// All of them
+    Mean,
+    /// Those that are left when outliers are thrown out, as pyFAI's `sigma_clip_ng`
+    Clip,
+    /// The one in the middle, as pyFAI's `medfilt1d_ng`
+    Median,
+    /// Those between two quantiles, as pyFAI's `medfilt1d_ng`
+    Quantile,
+}
+
+impl StatisticName {
+    /// Its word.
+    pub const fn word(self) -> &'static str {
+        match self {
+            StatisticName::Mean => "mean",
+            StatisticName::Clip => "clip",
+            StatisticName::Median => "median",
+            StatisticName::Quantile => "quantile",
+        }
+    }
+}
+
 /// How uncertainties are estimated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ErrorModelName {
     /// Variance of a pixel = its counts (at least 1)
     Poisson,
+    /// From how the pixels of a bin differ
+    Azimuthal,
+    /// Outliers are known by how pixels differ; what is left has Poisson's
+    Hybrid,
     /// No uncertainties
     None,
+}
+
+impl ErrorModelName {
+    /// Its word.
+    pub const fn word(self) -> &'static str {
+        match self {
+            ErrorModelName::Poisson => "poisson",
+            ErrorModelName::Azimuthal => "azimuthal",
+            ErrorModelName::Hybrid => "hybrid",
+            ErrorModelName::None => "none",
+        }
+    }
 }
 
 /// From which count on pixels are saturated and left out.
@@ -136,13 +178,23 @@ pub struct Options {
     pub saturation: Option<SaturationFrom>,
     /// Divide all intensities by this number (a monitor, say)
     pub normalization: Option<f64>,
-    /// Uncertainties [default: none]
+    /// Uncertainties [default: none; with `--statistic clip` azimuthal]
     pub error_model: Option<ErrorModelName>,
+    /// Variance of each pixel, an image; takes the place of an error model
+    pub variance: Option<String>,
+    /// Which pixels of a bin count [default: mean, of all of them]
+    pub statistic: Option<StatisticName>,
+    /// Outliers are this many standard deviations off, or more where that is Chauvenet's criterion [default: 5]
+    pub clip: Option<f64>,
+    /// Times to throw outliers out at most [default: 5]
+    pub clip_cycles: Option<usize>,
+    /// The two quantiles of a bin that pixels count between, from 0 to 1
+    pub quantile: Vec<f64>,
     /// Number of radial bins [default: 1000]
     pub npt: Option<usize>,
     /// Radial unit: q_nm^-1, q_A^-1, 2th_deg, 2th_rad, r_mm, r_m, d*2_nm^-2, … [default: q_nm^-1]
     pub unit: Option<String>,
-    /// Pixel splitting [default: bbox]
+    /// Pixel splitting [default: bbox; with `--statistic clip` no]
     pub method: Option<Splitting>,
     /// Lower and upper end of the radial axis, in its unit [default: all pixels]
     pub radial_range: Vec<f64>,

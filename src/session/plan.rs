@@ -12,16 +12,17 @@ use super::configuration::{self, ConfigError};
 use super::crew::{self, Crew, Traffic};
 use super::device::Device;
 use super::error::{Concern, OrAbout, SessionError, refuse};
-use super::options::{
-    BadFramesName, ErrorModelName, Options, Selection, Splitting, check_pairs, check_values, key_of,
-};
+use super::options::{BadFramesName, Options, Selection, Splitting, check_pairs, check_values, key_of};
 use super::route::FrameRoute;
+use super::statistic;
+use crate::budget::OverBudget;
 use crate::frame::Encoding;
 use crate::geometry::detector::Dummy;
 use crate::geometry::mask::Mask;
 use crate::geometry::poni::Poni;
 use crate::geometry::units::Unit;
-use crate::integrate::engine::{ErrorModel, Saturation};
+use crate::integrate::engine::Saturation;
+use crate::integrate::reduction::Reduction;
 use crate::integrate::split::Split;
 use crate::output::result::{FrameNumbers, PartOf, Raster};
 use crate::pipeline::BadFrames;
@@ -63,8 +64,8 @@ pub struct Plan {
     pub npt: usize,
     /// Pixel splitting.
     pub split: Split,
-    /// Uncertainties.
-    pub error_model: ErrorModel,
+    /// What a bin makes of its pixels.
+    pub reduction: Reduction,
     /// Map that the frames are points of.
     pub scan: Option<Raster>,
     /// Where frames are reduced; whether a GPU is there is known when the plan is [settled](Plan::settle_device).
@@ -115,9 +116,11 @@ impl Plan {
         let mut notes = Vec::new();
         let options = settled(options, &mut notes)?;
         check_values(&options, |option| option.to_owned())?;
+        statistic::check_values(&options, |option| option.to_owned())?;
         check_pairs(&options)?;
         // A GPU opens while files are read, and while the matrix is made.
-        let device = Device::begin(options.device.as_deref().unwrap_or("auto"))?;
+        let device =
+            Device::begin_for(options.device.as_deref().unwrap_or("auto"), statistic::on_gpu(&options)?)?;
 
         let Input { format, frames, first, part, files: named, notes: more } = input(&options)?;
         let numbers = FrameNumbers { first, step: options.selection().slice.step() };
@@ -135,6 +138,7 @@ impl Plan {
         let dark = calibration::own_image(dark, content.and_then(|c| c.dark.as_ref()), encoding.shape);
         let flat = calibration::own_image(flat, content.and_then(|c| c.flat.as_ref()), encoding.shape);
         let dummy = calibration::dummy(&options, &poni, frames.about(), &mut notes);
+        let reduction = statistic::reduction(&options, encoding.shape, &mut notes)?;
         let saturation = calibration::saturation(&options, frames.as_ref())?;
         let whole = raster(&options, part.map_or(frames.count(), |part| part.whole))?;
         let part = part.map(|PartRange { part, first, whole: count }| PartOf {
@@ -151,15 +155,12 @@ impl Plan {
         let scan = part.as_ref().map_or(whole, |part| part.raster(frames.count()));
         let mut plan = Plan {
             npt: options.npt.unwrap_or(DEFAULT_NPT),
-            split: match options.method.unwrap_or(Splitting::Bbox) {
+            split: match options.method.unwrap_or(statistic::splitting(reduction.statistic)) {
                 Splitting::No => Split::No,
                 Splitting::Bbox => Split::BBox,
                 Splitting::Full => Split::Full,
             },
-            error_model: match options.error_model {
-                Some(ErrorModelName::Poisson) => ErrorModel::Poisson,
-                Some(ErrorModelName::None) | None => ErrorModel::None,
-            },
+            reduction,
             bad_frames: match options.bad_frames {
                 Some(BadFramesName::Stop) => BadFrames::Stop,
                 Some(BadFramesName::Keep) | None => BadFrames::Keep,
@@ -208,8 +209,13 @@ impl Plan {
     }
 
     fn check_memory(&self) -> Result<(), SessionError> {
+        self.check_crew(&self.crew).or_about(Concern::Usage)
+    }
+
+    /// Whether there is memory for the run with such a crew.
+    pub(super) fn check_crew(&self, crew: &Crew) -> Result<(), OverBudget> {
         let rows = self.scan.as_ref().map_or(self.frames.count(), Raster::points);
-        budget::check(&self.crew, &self.traffic(), self.npt, rows).or_about(Concern::Usage)
+        budget::check(crew, &self.traffic(), self.npt, rows, self.reduction.statistic.chooses())
     }
 
     /// Where the geometry comes from: a PONI file, or the configuration that holds it.
@@ -273,6 +279,7 @@ fn settled(said: Options, notes: &mut Vec<String>) -> Result<Options, SessionErr
             };
             let earlier = earlier.or_about(about)?;
             check_values(&earlier.options, key_of)
+                .and_then(|()| statistic::check_values(&earlier.options, key_of))
                 .or_about_in(Concern::Usage, format!("--config {}", path.display()))?;
             notes.extend(earlier.warnings);
             configuration::over(&said, earlier.options).or_about(Concern::Usage)?

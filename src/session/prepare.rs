@@ -83,7 +83,7 @@ impl Plan {
             dark: self.dark.clone(),
             dummy: self.dummy,
             saturation: self.saturation,
-            error_model: self.error_model,
+            reduction: self.reduction.clone(),
             empty: self.options.empty.unwrap_or(0.0),
             shape: encoding.shape,
             pixel: encoding.pixel,

@@ -43,8 +43,7 @@ impl Cores {
     fn make(plan: &Plan, why: &str) -> Result<Cores, SessionError> {
         let device = Device::Cpu { why: why.to_owned() };
         let crew = Crew::asked(&plan.options, &device, plan.encoding().codec, plan.frames.count())?;
-        let rows = plan.scan.as_ref().map_or(plan.frames.count(), Raster::points);
-        budget::check(&crew, &plan.traffic(), plan.npt, rows).or_about(Concern::Device)?;
+        plan.check_crew(&crew).or_about(Concern::Device)?;
         let threads = crew::threads(&plan.options, &device);
         let engines = on_threads(threads, || Engines::on_host(plan.prepare()?.recipe, why))??;
         Ok(Cores { crew, engines, why: why.to_owned() })

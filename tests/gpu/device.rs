@@ -20,7 +20,8 @@ use xrdct::geometry::correction::{normalization, solid_angle};
 use xrdct::geometry::detector::Dummy;
 use xrdct::geometry::poni::Poni;
 use xrdct::geometry::units::Unit;
-use xrdct::integrate::engine::{Engine, ErrorModel, Recipe, Saturation, Scratch};
+use xrdct::integrate::engine::{Engine, Recipe, Saturation, Scratch};
+use xrdct::integrate::reduction::{ErrorModel, Reduction};
 use xrdct::integrate::split::{MatrixRequest, Split, build};
 use xrdct::reduce::Reducer;
 
@@ -73,7 +74,7 @@ fn recipe(shape: Shape, split: Split, npt: usize) -> Recipe {
         dark: None,
         dummy: Some(Dummy { value: -2.0, delta: 1.5 }),
         saturation: Saturation::default(),
-        error_model: ErrorModel::None,
+        reduction: Reduction::default(),
         empty: 0.0,
         shape,
         pixel: PixelType::I32,
@@ -199,7 +200,7 @@ fn assert_agree(name: &str, found: &[Outcome], expected: &[Outcome]) {
         assert_close(&format!("{name}: count"), &found.norms.count, &expected.norms.count);
         assert_close(&format!("{name}: intensity"), &wide(&found.intensity), &wide(&expected.intensity));
         assert_eq!(found.saturated, expected.saturated, "{name}: saturated pixels");
-        match (&found.variance, &found.errors, &expected.variance, &expected.errors) {
+        match (&found.variance, &found.sem, &expected.variance, &expected.sem) {
             (None, None, None, None) => {}
             (Some(variance), Some(errors), Some(expected_variance), Some(expected_errors)) => {
                 assert_close(&format!("{name}: variance"), variance, expected_variance);
@@ -238,7 +239,11 @@ fn patterns_agree_with_the_host() {
         for error_model in [ErrorModel::None, ErrorModel::Poisson] {
             for dark in [None, Some(dark.clone())] {
                 let name = format!("{split:?} {npt} {error_model:?} dark {}", dark.is_some());
-                let recipe = Recipe { error_model, dark, ..recipe(shape, split, npt) };
+                let recipe = Recipe {
+                    reduction: Reduction::mean(error_model.clone()),
+                    dark,
+                    ..recipe(shape, split, npt)
+                };
                 let engine = Arc::new(CudaEngine::new(0, &recipe).unwrap());
                 let found = reduce(&engine, &recipe, &frames, LaneSizes { lanes: 2, batch: 8 });
                 assert_agree(&name, &found, &on_the_host(&recipe, &frames));
@@ -258,7 +263,12 @@ fn patterns_are_clean_under_the_sanitizer() {
             for masked in [false, true] {
                 let saturation = Saturation { cutoff: 405.0, by_header: false, masked };
                 let dark = dark.clone();
-                let recipe = Recipe { error_model, dark, saturation, ..recipe(shape, Split::BBox, 60) };
+                let recipe = Recipe {
+                    reduction: Reduction::mean(error_model.clone()),
+                    dark,
+                    saturation,
+                    ..recipe(shape, Split::BBox, 60)
+                };
                 let engine = Arc::new(CudaEngine::new(0, &recipe).unwrap());
                 let found = reduce(&engine, &recipe, &frames, LaneSizes { lanes: 2, batch: 3 });
                 assert_agree("small", &found, &on_the_host(&recipe, &frames));
@@ -280,7 +290,12 @@ fn saturated_pixels_agree_with_the_host() {
                 for (error_model, dark) in [(ErrorModel::None, None), (ErrorModel::Poisson, dark.clone())] {
                     let name = format!("{split:?} {npt} from {cutoff} {by_header} {masked} {error_model:?}");
                     let saturation = Saturation { cutoff, by_header, masked };
-                    let mut recipe = Recipe { error_model, dark, saturation, ..recipe(shape, split, npt) };
+                    let mut recipe = Recipe {
+                        reduction: Reduction::mean(error_model.clone()),
+                        dark,
+                        saturation,
+                        ..recipe(shape, split, npt)
+                    };
                     if npt == 60 {
                         recipe.dummy = None;
                     }
@@ -343,8 +358,7 @@ type Bits = (FrameId, Vec<u32>, Vec<Vec<u64>>);
 /// All numbers of an outcome, bit by bit.
 fn bits(outcome: &Outcome) -> Result<Bits, String> {
     let pattern = outcome.as_ref().map_err(|bad| bad.message.clone())?;
-    let narrow =
-        pattern.intensity.iter().chain(pattern.errors.iter().flatten()).map(|v| v.to_bits()).collect();
+    let narrow = pattern.intensity.iter().chain(pattern.sem.iter().flatten()).map(|v| v.to_bits()).collect();
     let Pattern { signal, variance, norms, .. } = pattern;
     let variance = variance.clone().unwrap_or_default();
     let wide = [signal, &variance, &norms.normalization, &norms.normalization_squared, &norms.count];
@@ -355,7 +369,8 @@ fn bits(outcome: &Outcome) -> Result<Bits, String> {
 #[ignore = "needs an NVIDIA GPU"]
 fn patterns_have_the_same_bits_always() {
     let shape = Shape { slow: 619, fast: 487 };
-    let recipe = Recipe { error_model: ErrorModel::Poisson, ..recipe(shape, Split::BBox, 1000) };
+    let recipe =
+        Recipe { reduction: Reduction::mean(ErrorModel::Poisson), ..recipe(shape, Split::BBox, 1000) };
     let engine = Arc::new(CudaEngine::new(0, &recipe).unwrap());
     let frames = mixed_frames(shape, 40);
     let first = reduce(&engine, &recipe, &frames, LaneSizes { lanes: 1, batch: 1 });
@@ -502,7 +517,7 @@ fn a_small_card_gets_smaller_batches() {
 #[test]
 fn what_is_missing_or_other_does_not_agree() {
     let shape = Shape { slow: 31, fast: 37 };
-    let recipe = Recipe { error_model: ErrorModel::Poisson, ..recipe(shape, Split::BBox, 20) };
+    let recipe = Recipe { reduction: Reduction::mean(ErrorModel::Poisson), ..recipe(shape, Split::BBox, 20) };
     let host = on_the_host(&recipe, &mixed_frames(shape, 7));
     assert_agree("the host", &host, &host);
     let refused = |why: &str, change: &dyn Fn(&mut Vec<Outcome>)| {
@@ -519,7 +534,7 @@ fn what_is_missing_or_other_does_not_agree() {
     };
     pattern("a pattern short of a bin", &|pattern| pattern.signal.truncate(3));
     pattern("a pattern without intensities", &|pattern| pattern.intensity.clear());
-    pattern("a pattern without errors", &|pattern| pattern.errors = None);
+    pattern("a pattern without errors", &|pattern| pattern.sem = None);
     pattern("a pattern without variance", &|pattern| pattern.variance = None);
     pattern("a pixel more that is saturated", &|pattern| pattern.saturated += 1);
     pattern("NaN", &|pattern| pattern.intensity[3] = f32::NAN);

@@ -22,6 +22,12 @@ pub(super) const GROUP: usize = 8;
 #[repr(C, align(32))]
 pub(super) struct Counts(pub(super) [f32; GROUP]);
 
+/// Counts as plain arrays, for loops that the compiler arranges.
+pub(super) fn plain(counts: &[Counts]) -> &[[f32; GROUP]] {
+    // SAFETY: `Counts` is its array and nothing else, and no array has a stricter alignment.
+    unsafe { std::slice::from_raw_parts(counts.as_ptr().cast(), counts.len()) }
+}
+
 /// Sums of one bin for each frame.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 #[repr(C, align(64))]

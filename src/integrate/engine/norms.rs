@@ -55,6 +55,16 @@ impl NormsOf {
         NormsOf { csr, normalization, all_valid, remembered: Mutex::default() }
     }
 
+    /// The matrix.
+    pub(super) fn csr(&self) -> &Csr {
+        &self.csr
+    }
+
+    /// norm of each pixel.
+    pub(super) fn normalization(&self) -> &[f32] {
+        &self.normalization
+    }
+
     /// When all pixels that have entries are valid.
     pub(super) fn all_valid(&self) -> &Arc<Norms> {
         &self.all_valid

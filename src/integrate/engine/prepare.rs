@@ -1,7 +1,7 @@
 //! From decoded pixels to what is summed: signal and variance, with invalid pixels found and left out.
 //!
 //! pyFAI's rules, in `f32` as pyFAI's own (`ext/preproc.pyx`, c4_preproc): signal = raw − dark; Poisson variance =
-//! max(1, raw) with raw taken before the dark is subtracted; a pixel whose raw value is the dummy, or not finite, contributes nothing. A pixel
+//! max(1, raw) with raw taken before the dark is subtracted, or as it is given; a pixel whose raw value is the dummy, or not finite, contributes nothing. A pixel
 //! at or above the frame's cutoff is saturated: counted, and left out too when that is asked for.
 //! Pixels that are invalid in every frame (masked, normalisation 0 or not finite, dark not finite) have no entries in the
 //! matrix; what a frame says about them does not matter, and they are not reported. Usually that leaves no invalid pixel
@@ -9,6 +9,8 @@
 //!
 //! The invalid pixels of a frame are kept as [`InvalidRun`]s: gaps between modules are long runs, so two frames' lists are short
 //! and quickly compared.
+
+use std::sync::Arc;
 
 use crate::codec::Pixel;
 use crate::codec::byte_offset::Simd;
@@ -31,7 +33,20 @@ pub(super) struct Prepare {
     dummy: Option<Invalid>,
     /// Whether saturated pixels are invalid.
     masks_saturated: bool,
-    poisson: bool,
+    variance: PixelVariance,
+    /// The signal of a pixel that is invalid.
+    blank: f32,
+}
+
+/// The variance of a pixel.
+#[derive(Debug)]
+pub(super) enum PixelVariance {
+    /// Nobody asks.
+    None,
+    /// max(1, raw).
+    Poisson,
+    /// Of each pixel, whatever it counted; finite where the pixel has an entry.
+    Given(Arc<[f32]>),
 }
 
 /// The dummy test in `f32`.
@@ -86,16 +101,17 @@ impl Prepare {
         mut dark: Option<Vec<f32>>,
         dummy: Option<Dummy>,
         masks_saturated: bool,
-        poisson: bool,
+        variance: PixelVariance,
+        blank: f32,
     ) -> Prepare {
         // Such a pixel has no entry; but a weight of 0 times an infinity would not be nothing.
         dark.iter_mut().flatten().filter(|dark| !dark.is_finite()).for_each(|dark| *dark = 0.0);
-        Prepare { used, dark, dummy: dummy.map(Invalid::from), masks_saturated, poisson }
+        Prepare { used, dark, dummy: dummy.map(Invalid::from), masks_saturated, variance, blank }
     }
 
     /// Whether frames have a variance.
     pub(super) fn has_variance(&self) -> bool {
-        self.poisson
+        !matches!(self.variance, PixelVariance::None)
     }
 
     /// Prepares the pixels from `first` on; those at or above `cutoff` are saturated.
@@ -158,8 +174,14 @@ impl Prepare {
         let found = invalid[known.saturating_sub(1)..].iter().filter(|run| run.end as usize > first);
         let found = found.map(|run| (run.start as usize).max(first) - first..run.end as usize - first);
         if let Some(variance) = variance {
-            for (variance, signal) in variance.iter_mut().zip(signal.iter()) {
-                *variance = signal.max(1.0);
+            match &self.variance {
+                PixelVariance::None => {}
+                PixelVariance::Poisson => {
+                    for (variance, signal) in variance.iter_mut().zip(signal.iter()) {
+                        *variance = signal.max(1.0);
+                    }
+                }
+                PixelVariance::Given(image) => variance.copy_from_slice(&image[range.clone()]),
             }
             found.clone().for_each(|run| variance[run].fill(0.0));
         }
@@ -168,7 +190,7 @@ impl Prepare {
                 *signal -= dark;
             }
         }
-        found.for_each(|run| signal[run].fill(0.0));
+        found.for_each(|run| signal[run].fill(self.blank));
     }
 }
 

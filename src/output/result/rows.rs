@@ -108,7 +108,7 @@ impl RowWriter {
         let nan = &self.nan;
         self.gather(run, places.intensity, |p| Some(&p.intensity), nan)?;
         if let Some(offset) = places.errors {
-            self.gather(run, offset, |p| p.errors.as_deref(), nan)?;
+            self.gather(run, offset, |p| p.sem.as_deref(), nan)?;
         }
         if let Some(sums) = &places.sums {
             self.write_sums(run, sums)?;
@@ -279,7 +279,7 @@ impl Checked {
         };
         let parts = RowParts {
             intensity: &pattern.intensity,
-            errors: pattern.errors.as_deref(),
+            errors: pattern.sem.as_deref(),
             sums: self.sums.then(sums),
             saturated: self.saturated.then_some(pattern.saturated),
             numbers: &numbers,

@@ -2,6 +2,7 @@
 
 use crate::geometry::units::Unit;
 use crate::session::options::Options;
+use crate::session::statistic::said;
 
 /// A setting of the file that means something else under an option that was typed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -33,6 +34,11 @@ pub fn over(typed: &Options, earlier: Options) -> Result<Options, RangeOfAnother
         saturation,
         normalization,
         error_model,
+        variance,
+        statistic,
+        clip,
+        clip_cycles,
+        quantile,
         npt,
         unit,
         method,
@@ -72,6 +78,10 @@ pub fn over(typed: &Options, earlier: Options) -> Result<Options, RangeOfAnother
     let range = |typed: Vec<f64>, earlier: Vec<f64>| if typed.is_empty() { earlier } else { typed };
     let has_poni = poni.is_some();
     let has_dummy = dummy.is_some();
+    // What belongs to another statistic goes with it, and one word for errors replaces the other.
+    let (now, before) = (said(typed), said(&earlier));
+    let is_same = now.is_none() || now == before;
+    let has_errors = error_model.is_some() || variance.is_some();
     Ok(Options {
         inputs: list(inputs, earlier.inputs),
         poni: poni.or(earlier.poni),
@@ -86,7 +96,12 @@ pub fn over(typed: &Options, earlier: Options) -> Result<Options, RangeOfAnother
         delta_dummy: delta_dummy.or(earlier.delta_dummy.filter(|_| !has_dummy)),
         saturation: saturation.or(earlier.saturation),
         normalization: normalization.or(earlier.normalization),
-        error_model: error_model.or(earlier.error_model),
+        error_model: error_model.or(earlier.error_model.filter(|_| !has_errors)),
+        variance: variance.or(earlier.variance.filter(|_| !has_errors)),
+        statistic: statistic.or(earlier.statistic.filter(|_| is_same)),
+        clip: clip.or(earlier.clip.filter(|_| is_same)),
+        clip_cycles: clip_cycles.or(earlier.clip_cycles.filter(|_| is_same)),
+        quantile: range(quantile, if is_same { earlier.quantile } else { Vec::new() }),
         npt: npt.or(earlier.npt),
         unit: unit.or(earlier.unit),
         method: method.or(earlier.method),

@@ -38,6 +38,7 @@ pub(super) fn find_all(args: &mut Options, config: &Path) {
     args.dark.iter_mut().for_each(at);
     args.flat.iter_mut().for_each(at);
     args.mask.iter_mut().for_each(at);
+    args.variance.iter_mut().for_each(at);
     if let Some(poni) = args.poni.as_mut().filter(|poni| !is_auto(poni)) {
         *poni = found(&poni.to_string_lossy(), config);
     }
@@ -59,6 +60,7 @@ pub fn made_absolute(mut args: Options) -> std::io::Result<Options> {
     args.dark.iter_mut().for_each(fix);
     args.flat.iter_mut().for_each(fix);
     args.mask.iter_mut().for_each(fix);
+    args.variance.iter_mut().for_each(fix);
     if let Some(poni) = args.poni.as_mut().filter(|poni| !is_auto(poni)) {
         *poni = here.join(&*poni);
     }

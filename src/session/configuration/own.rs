@@ -62,6 +62,13 @@ pub(super) fn take(keys: &mut Keys, args: &mut Options) -> Result<(), Fault> {
     args.no_verify = keys.flag("no_verify")?;
     args.sums = keys.flag("sums")?;
     args.segments = keys.parsed("segments", "auto, off or a size such as 256M is wanted")?;
+    args.variance = keys.text("variance")?;
+    args.statistic = keys.word("statistic")?.or(args.statistic);
+    args.clip = keys.number("clip")?.or(args.clip);
+    args.clip_cycles = keys.count("clip_cycles")?.or(args.clip_cycles);
+    if let Some(ends) = keys.range("quantile")? {
+        args.quantile = ends.into_iter().flatten().collect();
+    }
     let by_header = matches!(keys.peek("saturation"), Some(Value::String(_)));
     args.saturation = match by_header {
         true => keys.word("saturation")?.map(SaturationFrom::Header),
@@ -92,6 +99,9 @@ pub(super) fn section(args: &Options, engine: &str, not_in_pyfai: &[String]) -> 
         delta_dummy: _,
         normalization: _,
         error_model: _,
+        statistic: _,
+        clip: _,
+        clip_cycles: _,
         npt: _,
         unit: _,
         method: _,
@@ -127,6 +137,8 @@ pub(super) fn section(args: &Options, engine: &str, not_in_pyfai: &[String]) -> 
         sums,
         segments,
         saturation,
+        variance,
+        quantile,
     } = args;
     let named = [
         ("engine", json!(engine)),
@@ -156,6 +168,9 @@ pub(super) fn section(args: &Options, engine: &str, not_in_pyfai: &[String]) -> 
         ("sums", json!(sums)),
         ("segments", json!(segments.map(|size| size.to_string()))),
         ("saturation", json!(saturation)),
+        ("variance", json!(variance)),
+        // pyFAI has them in percent, which may not be the same number.
+        ("quantile", list(quantile)),
     ];
     named
         .into_iter()

@@ -9,6 +9,9 @@ use serde_json::{Map, Value};
 
 use super::ConfigError;
 
+/// pyFAI says quantiles in percent.
+pub(super) const PERCENT: f64 = 100.0;
+
 /// Longest value that a message quotes.
 const LONGEST_QUOTE: usize = 60;
 

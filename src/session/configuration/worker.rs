@@ -16,16 +16,20 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::values::{Fault, Keys, Taken};
+use super::values::{Fault, Keys, PERCENT, Taken};
 use super::{ConfigError, Reading, geometry, method, own, url};
 use crate::geometry::poni::Poni;
 use crate::geometry::units::Unit;
-use crate::session::options::{ErrorModelName, Options, Splitting};
+use crate::session::options::{ErrorModelName, Options, Splitting, StatisticName};
+use crate::session::statistic::{CUTOFF, CYCLES};
 
 /// The newest version that pyFAI 2026.9.0 knows.
 pub(super) const NEWEST: u8 = 5;
 /// The newest version with `do_…` switches.
 const LAST_WITH_SWITCHES: u8 = 4;
+
+/// The quantile that is the median, in percent.
+const MEDIAN: f64 = 50.0;
 
 /// Names that keys had, or may have, beside the one that is read.
 const RENAMED: [(&str, &str); 10] = [
@@ -94,8 +98,7 @@ pub(super) fn read(
         }
         None => geometry::take(&mut keys, version, reading.path)?,
     };
-    let mut args =
-        settings(&mut keys, version, is_pyfais, &mut reading.warnings).map_err(of(reading.path))?;
+    let mut args = settings(&mut keys, version, is_pyfais, reading).map_err(of(reading.path))?;
     (args.poni, args.geometry) = (poni, geometry);
     own::take(&mut keys, &mut args).map_err(of(reading.path))?;
     if let (Some(file), Some(geometry)) = (&args.poni, &args.geometry)
@@ -127,18 +130,16 @@ fn version(keys: &mut Keys, is_pyfais: bool) -> Result<u8, Fault> {
 }
 
 /// Everything but the geometry.
-fn settings(
-    keys: &mut Keys,
-    version: u8,
-    is_pyfais: bool,
-    warnings: &mut Vec<String>,
-) -> Result<Options, Fault> {
+fn settings(keys: &mut Keys, version: u8, is_pyfais: bool, reading: &mut Reading) -> Result<Options, Fault> {
+    let gives_variance = reading.typed.variance.is_some() || keys.says("variance");
+    let warnings = &mut reading.warnings;
     if let Some(application) = keys.text("application")?
         && !APPLICATIONS.contains(&application.as_str())
     {
         warnings.push(format!("application is \"{application}\", not one that pyFAI integrates with"));
     }
     follow_switches(keys, version, warnings)?;
+    let statistic = statistic(keys)?;
     refuse_what_is_not_done(keys)?;
     let (dummy, delta_dummy) = (keys.number("val_dummy")?, keys.number("delta_dummy")?);
     if let (None, Some(delta)) = (dummy, delta_dummy) {
@@ -182,10 +183,10 @@ fn settings(
         dummy,
         delta_dummy: delta_dummy.filter(|_| dummy.is_some()),
         normalization: keys.number("normalization_factor")?.filter(|factor| *factor != 1.0),
-        error_model: error_model(keys)?,
+        error_model: error_model(keys, gives_variance)?,
         radial_range: range(keys, "radial_range")?,
         azimuth_range,
-        ..Options::default()
+        ..statistic
     })
 }
 
@@ -237,13 +238,8 @@ fn refuse_what_is_not_done(keys: &mut Keys) -> Result<(), Fault> {
         let problem = "integration in two dimensions is not done; 1 or null gives powder patterns";
         return Err(keys.fault("nbpt_azim", &n.into(), problem));
     }
-    let words: [(&str, &[&str], &str); 3] = [
+    let words: [(&str, &[&str], &str); 2] = [
         ("integrator_class", &["", "AzimuthalIntegrator"], "only AzimuthalIntegrator has a counterpart"),
-        (
-            "integrator_method",
-            &["", "integrate1d", "integrate1d_ng", "integrate2d", "integrate2d_ng"],
-            "only integrate1d_ng has a counterpart: no sigma clipping, no medians",
-        ),
         (
             "monitor_name",
             &[""],
@@ -255,16 +251,6 @@ fn refuse_what_is_not_done(keys: &mut Keys) -> Result<(), Fault> {
             && !known.contains(&word.as_str())
         {
             return Err(keys.fault(key, &word.into(), problem));
-        }
-    }
-    if let Some(options) = keys.object("extra_options")? {
-        let mut options = options;
-        if let Some(model) = options.remove("error_model") {
-            keys.offer("error_model", model);
-        }
-        if !options.is_empty() {
-            let problem = "options for pyFAI's integrators have no counterpart; leave them out";
-            return Err(keys.fault("extra_options", &Value::Object(options), problem));
         }
     }
     // The frames say what their shape is.
@@ -313,7 +299,63 @@ fn polarization(keys: &mut Keys) -> Taken<f64> {
     }
 }
 
-fn error_model(keys: &mut Keys) -> Taken<ErrorModelName> {
+/// Which of pyFAI's integrators is asked for, and what it is told.
+fn statistic(keys: &mut Keys) -> Result<Options, Fault> {
+    const MEANS: [&str; 5] = ["", "integrate1d", "integrate1d_ng", "integrate2d", "integrate2d_ng"];
+    let mut options = Keys::new("extra_options.", keys.object("extra_options")?.unwrap_or_default());
+    if let Some(model) = options.take("error_model") {
+        keys.offer("error_model", model);
+    }
+    let mut args = Options::default();
+    match keys.text("integrator_method")?.unwrap_or_default().as_str() {
+        mean if MEANS.contains(&mean) => {}
+        "sigma_clip" | "sigma_clip_ng" => {
+            args.statistic = Some(StatisticName::Clip);
+            args.clip = Some(options.number("thres")?.unwrap_or(CUTOFF));
+            args.clip_cycles = Some(options.count("max_iter")?.unwrap_or(CYCLES));
+        }
+        "medfilt1d_ng" => {
+            let percentile = options.take("percentile");
+            let numbers: Option<Vec<f64>> = match &percentile {
+                None => Some(vec![MEDIAN]),
+                Some(Value::Array(ends)) => ends.iter().map(Value::as_f64).collect(),
+                Some(one) => one.as_f64().map(|one| vec![one]),
+            };
+            // In any order, as pyFAI has it.
+            let ends = numbers.filter(|numbers| !numbers.is_empty()).map(|numbers| {
+                let ends = numbers.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), number| {
+                    (low.min(*number), high.max(*number))
+                });
+                (ends.0 / PERCENT, ends.1 / PERCENT)
+            });
+            match ends {
+                Some((low, high)) if low == high && low * PERCENT == MEDIAN => {
+                    args.statistic = Some(StatisticName::Median);
+                }
+                Some((low, high)) => {
+                    args.statistic = Some(StatisticName::Quantile);
+                    args.quantile = vec![low, high];
+                }
+                None => {
+                    let problem = "a number of percent, or two, is wanted";
+                    return Err(options.fault("percentile", &percentile.unwrap_or_default(), problem));
+                }
+            }
+        }
+        other => {
+            let problem = "only integrate1d_ng, sigma_clip_ng and medfilt1d_ng have a counterpart";
+            return Err(keys.fault("integrator_method", &other.into(), problem));
+        }
+    }
+    let left = options.left().next().cloned();
+    if let Some((key, value)) = left.and_then(|key| options.take(&key).map(|value| (key, value))) {
+        return Err(options.fault(&key, &value, "it has no counterpart for this integrator; leave it out"));
+    }
+    Ok(args)
+}
+
+/// `gives_variance`: whether a file is named for it.
+fn error_model(keys: &mut Keys, gives_variance: bool) -> Taken<ErrorModelName> {
     /// pyFAI's names, in the order of its numbers.
     const NAMES: [&str; 5] = ["no", "variance", "poisson", "azimuthal", "hybrid"];
     let Some(value) = keys.take("error_model") else { return Ok(None) };
@@ -326,7 +368,11 @@ fn error_model(keys: &mut Keys) -> Taken<ErrorModelName> {
     match name {
         Some("no") => Ok(Some(ErrorModelName::None)),
         Some("poisson") => Ok(Some(ErrorModelName::Poisson)),
-        _ => Err(keys.fault("error_model", &value, "xrdct has poisson and no")),
+        Some("azimuthal") => Ok(Some(ErrorModelName::Azimuthal)),
+        Some("hybrid") => Ok(Some(ErrorModelName::Hybrid)),
+        Some("variance") if gives_variance => Ok(None),
+        Some("variance") => Err(keys.fault("error_model", &value, "it needs --variance FILE")),
+        _ => Err(keys.fault("error_model", &value, "no, poisson, azimuthal, hybrid or variance is wanted")),
     }
 }
 

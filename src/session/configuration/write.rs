@@ -5,8 +5,9 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
+use super::values::PERCENT;
 use super::{own, worker};
-use crate::integrate::engine::ErrorModel;
+use crate::integrate::reduction::Statistic;
 use crate::output::result::Motor;
 use crate::session::plan::Plan;
 
@@ -36,15 +37,15 @@ pub fn worker(plan: &Plan) -> Value {
         "dark_current": some(&args.dark),
         "flat_field": some(&args.flat),
         "mask_file": args.mask,
-        "error_model": match plan.error_model { ErrorModel::Poisson => "poisson", ErrorModel::None => "no" },
+        "error_model": plan.reduction.errors.name(),
         // pyFAI's names: the engine that ran is in our own part.
         "method": [plan.split.name(), "csr", "cython"],
         "opencl_device": null,
         "azimuth_range": azimuth_range,
         "radial_range": plan.radial_range().map(|(from, to)| [from, to]),
         "integrator_class": "AzimuthalIntegrator",
-        "integrator_method": null,
-        "extra_options": null,
+        "integrator_method": integrator_method(plan.reduction.statistic),
+        "extra_options": extra_options(plan.reduction.statistic),
         "monitor_name": null,
         "shape": [shape.slow, shape.fast],
     });
@@ -88,6 +89,25 @@ fn with_section(mut value: Value, section: Value) -> Value {
     value
 }
 
+/// Which of pyFAI's integrators a statistic is; null for the usual one.
+const fn integrator_method(statistic: Statistic) -> Option<&'static str> {
+    match statistic {
+        Statistic::Mean => None,
+        Statistic::Clip { .. } => Some("sigma_clip_ng"),
+        Statistic::Quantile { .. } => Some("medfilt1d_ng"),
+    }
+}
+
+/// What that integrator is told.
+fn extra_options(statistic: Statistic) -> Value {
+    match statistic {
+        Statistic::Mean => Value::Null,
+        Statistic::Clip { cutoff, cycles } => json!({ "thres": cutoff, "max_iter": cycles }),
+        Statistic::Quantile { from, to } if from == to => json!({ "percentile": from * PERCENT }),
+        Statistic::Quantile { from, to } => json!({ "percentile": [from * PERCENT, to * PERCENT] }),
+    }
+}
+
 /// A list, or null for none: pyFAI would look for a file without a name.
 fn some(names: &[String]) -> Value {
     if names.is_empty() { Value::Null } else { json!(names) }
@@ -122,6 +142,9 @@ fn not_in_pyfai(plan: &Plan) -> Vec<String> {
         args.empty.map(|empty| {
             format!("empty: bins without pixels hold {empty}; pyFAI's programs write val_dummy or NaN")
         }),
+        args.variance
+            .as_ref()
+            .map(|file| format!("variance: {file}; pyFAI's worker is given one with each image")),
         args.saturation.is_some().then(|| "saturation: pyFAI leaves no saturated pixels out".to_owned()),
         args.part.map(|part| format!("{}pyFAI takes all frames, not part {part}", own::PART_REMARK)),
         both.then(|| {

@@ -205,7 +205,8 @@ impl<'a> StoredRows<'a> {
                 ..FrameHeader::default()
             },
             intensity: block.intensity[bins.clone()].to_vec(),
-            errors: floats(&block.errors),
+            sem: floats(&block.errors),
+            std: None,
             signal: doubles(&block.signal).unwrap_or_default(),
             variance: doubles(&block.variance),
             norms,
