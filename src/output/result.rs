@@ -58,7 +58,7 @@ pub use carry::Carried;
 pub use earlier::EarlierResult;
 pub(super) use info::opened;
 pub use info::{Progress, ResultInfo};
-pub use layout::{Ending, FileStamp, Layout, RadialAxis};
+pub use layout::{BinAxis, Ending, FileStamp, Layout};
 pub use part::{MergedFrom, PartOf, VirtualPart};
 pub use patterns::Patterns;
 pub use raster::{FrameNumbers, Motor, Raster};
