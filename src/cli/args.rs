@@ -92,6 +92,14 @@ pub struct IntegrateArgs {
     #[arg(short = 'c', long, value_name = "N", help_heading = "Bins")]
     pub npt: Option<usize>,
 
+    /// Number of azimuthal bins: patterns of two axes, (azimuthal, radial), as pyFAI's integrate2d; 1 is one axis [default: 1]
+    #[arg(long, value_name = "N", help_heading = "Bins")]
+    pub npt_azim: Option<usize>,
+
+    /// With --npt-azim: the azimuthal axis goes from 0 to 360 degrees [default: from -180 to 180; with --azimuth-range wherever that is]
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", help_heading = "Bins")]
+    pub chi_discontinuity_at_0: Option<bool>,
+
     /// Radial unit: q_nm^-1, q_A^-1, 2th_deg, 2th_rad, r_mm, r_m, d*2_nm^-2, … [default: q_nm^-1]
     #[arg(short, long, value_name = "UNIT", help_heading = "Bins")]
     pub unit: Option<String>,
@@ -259,6 +267,8 @@ impl IntegrateArgs {
             normalization,
             error_model,
             npt,
+            npt_azim,
+            chi_discontinuity_at_0,
             unit,
             method,
             radial_range,
@@ -308,6 +318,8 @@ impl IntegrateArgs {
             normalization,
             error_model,
             npt,
+            npt_azim,
+            chi_discontinuity_at_0,
             unit,
             method,
             radial_range,

@@ -7,6 +7,7 @@ use super::crew::{Crew, Reducers, Traffic};
 use crate::budget::{self, OverBudget};
 use crate::cuda::LaneSizes;
 use crate::frame::Shape;
+use crate::integrate::engine::GROUP;
 use crate::pipeline::waiting;
 use crate::reduce::host::BATCH;
 
@@ -16,12 +17,15 @@ const PIXEL: usize = 32;
 /// Of a bin in a pattern: intensity, error, and five sums.
 const BIN: usize = 2 * size_of::<f32>() + 5 * size_of::<f64>();
 
+/// Of a bin while frames are integrated together: their sums, with an error model twice.
+const SUMS: usize = 2 * GROUP * size_of::<f64>();
+
 /// Of a row in the file: its status, its point of the map, its frame's name.
 const ROW: usize = 32;
 
 /// How many outcomes of so many bins may wait for the sink.
-pub fn waiting_outcomes(npt: usize) -> usize {
-    waiting(npt.saturating_mul(BIN))
+pub fn waiting_outcomes(bins: usize) -> usize {
+    waiting(bins.saturating_mul(BIN))
 }
 
 /// Frames that a crew's reducers have in work at most.
@@ -56,19 +60,24 @@ pub(super) fn check_frames(Shape { slow, fast }: Shape) -> Result<(), OverBudget
 ///
 /// # Errors
 /// [`OverBudget`], which says what the run is.
-pub(super) fn check(crew: &Crew, traffic: &Traffic, npt: usize, rows: usize) -> Result<(), OverBudget> {
+pub(super) fn check(crew: &Crew, traffic: &Traffic, bins: usize, rows: usize) -> Result<(), OverBudget> {
     let Shape { slow, fast } = traffic.encoding.shape;
     let slots = slots(crew, traffic.frames);
-    let patterns = in_work(crew) + crew.readers.map_or(0, |_| waiting_outcomes(npt));
+    let patterns = in_work(crew) + crew.readers.map_or(0, |_| waiting_outcomes(bins));
+    let workers = match crew.reducers {
+        Reducers::Host(workers) => workers,
+        Reducers::Gpus(..) => 0,
+    };
     let bytes = [
         budget::bytes_of(&[slow, fast], PIXEL),
         budget::bytes_of(&[slots], traffic.bytes(crew)),
-        budget::bytes_of(&[patterns, npt], BIN),
+        budget::bytes_of(&[patterns, bins], BIN),
+        budget::bytes_of(&[workers, bins], SUMS),
         budget::bytes_of(&[rows], ROW),
     ];
     budget::allow(
         format_args!(
-            "a run of {} frames of {slow} x {fast} pixels to {rows} rows of {npt} bins ({slots} frames and {patterns} \
+            "a run of {} frames of {slow} x {fast} pixels to {rows} rows of {bins} bins ({slots} frames and {patterns} \
              patterns on their way)",
             traffic.frames
         ),

@@ -102,6 +102,7 @@ fn compare(name: &str, was: &Value, is: &Value, found: &mut Vec<String>) {
             let of = |map: &Map<String, Value>| map.get(key).cloned().unwrap_or_default();
             let name = match (name, key.as_str()) {
                 ("", "nbpt_rad") => "npt".to_owned(),
+                ("", "nbpt_azim") => "npt_azim".to_owned(),
                 ("" | "xrdct", _) => key.clone(),
                 _ => format!("{name}.{key}"),
             };

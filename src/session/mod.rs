@@ -85,7 +85,7 @@ pub use crate::source::facts::{DetectorFacts, MASK_BITS};
 
 use crate::output::OutputError;
 use crate::output::lock::Lock;
-use crate::output::result::{Layout, RadialAxis, ResultDraft, ResultFile};
+use crate::output::result::{BinAxis, Layout, ResultDraft, ResultFile};
 use crate::output::sink::Sink;
 use crate::pipeline::{Report, Stop, Watch};
 use crate::source::Source;
@@ -111,7 +111,7 @@ pub struct Run<'a> {
 pub struct Session {
     plan: Plan,
     lost: Lost,
-    axis: RadialAxis,
+    axes: Vec<BinAxis>,
     engines: Engines,
     /// Pinned while the matrix was made; any number of runs travel in them.
     slots: Option<Pinned>,
@@ -129,19 +129,20 @@ impl Session {
         let timeline = trace::followed();
         thread::scope(|scope| {
             let slots = Pinned::of(&plan).map(|pin| scope.spawn(pin));
-            let (plan, lost, axis, engines) = on_threads(plan.threads, || -> Result<_, SessionError> {
+            let (plan, lost, axes, engines) = on_threads(plan.threads, || -> Result<_, SessionError> {
                 let _follows = trace::follow(timeline.as_ref(), "session");
-                let range = trace::matrix(plan.npt);
-                let Preparation { lost, axis, recipe } = plan.prepare()?;
+                let range = trace::matrix(plan.bins());
+                let Preparation { lost, axes, recipe } = plan.prepare()?;
                 drop(range);
-                let _range = trace::engine(plan.npt);
-                plan.notes.extend(plausible::mostly_empty(&plan, &axis.centres, &recipe.csr));
+                let _range = trace::engine(plan.bins());
+                let radial = axes.last().map_or(&[][..], |axis| &axis.centres);
+                plan.notes.extend(plausible::mostly_empty(&plan, radial, &recipe.csr));
                 let engines = engines(&mut plan, recipe)?;
-                Ok((plan, lost, axis, engines))
+                Ok((plan, lost, axes, engines))
             })??;
             // Without them a run takes its own, and then says why it cannot.
             let slots = slots.and_then(|slots| slots.join().ok()).flatten().filter(|_| plan.crew.needs_gpu());
-            Ok(Session { plan, lost, axis, engines, slots, cores: OnceLock::new() })
+            Ok(Session { plan, lost, axes, engines, slots, cores: OnceLock::new() })
         })
     }
 
@@ -155,9 +156,9 @@ impl Session {
         &self.lost
     }
 
-    /// The radial axis of every pattern.
-    pub fn axis(&self) -> &RadialAxis {
-        &self.axis
+    /// The axes of every pattern, slowest first: the radial one is the last.
+    pub fn axes(&self) -> &[BinAxis] {
+        &self.axes
     }
 
     /// The doors of a run over the frames of a source, open; those of the plan are [`Plan::source`].
@@ -191,7 +192,7 @@ impl Session {
     /// # Errors
     /// [`OutputError`]: it exists, or cannot be written.
     pub fn result(&self, path: &Path, overwrite: bool) -> Result<ResultFile, OutputError> {
-        ResultFile::create(path, &layout(&self.plan, self.axis.clone()), overwrite)
+        ResultFile::create(path, &layout(&self.plan, self.axes.clone()), overwrite)
     }
 
     /// Likewise, but it has no name yet: it can be made while doors are opened, and an earlier run's rows can be [taken over](Resume::carry).
@@ -205,7 +206,7 @@ impl Session {
         overwrite: bool,
         goes_on: Option<&Resume>,
     ) -> Result<ResultDraft, OutputError> {
-        let layout = Layout { goes_on: goes_on.map(Resume::run), ..layout(&self.plan, self.axis.clone()) };
+        let layout = Layout { goes_on: goes_on.map(Resume::run), ..layout(&self.plan, self.axes.clone()) };
         ResultFile::draft(lock, &layout, overwrite)
     }
 
@@ -263,7 +264,7 @@ fn engines(plan: &mut Plan, recipe: Recipe) -> Result<Engines, SessionError> {
     Engines::on_host(recipe, reason)
 }
 
-fn layout(plan: &Plan, radial: RadialAxis) -> Layout {
+fn layout(plan: &Plan, axes: Vec<BinAxis>) -> Layout {
     let options = &plan.options;
     let digests = identity::has_digests(plan);
     Layout {
@@ -287,6 +288,6 @@ fn layout(plan: &Plan, radial: RadialAxis) -> Layout {
         mask_file: options.mask.clone(),
         dark_files: options.dark.clone(),
         flat_files: options.flat.clone(),
-        ..Layout::new(plan.frames.count(), radial)
+        ..Layout::new(plan.frames.count(), axes)
     }
 }

@@ -13,7 +13,8 @@ use super::crew::{self, Crew, Traffic};
 use super::device::Device;
 use super::error::{Concern, OrAbout, SessionError, refuse};
 use super::options::{
-    BadFramesName, ErrorModelName, Options, Selection, Splitting, check_pairs, check_values, key_of,
+    BadFramesName, ErrorModelName, MOST_BINS, Options, Selection, Splitting, check_pairs, check_values,
+    key_of,
 };
 use super::route::FrameRoute;
 use crate::frame::Encoding;
@@ -60,8 +61,10 @@ pub struct Plan {
     pub saturation: Saturation,
     /// Radial unit.
     pub unit: Unit,
-    /// Bins.
+    /// Radial bins.
     pub npt: usize,
+    /// Azimuthal bins, where patterns have two axes.
+    pub npt_azim: Option<usize>,
     /// Pixel splitting.
     pub split: Split,
     /// What a bin makes of its pixels.
@@ -149,6 +152,8 @@ impl Plan {
         let scan = part.as_ref().map_or(whole, |part| part.raster(frames.count()));
         let mut plan = Plan {
             npt: options.npt.unwrap_or(DEFAULT_NPT),
+            // As in pyFAI, one is as good as none.
+            npt_azim: options.npt_azim.filter(|npt| *npt > 1),
             split: match options.method.unwrap_or(Splitting::Bbox) {
                 Splitting::No => Split::No,
                 Splitting::Bbox => Split::BBox,
@@ -180,6 +185,15 @@ impl Plan {
             device,
             notes,
         };
+        let bins = plan.npt.saturating_mul(plan.npt_azim.unwrap_or(1));
+        if bins > MOST_BINS {
+            refuse!(
+                Usage,
+                "--npt {} --npt-azim {}: {MOST_BINS} bins are the most",
+                plan.npt,
+                bins / plan.npt
+            );
+        }
         // Only a GPU that is there may be what there is too little memory for.
         if plan.check_memory().is_err() {
             plan.settle_device()?;
@@ -206,7 +220,12 @@ impl Plan {
 
     fn check_memory(&self) -> Result<(), SessionError> {
         let rows = self.scan.as_ref().map_or(self.frames.count(), Raster::points);
-        budget::check(&self.crew, &self.traffic(), self.npt, rows).or_about(Concern::Usage)
+        budget::check(&self.crew, &self.traffic(), self.bins(), rows).or_about(Concern::Usage)
+    }
+
+    /// Bins of a pattern, along both axes.
+    pub fn bins(&self) -> usize {
+        self.npt * self.npt_azim.unwrap_or(1)
     }
 
     /// Where the geometry comes from: a PONI file, or the configuration that holds it.

@@ -40,7 +40,7 @@ impl Cores {
         let device = Device::Cpu { why: why.to_owned() };
         let crew = Crew::asked(&plan.options, &device, plan.encoding().codec, plan.frames.count())?;
         let rows = plan.scan.as_ref().map_or(plan.frames.count(), Raster::points);
-        budget::check(&crew, &plan.traffic(), plan.npt, rows).or_about(Concern::Device)?;
+        budget::check(&crew, &plan.traffic(), plan.bins(), rows).or_about(Concern::Device)?;
         let threads = crew::threads(&plan.options, &device);
         let engines = on_threads(threads, || Engines::on_host(plan.prepare()?.recipe, why))??;
         Ok(Cores { crew, engines, why: why.to_owned() })
@@ -155,7 +155,7 @@ impl Session {
             sink: &mut **sink,
             packed,
             slots,
-            waiting: budget::waiting_outcomes(self.plan.npt),
+            waiting: budget::waiting_outcomes(self.plan.bins()),
             bad_frames: self.plan.bad_frames,
             stop: stop.of_a_part(),
             timeline: timeline.clone(),

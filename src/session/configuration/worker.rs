@@ -28,7 +28,7 @@ pub(super) const NEWEST: u8 = 5;
 const LAST_WITH_SWITCHES: u8 = 4;
 
 /// Names that keys had, or may have, beside the one that is read.
-const RENAMED: [(&str, &str); 10] = [
+const RENAMED: [(&str, &str); 11] = [
     ("azimuthal_range_min", "azimuth_range_min"),
     ("azimuthal_range_max", "azimuth_range_max"),
     ("do_azimuth_range", "do_azimuthal_range"),
@@ -39,6 +39,7 @@ const RENAMED: [(&str, &str); 10] = [
     ("dummy", "val_dummy"),
     ("integrator_name", "integrator_method"),
     ("npt", "nbpt_rad"),
+    ("npt_azim", "nbpt_azim"),
 ];
 
 /// Switches, and the keys that are void when they are false.
@@ -76,10 +77,6 @@ pub(super) fn read(
     };
     let is_pyfais = defaults == Defaults::OfPyfai || is_pyfais(&keys);
     let is_ours = own::unfold(&mut keys).map_err(of(reading.path))?;
-    if is_ours {
-        // Written for pyFAI; the sector itself says all.
-        keys.take("chi_discontinuity_at_0");
-    }
     let version = version(&mut keys, is_pyfais).map_err(of(reading.path))?;
     for (old, new) in RENAMED {
         if let Some(value) = keys.take(old) {
@@ -95,7 +92,7 @@ pub(super) fn read(
         None => geometry::take(&mut keys, version, reading.path)?,
     };
     let mut args =
-        settings(&mut keys, version, is_pyfais, &mut reading.warnings).map_err(of(reading.path))?;
+        settings(&mut keys, version, is_pyfais, is_ours, &mut reading.warnings).map_err(of(reading.path))?;
     (args.poni, args.geometry) = (poni, geometry);
     own::take(&mut keys, &mut args).map_err(of(reading.path))?;
     if let (Some(file), Some(geometry)) = (&args.poni, &args.geometry)
@@ -131,6 +128,7 @@ fn settings(
     keys: &mut Keys,
     version: u8,
     is_pyfais: bool,
+    is_ours: bool,
     warnings: &mut Vec<String>,
 ) -> Result<Options, Fault> {
     if let Some(application) = keys.text("application")?
@@ -161,7 +159,12 @@ fn settings(
     let unit = unit(keys)?.or_else(|| is_pyfais.then(|| Unit::TwoThetaDeg.name().to_owned()));
     let method = method::take(keys, version, warnings)?.or_else(|| is_pyfais.then_some(Splitting::Full));
     let azimuth_range = sector(keys)?;
-    if keys.flag("chi_discontinuity_at_0")? == Some(true)
+    let npt_azim = keys.count("nbpt_azim")?.filter(|npt| *npt > 1);
+    let chi_jumps_at_0 = keys.flag("chi_discontinuity_at_0")?;
+    // In ours it was written for pyFAI: the sector itself says all.
+    if npt_azim.is_none()
+        && !is_ours
+        && chi_jumps_at_0 == Some(true)
         && !azimuth_range.is_empty()
         && method != Some(Splitting::No)
     {
@@ -172,6 +175,9 @@ fn settings(
     }
     Ok(Options {
         npt: keys.count("nbpt_rad")?,
+        npt_azim,
+        // Of one axis it says nothing.
+        chi_discontinuity_at_0: chi_jumps_at_0.filter(|_| npt_azim.is_some()),
         unit,
         method,
         mask: mask(keys)?,
@@ -231,18 +237,12 @@ fn follow_switches(keys: &mut Keys, version: u8, warnings: &mut Vec<String>) -> 
 
 /// What would change the numbers and has no counterpart here.
 fn refuse_what_is_not_done(keys: &mut Keys) -> Result<(), Fault> {
-    if let Some(n) = keys.count("nbpt_azim")?
-        && n > 1
-    {
-        let problem = "integration in two dimensions is not done; 1 or null gives powder patterns";
-        return Err(keys.fault("nbpt_azim", &n.into(), problem));
-    }
     let words: [(&str, &[&str], &str); 3] = [
         ("integrator_class", &["", "AzimuthalIntegrator"], "only AzimuthalIntegrator has a counterpart"),
         (
             "integrator_method",
             &["", "integrate1d", "integrate1d_ng", "integrate2d", "integrate2d_ng"],
-            "only integrate1d_ng has a counterpart: no sigma clipping, no medians",
+            "only integrate1d_ng and integrate2d_ng have counterparts: no sigma clipping, no medians",
         ),
         (
             "monitor_name",
