@@ -47,7 +47,7 @@ pub(super) fn result(path: &Path) -> Result<Sentences, Failure> {
         facts.add("speed", pace(info.frames_done(), "frames", duration));
     }
     let bins = if info.axes.len() == 1 { "bins" } else { "azimuthal x radial bins" };
-    let axes = if info.shape.len() - info.axes.len() == 2 { "slow x fast" } else { "frames" };
+    let axes = if info.shape.len() == info.axes.len() + 2 { "slow x fast" } else { "frames" };
     let besides = [(info.errors, ", with errors"), (info.sums, ", with sums")];
     let besides: String = besides.iter().filter(|(is_there, _)| *is_there).map(|(_, words)| *words).collect();
     facts.add("intensity", format!("{} ({axes} x {bins}){besides}", sizes(&info.shape)));

@@ -11,7 +11,7 @@
 use super::MatrixRequest;
 use super::circle::Circle;
 use super::full::{Corners, Polygon, extent, is_mirrored, recentred};
-use super::sort::{Cells, Shares, Span};
+use super::sort::{BinRange, Cells, Shares};
 use crate::integrate::axis::Axis;
 
 pub(super) struct CutPolygons<'a> {
@@ -51,10 +51,10 @@ impl CutPolygons<'_> {
 
 /// The bins of an axis that a polygon reaches over; none where it has no extent.
 #[inline]
-fn span(polygon: &Polygon, which: usize, axis: &Axis) -> Option<Span> {
+fn span(polygon: &Polygon, which: usize, axis: &Axis) -> Option<BinRange> {
     let (lower, upper) = extent(polygon, which);
     let (first, end) = (lower.floor() as usize, (upper.ceil() as usize).min(axis.npt()));
-    (first < end).then(|| Span { first, last: end - 1 })
+    (first < end).then(|| BinRange { first, last: end - 1 })
 }
 
 /// Areas of the cells of one pixel, radial bin by radial bin; and one line and column more, for what roundings put there.

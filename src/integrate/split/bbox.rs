@@ -3,7 +3,7 @@
 //! Shares are computed in float64 in pyFAI's order and rounded to float32 at the end: they are equal to pyFAI's.
 
 use super::places::Centres;
-use super::sort::{Cells, Shares, Span};
+use super::sort::{BinRange, Cells, Shares};
 use crate::integrate::axis::Axis;
 
 pub(super) struct Intervals<'a> {
@@ -25,12 +25,12 @@ impl<'a> Intervals<'a> {
     }
 
     #[inline]
-    fn bins_between(&self, lower: f64, upper: f64) -> Option<Span> {
+    fn bins_between(&self, lower: f64, upper: f64) -> Option<BinRange> {
         // Casts truncate towards zero and stop at zero, so −0.9 is bin 0, as in pyFAI. NaN and infinity are in no bin.
         if !(upper > -1.0 && upper < f64::INFINITY && lower < self.npt) {
             return None;
         }
-        Some(Span { first: lower as u32 as usize, last: upper.min(self.npt - 1.0) as u32 as usize })
+        Some(BinRange { first: lower as u32 as usize, last: upper.min(self.npt - 1.0) as u32 as usize })
     }
 }
 
@@ -48,7 +48,7 @@ impl Shares for Intervals<'_> {
     #[inline]
     fn shares(&self, pixel: usize, (): &mut (), mut put: impl FnMut(usize, f32)) {
         let (lower, upper) = self.ends(pixel);
-        let Some(Span { first, last }) = self.bins_between(lower, upper) else { return };
+        let Some(BinRange { first, last }) = self.bins_between(lower, upper) else { return };
         if first == last {
             return put(first, 1.0);
         }
@@ -72,7 +72,7 @@ pub(super) struct Boxes<'a> {
 struct Side {
     lower: f64,
     upper: f64,
-    bins: Span,
+    bins: BinRange,
 }
 
 impl Side {
@@ -91,9 +91,9 @@ impl Side {
     #[inline]
     fn part(&self, bin: usize) -> f64 {
         match self.bins {
-            Span { first, last } if first == last => 1.0,
-            Span { first, .. } if bin == first => (first + 1) as f64 - self.lower,
-            Span { last, .. } if bin == last => self.upper - last as f64,
+            BinRange { first, last } if first == last => 1.0,
+            BinRange { first, .. } if bin == first => (first + 1) as f64 - self.lower,
+            BinRange { last, .. } if bin == last => self.upper - last as f64,
             _ => 1.0,
         }
     }

@@ -9,7 +9,7 @@
 
 use super::circle::Circle;
 use super::places::Extents;
-use super::sort::{Cells, Shares, Span};
+use super::sort::{BinRange, Cells, Shares};
 use super::{MatrixRequest, Sector};
 use crate::geometry::position::{Lattice, Points};
 use crate::geometry::units::Formula;
@@ -74,7 +74,7 @@ pub(super) struct Polygons<'a> {
 impl Polygons<'_> {
     /// The polygon with radial coordinates in bins; its bins when it is not masked and in range.
     #[inline]
-    fn place(&self, pixel: usize) -> Option<(Polygon, Span)> {
+    fn place(&self, pixel: usize) -> Option<(Polygon, BinRange)> {
         if self.request.mask.is_some_and(|m| m.masked[pixel]) {
             return None;
         }
@@ -92,7 +92,7 @@ impl Polygons<'_> {
             }
         }
         // Casts truncate towards zero and stop at zero: the floor, for what is in range.
-        Some((polygon, Span { first: lower as usize, last: (upper as usize).min(npt - 1) }))
+        Some((polygon, BinRange { first: lower as usize, last: (upper as usize).min(npt - 1) }))
     }
 
     /// The corners of a pixel on the χ cut, brought to one side of it.
@@ -117,7 +117,7 @@ impl Shares for Polygons<'_> {
 
     #[inline]
     fn shares(&self, pixel: usize, areas: &mut Vec<f32>, mut put: impl FnMut(usize, f32)) {
-        let Some((mut polygon, Span { first, last })) = self.place(pixel) else { return };
+        let Some((mut polygon, BinRange { first, last })) = self.place(pixel) else { return };
         let (lower, upper) = extent(&polygon, 0);
         if floor(lower) == floor(upper) {
             return put(first, 1.0);

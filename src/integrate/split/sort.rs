@@ -24,7 +24,7 @@ const COUNTER: usize = 32;
 
 /// Bins along one axis, both included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Span {
+pub(super) struct BinRange {
     pub(super) first: usize,
     pub(super) last: usize,
 }
@@ -33,15 +33,15 @@ pub(super) struct Span {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Cells {
     /// Which lines of bins; the only one where there is one axis.
-    pub(super) lines: Span,
+    pub(super) lines: BinRange,
     /// From where to where on each.
-    pub(super) along: Span,
+    pub(super) along: BinRange,
 }
 
 impl Cells {
     /// On the only line.
-    pub(super) fn on_line(along: Span) -> Cells {
-        Cells { lines: Span { first: 0, last: 0 }, along }
+    pub(super) fn on_line(along: BinRange) -> Cells {
+        Cells { lines: BinRange { first: 0, last: 0 }, along }
     }
 }
 
