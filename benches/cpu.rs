@@ -10,6 +10,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
 mod blocks;
+mod cakes;
 mod corridor;
 mod decode;
 mod eiger;
@@ -26,11 +27,12 @@ use xrdct::bench::machine::Machine;
 
 use options::{Options, Part};
 
-const PARTS: [Part; 8] = [
+const PARTS: [Part; 9] = [
     ("decode", decode::measure),
     ("blocks", blocks::measure),
     ("matrix", matrix::measure),
     ("integrate", integrate::measure),
+    ("cakes", cakes::measure),
     ("corridor", corridor::on_cpu),
     ("Eiger", eiger::on_cpu),
     ("start-up", startup::on_cpu),

@@ -29,9 +29,9 @@ use xrdct::integrate::split::{MatrixRequest, Split, build};
 
 use super::options::{Options, told};
 
-const SHAPE: Shape = Shape { slow: 1679, fast: 1475 };
+pub(super) const SHAPE: Shape = Shape { slow: 1679, fast: 1475 };
 
-const PONI: &str = "poni_version: 2\nDetector: PilatusCdTe2M\nDetector_config: {}\nDistance: 0.9\nPoni1: 0.1444\nPoni2: \
+pub(super) const PONI: &str = "poni_version: 2\nDetector: PilatusCdTe2M\nDetector_config: {}\nDistance: 0.9\nPoni1: 0.1444\nPoni2: \
                     0.1268\nRot1: 0.004\nRot2: -0.002\nRot3: 0.0\nWavelength: 1.24e-11\n";
 
 /// The same numbers in every run.
@@ -47,7 +47,7 @@ impl Random {
 }
 
 /// Counts of one frame: about 20 between rings, a few hundred on them, noise of the right size.
-fn counts(seed: u64, masked: &[bool]) -> Vec<i32> {
+pub(super) fn counts(seed: u64, masked: &[bool]) -> Vec<i32> {
     let mut random = Random(0x9e37_79b9_7f4a_7c15 ^ (seed << 32));
     let count = |(pixel, masked): (usize, &bool)| {
         let (y, x) = ((pixel / SHAPE.fast) as f64 - 839.5, (pixel % SHAPE.fast) as f64 - 737.0);
@@ -58,7 +58,7 @@ fn counts(seed: u64, masked: &[bool]) -> Vec<i32> {
     masked.iter().enumerate().map(count).collect()
 }
 
-fn frame(id: usize, counts: &[i32]) -> Frame {
+pub(super) fn frame(id: usize, counts: &[i32]) -> Frame {
     let bytes = encode(counts);
     let mut slot = SlotPool::on_host(1, bytes.len()).take();
     slot.memory_mut().bytes_mut().copy_from_slice(&bytes);
@@ -103,14 +103,16 @@ pub fn measure(options: &Options) -> Result<Vec<Measure>> {
         poni: &poni,
         shape: SHAPE,
         npt: 1000,
+        npt_azim: None,
         unit: Unit::QNm,
         split: Split::BBox,
         mask: Some(&mask),
         radial_range: None,
         azimuth_range: None,
+        chi_at_zero: false,
     };
-    let (_, csr) = build(&request)?;
-    let (_, unmasked) = build(&MatrixRequest { mask: None, ..request })?;
+    let csr = build(&request)?.matrix;
+    let unmasked = build(&MatrixRequest { mask: None, ..request })?.matrix;
     let masked: Vec<bool> = mask.masked.iter().map(|masked| *masked as u8 != 0).collect();
     let frames: Vec<Frame> = (0..GROUP).map(|id| frame(id, &counts(id as u64, &masked))).collect();
     let recipe = Recipe {

@@ -156,14 +156,16 @@ fn recipe() -> Result<Recipe> {
         poni: &poni,
         shape: SHAPE,
         npt: BINS,
+        npt_azim: None,
         unit,
         split: Split::BBox,
         mask: mask.as_ref(),
         radial_range: None,
         azimuth_range: None,
+        chi_at_zero: false,
     };
     let start = Instant::now();
-    let (_, csr) = build(&request)?;
+    let csr = build(&request)?.matrix;
     println!(
         "matrix of {} entries built in {:.0} ms",
         csr.indices.len(),

@@ -34,13 +34,15 @@ pub fn measure(options: &Options) -> Result<Vec<Measure>> {
             poni: &poni,
             shape: SHAPE,
             npt: 1000,
+            npt_azim: None,
             unit: Unit::QNm,
             split,
             mask: Some(&mask),
             radial_range: None,
             azimuth_range: None,
+            chi_at_zero: false,
         };
-        let (_, csr) = build(&request)?;
+        let csr = build(&request)?.matrix;
         let sum: f64 = csr.weights.iter().map(|w| f64::from(*w)).sum();
         ensure!((sum - valid).abs() < 1e-5 * valid, "{name}: weights sum to {sum}, not to {valid}");
         let entries = csr.indices.iter().zip(&csr.weights);

@@ -75,11 +75,13 @@ fn in_folder(
         poni: &poni,
         shape,
         npt: BINS,
+        npt_azim: None,
         unit: Unit::QNm,
         split: Split::BBox,
         mask: mask.as_ref(),
         radial_range: None,
         azimuth_range: None,
+        chi_at_zero: false,
     };
     let output = folder.join("startup.h5");
     let integrate = || {

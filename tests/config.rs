@@ -126,7 +126,8 @@ fn values_of_a_configuration_pass_the_checks_of_the_command_line() {
         (json!({ "method": ["bbox", "fast", "cython"] }), 2, "one of its parts is none of histogram"),
         (json!({ "method": "frobnicate" }), 2, "not a method of pyFAI"),
         (json!({ "method": 3 }), 2, "not a method of pyFAI"),
-        (json!({ "nbpt_azim": 360 }), 2, "nbpt_azim is 360: integration in two dimensions is not done"),
+        (json!({ "nbpt_azim": 10_000_001 }), 2, "nbpt_azim 10000001: must be from 1 to 10000000"),
+        (json!({ "nbpt_azim": -2 }), 2, "nbpt_azim is -2: a whole number is wanted"),
         (json!({ "integrator_class": "FiberIntegrator" }), 2, "only AzimuthalIntegrator has a counterpart"),
         (json!({ "integrator_method": "sigma_clip_legacy" }), 2, "only integrate1d_ng, sigma_clip_ng and"),
         (

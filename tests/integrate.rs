@@ -10,7 +10,7 @@ use xrdct::geometry::mask::Mask;
 use xrdct::geometry::poni::Poni;
 use xrdct::geometry::units::Unit;
 use xrdct::geometry::{correction, position};
-use xrdct::integrate::axis::Axis;
+use xrdct::integrate::axis::{Axis, Bins};
 use xrdct::integrate::csr::Csr;
 use xrdct::integrate::split::{MatrixRequest, Split, SplitError, build};
 
@@ -85,8 +85,10 @@ impl Case {
             mask: mask.as_ref(),
             radial_range: self.radial_range,
             azimuth_range: self.azimuth_range,
+            npt_azim: None,
+            chi_at_zero: false,
         };
-        let (axis, csr) = build(&request).expect("a matrix");
+        let (axis, csr) = one_axis(build(&request).expect("a matrix"));
         let seconds = began.elapsed().as_secs_f64();
         (poni, axis, csr, seconds)
     }
@@ -99,6 +101,12 @@ impl Case {
             self.unit, self.split, self.radial_range, self.azimuth_range
         )
     }
+}
+
+/// The radial axis and the matrix of bins that have no other.
+fn one_axis(bins: Bins) -> (Axis, Csr) {
+    let [axis] = <[Axis; 1]>::try_from(bins.axes).expect("one axis");
+    (axis, bins.matrix)
 }
 
 fn array<const N: usize, T>(folder: &Path, name: &str, from: fn([u8; N]) -> T) -> Vec<T> {
@@ -176,7 +184,7 @@ fn conform(cases: &[Case]) {
     }
 }
 
-const SPLITS: [Split; 3] = [Split::No, Split::BBox, Split::Full];
+pub const SPLITS: [Split; 3] = [Split::No, Split::BBox, Split::Full];
 
 fn real(name: &str) -> String {
     std::fs::read_to_string(data(&format!("poni/{name}"))).expect("a PONI")
@@ -206,11 +214,12 @@ fn of_pixels(csr: &Csr, has: impl Fn(u32) -> bool) -> Csr {
 
 /// A sector across 180° is what its parts on both sides are, whole pixels on the cut included.
 fn sector_is_its_parts(request: MatrixRequest, from: f64, to: f64) {
-    let sector = |range| build(&MatrixRequest { azimuth_range: Some(range), ..request }).expect("a matrix").1;
+    let sector =
+        |range| build(&MatrixRequest { azimuth_range: Some(range), ..request }).expect("a matrix").matrix;
     let parts = [sector((from, 180.0)), sector((-180.0, to - 360.0))];
     let mut has = vec![false; request.shape.pixels()];
     parts.iter().flat_map(|part| &part.indices).for_each(|pixel| has[*pixel as usize] = true);
-    let all = build(&request).expect("a matrix").1;
+    let all = build(&request).expect("a matrix").matrix;
     let expected = of_pixels(&all, |pixel| has[pixel as usize]);
     for turns in [-360.0, 0.0, 720.0] {
         let found = sector((from + turns, to + turns));
@@ -250,7 +259,7 @@ fn sectors_across_180_degrees_are_those_of_the_turned_geometry() {
                 radial_range: Some((2.0, 11.0)),
                 ..request(poni, 50, Unit::QNm, split)
             };
-            let csr = build(&axis).expect("a matrix").1;
+            let csr = build(&axis).expect("a matrix").matrix;
             (0..50).map(|bin| csr.row(bin).1.iter().map(|w| f64::from(*w)).sum::<f64>()).collect::<Vec<f64>>()
         };
         let (found, expected) = (weights(&poni, (150.0, 215.0)), weights(&turned, (-30.0, 35.0)));
@@ -261,7 +270,7 @@ fn sectors_across_180_degrees_are_those_of_the_turned_geometry() {
     }
 }
 
-fn detector_of(slow: usize, fast: usize, orientation: u8) -> String {
+pub fn detector_of(slow: usize, fast: usize, orientation: u8) -> String {
     tilted(
         "Detector",
         &format!(
@@ -270,9 +279,20 @@ fn detector_of(slow: usize, fast: usize, orientation: u8) -> String {
     )
 }
 
-fn request<'a>(poni: &'a Poni, npt: usize, unit: Unit, split: Split) -> MatrixRequest<'a> {
+pub fn request<'a>(poni: &'a Poni, npt: usize, unit: Unit, split: Split) -> MatrixRequest<'a> {
     let shape = poni.detector.shape.expect("a size");
-    MatrixRequest { poni, shape, npt, unit, split, mask: None, radial_range: None, azimuth_range: None }
+    MatrixRequest {
+        poni,
+        shape,
+        npt,
+        npt_azim: None,
+        unit,
+        split,
+        mask: None,
+        radial_range: None,
+        azimuth_range: None,
+        chi_at_zero: false,
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -309,7 +329,7 @@ proptest! {
         request.mask = Some(&mask);
         // A single pixel, or a pixel on the beam in a logarithmic unit, may leave no axis.
         let (axis, csr) = match build(&request) {
-            Ok(built) => built,
+            Ok(built) => one_axis(built),
             Err(SplitError::Limits { .. } | SplitError::AllMasked(_)) => return Ok(()),
             Err(error) => return Err(TestCaseError::fail(error.to_string())),
         };
@@ -373,7 +393,7 @@ fn uniform_scatterer_gives_a_flat_pattern() {
     let poni = Poni::parse(&detector_of(90, 70, 2), "flat.poni").expect("a PONI");
     for split in SPLITS {
         let request = request(&poni, 50, Unit::QNm, split);
-        let (_, csr) = build(&request).expect("a matrix");
+        let csr = build(&request).expect("a matrix").matrix;
         let solid_angle = correction::solid_angle(&poni, request.shape).expect("a grid");
         let polarization = correction::polarization(&poni, request.shape, POLARIZATION).expect("a grid");
         let pixels = request.shape.pixels();

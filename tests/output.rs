@@ -10,7 +10,7 @@ use xrdct::frame::{
     BadFrame, Column, FrameHeader, FrameId, FrameStatus, Norms, Outcome, Pattern, PixelType, Shape,
 };
 use xrdct::output::OutputError;
-use xrdct::output::result::{Ending, Layout, Progress, RadialAxis, Raster, ResultFile, ResultInfo};
+use xrdct::output::result::{BinAxis, Ending, Layout, Progress, Raster, ResultFile, ResultInfo};
 use xrdct::output::stack::{StackLayout, StackWriter};
 
 use crate::support::{ask_oracle, one_test_passed};
@@ -20,8 +20,8 @@ fn oracle<S: AsRef<std::ffi::OsStr>>(arguments: &[S]) -> String {
     ask_oracle("output.py", &arguments.iter().map(Path::new).collect::<Vec<_>>())
 }
 
-fn axis(npt: usize) -> RadialAxis {
-    RadialAxis {
+fn axis(npt: usize) -> BinAxis {
+    BinAxis {
         name: "q".into(),
         unit: "nm^-1".into(),
         long_name: "Scattering vector".into(),
@@ -30,7 +30,7 @@ fn axis(npt: usize) -> RadialAxis {
 }
 
 fn layout(frames: usize, npt: usize) -> Layout {
-    let mut layout = Layout::new(frames, axis(npt));
+    let mut layout = Layout::new(frames, vec![axis(npt)]);
     layout.title = "a série".into();
     layout.configuration = json!({ "answer": 42 });
     layout.inputs = (0..frames).map(|n| format!("f_{n:05}.cbf")).collect();
@@ -114,7 +114,7 @@ fn info_reads_back_what_was_written() {
     file.finish(&Ending::Failed("the moon is full".into())).unwrap();
     let info = ResultInfo::open(&path).unwrap();
     assert_eq!(info.shape, [2, 3, 5]);
-    assert_eq!(info.axis, axis(5));
+    assert_eq!(info.axes, [axis(5)]);
     assert_eq!(info.progress, Progress::Failed("the moon is full".into()));
     let counts = [(FrameStatus::Good, 1), (FrameStatus::Pending, 4), (FrameStatus::OtherShape, 1)];
     assert_eq!(info.statuses, counts);
@@ -173,7 +173,7 @@ fn existing_files_are_replaced_only_when_allowed_and_only_by_whole_files() {
     assert!(matches!(ResultFile::create(&path, &layout(1, 1), false), Err(OutputError::Exists { .. })));
     assert!(matches!(StackWriter::create(&path, &stack, false), Err(OutputError::Exists { .. })));
     // More than any disk has.
-    let huge = ResultFile::create(&path, &Layout::new(1 << 40, axis(99)), true).err().unwrap();
+    let huge = ResultFile::create(&path, &Layout::new(1 << 40, vec![axis(99)]), true).err().unwrap();
     assert!(matches!(huge, OutputError::Full { .. }) && huge.to_string().contains("are free"), "{huge}");
     assert_eq!(fs::read(&path).unwrap(), b"precious");
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "temporary files are left");

@@ -10,7 +10,7 @@ use xrdct::codec::byte_offset::encode;
 use xrdct::frame::{FrameHeader, FrameId, FrameStatus, Norms, Pattern};
 use xrdct::geometry::poni::Poni;
 use xrdct::geometry::units::Unit;
-use xrdct::output::result::{Ending, Layout, Patterns, Progress, RadialAxis, ResultFile, ResultInfo};
+use xrdct::output::result::{BinAxis, Ending, Layout, Patterns, Progress, ResultFile, ResultInfo};
 use xrdct::output::tomogram::Tomogram;
 
 use crate::support::{Done, SMALL, SMALL_PONI, cbf_bytes, names, small_pixels, write_small_scan, xrdct};
@@ -412,8 +412,9 @@ fn a_good_row_of_nothing_is_a_missing_frame() {
     // As other programs write a frame that they could not use: a row of NaN, and nothing that says so.
     let folder = tempdir().unwrap();
     let centres = (0..4).map(|bin| f64::from(bin) + 0.5).collect();
-    let axis = RadialAxis { name: "q".into(), unit: "nm^-1".into(), long_name: "q".into(), centres };
-    let mut file = ResultFile::create(&folder.path().join("scan.h5"), &Layout::new(20, axis), false).unwrap();
+    let axis = BinAxis { name: "q".into(), unit: "nm^-1".into(), long_name: "q".into(), centres };
+    let mut file =
+        ResultFile::create(&folder.path().join("scan.h5"), &Layout::new(20, vec![axis]), false).unwrap();
     for n in 0..20 {
         let value = if n == 7 { f32::NAN } else { [1.0, 4.0, 9.0, 4.0, 1.0][n % 5] };
         file.put(Ok(Pattern {

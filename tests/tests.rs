@@ -6,6 +6,7 @@ mod bad_input;
 mod bench;
 mod bench_record;
 mod blocks;
+mod cakes;
 mod cbf;
 mod cli;
 mod codec;

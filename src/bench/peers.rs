@@ -118,7 +118,7 @@ pub fn run(
     let request = Request {
         files: subject.files.iter().map(|file| &**file).collect(),
         poni: &subject.poni,
-        npt: subject.axis.centres.len(),
+        npt: subject.recipe.csr.bins(),
         unit: &subject.unit,
         threads: settings.threads,
         runs: settings.runs,

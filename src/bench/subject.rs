@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::BenchError;
 use super::error::at;
 use crate::frame::{BadFrame, Encoding};
-use crate::output::result::{Layout, RadialAxis};
+use crate::output::result::{BinAxis, Layout};
 use crate::session::{
     Crew, Doors, Engines, ErrorModel, Options, Plan, Poni, Recipe, Reduction, Traffic, Unit,
 };
@@ -49,8 +49,8 @@ pub struct Subject {
     pub slot_bytes: usize,
     /// How to integrate.
     pub recipe: Recipe,
-    /// The radial axis of the result.
-    pub axis: RadialAxis,
+    /// The axes of the result.
+    pub axes: Vec<BinAxis>,
     /// pyFAI's name of its unit.
     pub unit: String,
     /// Geometry, as a file that others can read.
@@ -88,7 +88,7 @@ impl Subject {
             bytes: sizes.iter().sum(),
             slot_bytes: (largest + SPARE).next_multiple_of(SPARE),
             recipe: prepared.recipe,
-            axis: prepared.axis,
+            axes: prepared.axes,
             unit: unit.name().to_owned(),
             poni: path.to_path_buf(),
             plan,
@@ -165,7 +165,7 @@ impl Subject {
     /// The result file of a run over `frames` frames.
     pub fn layout(&self, frames: usize) -> Layout {
         let errors = self.recipe.reduction.errors.has_variance();
-        Layout { inputs: vec![String::new(); frames], errors, ..Layout::new(frames, self.axis.clone()) }
+        Layout { inputs: vec![String::new(); frames], errors, ..Layout::new(frames, self.axes.clone()) }
     }
 
     /// Frame 0, integrated by itself with the host's engine: what every row must find.

@@ -184,7 +184,7 @@ fn frames(subject: &Subject, settings: &Settings) -> MeasuredFrames {
         bytes: subject.bytes,
         file_system: subject.files.first().and_then(|file| file_system(file)),
         simulated: settings.simulated,
-        npt: subject.axis.centres.len(),
+        npt: subject.recipe.csr.bins(),
     }
 }
 

@@ -9,8 +9,8 @@ use clap::builder::PossibleValue;
 use clap::{ArgAction, Args, ValueEnum};
 
 use crate::session::options::{
-    BadFramesName, ErrorModelName, MOST_COUNT, Options, SaturationFrom, ScanPart, SegmentSize, Slice, Splitting,
-    StatisticName, StrategyName,
+    BadFramesName, ErrorModelName, MOST_COUNT, Options, SaturationFrom, ScanPart, SegmentSize, Slice,
+    Splitting, StatisticName, StrategyName,
 };
 
 /// Seconds between two times that the disk is asked to keep what was written.
@@ -111,6 +111,14 @@ pub struct IntegrateArgs {
     /// Number of radial bins [default: 1000]
     #[arg(short = 'c', long, value_name = "N", help_heading = "Bins")]
     pub npt: Option<usize>,
+
+    /// Number of azimuthal bins: patterns of two axes, (azimuthal, radial), as pyFAI's integrate2d; 1 is one axis [default: 1]
+    #[arg(long, value_name = "N", help_heading = "Bins")]
+    pub npt_azim: Option<usize>,
+
+    /// With --npt-azim: the azimuthal axis goes from 0 to 360 degrees [default: from -180 to 180; with --azimuth-range wherever that is]
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", help_heading = "Bins")]
+    pub chi_discontinuity_at_0: Option<bool>,
 
     /// Radial unit: q_nm^-1, q_A^-1, 2th_deg, 2th_rad, r_mm, r_m, d*2_nm^-2, … [default: q_nm^-1]
     #[arg(short, long, value_name = "UNIT", help_heading = "Bins")]
@@ -289,6 +297,8 @@ impl IntegrateArgs {
             clip_cycles,
             quantile,
             npt,
+            npt_azim,
+            chi_discontinuity_at_0,
             unit,
             method,
             radial_range,
@@ -344,6 +354,8 @@ impl IntegrateArgs {
             clip_cycles,
             quantile,
             npt,
+            npt_azim,
+            chi_discontinuity_at_0,
             unit,
             method,
             radial_range,

@@ -38,6 +38,12 @@ pub(super) fn run(args: &IntegrateArgs) -> Result<Exit, Failure> {
         return Err(anyhow!("--tomo: a part makes no slices; `xrdct merge` the parts, then `xrdct tomo`"))
             .or_exit(Exit::Usage);
     }
+    if args.tomo.is_some() && plan.npt_azim.is_some() {
+        return Err(anyhow!(
+            "--tomo: slices are made of powder patterns, which have one axis; leave --npt-azim out"
+        ))
+        .or_exit(Exit::Usage);
+    }
     check_outputs(args, &plan).or_exit(Exit::Output)?;
     // A configuration may have named it.
     if let (None, Some(output)) = (&lock, &plan.options.output) {

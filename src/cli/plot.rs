@@ -9,7 +9,7 @@ use super::exit::{Exit, Failure, OrExit};
 use super::say;
 use super::words::with_unit;
 use crate::output::draft::{leftovers, write_whole};
-use crate::output::result::{Patterns, RadialAxis};
+use crate::output::result::{BinAxis, Patterns};
 use crate::output::tomogram::Tomogram;
 use crate::picture::colour::ColourMap;
 use crate::picture::curve::Mark;
@@ -246,7 +246,7 @@ impl Chosen {
 }
 
 /// The bin that `--bin` or `--at` names.
-fn bin(args: &PlotArgs, axis: &RadialAxis) -> anyhow::Result<Option<usize>> {
+fn bin(args: &PlotArgs, axis: &BinAxis) -> anyhow::Result<Option<usize>> {
     let centres = &axis.centres;
     if let Some(bin) = args.bin {
         ensure!(bin < centres.len(), "--bin {bin}: there are {}", centres.len());

@@ -82,7 +82,7 @@ pub(super) fn run(args: &ReportArgs) -> Result<Exit, Failure> {
     parts.push(Section::Code(format!(
         "import h5py\nwith h5py.File({name:?}) as h5:\n    result = h5[\"/entry_0000/xrdct/result\"]\n    \
          {0}, intensity = result[\"{0}\"][()], result[\"intensity\"][()]",
-        info.axis.name
+        info.axes.last().map_or("q", |axis| axis.name.as_str())
     )));
     parts.push(Section::Text("The same run again:".into()));
     parts.push(Section::Code(format!("xrdct integrate --config {name} -o again.h5")));
@@ -103,10 +103,14 @@ fn facts(info: &ResultInfo) -> Vec<(String, String)> {
         info.statuses.iter().map(|(s, n)| format!("{n} {}", s.word().replace('_', " "))).collect();
     let speed = info.duration.map(|duration| ("speed", pace(info.frames_done(), "frames", duration)));
     let shape = match info.shape[..] {
-        [slow, fast, npt] => format!("a map of {slow} x {fast} points (slow x fast), {npt} bins each"),
-        [frames, npt] => format!("{}, {npt} bins each", count(frames, "frame")),
-        _ => format!("{:?}", info.shape),
+        [slow, fast, ..] if info.shape.len() == info.axes.len() + 2 => {
+            format!("a map of {slow} x {fast} points (slow x fast)")
+        }
+        [frames, ..] => count(frames, "frame"),
+        [] => String::new(),
     };
+    let bins: Vec<String> = info.axes.iter().map(|axis| axis.centres.len().to_string()).collect();
+    let shape = format!("{shape}, {} bins each", bins.join(" x "));
     let besides = match (info.errors, info.sums) {
         (true, true) => "; with errors and sums",
         (true, false) => "; with errors",
@@ -129,7 +133,7 @@ fn facts(info: &ResultInfo) -> Vec<(String, String)> {
     let over =
         over.map(|(rows, why)| ("on the CPU", format!("{}, not on the GPU: {why}", count(*rows, "row"))));
     let lost = info.lost_devices.iter().map(|why| ("lost", format!("{why}; others did its frames again")));
-    let axis = ends(&info.axis).map(|ends| ("radial axis", ends));
+    let axis = info.axes.last().and_then(ends).map(|ends| ("radial axis", ends));
     let all = facts.into_iter().chain(segments).chain(over).chain(lost).chain(axis).chain(speed);
     all.map(|(name, value)| (name.to_owned(), value)).collect()
 }

@@ -148,6 +148,13 @@ pub(super) fn integration(configuration: &Value) -> Vec<Setting> {
             format!("{}{of}", count(npt as usize, "bin"))
         }),
     );
+    say(
+        "azimuthal bins",
+        keys.number("nbpt_azim").filter(|npt| *npt > 1.0).map(|npt| {
+            let cut = if keys.is_set("chi_discontinuity_at_0") { ", the circle cut at 0" } else { "" };
+            format!("{} in chi_deg{cut}", count(npt as usize, "bin"))
+        }),
+    );
     say("pixel splitting", method(&keys));
     let ends = |name: &str, symbol: &str| match keys.list(name)[..] {
         [from, to] => Some(with_unit(format!("{from} … {to}"), symbol)),

@@ -85,7 +85,8 @@ fn describe(args: &IntegrateArgs, plan: &Plan, lost: &Lost, text: &mut String) {
     }
     let split = format!("{:?}", plan.split).to_lowercase();
     line("statistic", statistic(&plan.reduction));
-    line("bins", format!("{} in {}, {split} splitting", plan.npt, plan.unit.name()));
+    let azimuthal = plan.npt_azim.map_or_else(String::new, |npt| format!(" x {npt} in chi_deg"));
+    line("bins", format!("{} in {}{azimuthal}, {split} splitting", plan.npt, plan.unit.name()));
     if let Some(scan) = &plan.scan {
         let zigzag = if scan.zigzag { ", zigzag" } else { "" };
         line("map", format!("{} slow x {} fast{zigzag}", scan.slow.points, scan.fast.points));

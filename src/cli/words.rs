@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::output::result::RadialAxis;
+use crate::output::result::BinAxis;
 use crate::picture::axis;
 pub(super) use crate::picture::axis::{unit, with_unit};
 
@@ -35,7 +35,7 @@ impl Sentences {
 }
 
 /// From the first bin to the last: `q 0.1 … 6.2 Å⁻¹`.
-pub(super) fn ends(axis: &RadialAxis) -> Option<String> {
+pub(super) fn ends(axis: &BinAxis) -> Option<String> {
     axis::ends(&axis.name, &axis.centres, &axis.unit)
 }
 

@@ -182,10 +182,11 @@ mod tests {
                     rot3,
                     wavelength: None,
                     detector,
+                    parallax: false,
                     version: 2.1,
                     notes: vec![],
                 };
-                let lattice = Lattice::new(&poni, SHAPE, Points::Centres);
+                let lattice = Lattice::new(&poni, SHAPE, Points::Centres).expect("a lattice");
                 for row in 0..SHAPE.slow {
                     for (column, (right, up, along)) in lattice.row(row).enumerate() {
                         let (s, f) = ((row as f64 + 0.5) * PIXEL.0, (column as f64 + 0.5) * PIXEL.1);

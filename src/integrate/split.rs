@@ -1,6 +1,6 @@
 //! Pixel splitting: how much of each pixel belongs to each bin.
 //!
-//! [`build`] makes the radial axis and the sparse matrix of bins × pixels. Three ways to share a pixel out, all as in pyFAI:
+//! [`build`] makes the axes and the sparse matrix of bins × pixels. Three ways to share a pixel out, all as in pyFAI:
 //!
 //! * **no**: a pixel counts in the bin of its centre;
 //! * **bbox**: a pixel is an interval, its centre ± the distance to its farthest corner, and each bin gets its part of it;
@@ -10,22 +10,27 @@
 //! a range, where (bbox) the part outside is given to the outermost bin. A pixel that begins less than one
 //! bin below the range still counts in the first bin, because bin numbers are truncated towards zero: pyFAI's rule.
 //!
+//! With an azimuthal axis pixels are shared out along both, again as pyFAI does: *no* by the centre, *bbox* as a box (the products
+//! of both intervals' parts), *full* as a polygon cut along both axes ([`areas`]). A pixel that reaches over the end of the azimuthal axis is
+//! in its outermost bins, as at the ends of the radial one; where the circle is cut says [`circle`].
+//!
 //! The work: one pass over the pixels finds their places and, without a user's range, the limits of the axis; then a counting
 //! sort in two passes (how many entries for each bin; entries to their rows). All three run in parallel over blocks of
 //! rows; the matrix does not depend on the number of threads, because pixels always ascend within a row.
-//! Beside the matrix they need 8 (no, full) or 12 (bbox) bytes a pixel.
+//! Beside the matrix they need 8 (no, full) or 12 (bbox) bytes a pixel, and as much again for an azimuthal axis.
 //!
 //! One rule of pyFAI is not followed: it lets an azimuth range reach past χ = 180°, warns, and uses the part below.
 //! Here a sector across χ = 180° is taken whole, as the two parts on both sides.
 
+mod areas;
 mod bbox;
+mod circle;
 mod full;
 mod places;
 mod scattered;
 mod sort;
 
-use super::axis::Axis;
-use super::csr::Csr;
+use super::axis::{Axis, Bins, Quantity};
 use crate::budget::{self, OverBudget};
 use crate::frame::Shape;
 use crate::geometry::catalogue::PixelLayout;
@@ -36,6 +41,12 @@ use crate::geometry::units::{Formula, Unit};
 use std::f64::consts::{PI, TAU};
 use std::fmt;
 use std::str::FromStr;
+
+use areas::CutPolygons;
+use bbox::{Boxes, Intervals};
+use circle::Circle;
+use full::{Corners, Polygons};
+use places::{Azimuth, Places};
 
 /// How a pixel is shared out among bins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -83,19 +94,23 @@ pub struct MatrixRequest<'a> {
     pub poni: &'a Poni,
     /// Size of the frames.
     pub shape: Shape,
-    /// Number of bins.
+    /// Number of radial bins.
     pub npt: usize,
-    /// What the axis measures.
+    /// Number of azimuthal bins; without an azimuthal axis, none.
+    pub npt_azim: Option<usize>,
+    /// What the radial axis measures.
     pub unit: Unit,
     /// How pixels are shared out.
     pub split: Split,
     /// Pixels to leave out. The detector's own mask is not added: pass it, or a union, if it is wanted.
     pub mask: Option<&'a Mask>,
-    /// Lower and upper limit of the axis, in the displayed unit; all unmasked pixels when `None`.
+    /// Lower and upper limit of the radial axis, in the displayed unit; all unmasked pixels when `None`.
     pub radial_range: Option<(f64, f64)>,
     /// Lower and upper limit of χ, degrees; at most a turn apart, and turns do not matter: 170 … 190 lies on both sides of
-    /// χ = 180°. A pixel is left out when it is wholly outside.
+    /// χ = 180°. A pixel is left out when it is wholly outside. Of an azimuthal axis these are the limits.
     pub azimuth_range: Option<(f64, f64)>,
+    /// Whether an azimuthal axis goes from 0 to 360° and not from −180 to 180° (pyFAI's `chi_discontinuity_at_0`).
+    pub chi_at_zero: bool,
 }
 
 /// Why no matrix can be built.
@@ -144,11 +159,11 @@ pub enum SplitError {
     AllMasked(usize),
     /// The pixels reach to infinity, or all lie at one place.
     #[error(
-        "in {unit} the pixels reach from {lower} to {upper}, which cannot be divided into bins: give a radial range"
+        "in {quantity} the pixels reach from {lower} to {upper}, which cannot be divided into bins: give a range"
     )]
     Limits {
-        /// The unit.
-        unit: Unit,
+        /// What was to be divided.
+        quantity: Quantity,
         /// Lower limit found, base value.
         lower: f64,
         /// Upper limit found, base value.
@@ -174,44 +189,106 @@ pub enum SplitError {
     },
 }
 
-/// Builds the axis and the matrix.
+/// Builds the axes and the matrix.
 ///
 /// # Errors
 /// [`SplitError`] when the request contradicts itself or the geometry.
-pub fn build(request: &MatrixRequest) -> Result<(Axis, Csr), SplitError> {
+pub fn build(request: &MatrixRequest) -> Result<Bins, SplitError> {
     let formula = check(request)?;
     allow(
         format_args!("the places of {} pixels", request.shape),
-        &[request.shape.slow, request.shape.fast],
+        &[request.shape.slow, request.shape.fast, if request.npt_azim.is_some() { 2 } else { 1 }],
         if Lattice::new(request.poni, request.shape, Points::Centres).is_some() {
             PLACE
         } else {
             PLACE_APART
         },
     )?;
-    let azimuth = request.azimuth_range.map(Sector::from_degrees).transpose()?.flatten();
+    match request.npt_azim {
+        None => on_line(request, formula),
+        Some(npt_azim) => on_grid(request, npt_azim, formula),
+    }
+}
+
+/// Bins of a radial axis alone.
+fn on_line(request: &MatrixRequest, formula: Formula) -> Result<Bins, SplitError> {
+    let sector = request.azimuth_range.map(Sector::from_degrees).transpose()?.flatten();
     let pixels = request.shape.pixels();
-    match request.split {
+    let (axis, matrix) = match request.split {
         Split::No | Split::BBox => {
-            let (places, limits) = match places::Centres::new(request, formula, azimuth) {
-                Some(found) => found,
-                None => scattered::centres(request, formula, azimuth)?,
-            };
-            let axis = make_axis(request, limits)?;
-            let csr = sort::sort(pixels, axis.npt(), &bbox::Intervals::new(&places, &axis))?;
-            Ok((axis, csr))
+            let (places, extents) =
+                places_of(request, formula, sector.map_or(Azimuth::Any, Azimuth::Within))?;
+            let axis = radial_axis(request, extents.radial)?;
+            let matrix = sort::sort(pixels, [1, axis.npt()], &Intervals::new(&places.radial, &axis))?;
+            (axis, matrix)
         }
         Split::Full => {
-            let corners = match full::Corners::new(request, formula) {
-                Some(corners) => corners,
-                None => scattered::corners(request, formula)?,
-            };
-            let axis = make_axis(request, corners.limits(request))?;
-            let polygons = full::Polygons { corners: &corners, request, azimuth, axis: &axis };
-            let csr = sort::sort(pixels, axis.npt(), &polygons)?;
-            Ok((axis, csr))
+            let (corners, extents) = corners_of(request, formula, Circle::PLAIN)?;
+            let axis = radial_axis(request, extents.radial)?;
+            let polygons = Polygons { corners: &corners, request, azimuth: sector, axis: &axis };
+            let matrix = sort::sort(pixels, [1, axis.npt()], &polygons)?;
+            (axis, matrix)
         }
+    };
+    Ok(Bins { axes: vec![axis], matrix })
+}
+
+/// Bins of an azimuthal and a radial axis.
+fn on_grid(request: &MatrixRequest, npt_azim: usize, formula: Formula) -> Result<Bins, SplitError> {
+    let circle = Circle::new(request)?;
+    let pixels = request.shape.pixels();
+    let axes = |extents: places::Extents| -> Result<(Axis, Axis), SplitError> {
+        let (lower, highest) = circle.ends(extents.chi);
+        let azimuthal = Axis::new(Quantity::Chi, lower, highest, npt_azim);
+        Ok((divided(azimuthal)?, radial_axis(request, extents.radial)?))
+    };
+    let (azimuthal, radial, matrix) = match request.split {
+        Split::No | Split::BBox => {
+            let (places, extents) = places_of(request, formula, Azimuth::Axis(circle))?;
+            let (azimuthal, radial) = axes(extents)?;
+            let boxes = Boxes {
+                azimuthal: Intervals::new(&places.chi, &azimuthal),
+                radial: Intervals::new(&places.radial, &radial),
+            };
+            let matrix = sort::sort(pixels, [npt_azim, radial.npt()], &boxes)?;
+            (azimuthal, radial, matrix)
+        }
+        Split::Full => {
+            let (corners, extents) = corners_of(request, formula, circle)?;
+            let (azimuthal, radial) = axes(extents)?;
+            let polygons =
+                CutPolygons { corners: &corners, request, circle, azimuthal: &azimuthal, radial: &radial };
+            let matrix = sort::sort(pixels, [npt_azim, radial.npt()], &polygons)?;
+            (azimuthal, radial, matrix)
+        }
+    };
+    Ok(Bins { axes: vec![azimuthal, radial], matrix })
+}
+
+/// Centres of pixels, on a lattice or not.
+fn places_of(
+    request: &MatrixRequest,
+    formula: Formula,
+    azimuth: Azimuth,
+) -> Result<(Places, places::Extents), SplitError> {
+    match Places::new(request, formula, azimuth) {
+        Some(found) => Ok(found),
+        None => Ok(scattered::places(request, formula, azimuth)?),
     }
+}
+
+/// Corners of pixels, on a lattice or not.
+fn corners_of(
+    request: &MatrixRequest,
+    formula: Formula,
+    circle: Circle,
+) -> Result<(Corners, places::Extents), SplitError> {
+    let corners = match Corners::new(request, formula, circle) {
+        Some(corners) => corners,
+        None => scattered::corners(request, formula, circle)?,
+    };
+    let extents = corners.extents(request);
+    Ok((corners, extents))
 }
 
 /// Bytes of a pixel's place: centre and corner, or a corner with its angle, and the points between.
@@ -247,9 +324,13 @@ impl Limits {
 }
 
 fn check(request: &MatrixRequest) -> Result<Formula, SplitError> {
-    let MatrixRequest { poni, shape, npt, unit, mask, .. } = *request;
-    if npt == 0 {
+    let MatrixRequest { poni, shape, npt, npt_azim, unit, mask, .. } = *request;
+    if npt == 0 || npt_azim == Some(0) {
         return Err(SplitError::NoBins);
+    }
+    let bins = npt.saturating_mul(npt_azim.unwrap_or(1));
+    if u32::try_from(bins).is_err() {
+        return Err(SplitError::TooLarge { entries: bins as u64 });
     }
     if let Some(expected) = poni.detector.shape
         && expected != shape
@@ -279,8 +360,8 @@ fn check(request: &MatrixRequest) -> Result<Formula, SplitError> {
     Ok(position::formula(poni, unit)?)
 }
 
-/// The axis, from the user's range or from the limits of the pixels.
-fn make_axis(request: &MatrixRequest, limits: Limits) -> Result<Axis, SplitError> {
+/// The radial axis, from the user's range or from the limits of the pixels.
+fn radial_axis(request: &MatrixRequest, limits: Limits) -> Result<Axis, SplitError> {
     let MatrixRequest { unit, npt, .. } = *request;
     if let Some((from, to)) = request.radial_range {
         let (from, to) = (from / unit.scale(), to / unit.scale());
@@ -291,12 +372,16 @@ fn make_axis(request: &MatrixRequest, limits: Limits) -> Result<Axis, SplitError
         return Ok(axis);
     }
     let floor = if unit.positive() { 0.0 } else { f64::NEG_INFINITY };
-    let (lower, highest) = (limits.lower.max(floor), limits.highest.max(floor));
-    let axis = Axis::new(unit, lower, highest, npt);
-    if !(lower.is_finite() && highest.is_finite() && axis.width > 0.0) {
-        return Err(SplitError::Limits { unit, lower, upper: highest });
+    divided(Axis::new(unit, limits.lower.max(floor), limits.highest.max(floor), npt))
+}
+
+/// An axis from where to where pixels reach, if that can be divided into bins.
+fn divided(axis: Axis) -> Result<Axis, SplitError> {
+    let Axis { quantity, lower, highest, width, .. } = axis;
+    match lower.is_finite() && highest.is_finite() && width > 0.0 {
+        true => Ok(axis),
+        false => Err(SplitError::Limits { quantity, lower, upper: highest }),
     }
-    Ok(axis)
 }
 
 /// A part of the circle, from `lower` to `upper`, radians.

@@ -64,7 +64,7 @@ pub use earlier::EarlierResult;
 pub(super) use earlier::{message as read_message, stamps as read_stamps};
 pub(super) use info::opened;
 pub use info::{Progress, ResultInfo};
-pub use layout::{Ending, FileStamp, Layout, RadialAxis};
+pub use layout::{BinAxis, Ending, FileStamp, Layout};
 pub use part::{MergedFrom, PartOf, SegmentOf, VirtualPart};
 pub use patterns::Patterns;
 pub use raster::{FrameNumbers, Motor, Raster};

@@ -23,7 +23,7 @@ use std::time::Instant;
 
 use super::draft::{Draft, settle_old};
 use super::lock::{Lock, is_at};
-use super::result::{DATE_LEN, Ending, MESSAGE_LEN, RUNNING, RadialAxis, STATUS_LEN, fixed};
+use super::result::{BinAxis, DATE_LEN, Ending, MESSAGE_LEN, RUNNING, STATUS_LEN, fixed};
 use super::{OutputError, nexus};
 use crate::files::{self, folder_of, sync_folder};
 use crate::h5;
@@ -48,7 +48,7 @@ pub struct RegionEntry {
 #[derive(Debug, Clone, PartialEq)]
 pub struct TomogramLayout {
     /// Radial axis of the bins that are reconstructed.
-    pub axis: RadialAxis,
+    pub axis: BinAxis,
     /// Mean of all good patterns over these bins.
     pub mean: Vec<f32>,
     /// Rotations, degrees.

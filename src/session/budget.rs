@@ -7,7 +7,7 @@ use super::crew::{Crew, Reducers, Traffic};
 use crate::budget::{self, OverBudget};
 use crate::cuda::LaneSizes;
 use crate::frame::Shape;
-use crate::integrate::engine::GATHERED_PIXEL;
+use crate::integrate::engine::{GATHERED_PIXEL, GROUP};
 use crate::pipeline::waiting;
 use crate::reduce::host::BATCH;
 
@@ -17,12 +17,15 @@ const PIXEL: usize = 32;
 /// Of a bin in a pattern: intensity, error, deviation, and five sums.
 const BIN: usize = 3 * size_of::<f32>() + 5 * size_of::<f64>();
 
+/// Of a bin while frames are integrated together: their sums, with an error model twice.
+const SUMS: usize = 2 * GROUP * size_of::<f64>();
+
 /// Of a row in the file: its status, its point of the map, its frame's name.
 const ROW: usize = 32;
 
 /// How many outcomes of so many bins may wait for the sink.
-pub fn waiting_outcomes(npt: usize) -> usize {
-    waiting(npt.saturating_mul(BIN))
+pub fn waiting_outcomes(bins: usize) -> usize {
+    waiting(bins.saturating_mul(BIN))
 }
 
 /// Frames that a crew's reducers have in work at most.
@@ -60,7 +63,7 @@ pub(super) fn check_frames(Shape { slow, fast }: Shape) -> Result<(), OverBudget
 pub(super) fn check(
     crew: &Crew,
     traffic: &Traffic,
-    npt: usize,
+    bins: usize,
     rows: usize,
     gathers: bool,
 ) -> Result<(), OverBudget> {
@@ -70,17 +73,22 @@ pub(super) fn check(
         _ => 0,
     };
     let slots = slots(crew, traffic.frames);
-    let patterns = in_work(crew) + crew.readers.map_or(0, |_| waiting_outcomes(npt));
+    let patterns = in_work(crew) + crew.readers.map_or(0, |_| waiting_outcomes(bins));
+    let workers = match crew.reducers {
+        Reducers::Host(workers) => workers,
+        Reducers::Gpus(..) => 0,
+    };
     let bytes = [
         budget::bytes_of(&[slow, fast], PIXEL),
         budget::bytes_of(&[slots], traffic.bytes(crew)),
         budget::bytes_of(&[gathering, slow, fast], GATHERED_PIXEL),
-        budget::bytes_of(&[patterns, npt], BIN),
+        budget::bytes_of(&[patterns, bins], BIN),
+        budget::bytes_of(&[workers, bins], SUMS),
         budget::bytes_of(&[rows], ROW),
     ];
     budget::allow(
         format_args!(
-            "a run of {} frames of {slow} x {fast} pixels to {rows} rows of {npt} bins ({slots} frames and {patterns} \
+            "a run of {} frames of {slow} x {fast} pixels to {rows} rows of {bins} bins ({slots} frames and {patterns} \
              patterns on their way{})",
             traffic.frames,
             if gathering > 0 { format!(", {gathering} threads with decoded frames") } else { String::new() }

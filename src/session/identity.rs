@@ -23,7 +23,7 @@ const NAMED: usize = 8;
 const GONE: FileStamp = FileStamp { size: -1, time: 0, head: 0 };
 
 /// Keys of the configuration that say how a run is done and not what comes out, or name files whose contents the recipe has.
-const HOW: [&str; 16] = [
+const HOW: [&str; 17] = [
     "engine",
     "not_in_pyfai",
     "poni_file",
@@ -196,6 +196,7 @@ fn compare(name: &str, was: &Value, is: &Value, found: &mut Vec<String>) {
             let of = |map: &Map<String, Value>| map.get(key).cloned().unwrap_or_default();
             let name = match (name, key.as_str()) {
                 ("", "nbpt_rad") => "npt".to_owned(),
+                ("", "nbpt_azim") => "npt_azim".to_owned(),
                 ("" | "xrdct", _) => key.clone(),
                 _ => format!("{name}.{key}"),
             };

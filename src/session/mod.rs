@@ -90,7 +90,7 @@ pub use crate::source::facts::{DetectorFacts, MASK_BITS};
 
 use crate::output::OutputError;
 use crate::output::lock::Lock;
-use crate::output::result::{Layout, RadialAxis, ResultFile, SegmentedResult};
+use crate::output::result::{BinAxis, Layout, ResultFile, SegmentedResult};
 use crate::output::sink::Sink;
 use crate::pipeline::{Report, Stop, Watch};
 use crate::source::Source;
@@ -116,7 +116,7 @@ pub struct Run<'a> {
 pub struct Session {
     plan: Plan,
     lost: Lost,
-    axis: RadialAxis,
+    axes: Vec<BinAxis>,
     engines: Engines,
     /// Pinned while the matrix was made; any number of runs travel in them.
     slots: Option<Pinned>,
@@ -136,20 +136,21 @@ impl Session {
         let timeline = trace::followed();
         thread::scope(|scope| {
             let slots = Pinned::of(&plan).map(|pin| scope.spawn(pin));
-            let (plan, lost, axis, engines) = on_threads(plan.threads, || -> Result<_, SessionError> {
+            let (plan, lost, axes, engines) = on_threads(plan.threads, || -> Result<_, SessionError> {
                 let _follows = trace::follow(timeline.as_ref(), "session");
-                let range = trace::matrix(plan.npt);
-                let Preparation { lost, axis, recipe } = plan.prepare()?;
+                let range = trace::matrix(plan.bins());
+                let Preparation { lost, axes, recipe } = plan.prepare()?;
                 drop(range);
-                let _range = trace::engine(plan.npt);
-                plan.notes.extend(plausible::mostly_empty(&plan, &axis.centres, &recipe.csr));
+                let _range = trace::engine(plan.bins());
+                let radial = axes.last().map_or(&[][..], |axis| &axis.centres);
+                plan.notes.extend(plausible::mostly_empty(&plan, radial, &recipe.csr));
                 let engines = engines(&mut plan, recipe)?;
-                Ok((plan, lost, axis, engines))
+                Ok((plan, lost, axes, engines))
             })??;
             // Without them a run takes its own, and then says why it cannot.
             let slots = slots.and_then(|slots| slots.join().ok()).flatten().filter(|_| plan.crew.needs_gpu());
             let slots_are_lost = AtomicBool::new(false);
-            Ok(Session { plan, lost, axis, engines, slots, slots_are_lost, cores: OnceLock::new() })
+            Ok(Session { plan, lost, axes, engines, slots, slots_are_lost, cores: OnceLock::new() })
         })
     }
 
@@ -163,9 +164,9 @@ impl Session {
         &self.lost
     }
 
-    /// The radial axis of every pattern.
-    pub fn axis(&self) -> &RadialAxis {
-        &self.axis
+    /// The axes of every pattern, slowest first: the radial one is the last.
+    pub fn axes(&self) -> &[BinAxis] {
+        &self.axes
     }
 
     /// The doors of a run over the frames of a source, open; those of the plan are [`Plan::source`].
@@ -219,7 +220,7 @@ impl Session {
         goes_on: Option<&Resume>,
     ) -> Result<RunDraft, SessionError> {
         let plan = &self.plan;
-        let layout = Layout { goes_on: goes_on.map(Resume::run), ..layout(plan, self.axis.clone()) };
+        let layout = Layout { goes_on: goes_on.map(Resume::run), ..layout(plan, self.axes.clone()) };
         let division = match goes_on {
             None => plan.division()?,
             Some(resume) => plan.division_of(resume.earlier())?,
@@ -293,7 +294,7 @@ fn about_output(error: OutputError) -> SessionError {
     SessionError::because(Concern::Output, Box::new(error))
 }
 
-fn layout(plan: &Plan, radial: RadialAxis) -> Layout {
+fn layout(plan: &Plan, axes: Vec<BinAxis>) -> Layout {
     let options = &plan.options;
     let digests = identity::has_digests(plan.frames.as_ref());
     Layout {
@@ -317,6 +318,6 @@ fn layout(plan: &Plan, radial: RadialAxis) -> Layout {
         mask_file: options.mask.clone(),
         dark_files: options.dark.clone(),
         flat_files: options.flat.clone(),
-        ..Layout::new(plan.frames.count(), radial)
+        ..Layout::new(plan.frames.count(), axes)
     }
 }

@@ -192,6 +192,10 @@ pub struct Options {
     pub quantile: Vec<f64>,
     /// Number of radial bins [default: 1000]
     pub npt: Option<usize>,
+    /// Number of azimuthal bins: patterns of two axes, (azimuthal, radial), as pyFAI's integrate2d; 1 is one axis [default: 1]
+    pub npt_azim: Option<usize>,
+    /// With `npt_azim`: the azimuthal axis goes from 0 to 360 degrees [default: from -180 to 180; with `azimuth_range` wherever that is]
+    pub chi_discontinuity_at_0: Option<bool>,
     /// Radial unit: q_nm^-1, q_A^-1, 2th_deg, 2th_rad, r_mm, r_m, d*2_nm^-2, … [default: q_nm^-1]
     pub unit: Option<String>,
     /// Pixel splitting [default: bbox; with `--statistic clip` no]
@@ -269,10 +273,12 @@ impl Options {
 
 /// Each number alone. `named` says how a number is called where it was said: its option, or its key.
 pub(super) fn check_values(args: &Options, named: fn(&str) -> String) -> Result<(), SessionError> {
-    if let Some(npt) = args.npt
-        && !(1..=MOST_BINS).contains(&npt)
-    {
-        refuse!(Usage, "{} {npt}: must be from 1 to {MOST_BINS}", named("--npt"));
+    for (option, npt) in [("--npt", args.npt), ("--npt-azim", args.npt_azim)] {
+        if let Some(npt) = npt
+            && !(1..=MOST_BINS).contains(&npt)
+        {
+            refuse!(Usage, "{} {npt}: must be from 1 to {MOST_BINS}", named(option));
+        }
     }
     let counts = [
         ("--threads", args.threads),
@@ -334,6 +340,12 @@ pub(super) fn check_pairs(args: &Options) -> Result<(), SessionError> {
     let pairs = [
         ("--combine-mask", args.combine_mask == Some(true), "--mask", args.mask.is_some()),
         ("--delta-dummy", args.delta_dummy.is_some(), "--dummy", args.dummy.is_some()),
+        (
+            "--chi-discontinuity-at-0",
+            args.chi_discontinuity_at_0 == Some(true),
+            "--npt-azim",
+            args.npt_azim.is_some(),
+        ),
         ("--slow", args.slow.is_some(), "--fast", args.fast.is_some()),
         ("--fast", args.fast.is_some(), "--slow", args.slow.is_some()),
         ("--zigzag", args.zigzag == Some(true), "--slow and --fast", args.slow.is_some()),
@@ -350,6 +362,7 @@ pub(super) fn check_pairs(args: &Options) -> Result<(), SessionError> {
 pub(super) fn key_of(option: &str) -> String {
     match option {
         "--npt" => "nbpt_rad".to_owned(),
+        "--npt-azim" => "nbpt_azim".to_owned(),
         "--polarization" => "polarization_factor".to_owned(),
         "--normalization" => "normalization_factor".to_owned(),
         "--dummy" => "val_dummy".to_owned(),

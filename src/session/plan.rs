@@ -12,7 +12,9 @@ use super::configuration::{self, ConfigError};
 use super::crew::{self, Crew, Traffic};
 use super::device::Device;
 use super::error::{Concern, OrAbout, SessionError, refuse};
-use super::options::{BadFramesName, Options, Selection, Splitting, check_pairs, check_values, key_of};
+use super::options::{
+    BadFramesName, MOST_BINS, Options, Selection, Splitting, check_pairs, check_values, key_of,
+};
 use super::route::FrameRoute;
 use super::statistic;
 use crate::budget::OverBudget;
@@ -60,8 +62,10 @@ pub struct Plan {
     pub saturation: Saturation,
     /// Radial unit.
     pub unit: Unit,
-    /// Bins.
+    /// Radial bins.
     pub npt: usize,
+    /// Azimuthal bins, where patterns have two axes.
+    pub npt_azim: Option<usize>,
     /// Pixel splitting.
     pub split: Split,
     /// What a bin makes of its pixels.
@@ -155,6 +159,8 @@ impl Plan {
         let scan = part.as_ref().map_or(whole, |part| part.raster(frames.count()));
         let mut plan = Plan {
             npt: options.npt.unwrap_or(DEFAULT_NPT),
+            // As in pyFAI, one is as good as none.
+            npt_azim: options.npt_azim.filter(|npt| *npt > 1),
             split: match options.method.unwrap_or(statistic::splitting(reduction.statistic)) {
                 Splitting::No => Split::No,
                 Splitting::Bbox => Split::BBox,
@@ -183,6 +189,15 @@ impl Plan {
             device,
             notes,
         };
+        let bins = plan.npt.saturating_mul(plan.npt_azim.unwrap_or(1));
+        if bins > MOST_BINS {
+            refuse!(
+                Usage,
+                "--npt {} --npt-azim {}: {MOST_BINS} bins are the most",
+                plan.npt,
+                bins / plan.npt
+            );
+        }
         // Only a GPU that is there may be what there is too little memory for.
         if plan.check_memory().is_err() {
             plan.settle_device()?;
@@ -215,7 +230,12 @@ impl Plan {
     /// Whether there is memory for the run with such a crew.
     pub(super) fn check_crew(&self, crew: &Crew) -> Result<(), OverBudget> {
         let rows = self.scan.as_ref().map_or(self.frames.count(), Raster::points);
-        budget::check(crew, &self.traffic(), self.npt, rows, self.reduction.statistic.chooses())
+        budget::check(crew, &self.traffic(), self.bins(), rows, self.reduction.statistic.chooses())
+    }
+
+    /// Bins of a pattern, along both axes.
+    pub fn bins(&self) -> usize {
+        self.npt * self.npt_azim.unwrap_or(1)
     }
 
     /// Where the geometry comes from: a PONI file, or the configuration that holds it.

@@ -8,6 +8,7 @@ use super::error::{Concern, SessionError};
 use super::plan::Plan;
 use crate::frame::{BadFrame, FrameStatus};
 use crate::geometry::units::Unit;
+use crate::integrate::axis::Bins;
 use crate::integrate::csr::Csr;
 use crate::integrate::split::{self, MatrixRequest};
 use crate::pipeline::Report;
@@ -26,7 +27,7 @@ pub(super) fn check_matrix(
 ) -> Result<(), SessionError> {
     // A pixel that begins less than a bin below the range counts in its first bin (pyFAI's rule): so may all pixels there are,
     // where bins are wide.
-    let only_below = csr.indptr[1] as usize == csr.entries();
+    let only_below = filled(csr, plan.npt).skip(1).all(|has_pixels| !has_pixels);
     if let Some(cause) = only_below.then(|| beside_the_axis(plan)).flatten() {
         return Err(SessionError::new(Concern::Calibration, cause));
     }
@@ -75,13 +76,16 @@ fn axis_of(plan: &Plan, unit: Unit) -> Option<(f64, f64)> {
         poni: &plan.poni,
         shape: plan.encoding().shape,
         npt: 1,
+        npt_azim: None,
         unit,
         split: plan.split,
         mask: plan.mask.as_ref(),
         radial_range: None,
         azimuth_range: None,
+        chi_at_zero: false,
     };
-    let (axis, _) = split::build(&all).ok()?;
+    let Bins { axes, .. } = split::build(&all).ok()?;
+    let axis = axes.last()?;
     let ends = (axis.lower * unit.scale(), axis.upper * unit.scale());
     (ends.0.is_finite() && ends.1.is_finite()).then_some(ends)
 }
@@ -102,21 +106,28 @@ fn short(value: f64) -> String {
     }
 }
 
-/// A warning when most bins of a range that was asked for are beside the pixels.
+/// A warning when most radial bins of a range that was asked for are beside the pixels.
 pub(super) fn mostly_empty(plan: &Plan, centres: &[f64], csr: &Csr) -> Option<String> {
     let (from, to) = plan.radial_range()?;
-    let filled: Vec<usize> = (0..csr.bins()).filter(|&bin| csr.indptr[bin] < csr.indptr[bin + 1]).collect();
+    let filled: Vec<usize> =
+        filled(csr, plan.npt).enumerate().filter_map(|(bin, has_pixels)| has_pixels.then_some(bin)).collect();
     let (first, last) = (filled.first()?, filled.last()?);
-    (2 * (last - first + 1) < csr.bins()).then(|| {
+    (2 * (last - first + 1) < plan.npt).then(|| {
         format!(
             "--radial-range {from} {to}: pixels lie between {} and {} {} only, {} of {} bins are empty",
             short(centres[*first]),
             short(centres[*last]),
             plan.unit.name(),
-            csr.bins() - filled.len(),
-            csr.bins()
+            plan.npt - filled.len(),
+            plan.npt
         )
     })
+}
+
+/// For each radial bin whether it has pixels, at any azimuth.
+fn filled(csr: &Csr, npt: usize) -> impl Iterator<Item = bool> + '_ {
+    let has_pixels = |bin: usize| csr.indptr[bin] < csr.indptr[bin + 1];
+    (0..npt).map(move |radius| (radius..csr.bins()).step_by(npt).any(has_pixels))
 }
 
 /// Why a run of which no frame gave a pattern that can be believed has failed; `None` when some did, or when its frames

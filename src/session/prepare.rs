@@ -1,21 +1,22 @@
-//! From a plan to its recipe: corrections, matrix, and the axis of every pattern.
+//! From a plan to its recipe: corrections, matrix, and the axes of every pattern.
 
 use super::error::{Concern, OrAbout, SessionError};
 use super::on_threads;
 use super::plan::Plan;
 use super::plausible;
 use crate::geometry::correction;
+use crate::integrate::axis::{Axis, Bins};
 use crate::integrate::corrections::{Corrections, Given, Lost};
 use crate::integrate::engine::Recipe;
 use crate::integrate::split::{self, MatrixRequest};
-use crate::output::result::RadialAxis;
+use crate::output::result::BinAxis;
 
 /// What a plan's frames are integrated with.
 pub struct Preparation {
     /// Pixels that the corrections leave out.
     pub lost: Lost,
-    /// The radial axis of every pattern.
-    pub axis: RadialAxis,
+    /// The axes of every pattern, slowest first: the radial one is the last.
+    pub axes: Vec<BinAxis>,
     /// Everything that an engine must know.
     pub recipe: Recipe,
 }
@@ -52,33 +53,36 @@ impl Plan {
     /// As [`Plan::prepare`].
     pub fn rehearse(&mut self) -> Result<Lost, SessionError> {
         let (lost, note) = on_threads(self.threads, || -> Result<_, SessionError> {
-            let Preparation { lost, axis, recipe } = self.prepare()?;
-            Ok((lost, plausible::mostly_empty(self, &axis.centres, &recipe.csr)))
+            let Preparation { lost, axes, recipe } = self.prepare()?;
+            let radial = axes.last().map_or(&[][..], |axis| &axis.centres);
+            Ok((lost, plausible::mostly_empty(self, radial, &recipe.csr)))
         })??;
         self.notes.extend(note);
         Ok(lost)
     }
 
-    /// Corrections, matrix and axis; rayon's threads of the caller do it.
+    /// Corrections, matrix and axes; rayon's threads of the caller do it.
     ///
     /// # Errors
     /// When corrections or ranges leave nothing, or there is no memory for the matrix.
     pub fn prepare(&self) -> Result<Preparation, SessionError> {
         let Corrections { normalization, lost } = self.corrections()?;
         let encoding = self.encoding();
-        let (axis, csr) = split::build(&MatrixRequest {
+        let Bins { axes, matrix } = split::build(&MatrixRequest {
             poni: &self.poni,
             shape: encoding.shape,
             npt: self.npt,
+            npt_azim: self.npt_azim,
             unit: self.unit,
             split: self.split,
             mask: self.mask.as_ref(),
             radial_range: self.radial_range(),
             azimuth_range: self.azimuth_range(),
+            chi_at_zero: self.options.chi_discontinuity_at_0 == Some(true),
         })
         .or_about(Concern::Calibration)?;
         let mut recipe = Recipe {
-            csr,
+            csr: matrix,
             normalization,
             dark: self.dark.clone(),
             dummy: self.dummy,
@@ -92,12 +96,12 @@ impl Plan {
             recipe.exclude_flat(flat);
         }
         plausible::check_matrix(self, &recipe.csr, |pixel| recipe.is_valid(pixel))?;
-        let axis = RadialAxis {
-            name: self.unit.short_name().to_owned(),
-            unit: self.unit.unit_symbol().to_owned(),
-            long_name: self.unit.label().to_owned(),
-            centres: axis.centres,
+        let in_words = |Axis { quantity, centres, .. }: Axis| BinAxis {
+            name: quantity.short_name().to_owned(),
+            unit: quantity.unit_symbol().to_owned(),
+            long_name: quantity.label().to_owned(),
+            centres,
         };
-        Ok(Preparation { lost, axis, recipe })
+        Ok(Preparation { lost, axes: axes.into_iter().map(in_words).collect(), recipe })
     }
 }

@@ -10,7 +10,7 @@ use super::plan::Plan;
 use crate::frame::Outcome;
 use crate::output::OutputError;
 use crate::output::result::{
-    Carried, Division, EarlierResult, Ending, Layout, RadialAxis, ResultDraft, ResultFile, SegmentSize,
+    BinAxis, Carried, Division, EarlierResult, Ending, Layout, ResultDraft, ResultFile, SegmentSize,
     SegmentedDraft, SegmentedResult, Written,
 };
 use crate::output::sink::{Sink, SinkError};
@@ -150,16 +150,21 @@ impl Plan {
 
     /// A layout that is as large as that of its result.
     fn sizes(&self) -> Layout {
-        let centres = vec![0.0; self.npt];
-        let nameless =
-            RadialAxis { name: "r".into(), unit: String::new(), long_name: String::new(), centres };
+        let nameless = |name: &str, npt: usize| BinAxis {
+            name: name.into(),
+            unit: String::new(),
+            long_name: String::new(),
+            centres: vec![0.0; npt],
+        };
+        let azimuthal = self.npt_azim.map(|npt| nameless("azimuthal", npt));
+        let axes: Vec<BinAxis> = azimuthal.into_iter().chain([nameless("r", self.npt)]).collect();
         Layout {
             scan: self.scan.clone(),
-            errors: self.error_model.has_variance(),
+            errors: self.reduction.errors.has_variance(),
             sums: self.options.sums == Some(true),
             columns: std::sync::Arc::clone(&self.frames.about().columns),
             header: self.frames.about().header.clone(),
-            ..Layout::new(self.frames.count(), nameless)
+            ..Layout::new(self.frames.count(), axes)
         }
     }
 

@@ -20,7 +20,6 @@ use super::plan::Plan;
 use super::store::PatternStore;
 use super::{Run, Session, on_threads};
 use crate::frame::{Outcome, SlotPool};
-use crate::output::result::Raster;
 use crate::output::sink::{Sink, SinkError};
 use crate::pipeline::{self, Corridor, GoneOver, LostReducer, Passage, PipelineError, Report, Stop, Watch};
 use crate::reduce::{ReduceError, Reducer};
@@ -173,7 +172,7 @@ impl Session {
             sink: &mut **sink,
             packed,
             slots,
-            waiting: budget::waiting_outcomes(self.plan.npt),
+            waiting: budget::waiting_outcomes(self.plan.bins()),
             bad_frames: self.plan.bad_frames,
             stop: stop.of_a_part(),
             timeline: timeline.clone(),

@@ -60,13 +60,15 @@ fn recipe(shape: Shape, split: Split, npt: usize) -> Recipe {
         poni: &poni,
         shape,
         npt,
+        npt_azim: None,
         unit,
         split,
         mask: None,
         radial_range: None,
         azimuth_range: None,
+        chi_at_zero: false,
     };
-    let (_, csr) = build(&request).unwrap();
+    let csr = build(&request).unwrap().matrix;
     let solid = solid_angle(&poni, shape).expect("a grid");
     Recipe {
         csr,

@@ -38,6 +38,7 @@ const DOORS: &[(&str, &[&str])] = &[
 const OF_PARTS: &[&str] = &[
     "src/bench/ceiling.rs",
     "benches/blocks.rs",
+    "benches/cakes.rs",
     "benches/decode.rs",
     "benches/integrate.rs",
     "benches/kernels.rs",

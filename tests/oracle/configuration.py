@@ -139,7 +139,11 @@ OPTIONS = {
     "q_A": ["--unit", "q_A^-1", "--azimuth-range", "-100", "45.5"],
     "r": ["--unit", "r_mm", "--polarization", "-1"],
     "d*2": ["--unit", "d*2_nm^-2"],
+    "two axes": ["--npt-azim", "24"],
+    "two axes, a sector over 180": ["--npt-azim", "24", "--azimuth-range", "150", "200", "--error-model", "poisson"],
 }
+# pyFAI's first polygon is added to memory that nobody has set: what comes of it differs from run to run.
+UNCERTAIN = [("full", "two axes"), ("full", "two axes, a sector over 180")]
 
 
 def ours(xrdct, scratch):
@@ -148,6 +152,8 @@ def ours(xrdct, scratch):
         scene = Scene(xrdct, scratch, detector)
         for split in TOLERANCE:
             for name, options in OPTIONS.items():
+                if (split, name) in UNCERTAIN:
+                    continue
                 scene.run("--poni", scene.poni, "--npt", str(NPT), "--method", split, *options, "--overwrite",
                           "-o", "ours.h5", "--save-config", "ours.json", "scan")
                 result = patterns(scene.folder / "ours.h5")
@@ -293,6 +299,9 @@ def theirs(xrdct, scratch):
     # With the other splittings pyFAI counts pixels on the jump in sectors that they are not in.
     yield compare(scene, "version 5, χ from 0 to 2π",
                   {**base, "chi_discontinuity_at_0": True, "azimuth_range": [95, 175], "method": ["no", "csr", "cython"]}, "no")
+    for more in ({}, {"azimuth_range": [-60, 100]}, {"azimuth_range": [95, 275], "chi_discontinuity_at_0": True}):
+        yield compare(scene, f"version 5, two axes {more}", {**base, "nbpt_azim": 24, "method": ["bbox", "csr", "cython"], **more},
+                      "bbox")
     yield compare(scene, "version 5, unknown keys and a device",
                   {**base, "method": [1, "bbox", "csr", "opencl", None], "opencl_device": [0, 0], "colour": "blue"}, "bbox",
                   ["opencl_device", "colour is not known"])

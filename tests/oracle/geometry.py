@@ -22,6 +22,7 @@ import numpy  # noqa: E402
 import pyFAI  # noqa: E402
 import pyFAI.detectors  # noqa: E402
 import pyFAI.units  # noqa: E402
+import scipy.sparse  # noqa: E402
 from pyFAI.io.ponifile import PoniFile  # noqa: E402
 
 DTYPES = ["int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64"]
@@ -138,13 +139,24 @@ def matrix(case, folder):
     else:
         mask = numpy.fromfile(case["mask"], dtype=numpy.int8).reshape(shape)
     began = time.perf_counter()
-    result = ai.integrate1d(
-        frame, case["npt"], unit=case["unit"], method=(case["split"], "csr", "cython"), mask=mask,
-        radial_range=case["radial_range"], azimuth_range=case["azimuth_range"], correctSolidAngle=False,
-    )
+    arguments = {
+        "unit": case["unit"], "method": (case["split"], "csr", "cython"), "mask": mask, "correctSolidAngle": False,
+        "radial_range": case["radial_range"], "azimuth_range": case["azimuth_range"],
+    }
+    npt_azim = case.get("npt_azim")
+    if npt_azim is None:
+        result = ai.integrate1d(frame, case["npt"], **arguments)
+    else:
+        result = ai.integrate2d(frame, case["npt"], npt_azim, **arguments)
+        numpy.asarray(result.azimuthal, dtype=numpy.float64).tofile(folder / "azimuthal")
     seconds = time.perf_counter() - began
     engine = next(e.engine for e in ai.engines.values() if e.engine is not None and hasattr(e.engine, "indptr"))
     data, indices, indptr = engine.lut
+    if npt_azim is not None:
+        # pyFAI numbers bins with the azimuth fastest; its results are turned afterwards.
+        rows = scipy.sparse.csr_matrix((data, indices, indptr), shape=(case["npt"] * npt_azim, frame.size))
+        rows = rows[numpy.arange(case["npt"] * npt_azim).reshape(case["npt"], npt_azim).T.ravel()]
+        data, indices, indptr = rows.data, rows.indices, rows.indptr
     numpy.asarray(result.radial, dtype=numpy.float64).tofile(folder / "centres")
     numpy.asarray(data, dtype=numpy.float32).tofile(folder / "weights")
     numpy.asarray(indices, dtype=numpy.uint32).tofile(folder / "indices")

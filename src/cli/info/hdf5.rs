@@ -58,11 +58,13 @@ pub(super) fn result(path: &Path) -> Result<Sentences, Failure> {
     if let Some(duration) = info.duration.filter(|_| info.merged_from.is_empty()) {
         facts.add("speed", pace(info.frames_done(), "frames", duration));
     }
-    let axes = if info.shape.len() == 3 { "slow x fast x bins" } else { "frames x bins" };
+    let bins = if info.axes.len() == 1 { "bins" } else { "azimuthal x radial bins" };
+    let axes = if info.shape.len() == info.axes.len() + 2 { "slow x fast" } else { "frames" };
     let besides = [(info.errors, ", with errors"), (info.sums, ", with sums")];
     let besides: String = besides.iter().filter(|(is_there, _)| *is_there).map(|(_, words)| *words).collect();
-    facts.add("intensity", format!("{} ({axes}){besides}", sizes(&info.shape)));
-    facts.add_all("radial axis", ends(&info.axis));
+    facts.add("intensity", format!("{} ({axes} x {bins}){besides}", sizes(&info.shape)));
+    facts.add_all("radial axis", info.axes.last().and_then(ends));
+    facts.add_all("azimuthal axis", info.axes.iter().rev().nth(1).and_then(ends));
     facts.add("rows", statuses(&info.statuses));
     if let Some((frames, pixels)) = info.saturated.filter(|(frames, _)| *frames > 0) {
         facts.add("saturated", format!("{} in {}", count(pixels as usize, "pixel"), count(frames, "frame")));

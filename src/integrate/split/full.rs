@@ -7,13 +7,14 @@
 //! A pixel on the χ = ±π cut has corners on both sides. It is recognised by the sign of its (approximate) area, which is
 //! opposite for orientations that flip one axis, and its corners are then brought to one side.
 
-use super::sort::{Bins, Shares};
-use super::{Limits, MatrixRequest, Sector};
+use super::circle::Circle;
+use super::places::Extents;
+use super::sort::{BinRange, Cells, Shares};
+use super::{MatrixRequest, Sector};
 use crate::geometry::position::{Lattice, Points};
 use crate::geometry::units::Formula;
 use crate::integrate::axis::Axis;
 use rayon::prelude::*;
-use std::f64::consts::{PI, TAU};
 
 /// Radial coordinate and χ of all (slow + 1) × (fast + 1) corners, float32 as pyFAI has them.
 pub(super) struct Corners {
@@ -24,39 +25,41 @@ pub(super) struct Corners {
 
 impl Corners {
     /// Finds all corners; `None` when they are on no lattice.
-    pub(super) fn new(request: &MatrixRequest, formula: Formula) -> Option<Corners> {
-        let lattice = Lattice::new(request.poni, request.shape, Points::corners_for(request.unit))?;
+    pub(super) fn new(request: &MatrixRequest, formula: Formula, circle: Circle) -> Option<Corners> {
+        let points = Points::corners_for(request.unit);
+        let lattice = Lattice::new(request.poni, request.shape, points)?;
         let mut places = vec![[0_f32; 2]; lattice.slow() * lattice.fast()];
         places.par_chunks_mut(lattice.fast()).enumerate().for_each(|(row, places)| {
             for (place, (x, y, z)) in places.iter_mut().zip(lattice.row(row)) {
-                *place = [formula.rounded_at(x, y, z), y.atan2(x) as f32];
+                *place = [formula.rounded_at(x, y, z), circle.corner(x, y, points)];
             }
         });
         Some(Corners { places, are_shared: true })
     }
 
-    /// Limits of the pixels that are not masked.
-    pub(super) fn limits(&self, request: &MatrixRequest) -> Limits {
+    /// How far the pixels reach that are not masked.
+    pub(super) fn extents(&self, request: &MatrixRequest) -> Extents {
         let fast = request.shape.fast;
         (0..request.shape.slow)
             .into_par_iter()
             .map(|row| {
-                let mut limits = Limits::NONE;
+                let mut extents = Extents::NONE;
                 for pixel in row * fast..(row + 1) * fast {
                     if !request.mask.is_some_and(|m| m.masked[pixel]) {
-                        for [radial, _] in self.of_pixel(pixel, fast) {
-                            limits.include(radial, radial);
+                        for [radial, chi] in self.of(pixel, fast) {
+                            extents.radial.include(radial, radial);
+                            extents.chi.include(chi, chi);
                         }
                     }
                 }
-                limits
+                extents
             })
-            .reduce(|| Limits::NONE, Limits::and)
+            .reduce(|| Extents::NONE, Extents::and)
     }
 
     /// Corners of a pixel in pyFAI's order: (0, 0), (1, 0), (1, 1), (0, 1) along (slow, fast).
     #[inline]
-    fn of_pixel(&self, pixel: usize, fast: usize) -> [[f64; 2]; 4] {
+    pub(super) fn of(&self, pixel: usize, fast: usize) -> Polygon {
         if !self.are_shared {
             let first = 4 * pixel;
             return [first, first + 1, first + 2, first + 3].map(|i| self.places[i].map(f64::from));
@@ -66,6 +69,9 @@ impl Corners {
         [above, below, below + 1, above + 1].map(|i| self.places[i].map(f64::from))
     }
 }
+
+/// Radial coordinate and χ of the corners of a pixel.
+pub(super) type Polygon = [[f64; 2]; 4];
 
 pub(super) struct Polygons<'a> {
     pub(super) corners: &'a Corners,
@@ -77,11 +83,11 @@ pub(super) struct Polygons<'a> {
 impl Polygons<'_> {
     /// The polygon with radial coordinates in bins; its bins when it is not masked and in range.
     #[inline]
-    fn place(&self, pixel: usize) -> Option<([[f64; 2]; 4], Bins)> {
+    fn place(&self, pixel: usize) -> Option<(Polygon, BinRange)> {
         if self.request.mask.is_some_and(|m| m.masked[pixel]) {
             return None;
         }
-        let corners = self.corners.of_pixel(pixel, self.request.shape.fast);
+        let corners = self.corners.of(pixel, self.request.shape.fast);
         let polygon = corners.map(|[radial, chi]| [self.axis.bin(radial), chi]);
         let (lower, upper) = extent(&polygon, 0);
         let npt = self.axis.npt();
@@ -95,15 +101,13 @@ impl Polygons<'_> {
             }
         }
         // Casts truncate towards zero and stop at zero: the floor, for what is in range.
-        Some((polygon, Bins { first: lower as usize, last: (upper as usize).min(npt - 1) }))
+        Some((polygon, BinRange { first: lower as usize, last: (upper as usize).min(npt - 1) }))
     }
 
     /// The corners of a pixel on the χ cut, brought to one side of it.
     #[inline]
-    fn recentred(&self, mut corners: [[f64; 2]; 4]) -> [[f64; 2]; 4] {
-        let orientation = self.request.poni.detector.orientation;
-        recentre(&mut corners, orientation.flips_slow() != orientation.flips_fast());
-        corners
+    fn recentred(&self, corners: Polygon) -> Polygon {
+        recentred(corners, Circle::PLAIN, is_mirrored(self.request))
     }
 }
 
@@ -116,19 +120,19 @@ impl Shares for Polygons<'_> {
     }
 
     #[inline]
-    fn bins(&self, pixel: usize) -> Option<Bins> {
-        self.place(pixel).map(|(_, bins)| bins)
+    fn cells(&self, pixel: usize) -> Option<Cells> {
+        self.place(pixel).map(|(_, bins)| Cells::on_line(bins))
     }
 
     #[inline]
     fn shares(&self, pixel: usize, areas: &mut Vec<f32>, mut put: impl FnMut(usize, f32)) {
-        let Some((mut polygon, Bins { first, last })) = self.place(pixel) else { return };
+        let Some((mut polygon, BinRange { first, last })) = self.place(pixel) else { return };
         let (lower, upper) = extent(&polygon, 0);
         if floor(lower) == floor(upper) {
             return put(first, 1.0);
         }
         // The sign that tells a pixel on the cut is taken before radial coordinates are in bins, as in pyFAI.
-        let recentred = self.recentred(self.corners.of_pixel(pixel, self.request.shape.fast));
+        let recentred = self.recentred(self.corners.of(pixel, self.request.shape.fast));
         for (corner, [_, chi]) in polygon.iter_mut().zip(recentred) {
             corner[1] = chi;
         }
@@ -158,31 +162,31 @@ fn floor(value: f64) -> f64 {
 
 /// Smallest and largest coordinate of the corners; NaN does not count.
 #[inline]
-fn extent(polygon: &[[f64; 2]; 4], axis: usize) -> (f64, f64) {
+pub(super) fn extent(polygon: &Polygon, axis: usize) -> (f64, f64) {
     let values = polygon.map(|corner| corner[axis]);
     (values.into_iter().fold(f64::INFINITY, f64::min), values.into_iter().fold(f64::NEG_INFINITY, f64::max))
 }
 
-/// Brings the corners of a pixel on the χ cut to one side of it. `mirrored`: the detector's orientation flips one axis.
-fn recentre(polygon: &mut [[f64; 2]; 4], mirrored: bool) {
-    let [[a0, a1], [b0, b1], [c0, c1], [d0, d1]] = *polygon;
+/// The corners of a pixel, those of one on the cut of χ brought to one side of it. `mirrored`: the detector's orientation flips one axis.
+pub(super) fn recentred(mut polygon: Polygon, circle: Circle, mirrored: bool) -> Polygon {
+    let [[a0, a1], [b0, b1], [c0, c1], [d0, d1]] = polygon;
     // pyFAI's approximate area: only its sign matters, negative unless the polygon crosses itself at the cut.
     let area = 0.5 * ((c0 - a0) * (d1 - b1)) - ((c1 - a1) * (d0 - b0));
     let crosses = if mirrored { area < 0.0 } else { area > 0.0 };
-    if !crosses {
-        return;
-    }
-    for [_, chi] in polygon.iter_mut() {
-        if *chi < 0.0 {
-            *chi += TAU;
+    if crosses {
+        let mut chi = polygon.map(|corner| corner[1]);
+        circle.recentre(&mut chi);
+        for (corner, chi) in polygon.iter_mut().zip(chi) {
+            corner[1] = chi;
         }
     }
-    let [[_, a1], [_, b1], [_, c1], [_, d1]] = *polygon;
-    if 0.25 * (a1 + b1 + c1 + d1) > PI {
-        for [_, chi] in polygon.iter_mut() {
-            *chi -= TAU;
-        }
-    }
+    polygon
+}
+
+/// Whether the detector's orientation flips one axis: corners are then passed the other way round.
+pub(super) fn is_mirrored(request: &MatrixRequest) -> bool {
+    let orientation = request.poni.detector.orientation;
+    orientation.flips_slow() != orientation.flips_fast()
 }
 
 /// Adds the signed area under one side to the bins that it passes.

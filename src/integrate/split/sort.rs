@@ -22,11 +22,27 @@ const ENTRY: usize = 16;
 /// Bytes of a bin: its counters and where its row begins, in the matrix and in the engine.
 const COUNTER: usize = 32;
 
-/// Bins that a pixel has entries in, both included.
+/// Bins along one axis, both included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Bins {
+pub(super) struct BinRange {
     pub(super) first: usize,
     pub(super) last: usize,
+}
+
+/// Bins that a pixel has entries in: a rectangle of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Cells {
+    /// Which lines of bins; the only one where there is one axis.
+    pub(super) lines: BinRange,
+    /// From where to where on each.
+    pub(super) along: BinRange,
+}
+
+impl Cells {
+    /// On the only line.
+    pub(super) fn on_line(along: BinRange) -> Cells {
+        Cells { lines: BinRange { first: 0, last: 0 }, along }
+    }
 }
 
 /// How pixels are shared out.
@@ -37,14 +53,19 @@ pub(super) trait Shares: Sync {
     fn scratch(&self) -> Self::Scratch;
 
     /// The bins of a pixel; `None` when it is in no bin.
-    fn bins(&self, pixel: usize) -> Option<Bins>;
+    fn cells(&self, pixel: usize) -> Option<Cells>;
 
-    /// Puts one share for each bin that [`Shares::bins`] names.
+    /// Puts one share for each bin that [`Shares::cells`] names.
     fn shares(&self, pixel: usize, scratch: &mut Self::Scratch, put: impl FnMut(usize, f32));
 }
 
-/// Makes the matrix of `npt` bins × `pixels`.
-pub(super) fn sort<S: Shares>(pixels: usize, npt: usize, shares: &S) -> Result<Csr, SplitError> {
+/// Makes the matrix of `lines` × `along` bins × `pixels`.
+pub(super) fn sort<S: Shares>(
+    pixels: usize,
+    [lines, along]: [usize; 2],
+    shares: &S,
+) -> Result<Csr, SplitError> {
+    let npt = lines * along;
     allow(format_args!("counting the shares of {npt} bins"), &[npt], COUNTER)?;
     let blocks = (rayon::current_num_threads() * BLOCKS_PER_THREAD).min(MOST_COUNTERS / npt).max(1);
     let block_pixels = pixels.div_ceil(blocks).max(1);
@@ -53,11 +74,14 @@ pub(super) fn sort<S: Shares>(pixels: usize, npt: usize, shares: &S) -> Result<C
     let mut next: Vec<Vec<u32>> = (0..blocks)
         .into_par_iter()
         .map(|i| {
-            // A pixel adds one from its first bin on and takes it back after its last: a running sum then counts.
+            // A pixel adds one from its first bin of a line on and takes it back after its last: a running sum then counts.
             let mut counts = vec![0_u32; npt + 1];
-            for bins in block(i).filter_map(|pixel| shares.bins(pixel)) {
-                counts[bins.first] = counts[bins.first].wrapping_add(1);
-                counts[bins.last + 1] = counts[bins.last + 1].wrapping_sub(1);
+            for Cells { lines, along: bins } in block(i).filter_map(|pixel| shares.cells(pixel)) {
+                for line in lines.first..=lines.last {
+                    let (first, after) = (line * along + bins.first, line * along + bins.last + 1);
+                    counts[first] = counts[first].wrapping_add(1);
+                    counts[after] = counts[after].wrapping_sub(1);
+                }
             }
             let mut running = 0_u32;
             for count in &mut counts {

@@ -26,14 +26,14 @@ enum Along {
 }
 
 impl Arrays<'_> {
-    /// An array (rows, npt), in the shape of the map if there is one, and its place. Rows that are not stored read as `beyond`.
+    /// An array (rows, bins of each axis), in the shape of the map if there is one, and its place. Rows that are not stored read as `beyond`.
     pub(super) fn patterns<T: H5Type + Into<OwnedDynValue>>(
         &self,
         group: &Group,
         name: &str,
         beyond: T,
     ) -> Result<(Dataset, u64)> {
-        let shape = |lines: Vec<usize>| [lines, vec![self.layout.npt()]].concat();
+        let shape = |lines: Vec<usize>| [lines, self.layout.bins()].concat();
         self.of_lines(group, name, [leading(self.layout), stored(self.layout)].map(shape), 0, beyond)
     }
 

@@ -153,16 +153,16 @@ impl Division {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::output::result::{RadialAxis, Raster};
+    use crate::output::result::{BinAxis, Raster};
 
     fn layout(frames: usize, scan: Option<Raster>) -> Layout {
-        let axis = RadialAxis {
+        let axis = BinAxis {
             name: "q".into(),
             unit: String::new(),
             long_name: String::new(),
             centres: vec![0.0; 1000],
         };
-        Layout { scan, ..Layout::new(frames, axis) }
+        Layout { scan, ..Layout::new(frames, vec![axis]) }
     }
 
     fn division(frames: usize, scan: Option<Raster>, size: &str) -> Option<(usize, usize)> {

@@ -177,12 +177,12 @@ impl EarlierResult {
         let is_like = |layout: &Layout| {
             let leading =
                 layout.scan.as_ref().map_or(vec![frames], |scan| vec![scan.slow.points, scan.fast.points]);
-            self.info.shape == [leading, vec![layout.npt()]].concat() && self.statuses.len() == layout.rows()
+            self.info.shape == [leading, layout.bins()].concat() && self.statuses.len() == layout.rows()
         };
         let fits = frames > 0 && part.fits(frames);
         let layout = Layout {
             scan: if fits { part.raster(frames) } else { None },
-            ..Layout::new(frames, self.info.axis.clone())
+            ..Layout::new(frames, self.info.axes.clone())
         };
         if !fits || !is_like(&layout) {
             let (shape, PartOf { number, of, .. }) = (&self.info.shape, part);

@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 
 use super::device;
-use super::layout::{COMPLETE, RadialAxis};
+use super::layout::{BinAxis, COMPLETE};
 use super::part::{PartOf, SegmentOf};
 use super::segments::Segments;
 use super::skeleton::RUNNING;
@@ -57,10 +57,10 @@ pub struct ResultInfo {
     pub duration: Option<f64>,
     /// How far it came.
     pub progress: Progress,
-    /// Shape of `intensity`: (frames, npt) or (slow, fast, npt).
+    /// Shape of `intensity`: (frames, npt) or (slow, fast, npt), with two axes (…, azimuthal, radial).
     pub shape: Vec<usize>,
-    /// Bins.
-    pub axis: RadialAxis,
+    /// Axes of the bins, slowest first.
+    pub axes: Vec<BinAxis>,
     /// Whether there are errors.
     pub errors: bool,
     /// Whether there are float64 sums.
@@ -130,7 +130,7 @@ impl ResultInfo {
 
         let data = process.group("result").map_err(part("result"))?;
         let intensity = data.dataset("intensity").map_err(part("result/intensity"))?;
-        let axis = radial_axis(path, &data)?;
+        let axes = bin_axes(path, &data)?;
         let statuses: Vec<u8> = process
             .dataset("frame_status")
             .and_then(|statuses| statuses.read_raw())
@@ -153,7 +153,7 @@ impl ResultInfo {
             progress: Progress::parse(&status, || message)
                 .ok_or_else(|| not(format!("its status is `{status}`")))?,
             shape: intensity.shape(),
-            axis,
+            axes,
             errors: data.link_exists("errors"),
             sums: process.link_exists("sums"),
             statuses: FrameStatus::ALL.into_iter().map(|s| (s, count(s))).filter(|(_, n)| *n > 0).collect(),
@@ -188,28 +188,30 @@ impl ResultInfo {
     }
 }
 
-/// The radial axis of a group of patterns: the one of its axes that is not a motor.
-pub(super) fn radial_axis(path: &Path, data: &h5::Group) -> Result<RadialAxis, OutputError> {
+/// The axes of a group of patterns that are not motors, slowest first; at least one.
+pub(super) fn bin_axes(path: &Path, data: &h5::Group) -> Result<Vec<BinAxis>, OutputError> {
     let part = |name: &str| {
         let name = name.to_string();
         move |e: h5::Error| not_whole(path, &name, &e)
     };
-    let axes = data.attribute_texts("axes").map_err(part("result@axes"))?;
-    let name = axes
-        .iter()
-        .map(String::as_str)
-        .find(|axis| !["slow", "fast", "frame", "."].contains(axis))
-        .ok_or_else(|| OutputError::NotAResult {
-            path: path.into(),
-            problem: "result has no radial axis".into(),
-        })?;
-    let axis = data.dataset(name).map_err(part(name))?;
-    Ok(RadialAxis {
-        name: name.into(),
-        unit: nexus::read_attribute(&axis, "unit").unwrap_or_default(),
-        long_name: nexus::read_attribute(&axis, "long_name").unwrap_or_default(),
-        centres: axis.read_raw().map_err(part(name))?,
-    })
+    let names = data.attribute_texts("axes").map_err(part("result@axes"))?;
+    let names = names.iter().map(String::as_str);
+    let mut axes = Vec::new();
+    for name in names.filter(|axis| !["slow", "fast", "frame", "."].contains(axis)) {
+        let axis = data.dataset(name).map_err(part(name))?;
+        axes.push(BinAxis {
+            name: name.into(),
+            unit: nexus::read_attribute(&axis, "unit").unwrap_or_default(),
+            long_name: nexus::read_attribute(&axis, "long_name").unwrap_or_default(),
+            centres: axis.read_raw().map_err(part(name))?,
+        });
+    }
+    match axes.is_empty() {
+        true => {
+            Err(OutputError::NotAResult { path: path.into(), problem: "result has no radial axis".into() })
+        }
+        false => Ok(axes),
+    }
 }
 
 /// Opens a file that may be anything.

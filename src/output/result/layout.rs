@@ -11,10 +11,10 @@ use super::part::{MergedFrom, PartOf, SegmentOf, VirtualPart};
 use super::raster::{FrameNumbers, Raster};
 use crate::frame::{Column, FrameHeader};
 
-/// The radial axis of the patterns.
+/// An axis of the patterns' bins: the radial one, or the azimuthal one.
 #[derive(Debug, Clone, PartialEq)]
-pub struct RadialAxis {
-    /// Name of the dataset, pyFAI's `unit.space`: `q`, `2th`, `r`, …
+pub struct BinAxis {
+    /// Name of the dataset, pyFAI's `unit.space`: `q`, `2th`, `r`, …, `azimuthal`
     pub name: String,
     /// Symbol of the unit, pyFAI's name after the underscore: `nm^-1`, `deg`, `mm`, …
     pub unit: String,
@@ -55,8 +55,8 @@ pub struct Layout {
     pub offset: usize,
     /// Which frames of the input they are.
     pub numbers: FrameNumbers,
-    /// Bins of the patterns.
-    pub axis: RadialAxis,
+    /// Axes of the patterns' bins, slowest first: the radial one is the last. Of two, bins are an array (azimuthal, radial).
+    pub axes: Vec<BinAxis>,
     /// Whether the patterns carry errors and variances.
     pub errors: bool,
     /// Whether the float64 sums are kept, 3 to 5 times what the patterns take.
@@ -105,13 +105,13 @@ pub struct Layout {
 
 impl Layout {
     /// A plain series of `frames` patterns without errors; the rest can be set field by field.
-    pub fn new(frames: usize, axis: RadialAxis) -> Layout {
+    pub fn new(frames: usize, axes: Vec<BinAxis>) -> Layout {
         Layout {
             frames,
             scan: None,
             offset: 0,
             numbers: FrameNumbers { first: 0, step: 1 },
-            axis,
+            axes,
             errors: false,
             sums: false,
             saturated: false,
@@ -158,17 +158,29 @@ impl Layout {
         if self.sums && u32::try_from(self.rows()).is_err() {
             return Err(format!("sums are kept of at most {} rows, here are {}", u32::MAX, self.rows()));
         }
-        let name = self.axis.name.as_str();
-        let taken = ["intensity", "errors", "map", "map_ptr", "slow", "fast", "frame", "", "."];
-        if taken.contains(&name) || name.contains('/') {
-            return Err(format!("the radial axis cannot be called `{name}`"));
+        let mut taken = vec!["intensity", "errors", "map", "map_ptr", "slow", "fast", "frame", "", "."];
+        for BinAxis { name, .. } in &self.axes {
+            if taken.contains(&name.as_str()) || name.contains('/') {
+                return Err(format!("an axis cannot be called `{name}`"));
+            }
+            taken.push(name);
         }
         Ok(())
     }
 
-    /// Number of bins.
+    /// Number of bins, along all axes.
     pub fn npt(&self) -> usize {
-        self.axis.centres.len()
+        self.bins().iter().product()
+    }
+
+    /// Number of bins along each axis.
+    pub fn bins(&self) -> Vec<usize> {
+        self.axes.iter().map(|axis| axis.centres.len()).collect()
+    }
+
+    /// Whether patterns are kept with the bins first, too: images of one bin, for a map of powder patterns.
+    pub(super) fn has_map(&self) -> bool {
+        self.scan.is_some() && self.axes.len() == 1
     }
 
     /// Number of rows of the file: points of the map, or frames.

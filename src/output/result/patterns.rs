@@ -6,8 +6,8 @@ use std::ops::Range;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use super::info::{not_whole, opened, radial_axis};
-use super::layout::{COMPLETE, RadialAxis};
+use super::info::{bin_axes, not_whole, opened};
+use super::layout::{BinAxis, COMPLETE};
 use super::plain::bytes;
 use super::segments::Segments;
 use crate::budget;
@@ -31,7 +31,7 @@ pub struct Patterns {
     /// What tells this result from another one, and from itself once more rows came.
     pub identity: String,
     /// Bins.
-    pub axis: RadialAxis,
+    pub axis: BinAxis,
     /// (slow, fast) of a map; `None` when rows are frames one after the other.
     pub map: Option<(usize, usize)>,
     /// Which rows hold a pattern.
@@ -55,7 +55,16 @@ impl Patterns {
             .ok_or_else(|| not("there is no group /entry_0000/xrdct or /entry_0000/pyFAI in it".into()))?;
         let data = process.group("result").map_err(part("result"))?;
         let intensity = data.dataset("intensity").map_err(part("result/intensity"))?;
-        let axis = radial_axis(path, &data)?;
+        let mut axes = bin_axes(path, &data)?;
+        if axes.len() > 1 {
+            let names: Vec<&str> = axes.iter().map(|axis| axis.name.as_str()).collect();
+            return Err(not(format!(
+                "its patterns have {} axes ({}), and only powder patterns can be read back: those of a run without --npt-azim",
+                axes.len(),
+                names.join(", ")
+            )));
+        }
+        let Some(axis) = axes.pop() else { return Err(not("result has no radial axis".into())) };
         let shape = intensity.shape();
         let (rows, map) = match shape[..] {
             [frames, _] => (Some(frames), None),

@@ -8,7 +8,7 @@
 //!                                   [frame_device]: see `device.rs`
 //!       configuration    NXnote     type data
 //!       input            NXcollection   file_names date exposure_time …   (one value a frame)
-//!       result           NXdata     intensity [errors] <radial axis> frame | map map_ptr slow fast
+//!       result           NXdata     intensity [errors] [azimuthal] <radial axis> frame | [map] map_ptr slow fast
 //!       [measured]       NXcollection   the lines that frames come for, of a map that has more lines
 //!       [sums]           NXcollection   signal [variance] norms norms_of: see `sums.rs`
 //!       [part]                          of a part: which one, of what whole (JSON, `part.rs`)
@@ -19,7 +19,8 @@
 //! The names, attributes and the transposed `map` are those of pyFAI-diffmap, so that its viewer and the scripts made for
 //! it read the file. `map` is a real array, not a virtual one: an image of one bin is one contiguous read.
 //! Its signal is `map`, as diffmap's, unless there are errors: NeXus wants `errors` to have the shape of the signal, so
-//! then the signal is `intensity`.
+//! then the signal is `intensity`. So it is when bins have two axes: intensity is (frames, azimuthal, radial) or (slow, fast, azimuthal, radial)
+//! then, and there is no `map`.
 //!
 //! A map whose last lines no frame will come for does not pay for them: its arrays in `result` (and `sums`) are virtual, the
 //! lines in `measured` first and NaN (0 in `sums`) below. One mapping shows each array, so readers notice no difference.
@@ -32,7 +33,7 @@ use hdf5::{Group, Result};
 
 use super::arrays::{Arrays, leading};
 use super::device;
-use super::layout::{FileStamp, Layout};
+use super::layout::{BinAxis, FileStamp, Layout};
 use super::part::MergedFrom;
 use super::raster::{FrameNumbers, Raster};
 use super::segments;
@@ -61,9 +62,9 @@ const CRC_OF: &str = "CRC-32 (zlib's) of the row's intensity, errors, sums/signa
 /// Where the numbers of a run go. Rows are points of the map, or frames, as far as they are stored.
 #[derive(Debug, Clone, Default)]
 pub(super) struct RowOffsets {
-    /// f32 (rows, npt)
+    /// f32 (rows, bins of each axis)
     pub intensity: u64,
-    /// f32 (rows, npt)
+    /// f32 (rows, bins of each axis)
     pub errors: Option<u64>,
     /// f32 (npt, rows)
     pub map: Option<u64>,
@@ -106,7 +107,7 @@ pub(super) fn bytes_of_bin(layout: &Layout) -> u64 {
     let arrays = [
         (true, 4),
         (layout.errors, 4),
-        (layout.scan.is_some(), 4),
+        (layout.has_map(), 4),
         (layout.sums, 8),
         (layout.sums && layout.errors, 8),
     ];
@@ -178,7 +179,8 @@ fn describe(process: &Group, layout: &Layout, places: &mut RowOffsets) -> Result
             nexus::attribute(&dim, "axis", &motor.name)?;
             nexus::attribute_numbers(&dim, "range", &[motor.range.0, motor.range.1])?;
         }
-        let dim = nexus::number(process, "dim2", layout.npt() as i64)?;
+        let radial = layout.bins().last().copied().unwrap_or(0);
+        let dim = nexus::number(process, "dim2", radial as i64)?;
         nexus::attribute(&dim, "axis", "diffraction")?;
     }
     if let Some(route) = &layout.route {
@@ -280,48 +282,50 @@ pub(in crate::output) fn stamps(input: &Group, stamps: &[FileStamp]) -> Result<(
 fn result(process: &Group, arrays: &Arrays<'_>, places: &mut RowOffsets) -> Result<()> {
     let layout = arrays.layout;
     let data = nexus::group(process, "result", "NXdata")?;
-    let rad = layout.axis.name.as_str();
+    let names: Vec<&str> = layout.axes.iter().map(|axis| axis.name.as_str()).collect();
+    let each_is = if names.len() == 1 { "spectrum" } else { "image" };
 
     let (intensity, place) = arrays.patterns(&data, "intensity", f32::NAN)?;
-    nexus::attribute(&intensity, "interpretation", "spectrum")?;
+    nexus::attribute(&intensity, "interpretation", each_is)?;
     nexus::attribute(&intensity, "long_name", "Intensity")?;
     places.intensity = place;
     if layout.errors {
         let (errors, place) = arrays.patterns(&data, "errors", f32::NAN)?;
-        nexus::attribute(&errors, "interpretation", "spectrum")?;
+        nexus::attribute(&errors, "interpretation", each_is)?;
         nexus::attribute(&errors, "long_name", "Standard error of the intensity")?;
         places.errors = Some(place);
     }
-    let axis = nexus::numbers(&data, rad, [layout.npt()], &layout.axis.centres)?;
-    nexus::attribute(&axis, "unit", &layout.axis.unit)?;
-    nexus::attribute(&axis, "units", &layout.axis.unit)?;
-    nexus::attribute(&axis, "long_name", &layout.axis.long_name)?;
-    nexus::attribute(&axis, "interpretation", "scalar")?;
+    for BinAxis { name, unit, long_name, centres } in &layout.axes {
+        let axis = nexus::numbers(&data, name, [centres.len()], centres)?;
+        nexus::attribute(&axis, "unit", unit)?;
+        nexus::attribute(&axis, "units", unit)?;
+        nexus::attribute(&axis, "long_name", long_name)?;
+        nexus::attribute(&axis, "interpretation", "scalar")?;
+    }
 
-    match &layout.scan {
+    let leading: &[&str] = match &layout.scan {
         None => {
             let FrameNumbers { first, step } = layout.numbers;
             let numbers: Vec<i64> = (0..layout.frames).map(|n| (first + n * step) as i64).collect();
             let frame = nexus::numbers(&data, "frame", [layout.frames], &numbers)?;
             nexus::attribute(&frame, "long_name", "Frame")?;
-            nexus::attribute(&data, "signal", "intensity")?;
-            nexus::attribute_list(&data, "axes", &["frame", rad])
+            &["frame"]
         }
         Some(scan) => {
-            places.map = Some(map(&data, arrays, scan)?);
-            if layout.errors {
-                nexus::attribute(&data, "signal", "intensity")?;
-                nexus::attribute_list(&data, "axes", &["slow", "fast", rad])
-            } else {
-                nexus::attribute(&data, "signal", "map")?;
-                nexus::attribute_list(&data, "axes", &[rad, "slow", "fast"])
-            }
+            places.map = map(&data, arrays, scan)?;
+            &["slow", "fast"]
         }
+    };
+    if layout.has_map() && !layout.errors {
+        nexus::attribute(&data, "signal", "map")?;
+        return nexus::attribute_list(&data, "axes", &[&names[..], leading].concat());
     }
+    nexus::attribute(&data, "signal", "intensity")?;
+    nexus::attribute_list(&data, "axes", &[leading, &names[..]].concat())
 }
 
-/// What only a map has: positions, which frame is where, and the patterns with the bins first.
-fn map(data: &Group, arrays: &Arrays<'_>, scan: &Raster) -> Result<u64> {
+/// What only a map has: positions, which frame is where, and, of powder patterns, all with the bins first.
+fn map(data: &Group, arrays: &Arrays<'_>, scan: &Raster) -> Result<Option<u64>> {
     let layout = arrays.layout;
     let (slow, fast) = (scan.slow.points, scan.fast.points);
     for (name, motor) in [("slow", &scan.slow), ("fast", &scan.fast)] {
@@ -336,10 +340,13 @@ fn map(data: &Group, arrays: &Arrays<'_>, scan: &Raster) -> Result<u64> {
     let pointer = nexus::numbers(data, "map_ptr", [slow, fast], &frames)?;
     nexus::attribute(&pointer, "interpretation", "image")?;
     nexus::attribute(&pointer, "long_name", "Frame index for given map position")?;
+    if !layout.has_map() {
+        return Ok(None);
+    }
     let (map, place) = arrays.turned(data, "map")?;
     nexus::attribute(&map, "interpretation", "image")?;
     nexus::attribute(&map, "long_name", "Intensity")?;
-    Ok(place)
+    Ok(Some(place))
 }
 
 /// The sums of the matrix, so that results can be merged and normalised again.

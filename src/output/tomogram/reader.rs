@@ -3,7 +3,7 @@ use std::path::{Path, PathBuf};
 
 use super::{RegionEntry, TomogramLayout};
 use crate::h5::{self, File, Group, Number};
-use crate::output::result::{Progress, RadialAxis, opened};
+use crate::output::result::{BinAxis, Progress, opened};
 use crate::output::{OutputError, nexus};
 
 /// The group that makes a file a tomogram.
@@ -152,7 +152,7 @@ fn read(path: &Path, entry: Group, process: Group) -> h5::Result<Tomogram> {
     let numbers = |group: &Group, name: &str| values::<f64>(group, name);
     let configuration = nexus::read_text(&process, "configuration/data")?;
     let layout = TomogramLayout {
-        axis: RadialAxis {
+        axis: BinAxis {
             unit: nexus::read_attribute(&centres, "unit").unwrap_or_default(),
             long_name: nexus::read_attribute(&centres, "long_name").unwrap_or_default(),
             centres: centres.read_raw()?,

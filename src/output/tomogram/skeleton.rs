@@ -8,7 +8,7 @@ use super::TomogramLayout;
 use crate::files::library;
 use crate::h5;
 use crate::output::nexus;
-use crate::output::result::{DATE_LEN, MESSAGE_LEN, RadialAxis, STATUS_LEN};
+use crate::output::result::{BinAxis, DATE_LEN, MESSAGE_LEN, STATUS_LEN};
 
 /// How to read angles, axes and signs; written into the file word for word.
 const CONVENTIONS: &str = "x points right, y up, both ascending with the index: tomogram[..., 0, :] is the lowest row; the \
@@ -144,7 +144,7 @@ fn data(parent: &Group, name: &str, signal: &str, axes: &[&str]) -> Result<Group
     Ok(group)
 }
 
-fn radial(group: &Group, axis: &RadialAxis) -> Result<()> {
+fn radial(group: &Group, axis: &BinAxis) -> Result<()> {
     let dataset = nexus::numbers(group, &axis.name, [axis.centres.len()], &axis.centres)?;
     nexus::attribute(&dataset, "unit", &axis.unit)?;
     nexus::attribute(&dataset, "units", &axis.unit)?;

@@ -103,6 +103,8 @@ pub(super) fn section(args: &Options, engine: &str, not_in_pyfai: &[String]) -> 
         clip: _,
         clip_cycles: _,
         npt: _,
+        npt_azim: _,
+        chi_discontinuity_at_0: _,
         unit: _,
         method: _,
         radial_range: _,

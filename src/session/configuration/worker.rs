@@ -32,7 +32,7 @@ const LAST_WITH_SWITCHES: u8 = 4;
 const MEDIAN: f64 = 50.0;
 
 /// Names that keys had, or may have, beside the one that is read.
-const RENAMED: [(&str, &str); 10] = [
+const RENAMED: [(&str, &str); 11] = [
     ("azimuthal_range_min", "azimuth_range_min"),
     ("azimuthal_range_max", "azimuth_range_max"),
     ("do_azimuth_range", "do_azimuthal_range"),
@@ -43,6 +43,7 @@ const RENAMED: [(&str, &str); 10] = [
     ("dummy", "val_dummy"),
     ("integrator_name", "integrator_method"),
     ("npt", "nbpt_rad"),
+    ("npt_azim", "nbpt_azim"),
 ];
 
 /// Switches, and the keys that are void when they are false.
@@ -80,10 +81,6 @@ pub(super) fn read(
     };
     let is_pyfais = defaults == Defaults::OfPyfai || is_pyfais(&keys);
     let is_ours = own::unfold(&mut keys).map_err(of(reading.path))?;
-    if is_ours {
-        // Written for pyFAI; the sector itself says all.
-        keys.take("chi_discontinuity_at_0");
-    }
     let version = version(&mut keys, is_pyfais).map_err(of(reading.path))?;
     for (old, new) in RENAMED {
         if let Some(value) = keys.take(old) {
@@ -98,7 +95,7 @@ pub(super) fn read(
         }
         None => geometry::take(&mut keys, version, reading.path)?,
     };
-    let mut args = settings(&mut keys, version, is_pyfais, reading).map_err(of(reading.path))?;
+    let mut args = settings(&mut keys, version, is_pyfais, is_ours, reading).map_err(of(reading.path))?;
     (args.poni, args.geometry) = (poni, geometry);
     own::take(&mut keys, &mut args).map_err(of(reading.path))?;
     if let (Some(file), Some(geometry)) = (&args.poni, &args.geometry)
@@ -130,7 +127,13 @@ fn version(keys: &mut Keys, is_pyfais: bool) -> Result<u8, Fault> {
 }
 
 /// Everything but the geometry.
-fn settings(keys: &mut Keys, version: u8, is_pyfais: bool, reading: &mut Reading) -> Result<Options, Fault> {
+fn settings(
+    keys: &mut Keys,
+    version: u8,
+    is_pyfais: bool,
+    is_ours: bool,
+    reading: &mut Reading,
+) -> Result<Options, Fault> {
     let gives_variance = reading.typed.variance.is_some() || keys.says("variance");
     let warnings = &mut reading.warnings;
     if let Some(application) = keys.text("application")?
@@ -162,7 +165,12 @@ fn settings(keys: &mut Keys, version: u8, is_pyfais: bool, reading: &mut Reading
     let unit = unit(keys)?.or_else(|| is_pyfais.then(|| Unit::TwoThetaDeg.name().to_owned()));
     let method = method::take(keys, version, warnings)?.or_else(|| is_pyfais.then_some(Splitting::Full));
     let azimuth_range = sector(keys)?;
-    if keys.flag("chi_discontinuity_at_0")? == Some(true)
+    let npt_azim = keys.count("nbpt_azim")?.filter(|npt| *npt > 1);
+    let chi_jumps_at_0 = keys.flag("chi_discontinuity_at_0")?;
+    // In ours it was written for pyFAI: the sector itself says all.
+    if npt_azim.is_none()
+        && !is_ours
+        && chi_jumps_at_0 == Some(true)
         && !azimuth_range.is_empty()
         && method != Some(Splitting::No)
     {
@@ -173,6 +181,9 @@ fn settings(keys: &mut Keys, version: u8, is_pyfais: bool, reading: &mut Reading
     }
     Ok(Options {
         npt: keys.count("nbpt_rad")?,
+        npt_azim,
+        // Of one axis it says nothing.
+        chi_discontinuity_at_0: chi_jumps_at_0.filter(|_| npt_azim.is_some()),
         unit,
         method,
         mask: mask(keys)?,
@@ -232,12 +243,6 @@ fn follow_switches(keys: &mut Keys, version: u8, warnings: &mut Vec<String>) -> 
 
 /// What would change the numbers and has no counterpart here.
 fn refuse_what_is_not_done(keys: &mut Keys) -> Result<(), Fault> {
-    if let Some(n) = keys.count("nbpt_azim")?
-        && n > 1
-    {
-        let problem = "integration in two dimensions is not done; 1 or null gives powder patterns";
-        return Err(keys.fault("nbpt_azim", &n.into(), problem));
-    }
     let words: [(&str, &[&str], &str); 2] = [
         ("integrator_class", &["", "AzimuthalIntegrator"], "only AzimuthalIntegrator has a counterpart"),
         (

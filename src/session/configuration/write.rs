@@ -25,7 +25,7 @@ pub fn worker(plan: &Plan) -> Value {
         "version": worker::NEWEST,
         "poni": plan.poni.to_json(),
         "nbpt_rad": plan.npt,
-        "nbpt_azim": 1,
+        "nbpt_azim": plan.npt_azim.unwrap_or(1),
         "unit": plan.unit.name(),
         "chi_discontinuity_at_0": jumps_at_0,
         "polarization_description": args.polarization.map(|factor| [factor, 0.0]),
@@ -118,10 +118,11 @@ fn engine(plan: &Plan) -> String {
     format!("xrdct {} csr {}", env!("CARGO_PKG_VERSION"), plan.device.word())
 }
 
-/// The sector, and whether χ has to jump at 0 instead of ±180° for pyFAI to take all of it.
+/// The sector, and whether χ has to jump at 0 instead of ±180° for pyFAI to take all of it, or was asked to.
 fn sector(plan: &Plan) -> (bool, Value) {
-    let Some((from, to)) = plan.azimuth_range() else { return (false, Value::Null) };
-    let jumps_at_0 = crosses(from, to, JUMP) && !crosses(from, to, 0.0);
+    let asked = plan.npt_azim.is_some() && plan.options.chi_discontinuity_at_0 == Some(true);
+    let Some((from, to)) = plan.azimuth_range() else { return (asked, Value::Null) };
+    let jumps_at_0 = !crosses(from, to, 0.0) && (asked || crosses(from, to, JUMP));
     (jumps_at_0, json!([from, to]))
 }
 

@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::columns;
 use super::options::{Algorithm, FilterName, TomoOptions};
 use crate::geometry::letters::ends;
-use crate::output::result::{Patterns, RadialAxis};
+use crate::output::result::{BinAxis, Patterns};
 use crate::session::error::{Concern, OrAbout, SessionError, refuse};
 use crate::tomo::centre::{self, CentreMethod};
 use crate::tomo::filter::Filter;
@@ -25,7 +25,7 @@ pub(super) fn bins(options: &TomoOptions, patterns: &Patterns) -> Result<Range<u
     match (inside.first(), inside.last()) {
         (Some(first), Some(last)) => Ok(*first..last + 1),
         _ => {
-            let RadialAxis { name, unit, .. } = &patterns.axis;
+            let BinAxis { name, unit, .. } = &patterns.axis;
             let ends = ends(name, centres, unit).unwrap_or_default();
             refuse!(Usage, "--radial-range {low} {high}: no bin lies in it; they go from {ends}")
         }

@@ -11,7 +11,7 @@ use super::points::{self, ScanPoints};
 use super::sums::sums;
 use crate::budget;
 use crate::cuda::DevicePatterns;
-use crate::output::result::{Patterns, RadialAxis};
+use crate::output::result::{BinAxis, Patterns};
 use crate::output::tomogram::{RegionEntry, TomogramLayout};
 use crate::session::error::{Concern, OrAbout, SessionError};
 use crate::session::{PatternStore, on_threads};
@@ -149,7 +149,7 @@ impl Study {
         };
         let axis = &self.patterns.axis;
         TomogramLayout {
-            axis: RadialAxis { centres: axis.centres[self.bins.clone()].to_vec(), ..axis.clone() },
+            axis: BinAxis { centres: axis.centres[self.bins.clone()].to_vec(), ..axis.clone() },
             mean: self.mean[self.bins.clone()].to_vec(),
             rotation: rays.angles.clone(),
             translation: self.assembly.grid.positions.clone(),
