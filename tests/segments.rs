@@ -209,15 +209,16 @@ fn a_segment_that_is_lost_is_named_and_made_again() {
             refused(&xrdct(at, &words), 3, &named);
         }
         let merged = xrdct(at, &["merge", "-q", "r.h5", "-o", "one.h5"]);
-        refused(&merged, 3, "r.h5.parts/0002.h5: this");
+        refused(&merged, 3, "r.h5.parts/0002.h5: this segment of r.h5");
         assert_eq!(names(at), ["r.h5", "r.h5.parts", "scan", "small.poni"], "nothing is left");
-        let said = xrdct(at, &["info", "r.h5"]).stdout;
-        assert!(one_line(&said, "rows").contains("pending"), "{said}");
+        let said = xrdct(at, &["info", "r.h5"]);
         if what == "is not there" {
-            assert!(said.contains("missing: r.h5.parts/0002.h5"), "{said}");
+            assert!(one_line(&said.stdout, "rows").contains("pending"), "{}", said.stdout);
+            assert!(said.stdout.contains("missing: r.h5.parts/0002.h5"), "{}", said.stdout);
         } else {
+            refused(&said, 3, &named);
             let done = integrate(at, 1, "--device cpu -c 50 -r 8 -t 5 --resume", "r.h5");
-            refused(&done, 5, "r.h5.parts/0002.h5: this is not a result of xrdct");
+            refused(&done, 5, &named);
             fs::remove_file(&lost).unwrap();
         }
         made(at, 1, "--device cpu -c 50 -r 8 -t 5 --resume", "r.h5");

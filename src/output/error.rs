@@ -113,7 +113,7 @@ pub enum OutputError {
     },
     /// A segment of a complete result that is not to be had.
     #[error(
-        "{path}: this segment of {master} {problem}: bring it back, or make it again (xrdct integrate --resume)"
+        "{path}: this segment of {master} {problem}: bring it back, or take it away and have it made again (xrdct integrate --resume)"
     )]
     NoSegment {
         /// The segment.

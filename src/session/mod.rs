@@ -220,7 +220,10 @@ impl Session {
         goes_on: Option<&Resume>,
     ) -> Result<RunDraft, SessionError> {
         let plan = &self.plan;
-        let layout = Layout { goes_on: goes_on.map(Resume::run), ..layout(plan, self.axes.clone()) };
+        let mut layout = Layout { goes_on: goes_on.map(Resume::run), ..layout(plan, self.axes.clone()) };
+        if let Some(resume) = goes_on {
+            resume.keep_device(plan, &mut layout.recipe);
+        }
         let division = match goes_on {
             None => plan.division()?,
             Some(resume) => plan.division_of(resume.earlier())?,

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use serde_json::Value;
+
 use super::device::Device;
 use super::error::{Concern, OrAbout, SessionError, refuse};
 use super::identity::{self, FilesThen};
@@ -66,10 +68,7 @@ impl Resume {
         let mut changed =
             identity::differences(&earlier.info.configuration, &super::configuration::to_worker(plan));
         let mut recipe = identity::recipe(plan);
-        if self.goes_over(plan).is_some() {
-            // The CPU's rows are marked.
-            recipe["device"] = earlier.recipe["device"].clone();
-        }
+        self.keep_device(plan, &mut recipe);
         changed.extend(identity::differences(&earlier.recipe, &recipe));
         changed.extend(self.changed_files(plan, retry_bad));
         identity::refuse_changed(&earlier.info.path, &changed, identity::WITH_OVERWRITE)?;
@@ -96,6 +95,13 @@ impl Resume {
             Some(FrameStatus::Good) => false,
             Some(FrameStatus::Pending) | None => true,
             Some(_) => retry_bad,
+        }
+    }
+
+    /// Rows of a GPU's run that the CPU makes are marked: it stays a GPU's run, also for those who go on with it after this.
+    pub(super) fn keep_device(&self, plan: &Plan, recipe: &mut Value) {
+        if self.goes_over(plan).is_some() {
+            recipe["device"] = self.earlier.recipe["device"].clone();
         }
     }
 

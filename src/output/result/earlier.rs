@@ -15,6 +15,7 @@ use super::device;
 use super::info::{Progress, ResultInfo, not_whole, opened};
 use super::layout::{FileStamp, Layout};
 use super::part::PartOf;
+use super::raster::Raster;
 use super::skeleton::DIGEST_LEN;
 use crate::files;
 use crate::frame::{Column, Digest, FrameHeader, FrameStatus};
@@ -179,12 +180,12 @@ impl EarlierResult {
                 layout.scan.as_ref().map_or(vec![frames], |scan| vec![scan.slow.points, scan.fast.points]);
             self.info.shape == [leading, layout.bins()].concat() && self.statuses.len() == layout.rows()
         };
-        let fits = frames > 0 && part.fits(frames);
-        let layout = Layout {
-            scan: if fits { part.raster(frames) } else { None },
-            ..Layout::new(frames, self.info.axes.clone())
-        };
-        if !fits || !is_like(&layout) {
+        let with = |scan: Option<Raster>| Layout { scan, ..Layout::new(frames, self.info.axes.clone()) };
+        // A part has the lines of its frames; what a master shows may have lines that no frame comes for.
+        let whole = (part.of == 1).then(|| with(part.scan.clone()));
+        let layouts = [Some(with(part.raster(frames))), whole];
+        let layout = layouts.into_iter().flatten().find(|layout| part.fits(frames) && is_like(layout));
+        let Some(layout) = layout.filter(|_| frames > 0) else {
             let (shape, PartOf { number, of, .. }) = (&self.info.shape, part);
             return Err(
                 self.not(format!("{shape:?} is not the shape of what it says to be part {number} of {of}"))

@@ -131,10 +131,12 @@ impl ResultInfo {
         let data = process.group("result").map_err(part("result"))?;
         let intensity = data.dataset("intensity").map_err(part("result/intensity"))?;
         let axes = bin_axes(path, &data)?;
-        let statuses: Vec<u8> = process
-            .dataset("frame_status")
-            .and_then(|statuses| statuses.read_raw())
-            .map_err(part("frame_status"))?;
+        let segments = Segments::read(path, &process)?;
+        let statuses = process.dataset("frame_status").and_then(|statuses| statuses.read_raw());
+        let statuses: Vec<u8> = statuses.map_err(|error| {
+            let unreadable = segments.as_ref().and_then(Segments::unreadable);
+            unreadable.unwrap_or_else(|| part("frame_status")(error))
+        })?;
         let count = |status: FrameStatus| statuses.iter().filter(|&&s| s == status as u8).count();
         let saturated: Option<Vec<i64>> = match process.link_exists("saturated") {
             true => Some(process.dataset("saturated").and_then(|s| s.read_raw()).map_err(part("saturated"))?),
@@ -170,7 +172,7 @@ impl ResultInfo {
                 }
                 false => None,
             },
-            segments: Segments::read(path, &process)?,
+            segments,
             segment: match process.link_exists("segment") {
                 true => {
                     let segment = serde_json::from_str(&text(&process, "segment")?);

@@ -1,5 +1,6 @@
 //! The segments of a result, as its master names them: what is read of it through the master, what is gone on with and merged through them.
 
+use std::io;
 use std::path::{Path, PathBuf};
 
 use hdf5::Group;
@@ -7,12 +8,16 @@ use hdf5::Group;
 use super::layout::Layout;
 use super::part::PartOf;
 use super::segment_names::is_segment_name;
+use crate::files;
 use crate::frame::FrameStatus;
 use crate::h5;
 use crate::output::draft::follow_link;
 use crate::output::{OutputError, nexus};
 
 const NAME: &str = "segments";
+
+/// What every HDF5 file begins with.
+const SIGNATURE: [u8; 8] = *b"\x89HDF\r\n\x1a\n";
 
 /// The files that have the rows of a master, in the order of their frames.
 #[derive(Debug, Clone, PartialEq)]
@@ -111,6 +116,17 @@ impl Segments {
     /// Those that are not there: not born yet, or lost.
     pub fn missing(&self) -> Vec<PathBuf> {
         (0..self.count()).map(|segment| self.path(segment)).filter(|path| !path.exists()).collect()
+    }
+
+    /// The first that is there and is no HDF5 file: HDF5 reads nothing through a master then, and does not say why.
+    pub(super) fn unreadable(&self) -> Option<OutputError> {
+        let is_foreign = |path: &PathBuf| match files::start(path, SIGNATURE.len()) {
+            Ok(start) => start != SIGNATURE,
+            Err(cause) => cause.kind() != io::ErrorKind::NotFound,
+        };
+        let path = (0..self.count()).map(|segment| self.path(segment)).find(is_foreign)?;
+        let problem = "cannot be read, or is another file";
+        Some(OutputError::NoSegment { path, master: self.master.clone(), problem })
     }
 
     /// Of a master whose run is complete: that every segment is there and can be read. HDF5 shows what it cannot open as empty, and says
