@@ -190,7 +190,7 @@ impl EarlierResult {
             return Err(
                 self.not(format!("{shape:?} is not the shape of what it says to be part {number} of {of}"))
             );
-        }
+        };
         if self.stamps.len() != self.info.inputs.len() {
             return Err(self.not("input has another number of file_names than of file_sizes".into()));
         }
