@@ -54,9 +54,7 @@ pub(super) unsafe fn clip<W: Wide<L>, const L: usize>(
         }
         // SAFETY: the caller's.
         left = unsafe { pass::<W, L>(bin, is_azimuthal, &mean, &limit) };
-        for l in 0..L {
-            is_done[l] |= !left.any_out[l];
-        }
+        is_done.iter_mut().zip(left.any_out).for_each(|(is_done, any_out)| *is_done |= !any_out);
     }
     if *errors == ErrorModel::Hybrid {
         left.variance = of_pixels(bin);
@@ -82,9 +80,11 @@ unsafe fn pass<W: Wide<L>, const L: usize>(
     limit: &[f64; L],
 ) -> Left<L> {
     let Bin { weights, norms, signal, quotient, variance } = bin;
-    // SAFETY: the caller's; so below.
+    // SAFETY: the caller's.
     let (mean, limit, out) = unsafe { (W::load(mean), W::load(limit), W::splat(f64::NAN)) };
+    // SAFETY: as above.
     let mut left = unsafe { Running::<W>::none() };
+    // SAFETY: as above.
     let (mut norm_squared, mut count) = unsafe { (W::splat(0.0), W::splat(0.0)) };
     // Nowhere.
     let mut any_out = out.is_number();
@@ -93,6 +93,7 @@ unsafe fn pass<W: Wide<L>, const L: usize>(
     let zeros = [0.0_f32; L];
     for (at, (((weight, norm), signal), quotient)) in entries.enumerate() {
         let w = weight * norm;
+        // SAFETY: as above.
         unsafe {
             let own = W::load(quotient);
             let is_out = own.minus(mean).magnitude().is_above(limit);
