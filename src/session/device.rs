@@ -62,6 +62,20 @@ impl Device {
         }
     }
 
+    /// Likewise, where a GPU may not do what is asked for, or not yet: `may` says why not.
+    ///
+    /// # Errors
+    /// As [`Device::begin`]; or that a GPU is asked for.
+    pub(super) fn begin_for(word: &str, may: Result<(), String>) -> Result<Device, SessionError> {
+        match (may, numbers(word)?) {
+            (Err(why), Some(_)) => {
+                refuse!(Usage, "--device {word}: {why}; leave --device out, or compute with --device cpu")
+            }
+            (Err(why), None) if word == "auto" => Ok(Device::Cpu { why }),
+            _ => Device::begin(word),
+        }
+    }
+
     /// How many GPUs it is; waits only where all are asked for.
     ///
     /// # Errors

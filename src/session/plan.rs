@@ -121,7 +121,8 @@ impl Plan {
         check_values(&options, |option| option.to_owned())?;
         check_pairs(&options)?;
         // A GPU opens while files are read, and while the matrix is made.
-        let device = Device::begin(options.device.as_deref().unwrap_or("auto"))?;
+        let npt_azim = options.npt_azim.filter(|npt| *npt > 1);
+        let device = Device::begin_for(options.device.as_deref().unwrap_or("auto"), may_be_on_gpu(npt_azim))?;
 
         let Input { format, frames, first, part, files: named, notes: more } = input(&options)?;
         let numbers = FrameNumbers { first, step: options.selection().slice.step() };
@@ -153,7 +154,7 @@ impl Plan {
         let mut plan = Plan {
             npt: options.npt.unwrap_or(DEFAULT_NPT),
             // As in pyFAI, one is as good as none.
-            npt_azim: options.npt_azim.filter(|npt| *npt > 1),
+            npt_azim,
             split: match options.method.unwrap_or(Splitting::Bbox) {
                 Splitting::No => Split::No,
                 Splitting::Bbox => Split::BBox,
@@ -267,6 +268,14 @@ impl Plan {
     /// Azimuthal range in degrees.
     pub fn azimuth_range(&self) -> Option<(f64, f64)> {
         pair(&self.options.azimuth_range)
+    }
+}
+
+/// Whether a GPU may integrate to so many azimuthal bins; why not.
+fn may_be_on_gpu(npt_azim: Option<usize>) -> Result<(), String> {
+    match npt_azim {
+        None => Ok(()),
+        Some(_) => Err("bins of two axes (--npt-azim) are not done on a GPU yet".to_owned()),
     }
 }
 
