@@ -19,7 +19,7 @@ use xrdct::integrate::split::{MatrixRequest, Split, SplitError, build};
 
 use crate::geometry::ask_geometry;
 use crate::integrate::{SPLITS, detector_of, request};
-use crate::support::{data, side_by_side};
+use crate::support::{ask_oracle, data, side_by_side, write_small_scan, xrdct};
 
 /// One request, for both programs.
 #[derive(Clone)]
@@ -432,6 +432,84 @@ fn many_bins_have_the_same_bits_in_every_arrangement() {
                 });
                 assert!(found == *expected, "{split}, {simd:?}, tiles of {tile_pixels}, {together} together");
             }
+        }
+    }
+}
+
+/// What the program is told of a small scan.
+const SMALL: [&str; 8] = ["integrate", "--poni", "small.poni", "--npt", "40", "--npt-azim", "12", "scan"];
+
+fn small_scan(frames: usize) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().expect("a folder");
+    write_small_scan(folder.path(), frames);
+    folder
+}
+
+#[test]
+fn what_two_axes_do_not_go_with_is_refused() {
+    let folder = small_scan(2);
+    let refused = |more: &[&str], word: &str| {
+        let done = xrdct(folder.path(), &[&SMALL[..], &["-o", "out.h5"], more].concat());
+        assert_eq!(done.code, 2, "{more:?}: {}", done.stderr);
+        assert!(done.stderr.contains(word), "{more:?}: {}", done.stderr);
+    };
+    refused(&["--device", "cuda"], "bins of two axes (--npt-azim) are not done on a GPU yet");
+    refused(&["--tomo", "tomo.h5"], "leave --npt-azim out");
+    refused(&["--npt-azim", "0"], "");
+    let one = ["integrate", "--poni", "small.poni", "--chi-discontinuity-at-0", "scan", "-o", "out.h5"];
+    let done = xrdct(folder.path(), &one);
+    assert!(
+        done.code == 2 && done.stderr.contains("--chi-discontinuity-at-0 needs --npt-azim"),
+        "{}",
+        done.stderr
+    );
+    let done = xrdct(folder.path(), &[&SMALL[..], &["-o", "out.h5"]].concat());
+    assert_eq!(done.code, 0, "{}", done.stderr);
+    for reader in [&["tomo", "out.h5", "-o", "tomo.h5"][..], &["plot", "out.h5", "-o", "out.png"]] {
+        let done = xrdct(folder.path(), reader);
+        assert!(
+            done.code != 0 && done.stderr.contains("2 axes (azimuthal, q)"),
+            "{reader:?}: {}",
+            done.stderr
+        );
+    }
+    let info = xrdct(folder.path(), &["info", "out.h5"]);
+    assert!(
+        info.code == 0 && info.stdout.contains("2 x 12 x 40 (frames x azimuthal x radial bins)"),
+        "{}",
+        info.stdout
+    );
+}
+
+mod program {
+    use super::*;
+
+    mod needs_oracle {
+        use super::*;
+
+        #[test]
+        fn the_same_bits_for_every_crew_and_in_parts() {
+            let folder = small_scan(12);
+            let run = |name: &str, more: &[&str]| {
+                let output = ["--sums", "--error-model", "poisson", "-o", name];
+                let done = xrdct(folder.path(), &[&SMALL[..], &output, more].concat());
+                assert_eq!(done.code, 0, "{name}: {}", done.stderr);
+                folder.path().join(name)
+            };
+            let map = ["--slow", "3", "--fast", "4"];
+            let mut files = vec![run("whole.h5", &map)];
+            files.push(run("one.h5", &[&map[..], &["--strategy", "sequential"]].concat()));
+            files.push(run("two.h5", &[&map[..], &["--strategy", "pool", "--threads", "2"]].concat()));
+            for part in ["1", "2", "3"] {
+                run(&format!("part{part}.h5"), &[&map[..], &["--part", &format!("{part}/3")]].concat());
+            }
+            let merge = ["merge", "part1.h5", "part2.h5", "part3.h5", "-o", "merged.h5"];
+            let done = xrdct(folder.path(), &merge);
+            assert_eq!(done.code, 0, "{}", done.stderr);
+            files.push(folder.path().join("merged.h5"));
+            files.push(run("whole.h5", &[&map[..], &["--resume"]].concat()));
+            let paths: Vec<&Path> = files.iter().map(|file| file.as_path()).collect();
+            assert_eq!(ask_oracle("same_bits.py", &paths).trim(), "5 files hold the same bits");
         }
     }
 }

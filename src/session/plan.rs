@@ -123,8 +123,9 @@ impl Plan {
         statistic::check_values(&options, |option| option.to_owned())?;
         check_pairs(&options)?;
         // A GPU opens while files are read, and while the matrix is made.
-        let device =
-            Device::begin_for(options.device.as_deref().unwrap_or("auto"), statistic::on_gpu(&options)?)?;
+        let npt_azim = options.npt_azim.filter(|npt| *npt > 1);
+        let may = may_be_on_gpu(npt_azim).and(statistic::on_gpu(&options)?);
+        let device = Device::begin_for(options.device.as_deref().unwrap_or("auto"), may)?;
 
         let Input { format, frames, first, part, files: named, notes: more } = input(&options)?;
         let numbers = FrameNumbers { first, step: options.selection().slice.step() };
@@ -160,7 +161,7 @@ impl Plan {
         let mut plan = Plan {
             npt: options.npt.unwrap_or(DEFAULT_NPT),
             // As in pyFAI, one is as good as none.
-            npt_azim: options.npt_azim.filter(|npt| *npt > 1),
+            npt_azim,
             split: match options.method.unwrap_or(statistic::splitting(reduction.statistic)) {
                 Splitting::No => Split::No,
                 Splitting::Bbox => Split::BBox,
@@ -277,6 +278,14 @@ impl Plan {
     /// Azimuthal range in degrees.
     pub fn azimuth_range(&self) -> Option<(f64, f64)> {
         pair(&self.options.azimuth_range)
+    }
+}
+
+/// Whether a GPU may integrate to so many azimuthal bins; why not.
+fn may_be_on_gpu(npt_azim: Option<usize>) -> Result<(), String> {
+    match npt_azim {
+        None => Ok(()),
+        Some(_) => Err("bins of two axes (--npt-azim) are not done on a GPU yet".to_owned()),
     }
 }
 

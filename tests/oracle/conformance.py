@@ -8,8 +8,11 @@ integrators, in one dimension and in two. Bin centres must be equal; intensity a
 for splitting "no" and "bbox", and within 5e-5 for "full", where pyFAI's polygon areas live in a float32 buffer.
 
 Where pyFAI's own engines disagree in two dimensions:
-* χ from 0 to 360 degrees (setChiDiscAtZero) without a sector, "no" and "bbox": its sparse matrices are not told and lose what lies above 180
-  degrees, its histograms are told. The histograms are followed; they treat pixels at the ends of the axes otherwise, so those bins are left out.
+* χ from 0 to 360 degrees (setChiDiscAtZero) without a sector: for "bbox" its sparse matrices are not told and lose what lies above 180
+  degrees, its histogram is told and is followed; it treats pixels at the ends of the axes otherwise, so those bins are left out. For "no"
+  neither is told; the sector from 0 to 360 has all.
+* Poisson errors with a dark: in two dimensions it adds the dark to a pixel's variance, in one it does not. As in one, so here, or azimuths
+  together would not be the powder pattern; it is given the variance of one dimension.
 * "full": the areas of its first pixel are added to memory that nobody has set. The bins of that pixel are left out.
 The last line printed is "N passed, M failed".
 """
@@ -101,6 +104,10 @@ def worst(ours, theirs):
         return float(numpy.nanmax(difference / scale))
 
 
+# Those for which pyFAI has no right answer where pixels are not split.
+ONLY_SPLIT = ("cut at 0", "cut at 0, poisson")
+
+
 def two_dimensions():
     """The same for bins of two axes alone; pyFAI is told where to cut the circle."""
     return {
@@ -123,6 +130,8 @@ def theirs_2d(ai, image, npt, npt_azim, unit, split, cut=None, **arguments):
     if cut == 0 and "azimuth_range" not in arguments and split != "full":
         algorithm = "histogram"
         sure[[0, -1]] = sure[:, [0, -1]] = False
+    if "dark" in arguments and arguments.pop("error_model", None):
+        arguments["variance"] = numpy.maximum(image, 1).astype(numpy.float32)
     result = ai.integrate2d(image, npt, npt_azim, unit=unit, method=(split, algorithm, "cython"), **arguments)
     if split == "full":
         engine = next(e.engine for e in ai.engines.values() if hasattr(e.engine, "indptr"))
@@ -204,7 +213,7 @@ def main():
             cases += [(flat, split, unit, "poisson") for split in ("no", "full") for unit in ("q_nm^-1", "2th_deg")]
     cases = [(*case, None) for case in cases]
     cases += [(small, split, unit, name, NPT_AZIM) for split in ("no", "bbox", "full") for unit in ("q_nm^-1", "2th_deg", "r_mm")
-              for name in (*variations(small), *two_dimensions())]
+              for name in (*variations(small), *two_dimensions()) if not (split == "no" and name in ONLY_SPLIT)]
     cases += [(small, split, unit, "both ranges", NPT_AZIM) for split in ("no", "bbox", "full")
               for unit in ("q_A^-1", "2th_rad", "r_m", "d*2_nm^-2", "d*2_A^-2")]
     for scene_ in {case[0]["name"]: case[0] for case in cases if case[0] is not small}.values():
