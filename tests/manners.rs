@@ -186,7 +186,7 @@ pub fn disk() -> &'static Path {
     library
 }
 
-fn compile(source: &Path, library: &Path) {
+pub fn compile(source: &Path, library: &Path) {
     let compiler = std::env::var("CC").unwrap_or_else(|_| "cc".into());
     let done = Command::new(compiler).args(["-shared", "-fPIC", "-o"]).args([library, source]).output();
     let done = done.expect("a C compiler, which building HDF5 needs too");

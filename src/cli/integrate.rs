@@ -1,11 +1,14 @@
 //! `xrdct integrate`: a session's run, with a result file, a closing summary, and, with `--tomo`, slices too.
 
+mod again;
+
 use std::io::BufWriter;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Context, anyhow, bail};
 
+use self::again::OnOthers;
 use super::args::IntegrateArgs;
 use super::exit::{Exit, Failure, OrExit};
 use super::progress::{ProgressLine, Verbosity};
@@ -21,6 +24,7 @@ use crate::trace::{self, Timeline};
 
 /// Runs the command.
 pub(super) fn run(args: &IntegrateArgs) -> Result<Exit, Failure> {
+    let args = &again::as_meant(args);
     let verbosity = Verbosity::of(args.saying);
     let timeline = args.trace.is_some().then(Timeline::default);
     let follows = trace::follow(timeline.as_ref(), "main");
@@ -134,11 +138,28 @@ pub(super) fn run(args: &IntegrateArgs) -> Result<Exit, Failure> {
             None => report.ending(),
         },
     };
+    // Every GPU of several failed: those that are well can be used by another process only.
+    let others = match &ended {
+        Err(PipelineError::Reduce(_)) if !asked.stop().is_raised() => OnOthers::after(&report.lost),
+        _ => None,
+    };
+    if let Some(OnOthers { cause, .. }) = &others {
+        file.lose(&cause.why).or_exit(Exit::Output)?;
+    }
     let finishing = Instant::now();
     let written = file.finish(&ending);
     let closing = finishing.elapsed();
     if let (Some(trace), Some(timeline)) = (trace, &timeline) {
         write_trace(trace, timeline)?;
+    }
+    if let (Some(others), Ok(_)) = (others, &written) {
+        let cause = &others.cause.why;
+        say::warn(&format!(
+            "{cause}; no GPU serves this process any more: going on in a new one on {}",
+            others.word()
+        ));
+        let error = others.begin();
+        say::warn(&format!("that could not be begun: {error}"));
     }
     // The failure that ended the run comes first: closing the file may fail for the same reason.
     ended.map_err(|error| failed(error, &output))?;

@@ -90,6 +90,17 @@ impl RunResult {
         }
     }
 
+    /// Says that a device was lost, and why.
+    ///
+    /// # Errors
+    /// As [`ResultFile::lose`].
+    pub fn lose(&mut self, why: &str) -> Result<(), OutputError> {
+        match self {
+            RunResult::One(file) => file.lose(why),
+            RunResult::Segments(result) => result.lose(why),
+        }
+    }
+
     /// Marks the rows that are put from here on as made by the CPU, for this reason.
     ///
     /// # Errors
@@ -130,10 +141,7 @@ impl Sink for RunResult {
     }
 
     fn lose(&mut self, why: &str) -> Result<(), SinkError> {
-        Ok(match self {
-            RunResult::One(file) => file.lose(why)?,
-            RunResult::Segments(result) => result.lose(why)?,
-        })
+        Ok(RunResult::lose(self, why)?)
     }
 }
 

@@ -127,10 +127,13 @@ impl Session {
                 return (report, ended);
             };
             if left.is_empty() {
-                let why: Vec<String> = report.lost.drain(before..).map(|lost| lost.why).collect();
+                let why: Vec<String> = report.lost[before..].iter().map(|lost| lost.why.clone()).collect();
                 let why = why.join("; ");
                 return match may_go_on {
-                    true => self.go_over(source, &mut company, report, why),
+                    true => {
+                        report.lost.truncate(before);
+                        self.go_over(source, &mut company, report, why)
+                    }
                     false => (report, Err(ReduceError::Device(why).into())),
                 };
             }

@@ -5,6 +5,7 @@
 
 mod needs_two_gpus {
     use std::path::{Path, PathBuf};
+    use std::process::Command;
     use std::time::{Duration, Instant};
 
     use xrdct::cuda::device;
@@ -16,6 +17,7 @@ mod needs_two_gpus {
     use xrdct::trace::Timeline;
 
     use crate::cuda::gpu_going_over::{Mishap, Saboteur, alone};
+    use crate::manners::compile;
     use crate::support::write_small_scan;
 
     const FRAMES: usize = 4000;
@@ -157,13 +159,40 @@ mod needs_two_gpus {
         }
     }
 
+    /// A broken context takes every GPU of its process along, so the program begins again on the other.
     #[test]
     #[ignore = "needs two NVIDIA GPUs"]
     fn a_context_that_breaks_leaves_its_frames_to_the_other_gpu() {
-        for (part, victim) in [("first", 0), ("second", 1)] {
-            alone((module_path!(), "a_context_that_breaks_leaves_its_frames_to_the_other_gpu"), part, || {
-                go_on(victim, Mishap::Trap, "the GPU failed while ");
-            });
+        let scan = Scan::new();
+        let folder = scan.path("");
+        let library = folder.join("trap.so");
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support/trap.c");
+        compile(&source, &library);
+        let integrate = |device: &str, output: &str, trap: Option<usize>| {
+            let mut run = Command::new(env!("CARGO_BIN_EXE_xrdct"));
+            run.current_dir(&folder).args(["integrate", "scan", "-p", "small.poni", "-c", "60"]);
+            run.args(["--error-model", "poisson", "--lanes", "2", "--batch", "4"]);
+            run.args(["--device", device, "-o", output]);
+            if let Some(gpu) = trap {
+                run.env("LD_PRELOAD", &library).env("TRAP_GPU", gpu.to_string()).env("TRAP_WHEN", output);
+            }
+            let done = run.output().unwrap();
+            (done.status.code(), String::from_utf8_lossy(&done.stderr).into_owned())
+        };
+        assert_eq!(integrate("cuda:0", "one.h5", None).0, Some(10));
+        let expected = rows(&scan.path("one.h5"));
+        for victim in [0, 1] {
+            let output = format!("trapped_{victim}.h5");
+            let (code, said) = integrate("cuda:0,1", &output, Some(victim));
+            assert_eq!(code, Some(10), "{said}");
+            assert!(
+                said.contains("no GPU serves this process any more: going on in a new one on cuda:"),
+                "{said}"
+            );
+            let info = ResultInfo::open(&scan.path(&output)).unwrap();
+            assert_eq!(info.frames_done(), FRAMES, "{said}");
+            assert!(info.lost_devices.len() == 1 && info.lost_devices[0].starts_with("cuda:"), "{said}");
+            assert!(rows(&scan.path(&output)) == expected, "other bits than one GPU: {said}");
         }
     }
 
