@@ -52,7 +52,7 @@ fn lawful<T: Pixel>(recipe: &Recipe, raw: &[T]) -> Outcome {
     };
     let is_dummy = |count: f32| match recipe.dummy {
         None => false,
-        Some(Dummy { value, delta }) if delta == 0.0 => count == value as f32,
+        Some(Dummy { value, delta: 0.0 }) => count == value as f32,
         Some(Dummy { value, delta }) => (count - value as f32).abs() <= delta as f32,
     };
     let high = |(pixel, count): (usize, &f32)| {
