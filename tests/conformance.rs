@@ -36,7 +36,7 @@ mod needs_data {
 
         #[test]
         fn patterns_are_pyfais() {
-            conform("conformance.py", data("cbf").parent().expect("cbf is below the data"), 169);
+            conform("conformance.py", data("cbf").parent().expect("cbf is below the data"), 385);
         }
 
         #[test]

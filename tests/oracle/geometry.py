@@ -24,6 +24,7 @@ import pyFAI.detectors  # noqa: E402
 import pyFAI.units  # noqa: E402
 import scipy.sparse  # noqa: E402
 from pyFAI.io.ponifile import PoniFile  # noqa: E402
+from pyFAI.utils.mathutil import deg2rad  # noqa: E402
 
 DTYPES = ["int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64"]
 
@@ -147,8 +148,15 @@ def matrix(case, folder):
     if npt_azim is None:
         result = ai.integrate1d(frame, case["npt"], **arguments)
     else:
+        degrees = 1.0
+        if case["split"] == "full" and case["chi_at_zero"]:
+            # With chi_deg pyFAI takes 360 radians for a turn: polygons on the cut at 0 are smeared over the whole circle. With chi_rad it does not.
+            arguments["unit"] = (case["unit"], "chi_rad")
+            degrees = pyFAI.units.CHI_DEG.scale
+            if case["azimuth_range"]:
+                arguments["azimuth_range"] = [deg2rad(end, False) for end in case["azimuth_range"]]
         result = ai.integrate2d(frame, case["npt"], npt_azim, **arguments)
-        numpy.asarray(result.azimuthal, dtype=numpy.float64).tofile(folder / "azimuthal")
+        (numpy.asarray(result.azimuthal, dtype=numpy.float64) * degrees).tofile(folder / "azimuthal")
     seconds = time.perf_counter() - began
     engine = next(e.engine for e in ai.engines.values() if e.engine is not None and hasattr(e.engine, "indptr"))
     data, indices, indptr = engine.lut
