@@ -71,7 +71,7 @@ pub fn measure(options: &Options) -> Result<Vec<Measure>> {
     let frames: Vec<Frame> = counts.iter().enumerate().map(|(id, counts)| frame(id, counts)).collect();
     let engine = Engine::new(Recipe {
         csr: bins.matrix,
-        normalization: solid_angle(&poni, SHAPE),
+        normalization: solid_angle(&poni, SHAPE)?,
         dark: None,
         dummy: poni.detector.dummy(PixelType::I32),
         saturation: Saturation::default(),

@@ -132,7 +132,7 @@ pub fn measure(options: &Options) -> Result<Vec<Measure>> {
     let poisson = Recipe { reduction: Reduction::mean(ErrorModel::Poisson), ..recipe.clone() };
     let gaps = Recipe { csr: unmasked, ..recipe.clone() };
     // pyFAI clips without pixel splitting.
-    let (_, unsplit) = build(&MatrixRequest { split: Split::No, ..request })?;
+    let unsplit = build(&MatrixRequest { split: Split::No, ..request })?.matrix;
     let of = |statistic, errors| Recipe { reduction: Reduction { statistic, errors }, ..recipe.clone() };
     let azimuthal = of(Statistic::Mean, ErrorModel::Azimuthal);
     let clip = of(Statistic::Clip { cutoff: 5.0, cycles: 5 }, ErrorModel::Azimuthal);

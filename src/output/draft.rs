@@ -160,7 +160,9 @@ impl Draft {
             if overwrite { fs::rename(&temporary, &path) } else { rename_to_new_name(&temporary, &path) };
         match done {
             Ok(()) => {
-                goes.map(Temporary::keep);
+                if let Some(goes) = goes {
+                    goes.keep();
+                }
                 Ok((path, file))
             }
             Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Err(OutputError::Exists { path }),

@@ -126,10 +126,11 @@ impl RunResult {
 
 impl Sink for RunResult {
     fn put(&mut self, outcome: Outcome) -> Result<(), SinkError> {
-        Ok(match self {
-            RunResult::One(file) => file.put(outcome)?,
-            RunResult::Segments(result) => result.put(outcome)?,
-        })
+        match self {
+            RunResult::One(file) => file.put(outcome),
+            RunResult::Segments(result) => result.put(outcome),
+        }
+        .map_err(SinkError::from)
     }
 
     fn pause(&mut self) -> Result<(), SinkError> {

@@ -58,6 +58,9 @@ fn of_class(group: &Group, class: &str) -> h5::Result<Vec<Group>> {
     Ok(groups.filter(|group| group.attribute("NX_class").as_deref() == Some(class)).collect())
 }
 
+/// A shape, and the values.
+type Shaped<T> = (Vec<usize>, Vec<T>);
+
 /// What the group says.
 struct Said {
     group: Group,
@@ -65,7 +68,7 @@ struct Said {
 
 impl Said {
     /// Numbers of a dataset and its shape; `None` when there is none of that name.
-    fn numbers<T: Number>(&self, name: &str) -> Result<Option<(Vec<usize>, Vec<T>)>, String> {
+    fn numbers<T: Number>(&self, name: &str) -> Result<Option<Shaped<T>>, String> {
         if !self.group.link_exists(name) {
             return Ok(None);
         }

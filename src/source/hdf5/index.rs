@@ -108,7 +108,7 @@ impl<'a> Indexer<'a> {
             Dissected::Stack(stack) => {
                 let frames = room(stack.frames()).map_err(lost)?;
                 let (leading, part) = (stack.leading.clone(), self.parts.len() as u32);
-                self.parts.push(Holder::Stack(Box::new(stack)));
+                self.parts.push(Holder::Stack(stack));
                 let places = (0..frames).map(|frame| FramePlace { part, frame }).collect();
                 Ok(Unfolded { leading, places })
             }

@@ -89,7 +89,7 @@ pub(super) struct InFile {
 /// What a dataset turns out to be.
 pub(super) enum Dissected {
     /// Frames that are in its file.
-    Stack(Stack),
+    Stack(Box<Stack>),
     /// Frames that are elsewhere.
     Virtual { kind: FrameKind, leading: Vec<usize>, mappings: Vec<Mapping> },
 }
@@ -141,7 +141,7 @@ pub(super) fn dissect(shelf: &mut Shelf, spot: &Spot) -> Result<Dissected, NotTh
         Thing::Dataset { address, .. } => address,
         Thing::Group { .. } | Thing::Other => u64::MAX,
     };
-    Ok(Dissected::Stack(Stack {
+    Ok(Dissected::Stack(Box::new(Stack {
         file: Arc::clone(&spot.file),
         length,
         identity: (known, address),
@@ -151,7 +151,7 @@ pub(super) fn dissect(shelf: &mut Shelf, spot: &Spot) -> Result<Dissected, NotTh
         leading,
         access,
         blank,
-    }))
+    })))
 }
 
 /// Frames of a stack of `xrdct convert` that could not be read, or did not come before its run ended: they have fill values.

@@ -198,11 +198,10 @@ impl SegmentedDraft {
         let first = self.blueprint.division.frames_of(segment).start;
         self.master.mark_gone_over(there)?;
         let file = &mut self.master.file;
-        let carried = carry::whole_rows(there, layout, retry_bad, &mut |frame, by_cpu, outcome| {
+        carry::whole_rows(there, layout, retry_bad, &mut |frame, by_cpu, outcome| {
             file.by_cpu = by_cpu;
             file.note(&numbered(outcome, first + frame))
-        });
-        carried
+        })
     }
 
     /// Gives the master its name; the run begins. A result that it replaces is kept beside it, its segments with it, until this one is
