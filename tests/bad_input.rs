@@ -91,7 +91,7 @@ fn a_poni_that_cannot_be_used() {
         ("Wavelength: 1e-10\n", "", &["Wavelength", "2th_deg"]),
         ("Wavelength: 1e-10", "Wavelength: -1e-10", &["Wavelength"]),
         ("\"pixel1\": 0.000172", "\"pixel1\": 0", &["pixel1"]),
-        ("Detector: Detector", "Detector: Perkin", &["Perkin"]),
+        ("Detector: Detector", "Detector: Nonesuch", &["Nonesuch"]),
         ("\"max_shape\": [61, 47]", "\"max_shape\": [61, 48]", &["61 x 48", "61 x 47"]),
     ];
     for (from, to, words) in cases {
