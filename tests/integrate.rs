@@ -398,7 +398,6 @@ fn uniform_scatterer_gives_a_flat_pattern() {
         let polarization = correction::polarization(&poni, request.shape, POLARIZATION).expect("a grid");
         let pixels = request.shape.pixels();
         let norm = correction::normalization(pixels, 2.0, None, Some(&polarization), Some(&solid_angle));
-        // What the detector counts when 42 are scattered into every direction.
         let counts: Vec<f64> = norm.iter().map(|&n| 42.0 * f64::from(n) / 2.0).collect();
         let filled = (0..csr.bins()).filter(|&bin| !csr.row(bin).0.is_empty()).count();
         assert!(filled > 40, "{split}: {filled} of 50 bins hold pixels");

@@ -85,7 +85,7 @@ pub use crate::geometry::units::Unit;
 pub use crate::integrate::corrections::Lost;
 pub use crate::integrate::engine::{Recipe, Saturation};
 pub use crate::integrate::reduction::{ErrorModel, Reduction, Statistic};
-pub use crate::pipeline::{PipelineError, Saturated, Stage, Strategy};
+pub use crate::pipeline::{LostReducer, PipelineError, Saturated, Stage, Strategy};
 pub use crate::source::facts::{DetectorFacts, MASK_BITS};
 
 use crate::output::OutputError;

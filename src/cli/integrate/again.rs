@@ -12,7 +12,7 @@ use std::os::unix::process::CommandExt;
 use std::process::Command;
 
 use crate::cli::args::IntegrateArgs;
-use crate::pipeline::LostReducer;
+use crate::session::LostReducer;
 
 /// What the new program computes with, as `--device` has it: `cuda:1,2`.
 const DEVICE: &str = "XRDCT_GOES_ON_WITH";

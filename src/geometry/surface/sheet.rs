@@ -18,11 +18,11 @@ pub struct PixelSheet {
     shape: Shape,
     /// Which axes an orientation flips.
     flips: (bool, bool),
-    places: Places,
+    places: PixelPlaces,
 }
 
 #[derive(Debug, Clone)]
-enum Places {
+enum PixelPlaces {
     /// A lattice: its centres and its rounded corners.
     Lattice {
         centres: Axes,
@@ -54,21 +54,21 @@ impl PixelSheet {
             (Some(content), _) => {
                 let listed = content.corners.as_ref()?.len();
                 let is_all = content.shape == shape && listed == shape.pixels() * content.corners_each * 3;
-                is_all.then(|| Places::Listed(Arc::clone(content)))?
+                is_all.then(|| PixelPlaces::Listed(Arc::clone(content)))?
             }
             (None, PixelLayout::Spaced { border, gap }) => {
                 let (module, pixels) = (detector.module()?, (detector.pixel1, detector.pixel2));
-                Places::Apart {
+                PixelPlaces::Apart {
                     rows: apart(&vec![pixels.0; shape.slow], module.0, gap.0),
                     columns: apart(&line_sizes(shape.fast, module.1, border, pixels.1), module.1, gap.1),
                 }
             }
-            (None, PixelLayout::Cirpad) => Places::Cirpad(Cirpad::new(shape.slow, shape.fast)),
+            (None, PixelLayout::Cirpad) => PixelPlaces::Cirpad(Cirpad::new(shape.slow, shape.fast)),
             (None, PixelLayout::Hexagons(pitch)) => {
-                Places::Hexagons { pitch: pitch as f32, around: hexagon() }
+                PixelPlaces::Hexagons { pitch: pitch as f32, around: hexagon() }
             }
             (None, PixelLayout::Grid | PixelLayout::Tiles { .. } | PixelLayout::Cylinder(_)) => {
-                Places::Lattice {
+                PixelPlaces::Lattice {
                     centres: axes(detector, shape, Points::Centres)?,
                     corners: axes(detector, shape, Points::RoundedCorners)?,
                 }
@@ -89,8 +89,8 @@ impl PixelSheet {
     /// Corners of a pixel.
     pub fn corners_each(&self) -> usize {
         match &self.places {
-            Places::Hexagons { .. } => 6,
-            Places::Listed(content) => content.corners_each,
+            PixelPlaces::Hexagons { .. } => 6,
+            PixelPlaces::Listed(content) => content.corners_each,
             _ => 4,
         }
     }
@@ -98,10 +98,10 @@ impl PixelSheet {
     /// Whether all of it is in one plane.
     pub fn is_flat(&self) -> bool {
         match &self.places {
-            Places::Lattice { centres, .. } => centres.behind.is_empty(),
-            Places::Apart { .. } | Places::Hexagons { .. } => true,
-            Places::Cirpad(_) => false,
-            Places::Listed(content) => content.is_flat,
+            PixelPlaces::Lattice { centres, .. } => centres.behind.is_empty(),
+            PixelPlaces::Apart { .. } | PixelPlaces::Hexagons { .. } => true,
+            PixelPlaces::Cirpad(_) => false,
+            PixelPlaces::Listed(content) => content.is_flat,
         }
     }
 
@@ -110,20 +110,20 @@ impl PixelSheet {
     pub fn corner(&self, row: usize, column: usize, corner: usize) -> [f64; 3] {
         let (below, right) = (usize::from(corner == 1 || corner == 2), usize::from(corner >= 2));
         match &self.places {
-            Places::Lattice { corners, .. } => {
+            PixelPlaces::Lattice { corners, .. } => {
                 let behind = corners.behind.get(column + right).copied().unwrap_or_default();
                 [behind, corners.slow[row + below], corners.fast[column + right]]
             }
-            Places::Apart { rows, columns } => [0.0, rows[row][below], columns[column][right]],
-            Places::Cirpad(cirpad) => cirpad.corner(row, column, corner),
-            Places::Hexagons { pitch, around } => {
+            PixelPlaces::Apart { rows, columns } => [0.0, rows[row][below], columns[column][right]],
+            PixelPlaces::Cirpad(cirpad) => cirpad.corner(row, column, corner),
+            PixelPlaces::Hexagons { pitch, around } => {
                 let (across, up) = around[corner];
                 let height = 0.5 * 3.0_f64.sqrt();
                 let fast = (column as f64 + across) as f32 + if row % 2 == 1 { 0.5 } else { 0.0 };
                 let slow = (row as f64 * height + up) as f32;
                 [0.0, f64::from(slow * pitch), f64::from(fast * pitch)]
             }
-            Places::Listed(content) => {
+            PixelPlaces::Listed(content) => {
                 let first = ((row * self.shape.fast + column) * content.corners_each + corner) * 3;
                 let corners = content.corners.as_deref().unwrap_or_default();
                 std::array::from_fn(|i| corners.get(first + i).copied().map_or(f64::NAN, f64::from))
@@ -134,7 +134,7 @@ impl PixelSheet {
     /// A corner as pyFAI has it when it integrates over 2θ, q or r: where neighbours share their corners, that of the pixel which
     /// has it as its first, counted as the orientation says.
     pub fn integrated_corner(&self, row: usize, column: usize, corner: usize) -> [f64; 3] {
-        let Places::Listed(content) = &self.places else { return self.corner(row, column, corner) };
+        let PixelPlaces::Listed(content) = &self.places else { return self.corner(row, column, corner) };
         if !content.is_contiguous || content.corners_each != 4 {
             return self.corner(row, column, corner);
         }
@@ -150,12 +150,12 @@ impl PixelSheet {
     /// The centre of a pixel: the mean of its first four corners.
     pub fn centre(&self, row: usize, column: usize) -> [f64; 3] {
         let (row, column) = match &self.places {
-            Places::Lattice { centres, .. } => {
+            PixelPlaces::Lattice { centres, .. } => {
                 let behind = centres.behind.get(column).copied().unwrap_or_default();
                 return [behind, centres.slow[row], centres.fast[column]];
             }
-            Places::Apart { .. } | Places::Cirpad(_) => (row, column),
-            Places::Hexagons { .. } | Places::Listed(_) => {
+            PixelPlaces::Apart { .. } | PixelPlaces::Cirpad(_) => (row, column),
+            PixelPlaces::Hexagons { .. } | PixelPlaces::Listed(_) => {
                 let turn = |index: usize, pixels: usize, flipped: bool| {
                     if flipped { pixels - 1 - index } else { index }
                 };

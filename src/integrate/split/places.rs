@@ -101,27 +101,27 @@ struct RowCentres<'a> {
 
 /// What is found of the pixels of some rows; empty where it is not wanted.
 #[derive(Default)]
-pub(super) struct Found<'a> {
+pub(super) struct FoundPlaces<'a> {
     pub(super) radial: &'a mut [f64],
     pub(super) farthest: &'a mut [f32],
     pub(super) chi: &'a mut [f64],
     pub(super) farthest_chi: &'a mut [f32],
 }
 
-impl<'a> Found<'a> {
+impl<'a> FoundPlaces<'a> {
     /// The first so many pixels, and the rest.
-    fn split(self, pixels: usize) -> (Found<'a>, Found<'a>) {
+    fn split(self, pixels: usize) -> (FoundPlaces<'a>, FoundPlaces<'a>) {
         let (radial, radial_left) = cut(self.radial, pixels);
         let (farthest, farthest_left) = cut(self.farthest, pixels);
         let (chi, chi_left) = cut(self.chi, pixels);
         let (farthest_chi, farthest_chi_left) = cut(self.farthest_chi, pixels);
-        let left = Found {
+        let left = FoundPlaces {
             radial: radial_left,
             farthest: farthest_left,
             chi: chi_left,
             farthest_chi: farthest_chi_left,
         };
-        (Found { radial, farthest, chi, farthest_chi }, left)
+        (FoundPlaces { radial, farthest, chi, farthest_chi }, left)
     }
 }
 
@@ -151,13 +151,13 @@ impl Places {
     pub(super) fn find(
         request: &MatrixRequest,
         azimuth: Azimuth,
-        find: impl Fn(usize, Found<'_>) -> Extents + Sync,
+        find: impl Fn(usize, FoundPlaces<'_>) -> Extents + Sync,
     ) -> (Places, Extents) {
         let (shape, is_split) = (request.shape, request.split == Split::BBox);
         let of_chi = if matches!(azimuth, Azimuth::Axis(_)) { shape.pixels() } else { 0 };
         let mut radial = Centres::room(shape.pixels(), is_split, false);
         let mut chi = Centres::room(of_chi, is_split, true);
-        let mut left = Found {
+        let mut left = FoundPlaces {
             radial: &mut radial.centres,
             farthest: &mut radial.farthest,
             chi: &mut chi.centres,
@@ -199,7 +199,7 @@ impl Centres {
 
 impl RowCentres<'_> {
     /// Finds the places of one block of rows.
-    fn block(&self, first: usize, mut left: Found<'_>) -> Extents {
+    fn block(&self, first: usize, mut left: FoundPlaces<'_>) -> Extents {
         let fast = self.request.shape.fast;
         let (mut above, mut below) = (CornerRow::default(), CornerRow::default());
         if let Some(corners) = &self.corners {
@@ -221,13 +221,13 @@ impl RowCentres<'_> {
     fn row(
         &self,
         row: usize,
-        found: Found<'_>,
+        found: FoundPlaces<'_>,
         (above, below): (&CornerRow, &CornerRow),
         extents: &mut Extents,
     ) {
         let fast = self.request.shape.fast;
         let masked = self.request.mask.map(|m| &m.masked[row * fast..(row + 1) * fast]);
-        let Found { radial, farthest, chi, farthest_chi } = found;
+        let FoundPlaces { radial, farthest, chi, farthest_chi } = found;
         for (j, (x, y, z)) in self.centres.row(row).enumerate() {
             if masked.is_some_and(|m| m[j]) {
                 radial[j] = f64::NAN;

@@ -2,7 +2,7 @@
 
 use super::circle::Circle;
 use super::full::Corners;
-use super::places::{Azimuth, Extents, Found, Places};
+use super::places::{Azimuth, Extents, FoundPlaces, Places};
 use super::{MatrixRequest, Split};
 use crate::geometry::position::{Points, Scattered, Unplaced};
 use crate::geometry::units::Formula;
@@ -37,7 +37,7 @@ struct OneByOne<'a> {
 
 impl OneByOne<'_> {
     /// Finds the places of some rows from `first` on.
-    fn block(&self, first: usize, found: Found<'_>) -> Extents {
+    fn block(&self, first: usize, found: FoundPlaces<'_>) -> Extents {
         let MatrixRequest { shape, mask, split, .. } = *self.request;
         let each = if split == Split::BBox { self.points.corners_each() } else { 0 };
         let mut extents = Extents::NONE;
