@@ -29,6 +29,9 @@ enum PinnedMemory {
     Part(LockedPart),
     /// Taken by itself.
     Alone(PinnedBuffer),
+    /// The system's, where the driver gave none: because the host cannot lock more, or because a GPU failed, which is no fault of
+    /// the frame that is read.
+    Plain(Vec<u8>),
 }
 
 impl SlotMemory for PinnedSlot {
@@ -36,6 +39,7 @@ impl SlotMemory for PinnedSlot {
         match &self.memory {
             PinnedMemory::Part(part) => part.bytes(),
             PinnedMemory::Alone(buffer) => buffer.bytes(),
+            PinnedMemory::Plain(bytes) => bytes,
         }
     }
 
@@ -43,13 +47,17 @@ impl SlotMemory for PinnedSlot {
         match &mut self.memory {
             PinnedMemory::Part(part) => part.bytes_mut(),
             PinnedMemory::Alone(buffer) => buffer.bytes_mut(),
+            PinnedMemory::Plain(bytes) => bytes,
         }
     }
 
     fn grow(&mut self, len: usize) -> io::Result<()> {
         if len > self.bytes().len() {
-            let larger = by_itself(&self.gpus, len.max(2 * self.bytes().len()))
-                .map_err(|e| io::Error::new(io::ErrorKind::OutOfMemory, e.to_string()))?;
+            let len = len.max(2 * self.bytes().len());
+            let larger = match by_itself(&self.gpus, len) {
+                Ok(larger) => larger,
+                Err(_) => PinnedMemory::Plain(plain(len)?),
+            };
             self.outgrown.push(std::mem::replace(&mut self.memory, larger));
         }
         Ok(())
@@ -58,7 +66,7 @@ impl SlotMemory for PinnedSlot {
     fn node(&self) -> Option<usize> {
         match &self.memory {
             PinnedMemory::Part(part) => part.node(),
-            PinnedMemory::Alone(_) => None,
+            PinnedMemory::Alone(_) | PinnedMemory::Plain(_) => None,
         }
     }
 
@@ -85,6 +93,13 @@ fn by_itself(gpus: &[Arc<Context>], len: usize) -> Result<PinnedMemory, CudaErro
         return Ok(PinnedMemory::Part(part));
     }
     alone(gpus, len).map(PinnedMemory::Alone)
+}
+
+fn plain(len: usize) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    bytes.try_reserve_exact(len).map_err(|error| io::Error::new(io::ErrorKind::OutOfMemory, error))?;
+    bytes.resize(len, 0);
+    Ok(bytes)
 }
 
 /// Memory of the driver, of the first GPU that has not failed. It is lost to all of them when that GPU is.

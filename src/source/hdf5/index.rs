@@ -9,7 +9,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::shelf::{NotThere, Shelf, Spot, beside};
-use super::stack::{Dissected, FrameKind, Stack, count, dissect};
+use super::stack::{Dissected, FrameKind, MOST_FRAMES, Stack, count, dissect};
 use crate::budget;
 use crate::frame::FrameStatus;
 use crate::h5::links::Thing;
@@ -17,9 +17,6 @@ use crate::h5::storage::{Extract, Mapping, Share, Stride};
 
 /// Virtual datasets that may be made of each other.
 const DEEPEST: usize = 8;
-
-/// Images of one dataset: more than a day of a thousand a second.
-const MOST_FRAMES: usize = 1 << 27;
 
 /// Where frames are.
 #[derive(Debug)]

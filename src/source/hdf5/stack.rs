@@ -14,6 +14,9 @@ use crate::h5::links::Thing;
 use crate::h5::storage::{Arrangement, Chunk, Mapping, NumberClass, Numeric, Storage};
 use crate::h5::{self, Dataset, File};
 
+/// Images of one dataset: more than a day of a thousand a second.
+pub(super) const MOST_FRAMES: usize = 1 << 27;
+
 /// Where `xrdct convert` puts images.
 const CONVERTED: &str = "entry_0000/data/data";
 
@@ -132,7 +135,8 @@ pub(super) fn dissect(shelf: &mut Shelf, spot: &Spot) -> Result<Dissected, NotTh
     let access = access(shelf, &dataset, &storage, kind, &leading).map_err(lost)?;
     let blank = match access {
         Access::Together(_) if spot.path.trim_start_matches('/') == CONVERTED => {
-            shelf.ask(&spot.file, blank)?
+            let frames = leading.iter().try_fold(1_usize, |all, size| all.checked_mul(*size));
+            shelf.ask(&spot.file, |file| blank(file, frames))?
         }
         Access::Together(_) | Access::Chunks(_) | Access::Library => Vec::new(),
     };
@@ -155,12 +159,19 @@ pub(super) fn dissect(shelf: &mut Shelf, spot: &Spot) -> Result<Dissected, NotTh
 }
 
 /// Frames of a stack of `xrdct convert` that could not be read, or did not come before its run ended: they have fill values.
-fn blank(file: &File) -> h5::Result<Vec<usize>> {
+fn blank(file: &File, frames: Option<usize>) -> h5::Result<Vec<usize>> {
     let entry = file.group("entry_0000")?;
     if !entry.link_exists("frame_status") || !entry.link_exists("image_crc") {
         return Ok(Vec::new());
     }
-    let statuses: Vec<u32> = entry.dataset("frame_status")?.read_raw()?;
+    let statuses = entry.dataset("frame_status")?;
+    // More than that are not read of one dataset; as many as there are images are statuses.
+    if frames.is_none_or(|frames| frames > MOST_FRAMES || statuses.shape() != [frames]) {
+        return Err(
+            format!("frame_status has the shape {:?}, not one value an image", statuses.shape()).into()
+        );
+    }
+    let statuses: Vec<u32> = statuses.read_raw()?;
     let good = FrameStatus::Good as u32;
     Ok(statuses.iter().enumerate().filter(|(_, status)| **status != good).map(|(frame, _)| frame).collect())
 }
