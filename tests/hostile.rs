@@ -105,7 +105,11 @@ fn bins_and_rows_beyond_memory_are_refused_before_anything_is_made() {
     let rows = [&command[..], &["1", "--slow", "100000", "--fast", "100000"]].concat();
     refused_within_limits(folder.path(), &rows, 2, &["10000000000 rows", "are allowed here"]);
     // Pixels of a small detector far away from it are not many, but each lies in many bins.
-    let matrix = [&command[..], &["1500000", "--strategy", "sequential", "--threads", "1"]].concat();
+    let matrix = [
+        &command[..],
+        &["1500000", "--radial-range", "2.5", "3.5", "--strategy", "sequential", "--threads", "1"],
+    ]
+    .concat();
     refused_within_limits(folder.path(), &matrix, 4, &["a matrix of 1500000 bins", "are allowed here"]);
     assert_eq!(names(folder.path()), ["scan", "small.poni"]);
 }

@@ -1,6 +1,6 @@
 //! Where pixels are: from image indices through detector and tilts to the laboratory.
 //!
-//! A pixel (row, column) is first a point on the detector ([`surface`](super::surface)), in metres from the PONI (the foot of the
+//! A pixel (row, column) is first a point on the detector ([`super::surface`]), in metres from the PONI (the foot of the
 //! perpendicular from the sample), then, by three rotations, a point (x, y, z) in the laboratory. The rotation of a point of a lattice
 //! is linear in its row part and its column part, so [`Lattice`] keeps both apart and a point costs six additions. Pixels that are on no
 //! lattice, or that a parallax correction moves, are turned one by one ([`Scattered`]).

@@ -7,8 +7,8 @@
 //! size of the tiles, the thread, or the frames it is integrated with.
 //!
 //! Up to eight frames go together, on one of two routes; both add in ascending pixels. What can be summed while pixels come, a mean
-//! with any errors, is [fused] with decoding. What must see a bin's pixels more than once, because some of them are left
-//! out for what they counted, is [gathered](gather) bin by bin from frames that are decoded as a whole. `integrate/law.rs` says what
+//! with any errors, is fused with decoding. What must see a bin's pixels more than once, because some of them are left
+//! out for what they counted, is gathered bin by bin from frames that are decoded as a whole. `integrate/law.rs` says what
 //! either must find, to the bit. A frame whose bytes do not decode drops out and leaves its neighbours alone.
 
 use std::sync::Arc;

@@ -11,8 +11,8 @@
 //! bin below the range still counts in the first bin, because bin numbers are truncated towards zero: pyFAI's rule.
 //!
 //! With an azimuthal axis pixels are shared out along both, again as pyFAI does: *no* by the centre, *bbox* as a box (the products
-//! of both intervals' parts), *full* as a polygon cut along both axes ([`areas`]). A pixel that reaches over the end of the azimuthal axis is
-//! in its outermost bins, as at the ends of the radial one; where the circle is cut says [`circle`].
+//! of both intervals' parts), *full* as a polygon cut along both axes (`areas.rs`). A pixel that reaches over the end of the azimuthal axis is
+//! in its outermost bins, as at the ends of the radial one; where the circle is cut says `circle.rs`.
 //!
 //! The work: one pass over the pixels finds their places and, without a user's range, the limits of the axis; then a counting
 //! sort in two passes (how many entries for each bin; entries to their rows). All three run in parallel over blocks of
