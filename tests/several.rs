@@ -192,7 +192,8 @@ fn when_all_fail_although_they_are_well_the_run_ends() {
     let mut reasons: Vec<&str> = said.split("; ").collect();
     reasons.sort_unstable();
     assert_eq!(reasons, [0, 1, 2].map(|n| format!("cuda:{n}: {UPLOAD}")), "{said}");
-    assert_eq!((report.done, report.lost.len()), (0, 0));
+    // Whoever began the run may begin another, on some of them.
+    assert_eq!((report.done, report.lost.len()), (0, 3));
 }
 
 #[test]

@@ -99,7 +99,12 @@ impl Division {
         });
         let of_frame = whole.div_ceil(layout.frames.max(1) as u64).max(1);
         let fit = usize::try_from(wanted / of_frame).unwrap_or(usize::MAX);
-        let each = (fit / together).max(1).saturating_mul(together);
+        // Rounded down they might be one too many.
+        let least = match size {
+            SegmentSize::Auto => layout.frames.div_ceil(MOST_SEGMENTS).div_ceil(together),
+            SegmentSize::Off | SegmentSize::Bytes(_) => 1,
+        };
+        let each = (fit / together).max(least).max(1).saturating_mul(together);
         let division = Division { frames: layout.frames, each };
         match division.count() {
             0 | 1 => Ok(None),
