@@ -24,7 +24,7 @@ const LEFT_OUT: &str = "XRDCT_LEFT_OUT";
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct OnOthers {
     /// GPUs, as `--device` names each.
-    pub(super) devices: Vec<String>,
+    devices: Vec<String>,
     /// Those that are left out, to be tried in the end.
     left_out: Vec<String>,
     /// Which one is held to be the cause, and why it failed.
