@@ -543,6 +543,8 @@ pub struct Pattern {
     pub sem: Option<Vec<f32>>,
     /// Standard deviation of a pixel, √(V / N₂), when an error model was asked for (pyFAI's `std`).
     pub std: Option<Vec<f32>>,
+    /// C = Σ c of this frame alone, where its counts decide which of its pixels count (pyFAI's `count`).
+    pub count: Option<Vec<f32>>,
     /// S = Σ c·(raw − dark)
     pub signal: Vec<f64>,
     /// V = Σ c²·var, when an error model was asked for.

@@ -91,6 +91,7 @@ fn naive<T: Pixel>(recipe: &Recipe, raw: &[T]) -> Pattern {
         intensity: vec![],
         sem: recipe.reduction.errors.has_variance().then(Vec::new),
         std: recipe.reduction.errors.has_variance().then(Vec::new),
+        count: None,
         signal: vec![],
         variance: recipe.reduction.errors.has_variance().then(Vec::new),
         norms: Arc::default(),

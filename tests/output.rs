@@ -10,7 +10,7 @@ use xrdct::frame::{
     BadFrame, Column, FrameHeader, FrameId, FrameStatus, Norms, Outcome, Pattern, PixelType, Shape,
 };
 use xrdct::output::OutputError;
-use xrdct::output::result::{BinAxis, Ending, Layout, Progress, Raster, ResultFile, ResultInfo};
+use xrdct::output::result::{Beside, BinAxis, Ending, Layout, Progress, Raster, ResultFile, ResultInfo};
 use xrdct::output::stack::{StackLayout, StackWriter};
 
 use crate::support::{ask_oracle, one_test_passed};
@@ -53,6 +53,11 @@ fn pattern(n: usize, npt: usize, errors: bool) -> Outcome {
     pattern_of_sets(n, npt, errors, 3)
 }
 
+/// What such patterns have beside their intensity.
+fn beside(errors: bool) -> Vec<Beside> {
+    if errors { Beside::ALL.to_vec() } else { vec![] }
+}
+
 /// The same with another number of sets of norms.
 fn pattern_of_sets(n: usize, npt: usize, errors: bool, sets: usize) -> Outcome {
     let times = |factor: f64| (0..npt).map(|bin| factor * (1000 * n + bin) as f64).collect::<Vec<f64>>();
@@ -65,6 +70,7 @@ fn pattern_of_sets(n: usize, npt: usize, errors: bool, sets: usize) -> Outcome {
         intensity: times32(1.0),
         sem: errors.then(|| times32(0.125)),
         std: errors.then(|| times32(0.25)),
+        count: errors.then(|| times32(0.5)),
         signal: times(2.0),
         variance: errors.then(|| times(3.0)),
         norms: Arc::new(Norms {
@@ -120,7 +126,7 @@ fn info_reads_back_what_was_written() {
     assert_eq!(info.statuses, counts);
     assert_eq!(info.bad_frames, ["frame 1: f_00001.cbf: 3 x 3, not 4 x 4"]);
     assert_eq!((info.inputs, info.configuration), (layout.inputs, layout.configuration));
-    assert!(!info.errors && !info.end_time.is_empty());
+    assert!(info.beside.is_empty() && !info.end_time.is_empty());
 }
 
 #[test]
@@ -203,11 +209,11 @@ fn existing_files_are_replaced_only_when_allowed_and_only_by_whole_files() {
 fn a_file_is_as_large_as_what_was_measured() {
     let folder = tempfile::tempdir().unwrap();
     let (npt, frames) = (1000, 930);
-    for (errors, sums, bytes_of_bin) in [(false, false, 8), (true, false, 12), (true, true, 28)] {
+    for (errors, sums, bytes_of_bin) in [(false, false, 8), (true, false, 20), (true, true, 36)] {
         let path = folder.path().join("map.h5");
         let mut layout = layout(frames, npt);
         layout.scan = Some(Raster::new(180, 200, true));
-        (layout.errors, layout.sums) = (errors, sums);
+        (layout.beside, layout.sums) = (beside(errors), sums);
         let Ok(template) = pattern(0, npt, errors) else { unreachable!() };
         let mut file = ResultFile::create(&path, &layout, true).unwrap();
         for n in 0..frames {
@@ -346,7 +352,7 @@ fn writing_rate() {
         let frames = 20_000;
         let mut layout = layout(frames, 1000);
         layout.scan = scan.then(|| Raster::new(100, 200, false));
-        (layout.errors, layout.sums) = (errors, sums);
+        (layout.beside, layout.sums) = (beside(errors), sums);
         let start = Instant::now();
         let mut file = ResultFile::create(&folder.path().join("r.h5"), &layout, true).unwrap();
         println!("{name}: created in {:.1} ms", start.elapsed().as_secs_f64() * 1e3);
@@ -399,7 +405,7 @@ mod needs_oracle {
         ] {
             let path = folder.path().join(format!("series_{}.h5", checks.len()));
             let mut layout = layout(frames, npt);
-            (layout.errors, layout.sums) = (errors, sets > 0);
+            (layout.beside, layout.sums) = (beside(errors), sets > 0);
             let mut file = ResultFile::create(&path, &layout, false).unwrap();
             for n in shuffled(frames) {
                 let outcome = match n {
@@ -441,7 +447,7 @@ mod needs_oracle {
             let path = folder.path().join(format!("map_{}.h5", checks.len()));
             let mut layout = layout(frames, 13);
             layout.scan = Some(Raster::new(5, 7, zigzag));
-            (layout.errors, layout.sums) = (errors, sums);
+            (layout.beside, layout.sums) = (beside(errors), sums);
             layout.offset = offset;
             layout.numbers.first = offset;
             let mut file = ResultFile::create(&path, &layout, true).unwrap();
@@ -472,7 +478,7 @@ mod needs_oracle {
             let path = folder.path().join("map.h5");
             let mut layout = layout(12, 13);
             layout.scan = Some(Raster::new(slow, 4, false));
-            layout.errors = errors;
+            layout.beside = beside(errors);
             layout.configuration = json!({
                 "application": "worker", "version": 5, "unit": "q_nm^-1", "nbpt_rad": 13, "shape": [195, 487],
                 "poni": { "poni_version": 2.1, "detector": "Pilatus100k", "detector_config": {}, "dist": 0.1,

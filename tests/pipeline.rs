@@ -215,6 +215,7 @@ impl Reducer for FakeReducer {
             intensity: vec![frame.id.0 as f32],
             sem: None,
             std: None,
+            count: None,
             signal: vec![],
             variance: None,
             norms: Arc::default(),

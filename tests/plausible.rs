@@ -423,6 +423,7 @@ fn a_good_row_of_nothing_is_a_missing_frame() {
             intensity: vec![value; 4],
             sem: None,
             std: None,
+            count: None,
             signal: vec![0.0; 4],
             variance: None,
             norms: Arc::new(Norms {

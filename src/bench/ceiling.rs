@@ -152,6 +152,7 @@ fn nothing(id: FrameId) -> Outcome {
         intensity: vec![],
         sem: None,
         std: None,
+        count: None,
         signal: vec![],
         variance: None,
         norms: Arc::new(Norms::default()),

@@ -11,7 +11,7 @@ use super::error::at;
 use crate::frame::{BadFrame, Encoding};
 use crate::output::result::{BinAxis, Layout};
 use crate::session::{
-    Crew, Doors, Engines, ErrorModel, Options, Plan, Poni, Recipe, Reduction, Traffic, Unit,
+    Crew, Doors, Engines, ErrorModel, Options, Plan, Poni, Recipe, Reduction, Traffic, Unit, beside,
 };
 use crate::simulate::crystal::Substance;
 use crate::simulate::format::{BitDepth, MasterLayout, SeriesFormat, Stacking};
@@ -164,8 +164,8 @@ impl Subject {
 
     /// The result file of a run over `frames` frames.
     pub fn layout(&self, frames: usize) -> Layout {
-        let errors = self.recipe.reduction.errors.has_variance();
-        Layout { inputs: vec![String::new(); frames], errors, ..Layout::new(frames, self.axes.clone()) }
+        let beside = beside(&self.recipe.reduction);
+        Layout { inputs: vec![String::new(); frames], beside, ..Layout::new(frames, self.axes.clone()) }
     }
 
     /// Frame 0, integrated by itself with the host's engine: what every row must find.

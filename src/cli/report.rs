@@ -111,18 +111,16 @@ fn facts(info: &ResultInfo) -> Vec<(String, String)> {
     };
     let bins: Vec<String> = info.axes.iter().map(|axis| axis.centres.len().to_string()).collect();
     let shape = format!("{shape}, {} bins each", bins.join(" x "));
-    let besides = match (info.errors, info.sums) {
-        (true, true) => "; with errors and sums",
-        (true, false) => "; with errors",
-        (false, true) => "; with sums",
-        (false, false) => "",
+    let besides = match &info.besides()[..] {
+        [] => String::new(),
+        names => format!("; with {}", names.join(", ")),
     };
     let facts = [
         ("file", info.path.display().to_string()),
         ("written by", format!("xrdct {}", info.version)),
         ("from, to", format!("{} … {}", info.start_time, info.end_time)),
         ("run", ended),
-        ("patterns", shape + besides),
+        ("patterns", shape + &besides),
         ("of them", statuses.join(", ")),
     ];
     let segments = info.segments.as_ref().map(|segments| {

@@ -487,7 +487,7 @@ impl CudaReducer {
             factor: frame.factor,
             saturated: sums.saturated,
         };
-        let sums = pattern::Sums { signal: sums.signal, variance: sums.variance, norms };
+        let sums = pattern::Sums { signal: sums.signal, variance: sums.variance, norms, chosen: false };
         Some(pattern::pattern(of, sums, fused.empty))
     }
 

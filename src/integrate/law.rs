@@ -43,7 +43,8 @@ pub fn sums(recipe: &Recipe, raw: &[f32], cutoff: f32) -> Sums {
         count: all(|five| five.count),
     };
     let variance = recipe.reduction.errors.has_variance().then(|| all(|five| five.variance));
-    Sums { signal: all(|five| five.signal), variance, norms: norms.into() }
+    let chosen = recipe.reduction.statistic.chooses();
+    Sums { signal: all(|five| five.signal), variance, norms: norms.into(), chosen }
 }
 
 /// The valid pixels of a bin.

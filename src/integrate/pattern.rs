@@ -33,6 +33,8 @@ pub struct Sums {
     pub variance: Option<Vec<f64>>,
     /// N, N₂ and C.
     pub norms: Arc<Norms>,
+    /// Whether they are of pixels that the frame's own counts decided on: then its pattern tells how many.
+    pub chosen: bool,
 }
 
 /// The pattern of a frame; `empty` is the value of bins without a pixel.
@@ -41,7 +43,7 @@ pub struct Sums {
 /// The frame as a bad one: [`FrameStatus::NoPixels`] when no bin has a valid pixel, [`FrameStatus::NotFinite`] when the
 /// intensity, error or deviation of a bin that has some is not a finite `f32`.
 pub fn pattern(of: FrameFacts<'_>, sums: Sums, empty: f32) -> Outcome {
-    let Sums { signal, variance, norms } = sums;
+    let Sums { signal, variance, norms, chosen } = sums;
     let FrameFacts { id, origin, header, factor, saturated } = of;
     let bad = |status, cause: String| Err(BadFrame { id, status, message: format!("{origin}: {cause}") });
     if !(factor.is_finite() && factor > 0.0) {
@@ -80,5 +82,6 @@ pub fn pattern(of: FrameFacts<'_>, sums: Sums, empty: f32) -> Outcome {
             return bad(FrameStatus::NotFinite, cause);
         }
     }
-    Ok(Pattern { id, header, intensity, sem, std, signal, variance, norms, saturated })
+    let count = chosen.then(|| norms.count.iter().map(|count| *count as f32).collect());
+    Ok(Pattern { id, header, intensity, sem, std, count, signal, variance, norms, saturated })
 }

@@ -16,6 +16,7 @@
 //! last set. It touches these two datasets only, so a kill in that millisecond may cost them, never a pattern or a status. A run whose
 //! frames go over to another device, or that loses one of several, is opened once more then ([`ResultFile::go_over`], [`ResultFile::lose`]).
 mod arrays;
+mod beside;
 mod block;
 mod carry;
 mod copy;
@@ -58,6 +59,7 @@ use rows::{FrameRow, RowWriter};
 pub(super) use skeleton::{DATE_LEN, MESSAGE_LEN, RUNNING, STATUS_LEN, stamps as write_stamps};
 use sums::SumPlaces;
 
+pub use beside::Beside;
 pub use carry::Carried;
 pub use division::{Division, SegmentSize};
 pub use earlier::EarlierResult;
@@ -525,12 +527,13 @@ fn prepare(writer: &RowWriter, layout: &Layout, blank: bool) -> io::Result<()> {
 }
 
 fn lengths_misfit(pattern: &Pattern, layout: &Layout) -> Option<String> {
-    let (npt, errors) = (layout.npt(), layout.errors);
-    if errors != pattern.sem.is_some() || (layout.sums && errors != pattern.variance.is_some()) {
-        return Some(format!(
-            "the file {} errors, the pattern does not",
-            if errors { "has" } else { "has no" }
-        ));
+    let npt = layout.npt();
+    let has_variance = layout.has(Beside::Errors);
+    let differs = |beside: &Beside| layout.has(*beside) != beside.of(pattern).is_some();
+    let other = Beside::ALL.into_iter().find(differs).map(Beside::name);
+    let no_variance = layout.sums && has_variance != pattern.variance.is_some();
+    if let Some(name) = other.or_else(|| no_variance.then_some("variance")) {
+        return Some(format!("either the file or the pattern has `{name}`, the other has not"));
     }
     let norms = &pattern.norms;
     let sums = [
@@ -541,7 +544,8 @@ fn lengths_misfit(pattern: &Pattern, layout: &Layout) -> Option<String> {
         norms.count.len(),
     ];
     let sums = if layout.sums { &sums[..] } else { &[] };
-    let patterns = [pattern.intensity.len(), pattern.sem.as_ref().map_or(npt, Vec::len)];
-    let wrong = patterns.iter().chain(sums).find(|&&len| len != npt)?;
+    let beside = layout.beside.iter().filter_map(|beside| beside.of(pattern)).map(<[f32]>::len);
+    let lengths = beside.chain([pattern.intensity.len()]).chain(sums.iter().copied());
+    let wrong = lengths.into_iter().find(|len| *len != npt)?;
     Some(format!("the file has {npt} bins, the pattern has {wrong}"))
 }

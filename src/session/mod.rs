@@ -74,6 +74,7 @@ pub use prepare::Preparation;
 pub use result::{RunDraft, RunResult};
 pub use resume::Resume;
 pub use route::{DecodedBy, FrameRoute};
+pub use statistic::beside;
 pub use store::PatternStore;
 
 // The words that plans, recipes and reports are told in: a door needs no other module for them.
@@ -305,7 +306,7 @@ fn layout(plan: &Plan, axes: Vec<BinAxis>) -> Layout {
         offset: options.offset.unwrap_or(0) + plan.part.as_ref().map_or(0, |part| part.first),
         part: plan.part.clone(),
         numbers: plan.numbers,
-        errors: plan.reduction.errors.has_variance(),
+        beside: statistic::beside(&plan.reduction),
         sums: options.sums == Some(true),
         saturated: plan.saturation.cutoff.is_finite(),
         columns: Arc::clone(&plan.frames.about().columns),

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::error::{Concern, SessionError};
 use super::plan::Plan;
+use super::statistic;
 use crate::frame::Outcome;
 use crate::output::OutputError;
 use crate::output::result::{
@@ -169,7 +170,7 @@ impl Plan {
         let axes: Vec<BinAxis> = azimuthal.into_iter().chain([nameless("r", self.npt)]).collect();
         Layout {
             scan: self.scan.clone(),
-            errors: self.reduction.errors.has_variance(),
+            beside: statistic::beside(&self.reduction),
             sums: self.options.sums == Some(true),
             columns: std::sync::Arc::clone(&self.frames.about().columns),
             header: self.frames.about().header.clone(),

@@ -8,6 +8,7 @@ use super::options::{ErrorModelName, Options, Splitting, StatisticName};
 use crate::cuda;
 use crate::frame::Shape;
 use crate::integrate::reduction::{ErrorModel, Reduction, Statistic};
+use crate::output::result::Beside;
 
 /// Outliers are further off than this many standard deviations, and looked for so often at most, when nobody says: pyFAI's numbers.
 pub(super) const CUTOFF: f64 = 5.0;
@@ -173,4 +174,13 @@ fn variance(file: &str, shape: Shape, notes: &mut Vec<String>) -> Result<Arc<[f3
         some => notes.push(format!("{file}: {some} pixels without a finite variance are left out")),
     }
     Ok(image.into())
+}
+
+/// What its patterns have in each bin beside their intensity.
+pub fn beside(reduction: &Reduction) -> Vec<Beside> {
+    let is_there = |beside: &Beside| match beside {
+        Beside::Errors | Beside::Std => reduction.errors.has_variance(),
+        Beside::Count => reduction.statistic.chooses(),
+    };
+    Beside::ALL.into_iter().filter(is_there).collect()
 }

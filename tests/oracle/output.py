@@ -45,7 +45,8 @@ def check_rows(process, frames, npt, errors, sets):
     same(process["result/intensity"], rows, "f4")
     assert ("errors" in process["result"]) == errors
     if errors:
-        same(process["result/errors"], rows / 8, "f4")
+        for name, part in (("errors", 8), ("std", 4), ("count", 2)):
+            same(process[f"result/{name}"], rows / part, "f4")
     assert process["frame_status"].shape == rows.shape[:-1]
     assert ("sums" in process) == (sets > 0)
     if sets:

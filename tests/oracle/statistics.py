@@ -113,6 +113,11 @@ def ours(xrdct, of, frame, split, unit, options, scratch):
         norms = process["sums/norms"][process["sums/norms_of"][0]]
         for ours_, theirs in {"normalization": "sum_normalization", "normalization_squared": "sum_normalization2", "count": "count"}.items():
             found[theirs] = norms[ours_]
+        # Where a frame's own counts decide which pixels count, it is told of each frame.
+        chooses = {"--clip", "--clip-cycles", "--quantile"} & set(map(str, options)) or {"clip", "median"} & set(map(str, options))
+        assert ("count" in process["result"]) == bool(chooses), options
+        if chooses:
+            numpy.testing.assert_array_equal(process["result/count"][0], found["count"].astype(numpy.float32))
     return found
 
 

@@ -430,6 +430,7 @@ impl Reducer for Nothing {
             intensity: vec![1.0],
             sem: None,
             std: None,
+            count: None,
             signal: vec![1.0],
             variance: None,
             norms: Arc::<Norms>::default(),

@@ -60,8 +60,10 @@ pub(super) fn result(path: &Path) -> Result<Sentences, Failure> {
     }
     let bins = if info.axes.len() == 1 { "bins" } else { "azimuthal x radial bins" };
     let axes = if info.shape.len() == info.axes.len() + 2 { "slow x fast" } else { "frames" };
-    let besides = [(info.errors, ", with errors"), (info.sums, ", with sums")];
-    let besides: String = besides.iter().filter(|(is_there, _)| *is_there).map(|(_, words)| *words).collect();
+    let besides = match &info.besides()[..] {
+        [] => String::new(),
+        names => format!(", with {}", names.join(", ")),
+    };
     facts.add("intensity", format!("{} ({axes} x {bins}){besides}", sizes(&info.shape)));
     facts.add_all("radial axis", info.axes.last().and_then(ends));
     facts.add_all("azimuthal axis", info.axes.iter().rev().nth(1).and_then(ends));

@@ -144,7 +144,7 @@ impl FusedRoute {
                 1 => moments_one[..npt].iter().map(|of| of.sums(0)).unzip(),
                 _ => moments[..npt].iter().map(|of| of.sums(at)).unzip(),
             };
-            return pattern::Sums { signal, variance: Some(variance), norms };
+            return pattern::Sums { signal, variance: Some(variance), norms, chosen: false };
         }
         let sums = |kind: &Kind| -> Vec<f64> {
             match frames {
@@ -156,6 +156,7 @@ impl FusedRoute {
             signal: sums(signal),
             variance: engine.prepare.has_variance().then(|| sums(variance)),
             norms,
+            chosen: false,
         }
     }
 }

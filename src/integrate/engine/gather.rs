@@ -295,6 +295,6 @@ impl Gather {
             count: all(|sum| sum.count),
         };
         let variance = self.reduction.errors.has_variance().then(|| all(|sum| sum.variance));
-        Sums { signal: all(|sum| sum.signal), variance, norms: norms.into() }
+        Sums { signal: all(|sum| sum.signal), variance, norms: norms.into(), chosen: true }
     }
 }

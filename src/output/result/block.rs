@@ -11,7 +11,8 @@ pub(super) struct RowBlock {
     /// Which rows they are.
     pub rows: Range<usize>,
     pub intensity: Vec<f32>,
-    pub errors: Option<Vec<f32>>,
+    /// In the order of the file's.
+    pub beside: Vec<Vec<f32>>,
     pub signal: Option<Vec<f64>>,
     pub variance: Option<Vec<f64>>,
     /// The set of norms that was read last, with its number: most rows have the same.

@@ -212,7 +212,7 @@ impl PartCopy<'_> {
     fn blank(&self, block: &mut RowBlock, row: usize) {
         let bins = block.bins(row, self.layout.npt());
         block.intensity[bins.clone()].fill(f32::NAN);
-        block.errors.iter_mut().for_each(|errors| errors[bins.clone()].fill(f32::NAN));
+        block.beside.iter_mut().for_each(|values| values[bins.clone()].fill(f32::NAN));
         let sums = block.signal.iter_mut().chain(&mut block.variance);
         sums.for_each(|sums| sums[bins.clone()].fill(0.0));
     }

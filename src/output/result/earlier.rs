@@ -198,7 +198,7 @@ impl EarlierResult {
         let text = |name: &str| nexus::read_text(&self.process, name).ok();
         let texts = |name: &str| nexus::read_texts(&self.process, name).unwrap_or_default();
         Ok(Layout {
-            errors: self.info.errors,
+            beside: self.info.beside.clone(),
             route: self.info.route.clone(),
             sums: self.info.sums,
             saturated: self.info.saturated.is_some(),

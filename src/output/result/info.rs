@@ -4,6 +4,7 @@
 //! sentence that names the part. The patterns are not read.
 use std::path::{Path, PathBuf};
 
+use super::beside::Beside;
 use super::device;
 use super::layout::{BinAxis, COMPLETE};
 use super::part::{PartOf, SegmentOf};
@@ -61,8 +62,8 @@ pub struct ResultInfo {
     pub shape: Vec<usize>,
     /// Axes of the bins, slowest first.
     pub axes: Vec<BinAxis>,
-    /// Whether there are errors.
-    pub errors: bool,
+    /// What there is in each bin beside the intensity.
+    pub beside: Vec<Beside>,
     /// Whether there are float64 sums.
     pub sums: bool,
     /// Number of rows of each status, only those that occur.
@@ -92,6 +93,17 @@ pub struct ResultInfo {
 }
 
 impl ResultInfo {
+    /// Whether there is this in each bin beside the intensity.
+    pub fn has(&self, beside: Beside) -> bool {
+        self.beside.contains(&beside)
+    }
+
+    /// Names of what it holds beside the intensity.
+    pub fn besides(&self) -> Vec<&'static str> {
+        let sums = self.sums.then_some("sums");
+        self.beside.iter().map(|beside| beside.name()).chain(sums).collect()
+    }
+
     /// Frames that came, good and bad.
     pub fn frames_done(&self) -> usize {
         self.statuses
@@ -156,7 +168,7 @@ impl ResultInfo {
                 .ok_or_else(|| not(format!("its status is `{status}`")))?,
             shape: intensity.shape(),
             axes,
-            errors: data.link_exists("errors"),
+            beside: Beside::ALL.into_iter().filter(|beside| data.link_exists(beside.name())).collect(),
             sums: process.link_exists("sums"),
             statuses: FrameStatus::ALL.into_iter().map(|s| (s, count(s))).filter(|(_, n)| *n > 0).collect(),
             saturated: saturated.map(|counts| {

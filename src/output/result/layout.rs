@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use super::beside::Beside;
 use super::part::{MergedFrom, PartOf, SegmentOf, VirtualPart};
 use super::raster::{FrameNumbers, Raster};
 use crate::frame::{Column, FrameHeader};
@@ -57,8 +58,8 @@ pub struct Layout {
     pub numbers: FrameNumbers,
     /// Axes of the patterns' bins, slowest first: the radial one is the last. Of two, bins are an array (azimuthal, radial).
     pub axes: Vec<BinAxis>,
-    /// Whether the patterns carry errors and variances.
-    pub errors: bool,
+    /// What patterns have in each bin beside their intensity. With errors they have variances, too.
+    pub beside: Vec<Beside>,
     /// Whether the float64 sums are kept, 3 to 5 times what the patterns take.
     pub sums: bool,
     /// Whether it is known from which count on pixels are saturated, so that their numbers mean something.
@@ -112,7 +113,7 @@ impl Layout {
             offset: 0,
             numbers: FrameNumbers { first: 0, step: 1 },
             axes,
-            errors: false,
+            beside: Vec::new(),
             sums: false,
             saturated: false,
             columns: Arc::default(),
@@ -158,7 +159,8 @@ impl Layout {
         if self.sums && u32::try_from(self.rows()).is_err() {
             return Err(format!("sums are kept of at most {} rows, here are {}", u32::MAX, self.rows()));
         }
-        let mut taken = vec!["intensity", "errors", "map", "map_ptr", "slow", "fast", "frame", "", "."];
+        let mut taken = vec!["intensity", "map", "map_ptr", "slow", "fast", "frame", "", "."];
+        taken.extend(Beside::ALL.map(Beside::name));
         for BinAxis { name, .. } in &self.axes {
             if taken.contains(&name.as_str()) || name.contains('/') {
                 return Err(format!("an axis cannot be called `{name}`"));
@@ -166,6 +168,11 @@ impl Layout {
             taken.push(name);
         }
         Ok(())
+    }
+
+    /// Whether patterns have this beside their intensity.
+    pub fn has(&self, beside: Beside) -> bool {
+        self.beside.contains(&beside)
     }
 
     /// Number of bins, along all axes.

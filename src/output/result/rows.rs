@@ -12,6 +12,7 @@ use std::io::{self, IoSlice};
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 
+use super::beside::Beside;
 use super::block::RowBlock;
 use super::device;
 use super::layout::Layout;
@@ -107,8 +108,8 @@ impl RowWriter {
         let places = self.places.clone();
         let nan = &self.nan;
         self.gather(run, places.intensity, |p| Some(&p.intensity), nan)?;
-        if let Some(offset) = places.errors {
-            self.gather(run, offset, |p| p.sem.as_deref(), nan)?;
+        for &(beside, offset) in &places.beside {
+            self.gather(run, offset, |p| beside.of(p), nan)?;
         }
         if let Some(sums) = &places.sums {
             self.write_sums(run, sums)?;
@@ -191,16 +192,17 @@ impl RowWriter {
 
     /// Fills every row with NaN.
     pub(super) fn write_nan(&self) -> io::Result<()> {
-        let places = [Some(self.places.intensity), self.places.errors, self.places.map];
-        places.into_iter().flatten().try_for_each(|place| self.fill(f32::NAN, place, self.rows * self.npt))
+        let beside = self.places.beside.iter().map(|(_, place)| *place);
+        let mut places = beside.chain([self.places.intensity]).chain(self.places.map);
+        places.try_for_each(|place| self.fill(f32::NAN, place, self.rows * self.npt))
     }
 
     /// A block of another file's rows, which begin at row `first` here.
     pub(super) fn write_block(&self, first: usize, block: &RowBlock) -> io::Result<()> {
         let rows = first + block.rows.start;
         self.write_bins(self.places.intensity, rows, &block.intensity)?;
-        if let (Some(place), Some(errors)) = (self.places.errors, &block.errors) {
-            self.write_bins(place, rows, errors)?;
+        for ((_, place), values) in self.places.beside.iter().zip(&block.beside) {
+            self.write_bins(*place, rows, values)?;
         }
         if let (Some(places), Some(signal)) = (&self.places.sums, &block.signal) {
             self.write_bins(places.signal, rows, signal)?;
@@ -256,6 +258,7 @@ fn turned(values: &[f32], npt: usize) -> Vec<f32> {
 
 /// What a row's checksum covers, of what a file may have.
 pub(super) struct Checked {
+    beside: Vec<Beside>,
     sums: bool,
     saturated: bool,
     /// Places in the header's numbers.
@@ -266,7 +269,7 @@ impl Checked {
     /// Everything that a file of this layout has.
     pub(super) fn of(layout: &Layout) -> Checked {
         let numbers = layout.header_numbers().into_iter().map(|(number, _)| number).collect();
-        Checked { sums: layout.sums, saturated: layout.saturated, numbers }
+        Checked { beside: layout.beside.clone(), sums: layout.sums, saturated: layout.saturated, numbers }
     }
 
     /// The checksum of a pattern's row.
@@ -279,7 +282,7 @@ impl Checked {
         };
         let parts = RowParts {
             intensity: &pattern.intensity,
-            errors: pattern.sem.as_deref(),
+            beside: self.beside.iter().filter_map(|beside| beside.of(pattern)).collect(),
             sums: self.sums.then(sums),
             saturated: self.saturated.then_some(pattern.saturated),
             numbers: &numbers,
@@ -292,7 +295,8 @@ impl Checked {
 /// What the checksum of a row is made of.
 pub(super) struct RowParts<'a> {
     pub intensity: &'a [f32],
-    pub errors: Option<&'a [f32]>,
+    /// What the row has beside it.
+    pub beside: Vec<&'a [f32]>,
     pub sums: Option<SumsOfRow<'a>>,
     pub saturated: Option<u32>,
     /// Those that have a dataset, in the order of these.
@@ -313,7 +317,7 @@ impl RowParts<'_> {
     pub(super) fn crc(&self) -> u32 {
         let mut crc = crc32fast::Hasher::new();
         crc.update(bytes(self.intensity));
-        crc.update(bytes(self.errors.unwrap_or_default()));
+        self.beside.iter().for_each(|values| crc.update(bytes(values)));
         if let Some(SumsOfRow { signal, variance, norms }) = &self.sums {
             crc.update(bytes(signal));
             crc.update(bytes(variance.unwrap_or_default()));

@@ -8,7 +8,7 @@
 //!                                   [frame_device]: see `device.rs`
 //!       configuration    NXnote     type data
 //!       input            NXcollection   file_names date exposure_time …   (one value a frame)
-//!       result           NXdata     intensity [errors] [azimuthal] <radial axis> frame | [map] map_ptr slow fast
+//!       result           NXdata     intensity [errors] [std] [count] [azimuthal] <radial axis> frame | [map] map_ptr slow fast
 //!       [measured]       NXcollection   the lines that frames come for, of a map that has more lines
 //!       [sums]           NXcollection   signal [variance] norms norms_of: see `sums.rs`
 //!       [part]                          of a part: which one, of what whole (JSON, `part.rs`)
@@ -32,6 +32,7 @@ use hdf5::types::FixedUnicode;
 use hdf5::{Group, Result};
 
 use super::arrays::{Arrays, leading};
+use super::beside::Beside;
 use super::device;
 use super::layout::{BinAxis, FileStamp, Layout};
 use super::part::MergedFrom;
@@ -56,7 +57,7 @@ pub(super) const DIGEST_LEN: usize = size_of::<Digest>();
 pub(in crate::output) const RUNNING: &str = "running";
 
 /// What `row_crc` is made of, for people.
-const CRC_OF: &str = "CRC-32 (zlib's) of the row's intensity, errors, sums/signal, sums/variance, its norms (N, then N2, then C), \
+const CRC_OF: &str = "CRC-32 (zlib's) of the row's intensity, errors, std, count, sums/signal, sums/variance, its norms (N, then N2, then C), \
                                  saturated, the frame's numbers in input in their order, and its date, as far as they are there; 0: no pattern";
 
 /// Where the numbers of a run go. Rows are points of the map, or frames, as far as they are stored.
@@ -64,8 +65,8 @@ const CRC_OF: &str = "CRC-32 (zlib's) of the row's intensity, errors, sums/signa
 pub(super) struct RowOffsets {
     /// f32 (rows, bins of each axis)
     pub intensity: u64,
-    /// f32 (rows, bins of each axis)
-    pub errors: Option<u64>,
+    /// f32 (rows, bins of each axis) each
+    pub beside: Vec<(Beside, u64)>,
     /// f32 (npt, rows)
     pub map: Option<u64>,
     pub sums: Option<SumPlaces>,
@@ -106,12 +107,12 @@ pub(super) fn size(layout: &Layout) -> u64 {
 pub(super) fn bytes_of_bin(layout: &Layout) -> u64 {
     let arrays = [
         (true, 4),
-        (layout.errors, 4),
         (layout.has_map(), 4),
         (layout.sums, 8),
-        (layout.sums && layout.errors, 8),
+        (layout.sums && layout.has(Beside::Errors), 8),
     ];
-    arrays.iter().filter(|(is_there, _)| *is_there).map(|(_, bytes)| bytes).sum()
+    let beside = 4 * layout.beside.len() as u64;
+    beside + arrays.iter().filter(|(is_there, _)| *is_there).map(|(_, bytes)| bytes).sum::<u64>()
 }
 
 /// Makes an empty file the skeleton.
@@ -289,11 +290,11 @@ fn result(process: &Group, arrays: &Arrays<'_>, places: &mut RowOffsets) -> Resu
     nexus::attribute(&intensity, "interpretation", each_is)?;
     nexus::attribute(&intensity, "long_name", "Intensity")?;
     places.intensity = place;
-    if layout.errors {
-        let (errors, place) = arrays.patterns(&data, "errors", f32::NAN)?;
-        nexus::attribute(&errors, "interpretation", each_is)?;
-        nexus::attribute(&errors, "long_name", "Standard error of the intensity")?;
-        places.errors = Some(place);
+    for &beside in &layout.beside {
+        let (dataset, place) = arrays.patterns(&data, beside.name(), f32::NAN)?;
+        nexus::attribute(&dataset, "interpretation", each_is)?;
+        nexus::attribute(&dataset, "long_name", beside.meaning())?;
+        places.beside.push((beside, place));
     }
     for BinAxis { name, unit, long_name, centres } in &layout.axes {
         let axis = nexus::numbers(&data, name, [centres.len()], centres)?;
@@ -316,7 +317,7 @@ fn result(process: &Group, arrays: &Arrays<'_>, places: &mut RowOffsets) -> Resu
             &["slow", "fast"]
         }
     };
-    if layout.has_map() && !layout.errors {
+    if layout.has_map() && !layout.has(Beside::Errors) {
         nexus::attribute(&data, "signal", "map")?;
         return nexus::attribute_list(&data, "axes", &[&names[..], leading].concat());
     }
@@ -360,7 +361,7 @@ fn sums(process: &Group, arrays: &Arrays<'_>) -> Result<SumPlaces> {
         Ok(place)
     };
     let signal = rows("signal", "Sum of c·(raw - dark)")?;
-    let variance = match layout.errors {
+    let variance = match layout.has(Beside::Errors) {
         true => Some(rows("variance", "Sum of c²·variance")?),
         false => None,
     };

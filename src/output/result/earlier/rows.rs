@@ -5,6 +5,7 @@ use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
+use super::super::beside::Beside;
 use super::super::block::RowBlock;
 use super::super::info::not_whole;
 use super::super::layout::Layout;
@@ -27,7 +28,8 @@ pub(in crate::output::result) struct StoredRows<'a> {
     npt: usize,
     rows: usize,
     intensity: u64,
-    errors: Option<u64>,
+    /// Each of what rows have beside their intensity.
+    beside: Vec<(Beside, u64)>,
     sums: Option<StoredSums>,
     /// One a row.
     pub saturated: Option<Vec<u32>>,
@@ -78,18 +80,20 @@ impl<'a> StoredRows<'a> {
         let sums = match layout.sums {
             true => Some(StoredSums {
                 signal: place("sums", "signal", size_of::<f64>())?,
-                variance: if_there(layout.errors, "sums", "variance", size_of::<f64>())?,
+                variance: if_there(layout.has(Beside::Errors), "sums", "variance", size_of::<f64>())?,
                 norms_of: earlier.all("sums/norms_of", layout.rows())?,
                 sets: earlier.sets(layout.npt(), layout.rows() + 1)?,
             }),
             false => None,
         };
+        let beside = layout.beside.iter().map(|&beside| Ok((beside, place("result", beside.name(), size_of::<f32>())?)));
+        let beside = beside.collect::<Result<Vec<_>, OutputError>>()?;
         Ok(StoredRows {
             earlier,
             npt: layout.npt(),
             rows: layout.stored_rows(),
             intensity: place("result", "intensity", size_of::<f32>())?,
-            errors: if_there(layout.errors, "result", "errors", size_of::<f32>())?,
+            beside,
             sums,
             saturated: layout.saturated.then(|| earlier.all("saturated", layout.rows())).transpose()?,
             numbers: all_of,
@@ -113,8 +117,9 @@ impl<'a> StoredRows<'a> {
         let (from, count) = (rows.start * self.npt, rows.len() * self.npt);
         block.rows = rows;
         self.fill(&mut block.intensity, self.intensity, from, count)?;
-        if let Some(place) = self.errors {
-            self.fill(block.errors.get_or_insert_default(), place, from, count)?;
+        block.beside.resize_with(self.beside.len(), Vec::new);
+        for (values, (_, place)) in block.beside.iter_mut().zip(&self.beside) {
+            self.fill(values, *place, from, count)?;
         }
         if let Some(sums) = &self.sums {
             self.fill(block.signal.get_or_insert_default(), sums.signal, from, count)?;
@@ -166,7 +171,7 @@ impl<'a> StoredRows<'a> {
         let signal = block.signal.as_ref().map(|signal| &signal[bins.clone()]);
         let parts = RowParts {
             intensity: &block.intensity[bins.clone()],
-            errors: block.errors.as_ref().map(|errors| &errors[bins.clone()]),
+            beside: block.beside.iter().map(|values| &values[bins.clone()]).collect(),
             sums: signal.map(|signal| SumsOfRow {
                 signal,
                 variance: block.variance.as_ref().map(|variance| &variance[bins.clone()]),
@@ -194,7 +199,10 @@ impl<'a> StoredRows<'a> {
         let date = date.trim_end_matches('\0').to_owned();
         let norms = self.norms(&mut block.last_norms, row)?;
         let bins = block.bins(row, self.npt);
-        let floats = |values: &Option<Vec<f32>>| values.as_ref().map(|values| values[bins.clone()].to_vec());
+        let of = |wanted: Beside| {
+            let place = self.beside.iter().position(|(beside, _)| *beside == wanted)?;
+            Some(block.beside[place][bins.clone()].to_vec())
+        };
         let doubles = |values: &Option<Vec<f64>>| values.as_ref().map(|values| values[bins.clone()].to_vec());
         Ok(Pattern {
             id: FrameId(frame),
@@ -205,8 +213,9 @@ impl<'a> StoredRows<'a> {
                 ..FrameHeader::default()
             },
             intensity: block.intensity[bins.clone()].to_vec(),
-            sem: floats(&block.errors),
-            std: None,
+            sem: of(Beside::Errors),
+            std: of(Beside::Std),
+            count: of(Beside::Count),
             signal: doubles(&block.signal).unwrap_or_default(),
             variance: doubles(&block.variance),
             norms,
