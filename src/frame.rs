@@ -470,11 +470,13 @@ pub enum FrameStatus {
     NotFinite = 9,
     /// The packed bytes are not what their codec writes.
     Corrupt = 10,
+    /// Its monitor, which it is to be divided by, is missing or not above zero.
+    NoMonitor = 11,
 }
 
 impl FrameStatus {
     /// Every status, in the order of its number.
-    pub const ALL: [FrameStatus; 11] = [
+    pub const ALL: [FrameStatus; 12] = [
         FrameStatus::Good,
         FrameStatus::Pending,
         FrameStatus::Unreadable,
@@ -486,6 +488,7 @@ impl FrameStatus {
         FrameStatus::NoPixels,
         FrameStatus::NotFinite,
         FrameStatus::Corrupt,
+        FrameStatus::NoMonitor,
     ];
 
     /// One word for tables and the output's legend.
@@ -502,6 +505,7 @@ impl FrameStatus {
             FrameStatus::NoPixels => "no_pixels",
             FrameStatus::NotFinite => "not_finite",
             FrameStatus::Corrupt => "corrupt",
+            FrameStatus::NoMonitor => "no_monitor",
         }
     }
 }

@@ -146,7 +146,7 @@ fn values_of_a_configuration_pass_the_checks_of_the_command_line() {
             "extra_options.percentile is \"x\": a number of percent, or two",
         ),
         (json!({ "extra_options": { "error_model": "variance" } }), 2, "error_model is \"variance\""),
-        (json!({ "monitor_name": "bpm" }), 2, "monitor_name is \"bpm\": frames are not divided"),
+        (json!({ "monitor_name": "bpm" }), 2, "--monitor bpm: "),
         (json!({ "version": 6 }), 2, "version is 6: versions 1 to 5 of pyFAI's format are known"),
         (json!({ "version": "new" }), 2, "version is \"new\""),
         (json!({ "dark_current": [1] }), 2, "dark_current is [1]: a text or a list of texts is wanted"),

@@ -27,6 +27,7 @@ mod lies;
 mod listing;
 mod manners;
 mod md5;
+mod monitor;
 mod mutated;
 mod output;
 mod parts;

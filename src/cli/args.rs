@@ -80,9 +80,14 @@ pub struct IntegrateArgs {
     #[arg(long, value_name = "COUNTS", value_parser = str::parse::<SaturationFrom>, help_heading = "Geometry and corrections")]
     pub saturation: Option<SaturationFrom>,
 
-    /// Divide all intensities by this number (a monitor, say)
+    /// Divide all intensities by this number
     #[arg(long, value_name = "V", help_heading = "Geometry and corrections")]
     pub normalization: Option<f64>,
+
+    /// Divide each frame by its own monitor, too: a number of its header (`flux`, `counter/bmon`), or TABLE.csv::COLUMN or FILE.h5::/path with a
+    /// value for each frame. A frame whose monitor is missing or zero is a bad one
+    #[arg(long, value_name = "MONITOR", help_heading = "Geometry and corrections")]
+    pub monitor: Option<String>,
 
     /// Uncertainties [default: none; with --statistic clip azimuthal]
     #[arg(long, value_name = "MODEL", help_heading = "Statistics and errors")]
@@ -290,6 +295,7 @@ impl IntegrateArgs {
             delta_dummy,
             saturation,
             normalization,
+            monitor,
             error_model,
             variance,
             statistic,
@@ -347,6 +353,7 @@ impl IntegrateArgs {
             delta_dummy,
             saturation,
             normalization,
+            monitor,
             error_model,
             variance,
             statistic,

@@ -483,7 +483,7 @@ fn subject_and_engines(args: &InputArgs, scratch: &Scratch) -> Result<(Subject, 
     let (files, path, poni) = match args.frames.is_empty() {
         true => simulated(args, scratch)?,
         false => {
-            let files = plan::input(&args.frames, Default::default())?.files;
+            let files = plan::input(&args.frames, Default::default(), None)?.files;
             let path = match &args.poni {
                 Some(path) => path.clone(),
                 None => poni_beside(&files[0]).or_exit(Exit::Usage)?,

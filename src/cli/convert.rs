@@ -37,7 +37,7 @@ pub(super) fn run(args: &ConvertArgs) -> Result<Exit, Failure> {
     let verbosity = Verbosity::of(args.saying);
     let selection =
         Selection { slice: args.frames.unwrap_or_default(), channel: args.channel, ..Selection::default() };
-    let input = input(&args.inputs, selection)?;
+    let input = input(&args.inputs, selection, None)?;
     let warn = |notes: &[String]| {
         if verbosity > Verbosity::Quiet {
             notes.iter().for_each(|note| say::warn(note));

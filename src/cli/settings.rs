@@ -181,6 +181,8 @@ pub(super) fn integration(configuration: &Value) -> Vec<Setting> {
     say("polarisation", Some(factor.map_or("not corrected".into(), |f| format!("corrected, factor {f}"))));
     let divisor = keys.number("normalization_factor").filter(|factor| *factor != 1.0);
     say("normalisation", divisor.map(|factor| format!("all intensities divided by {factor}")));
+    let monitor = keys.text("monitor").or(keys.text("monitor_name"));
+    say("monitor", monitor.map(|name| format!("each frame divided by its own: {name}")));
     say(
         "uncertainties",
         Some(match keys.text("error_model") {
@@ -217,6 +219,8 @@ pub(super) fn integration(configuration: &Value) -> Vec<Setting> {
         "flat_field",
         "correct_solid_angle",
         "normalization_factor",
+        "monitor",
+        "monitor_name",
         "error_model",
         "variance",
         "slow",

@@ -75,6 +75,7 @@ fn describe(args: &IntegrateArgs, plan: &Plan, lost: &Lost, text: &mut String) {
         plan.options.polarization.map(|f| format!("polarisation {f}")),
         (plan.options.no_solid_angle != Some(true)).then(|| "solid angle".to_owned()),
         plan.options.normalization.map(|v| format!("normalisation {v}")),
+        plan.options.monitor.as_ref().map(|name| format!("monitor {name}")),
     ]
     .into_iter()
     .flatten()

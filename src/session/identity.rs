@@ -23,7 +23,7 @@ const NAMED: usize = 8;
 const GONE: FileStamp = FileStamp { size: -1, time: 0, head: 0 };
 
 /// Keys of the configuration that say how a run is done and not what comes out, or name files whose contents the recipe has.
-const HOW: [&str; 17] = [
+const HOW: [&str; 18] = [
     "engine",
     "not_in_pyfai",
     "poni_file",
@@ -41,6 +41,7 @@ const HOW: [&str; 17] = [
     "dark_current",
     "flat_field",
     "variance",
+    "monitor",
 ];
 
 /// What a file is now.
@@ -164,6 +165,7 @@ pub(super) fn recipe(plan: &Plan) -> Value {
         "mask": plan.mask.as_ref().map(masked),
         "dark": plan.dark.as_deref().map(floats),
         "flat": plan.flat.as_deref().map(floats),
+        "monitor": plan.monitor_recipe,
         "variance": plan.reduction.errors.image().map(floats),
         "dummy": dummy,
         "saturation": if plan.saturation.masked { json!(plan.saturation.cutoff) } else { Value::Null },

@@ -53,8 +53,8 @@ pub fn kind(path: &Path) -> Result<FileKind, SessionError> {
         return Ok(FileKind::Cbf(Box::new(probe(path).or_about(Concern::Input)?)));
     }
     if SeriesFrames::is_one(&[path.to_path_buf()]) {
-        let images =
-            Input::open(&[path.display().to_string()], Selection::default()).or_about(Concern::Input)?;
+        let images = Input::open(&[path.display().to_string()], Selection::default(), None)
+            .or_about(Concern::Input)?;
         return Ok(FileKind::Images(Box::new(images)));
     }
     let has_poni_key = String::from_utf8_lossy(&start).lines().any(|line| {
@@ -78,7 +78,7 @@ fn hdf5(path: &Path) -> Result<FileKind, SessionError> {
         () if file.link_exists("entry_0000/xrdct") => FileKind::Result,
         () if file.link_exists("entry_0000/tomo") => FileKind::Tomogram,
         () if StackInfo::is_one(&file) => FileKind::Stack,
-        () => match Input::open(&[path.display().to_string()], Selection::default()) {
+        () => match Input::open(&[path.display().to_string()], Selection::default(), None) {
             Ok(images) => FileKind::Images(Box::new(images)),
             Err(why) => match BareMaster::open(path) {
                 Some(master) => FileKind::BareMaster(Box::new(master)),

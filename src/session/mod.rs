@@ -42,6 +42,7 @@ mod error;
 mod identity;
 pub mod kind;
 pub mod merge;
+mod monitor;
 mod near;
 pub mod options;
 mod own_geometry;

@@ -176,8 +176,11 @@ pub struct Options {
     /// Leave out saturated pixels: those with this many counts or more, or `header` for the Count_cutoff of each frame's header
     /// [default: pixels at the header's Count_cutoff are counted, and count]
     pub saturation: Option<SaturationFrom>,
-    /// Divide all intensities by this number (a monitor, say)
+    /// Divide all intensities by this number
     pub normalization: Option<f64>,
+    /// Divide each frame by its own monitor, too: a number of its header (`flux`, `counter/bmon`), a column of a table (TABLE.csv::COLUMN), or
+    /// a dataset (FILE.h5::/path), which have a value for each frame
+    pub monitor: Option<String>,
     /// Uncertainties [default: none; with `--statistic clip` azimuthal]
     pub error_model: Option<ErrorModelName>,
     /// Variance of each pixel, an image; takes the place of an error model

@@ -12,6 +12,7 @@ use super::configuration::{self, ConfigError};
 use super::crew::{self, Crew, Traffic};
 use super::device::Device;
 use super::error::{Concern, OrAbout, SessionError, refuse};
+use super::monitor;
 use super::options::{
     BadFramesName, MOST_BINS, Options, Selection, Splitting, check_pairs, check_values, key_of,
 };
@@ -60,6 +61,8 @@ pub struct Plan {
     pub dummy: Option<Dummy>,
     /// Which pixels are saturated, and whether they are left out.
     pub saturation: Saturation,
+    /// What tells the frames' monitor from another one.
+    pub(super) monitor_recipe: Option<String>,
     /// Radial unit.
     pub unit: Unit,
     /// Radial bins.
@@ -97,7 +100,8 @@ impl Plan {
                     "no frames: name files of frames (CBF, TIFF, EDF, npy), folders, globs or @list.txt"
                 );
             }
-            input(&options.inputs, options.selection())
+            let number = options.monitor.as_deref().filter(|name| !monitor::is_file(name));
+            input(&options.inputs, options.selection(), number)
         })
     }
 
@@ -109,7 +113,8 @@ impl Plan {
     pub fn of(options: Options, frames: Arc<dyn Frames>) -> Result<Plan, SessionError> {
         Plan::settle(options, |_| {
             let files = frames.files().to_vec();
-            Ok(Input { format: "memory", files, frames, first: 0, part: None, notes: vec![] })
+            let found = frames.count();
+            Ok(Input { format: "memory", files, frames, first: 0, found, part: None, notes: vec![] })
         })
     }
 
@@ -127,8 +132,13 @@ impl Plan {
         let may = may_be_on_gpu(npt_azim).and(statistic::on_gpu(&options)?);
         let device = Device::begin_for(options.device.as_deref().unwrap_or("auto"), may)?;
 
-        let Input { format, frames, first, part, files: named, notes: more } = input(&options)?;
+        let Input { format, mut frames, first, found, part, files: named, notes: more } = input(&options)?;
         let numbers = FrameNumbers { first, step: options.selection().slice.step() };
+        let mut monitor_recipe = None;
+        if let Some(name) = &options.monitor {
+            let monitored = monitor::monitored(frames, name, found, numbers)?;
+            (frames, monitor_recipe) = (monitored.frames, Some(monitored.recipe));
+        }
         notes.extend(more);
         let encoding = frames.about().encoding;
         budget::check_frames(encoding.shape).or_about(Concern::Input)?;
@@ -185,6 +195,7 @@ impl Plan {
             flat,
             dummy,
             saturation,
+            monitor_recipe,
             unit,
             scan,
             device,
@@ -335,12 +346,12 @@ fn expanded(names: &[String]) -> Result<Vec<String>, SessionError> {
     Ok(files)
 }
 
-/// The frames that inputs name, of which some are wanted.
+/// The frames that inputs name, of which some are wanted. `number` names one of their headers that is read, too.
 ///
 /// # Errors
 /// When there are none.
-pub fn input(inputs: &[String], selection: Selection) -> Result<Input, SessionError> {
-    Input::open(inputs, selection).map_err(|error| {
+pub fn input(inputs: &[String], selection: Selection, number: Option<&str>) -> Result<Input, SessionError> {
+    Input::open(inputs, selection, number).map_err(|error| {
         let about = match error {
             InputError::NothingLeft { .. }
             | InputError::TooManyParts { .. }

@@ -133,13 +133,15 @@ fn filled(csr: &Csr, npt: usize) -> impl Iterator<Item = bool> + '_ {
 /// Why a run of which no frame gave a pattern that can be believed has failed; `None` when some did, or when its frames
 /// are bad for other reasons.
 pub fn barren(plan: &Plan, report: &Report) -> Option<SessionError> {
-    let is_implausible =
-        |bad: &&BadFrame| matches!(bad.status, FrameStatus::NoPixels | FrameStatus::NotFinite);
+    let is_implausible = |bad: &&BadFrame| {
+        matches!(bad.status, FrameStatus::NoPixels | FrameStatus::NotFinite | FrameStatus::NoMonitor)
+    };
     let first = report.bad.iter().find(is_implausible)?;
     if report.interrupted || report.bad.len() < report.done {
         return None;
     }
     let (about, cause) = match first.status {
+        FrameStatus::NoMonitor => (Concern::Calibration, "each is to be divided by its monitor".to_owned()),
         FrameStatus::NoPixels => {
             let dummy = plan.dummy.map(|dummy| format!("dummy {} +- {}", dummy.value, dummy.delta));
             let whose = if plan.options.dummy.is_some() { "--dummy" } else { "the detector's own" };

@@ -58,7 +58,7 @@ pub fn parse_header(bytes: &[u8]) -> Result<CbfHeader, HeaderError> {
         encoding: section.encoding,
         md5: section.digest().ok().flatten(),
         payload: section.payload,
-        frame: mini::frame_header(text.contents),
+        frame: mini::frame_header(text.contents, &mini::columns()),
         mini: MiniCbf::parse(text.convention, text.contents),
     })
 }

@@ -21,6 +21,8 @@ pub struct Input {
     pub frames: Arc<dyn Frames>,
     /// Which of all that were found the first one is.
     pub first: usize,
+    /// How many were found.
+    pub found: usize,
     /// Where they lie in the whole, if they are a part of one.
     pub part: Option<PartRange>,
     /// Every file that was named, those of frames that are left out too.
@@ -59,11 +61,11 @@ pub enum InputError {
 
 impl Input {
     /// Finds the frames that `inputs` name: files, folders, globs, `@list.txt` (see [`listing`](super::listing)), and takes those that
-    /// are wanted.
+    /// are wanted. `number` names one of their headers that is read, too, where there is no column of all of them.
     ///
     /// # Errors
     /// [`InputError`].
-    pub fn open(inputs: &[String], selection: Selection) -> Result<Input, InputError> {
+    pub fn open(inputs: &[String], selection: Selection, number: Option<&str>) -> Result<Input, InputError> {
         let Listing { files, mut notes } = list(inputs)?;
         let wanted = |count| {
             selection.of(count).map_err(|none| match none {
@@ -77,25 +79,29 @@ impl Input {
             notes.extend(all.notes().iter().cloned());
             let WantedNumbers { numbers, part } = wanted(all.count())?;
             let first = numbers.clone().next().unwrap_or(0);
+            let found = all.count();
             let (files, frames) = (all.files().to_vec(), Arc::new(all.selected(numbers)));
-            return Ok(Input { format: "HDF5", frames, first, part, files, notes });
+            return Ok(Input { format: "HDF5", frames, first, found, part, files, notes });
         }
         if let Some(channel) = selection.channel {
             return Err(InputError::NoChannels { channel });
         }
         if SeriesFrames::is_one(&files) {
-            let all = SeriesFrames::open(&files).map_err(|first| no_frames(files.len(), first.into()))?;
+            let all = SeriesFrames::open_with(&files, number)
+                .map_err(|first| no_frames(files.len(), first.into()))?;
             let WantedNumbers { numbers, part } = wanted(all.count())?;
-            let (format, first) = (all.format(), numbers.clone().next().unwrap_or(0));
+            let (format, found, first) = (all.format(), all.count(), numbers.clone().next().unwrap_or(0));
             let frames = Arc::new(all.selected(numbers));
             notes.extend_from_slice(frames.notes());
-            return Ok(Input { format, frames, first, part, files, notes });
+            return Ok(Input { format, frames, first, found, part, files, notes });
         }
         let WantedNumbers { numbers, part } = wanted(files.len())?;
         let first = numbers.clone().next().unwrap_or(0);
         let left: Vec<PathBuf> = numbers.map(|n| files[n].clone()).collect();
-        let frames = CbfFrames::open(&left).map_err(|first| no_frames(left.len(), first.into()))?;
-        Ok(Input { format: "CBF", frames: Arc::new(frames), first, part, files, notes })
+        let frames =
+            CbfFrames::open_with(&left, number).map_err(|first| no_frames(left.len(), first.into()))?;
+        let found = files.len();
+        Ok(Input { format: "CBF", frames: Arc::new(frames), first, found, part, files, notes })
     }
 }
 

@@ -18,10 +18,12 @@ pub mod image;
 pub mod input;
 pub mod listing;
 pub mod memory;
+pub mod monitor;
 pub mod plain;
 pub mod select;
 pub mod selection;
 pub mod series;
+pub mod table;
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};

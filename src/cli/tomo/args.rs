@@ -17,7 +17,7 @@ pub struct TomoArgs {
     #[arg(value_name = "RESULT.h5")]
     pub input: PathBuf,
 
-    /// Rotation of each frame, degrees: a header number (omega, phi, start_angle …), FILE.csv[:COLUMN], FILE.h5::/PATH;
+    /// Rotation of each frame, degrees: a header number (omega, phi, start_angle …), FILE.csv::COLUMN, FILE.h5::/PATH;
     /// or of each line: FIRST:LAST:COUNT, or FIRST+STEP [default: the header number that changes]
     #[arg(long, value_name = "SOURCE", allow_hyphen_values = true, help_heading = "Scan")]
     pub rotation: Option<String>,
@@ -63,7 +63,7 @@ pub struct TomoArgs {
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", help_heading = "Bins and regions")]
     pub regions_only: Option<bool>,
 
-    /// Divide each frame by its monitor: a header number, FILE.csv[:COLUMN] or FILE.h5::/PATH
+    /// Divide each frame by its monitor: a header number, FILE.csv::COLUMN or FILE.h5::/PATH
     #[arg(long, value_name = "SOURCE", help_heading = "Corrections")]
     pub monitor: Option<String>,
 

@@ -105,12 +105,8 @@ pub(super) fn size(layout: &Layout) -> u64 {
 
 /// Bytes of the file for each bin of each row, norms left out.
 pub(super) fn bytes_of_bin(layout: &Layout) -> u64 {
-    let arrays = [
-        (true, 4),
-        (layout.has_map(), 4),
-        (layout.sums, 8),
-        (layout.sums && layout.has(Beside::Errors), 8),
-    ];
+    let arrays =
+        [(true, 4), (layout.has_map(), 4), (layout.sums, 8), (layout.sums && layout.has(Beside::Errors), 8)];
     let beside = 4 * layout.beside.len() as u64;
     beside + arrays.iter().filter(|(is_there, _)| *is_there).map(|(_, bytes)| bytes).sum::<u64>()
 }

@@ -39,6 +39,8 @@ pub(super) fn find_all(args: &mut Options, config: &Path) {
     args.flat.iter_mut().for_each(at);
     args.mask.iter_mut().for_each(at);
     args.variance.iter_mut().for_each(at);
+    let is_file = |name: &&mut String| name.contains("::") || found(name, config).exists();
+    args.monitor.iter_mut().filter(is_file).for_each(at);
     if let Some(poni) = args.poni.as_mut().filter(|poni| !is_auto(poni)) {
         *poni = found(&poni.to_string_lossy(), config);
     }
@@ -61,6 +63,9 @@ pub fn made_absolute(mut args: Options) -> std::io::Result<Options> {
     args.flat.iter_mut().for_each(fix);
     args.mask.iter_mut().for_each(fix);
     args.variance.iter_mut().for_each(fix);
+    // What is no file is a number of headers.
+    let is_file = |name: &&mut String| name.contains("::") || Path::new(&**name).exists();
+    args.monitor.iter_mut().filter(is_file).for_each(fix);
     if let Some(poni) = args.poni.as_mut().filter(|poni| !is_auto(poni)) {
         *poni = here.join(&*poni);
     }

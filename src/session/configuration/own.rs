@@ -5,6 +5,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::values::{Fault, Keys, Taken, number_or_word};
+use crate::session::monitor::is_file;
 use crate::session::options::{MotorRange, Options, SaturationFrom};
 
 /// Name of the object.
@@ -63,6 +64,7 @@ pub(super) fn take(keys: &mut Keys, args: &mut Options) -> Result<(), Fault> {
     args.sums = keys.flag("sums")?;
     args.segments = keys.parsed("segments", "auto, off or a size such as 256M is wanted")?;
     args.variance = keys.text("variance")?;
+    args.monitor = keys.text("monitor")?.or(args.monitor.take());
     args.statistic = keys.word("statistic")?.or(args.statistic);
     args.clip = keys.number("clip")?.or(args.clip);
     args.clip_cycles = keys.count("clip_cycles")?.or(args.clip_cycles);
@@ -140,6 +142,7 @@ pub(super) fn section(args: &Options, engine: &str, not_in_pyfai: &[String]) -> 
         segments,
         saturation,
         variance,
+        monitor,
         quantile,
     } = args;
     let named = [
@@ -171,6 +174,8 @@ pub(super) fn section(args: &Options, engine: &str, not_in_pyfai: &[String]) -> 
         ("segments", json!(segments.map(|size| size.to_string()))),
         ("saturation", json!(saturation)),
         ("variance", json!(variance)),
+        // A number of headers stands in pyFAI's key.
+        ("monitor", json!(monitor.as_ref().filter(|name| is_file(name)))),
         // pyFAI has them in percent, which may not be the same number.
         ("quantile", list(quantile)),
     ];

@@ -194,6 +194,7 @@ fn settings(
         dummy,
         delta_dummy: delta_dummy.filter(|_| dummy.is_some()),
         normalization: keys.number("normalization_factor")?.filter(|factor| *factor != 1.0),
+        monitor: keys.text("monitor_name")?.filter(|name| !name.is_empty()),
         error_model: error_model(keys, gives_variance)?,
         radial_range: range(keys, "radial_range")?,
         azimuth_range,
@@ -243,14 +244,8 @@ fn follow_switches(keys: &mut Keys, version: u8, warnings: &mut Vec<String>) -> 
 
 /// What would change the numbers and has no counterpart here.
 fn refuse_what_is_not_done(keys: &mut Keys) -> Result<(), Fault> {
-    let words: [(&str, &[&str], &str); 2] = [
-        ("integrator_class", &["", "AzimuthalIntegrator"], "only AzimuthalIntegrator has a counterpart"),
-        (
-            "monitor_name",
-            &[""],
-            "frames are not divided by a number of their header while they are integrated; leave it out, and see --monitor of xrdct tomo",
-        ),
-    ];
+    let words: [(&str, &[&str], &str); 1] =
+        [("integrator_class", &["", "AzimuthalIntegrator"], "only AzimuthalIntegrator has a counterpart")];
     for (key, known, problem) in words {
         if let Some(word) = keys.text(key)?
             && !known.contains(&word.as_str())

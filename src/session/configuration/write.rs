@@ -9,6 +9,7 @@ use super::values::PERCENT;
 use super::{own, worker};
 use crate::integrate::reduction::Statistic;
 use crate::output::result::Motor;
+use crate::session::monitor::is_file;
 use crate::session::plan::Plan;
 
 /// Degrees of a circle, and where χ jumps in pyFAI by default.
@@ -46,7 +47,7 @@ pub fn worker(plan: &Plan) -> Value {
         "integrator_class": "AzimuthalIntegrator",
         "integrator_method": integrator_method(plan.reduction.statistic),
         "extra_options": extra_options(plan.reduction.statistic),
-        "monitor_name": null,
+        "monitor_name": args.monitor.as_ref().filter(|name| !is_file(name)),
         "shape": [shape.slow, shape.fast],
     });
     with_section(value, own::section(args, &engine(plan), &not_in_pyfai(plan)).into())
@@ -146,6 +147,10 @@ fn not_in_pyfai(plan: &Plan) -> Vec<String> {
         args.variance
             .as_ref()
             .map(|file| format!("variance: {file}; pyFAI's worker is given one with each image")),
+        args.monitor
+            .as_ref()
+            .filter(|name| is_file(name))
+            .map(|file| format!("monitor: {file}; pyFAI's programs take it of headers alone")),
         args.saturation.is_some().then(|| "saturation: pyFAI leaves no saturated pixels out".to_owned()),
         args.part.map(|part| format!("{}pyFAI takes all frames, not part {part}", own::PART_REMARK)),
         both.then(|| {

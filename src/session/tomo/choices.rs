@@ -7,6 +7,7 @@ use super::options::{Algorithm, FilterName, TomoOptions};
 use crate::geometry::letters::ends;
 use crate::output::result::{BinAxis, Patterns};
 use crate::session::error::{Concern, OrAbout, SessionError, refuse};
+use crate::source::monitor::FACTOR;
 use crate::tomo::centre::{self, CentreMethod};
 use crate::tomo::filter::Filter;
 use crate::tomo::region::Region;
@@ -34,6 +35,12 @@ pub(super) fn bins(options: &TomoOptions, patterns: &Patterns) -> Result<Range<u
 
 /// What each row is multiplied by: mean monitor / its monitor.
 pub(super) fn monitor(source: &str, patterns: &Patterns) -> Result<Vec<f32>, SessionError> {
+    if patterns.number(FACTOR).is_some() {
+        refuse!(
+            Usage,
+            "--monitor {source}: the frames were divided by their monitor when they were integrated; it is not done twice"
+        );
+    }
     let values = columns::each(source, "--monitor", patterns).or_about(Concern::Usage)?;
     let known: Vec<f64> = (0..values.len()).filter(|&r| patterns.good[r]).map(|r| values[r]).collect();
     if let Some(value) = known.iter().find(|v| !(v.is_finite() && **v > 0.0)) {

@@ -1,14 +1,11 @@
 //! One number a row of the result, from wherever a user has it: a header number, a column of a text file, a dataset.
 
-use std::io;
 use std::path::Path;
 
-use crate::files;
 use crate::h5::{self, File};
 use crate::output::result::Patterns;
-
-/// Longest table that is read: a million lines.
-const LONGEST_TABLE: u64 = 256 << 20;
+use crate::source::hdf5::is_hdf5;
+use crate::source::table::{self, TableError};
 
 /// Why there are no such numbers. `of` is the option and what it was given.
 #[derive(Debug, thiserror::Error)]
@@ -20,22 +17,16 @@ pub(super) enum ColumnError {
         #[source]
         cause: h5::Error,
     },
-    /// A text file cannot be read.
+    /// A text file has no such column.
     #[error("{of}: {cause}")]
     Table {
         of: String,
         #[source]
-        cause: io::Error,
+        cause: TableError,
     },
     /// It names nothing.
     #[error("{of}: neither a file nor a header number of this result; it has {there}")]
     Nothing { of: String, there: String },
-    /// A table has no column of this name or number.
-    #[error("{of}: there is no column `{name}`; the first line is `{first}`")]
-    NoColumn { of: String, name: String, first: String },
-    /// A cell of a table is something else.
-    #[error("{of}: line {line}: `{cell}` is not a number")]
-    NotANumber { of: String, line: usize, cell: String },
     /// There are fewer numbers than frames.
     #[error("{of}: it has {found} values, the result {needed} frames")]
     TooFew { of: String, found: usize, needed: usize },
@@ -47,7 +38,13 @@ pub(super) enum ColumnError {
 /// [`ColumnError`].
 pub(super) fn each(text: &str, option: &str, patterns: &Patterns) -> Result<Vec<f64>, ColumnError> {
     let of = || format!("{option} {text}");
+    let table = |file: &str, column| {
+        table::column(Path::new(file), column).map_err(|cause| ColumnError::Table { of: of(), cause })
+    };
     if let Some((file, path)) = text.split_once("::") {
+        if Path::new(file).is_file() && !is_hdf5(Path::new(file)) {
+            return of_frames(table(file, Some(path))?, of, patterns);
+        }
         let read = || File::open(Path::new(file))?.dataset(path)?.read_raw();
         return of_frames(read().map_err(|cause| ColumnError::Dataset { of: of(), cause })?, of, patterns);
     }
@@ -65,7 +62,7 @@ pub(super) fn each(text: &str, option: &str, patterns: &Patterns) -> Result<Vec<
         };
         return Err(ColumnError::Nothing { of: of(), there });
     }
-    of_frames(column_of(Path::new(file), column, &of)?, of, patterns)
+    of_frames(table(file, column)?, of, patterns)
 }
 
 fn of_frames(
@@ -78,45 +75,4 @@ fn of_frames(
         return Err(ColumnError::TooFew { of: of(), found: values.len(), needed });
     }
     Ok(patterns.frames.iter().map(|f| f.map_or(f64::NAN, |n| values[n])).collect())
-}
-
-/// A column of a text file with commas, semicolons or blanks between; by name or number (from 1), else the last one.
-fn column_of(file: &Path, column: Option<&str>, of: &impl Fn() -> String) -> Result<Vec<f64>, ColumnError> {
-    let text =
-        files::read_text(file, LONGEST_TABLE).map_err(|cause| ColumnError::Table { of: of(), cause })?;
-    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with("//"));
-    let mut values = Vec::new();
-    let mut which = None;
-    for (number, line) in lines.enumerate() {
-        let cells: Vec<&str> = line
-            .trim_start_matches('#')
-            .split(|c: char| c == ',' || c == ';' || c.is_whitespace())
-            .filter(|cell| !cell.is_empty())
-            .collect();
-        let names = cells.iter().any(|cell| cell.parse::<f64>().is_err());
-        if which.is_none() {
-            which = Some(match column {
-                None => cells.len().saturating_sub(1),
-                Some(name) => match (cells.iter().position(|cell| *cell == name), name.parse::<usize>()) {
-                    (Some(place), _) => place,
-                    (None, Ok(place)) if place >= 1 => place - 1,
-                    _ => {
-                        let (name, first) = (name.to_owned(), line.to_owned());
-                        return Err(ColumnError::NoColumn { of: of(), name, first });
-                    }
-                },
-            });
-        }
-        if line.starts_with('#') || (values.is_empty() && names) {
-            continue;
-        }
-        let cell = which.and_then(|place| cells.get(place)).copied().unwrap_or_default();
-        let value = cell.parse().map_err(|_| ColumnError::NotANumber {
-            of: of(),
-            line: number + 1,
-            cell: cell.to_owned(),
-        })?;
-        values.push(value);
-    }
-    Ok(values)
 }

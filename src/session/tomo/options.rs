@@ -77,7 +77,7 @@ pub struct TomoOptions {
     /// Result of `xrdct integrate` (or of pyFAI-diffmap)
     #[serde(skip)]
     pub input: PathBuf,
-    /// Rotation of each frame, degrees: a header number (omega, phi, start_angle …), `FILE.csv[:COLUMN]`, `FILE.h5::/PATH`;
+    /// Rotation of each frame, degrees: a header number (omega, phi, start_angle …), `FILE.csv::COLUMN`, `FILE.h5::/PATH`;
     /// or of each line: FIRST:LAST:COUNT, or FIRST+STEP [default: the header number that changes]
     pub rotation: Option<String>,
     /// Translation of each frame or line, likewise, in mm [default: start_position of the headers; else counted]
@@ -101,7 +101,7 @@ pub struct TomoOptions {
     pub region: Vec<String>,
     /// Slices of regions only, not of every bin
     pub regions_only: Option<bool>,
-    /// Divide each frame by its monitor: a header number, `FILE.csv[:COLUMN]` or `FILE.h5::/PATH`
+    /// Divide each frame by its monitor: a header number, `FILE.csv::COLUMN` or `FILE.h5::/PATH`
     pub monitor: Option<String>,
     /// Take off what the outermost N translations see on either side
     pub air: Option<usize>,

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::{CbfError, CbfHeader, CbfReader, mini, probe};
-use crate::frame::{Digest, FrameId, Origin, SlotPool};
+use crate::frame::{Column, Digest, FrameId, Origin, SlotPool};
 use crate::source::{About, Frames, Next, Reader, Source, SourceError, Ticket};
 
 /// CBF files, in order.
@@ -19,7 +19,22 @@ impl CbfFrames {
     /// # Errors
     /// The first file's error when none is usable.
     pub fn open(files: &[PathBuf]) -> Result<CbfFrames, CbfError> {
-        Ok(CbfFrames::new(files, &first_usable(files)?))
+        CbfFrames::open_with(files, None)
+    }
+
+    /// The same, of whose headers one number more is read: what follows this key.
+    ///
+    /// # Errors
+    /// As [`CbfFrames::open`].
+    pub fn open_with(files: &[PathBuf], also: Option<&str>) -> Result<CbfFrames, CbfError> {
+        let first = first_usable(files)?;
+        let mut frames = CbfFrames::new(files, &first);
+        let about = Arc::make_mut(&mut frames.about);
+        about.columns = mini::columns_with(also);
+        let number = |column: &Column| first.mini.number(&column.name).unwrap_or(f64::NAN);
+        let known = about.header.numbers.len();
+        about.header.numbers.extend(about.columns.iter().skip(known).map(number));
+        Ok(frames)
     }
 
     /// These files, whose first usable one has this header.
@@ -98,7 +113,9 @@ impl Source for CbfSource {
     }
 
     fn reader(&self) -> Box<dyn Reader> {
-        Box::new(CbfReader::new(Some(self.about.encoding), self.verify))
+        Box::new(
+            CbfReader::new(Some(self.about.encoding), self.verify).reading(Arc::clone(&self.about.columns)),
+        )
     }
 
     fn again(&self) -> Option<Box<dyn Source>> {

@@ -12,6 +12,7 @@ use std::sync::{Arc, LazyLock};
 use crate::frame::{Column, FrameHeader};
 use crate::geometry::detector::Sensor;
 use crate::source::facts::DetectorFacts;
+use crate::source::monitor::{column_name, find_column};
 
 /// The keys of the specification and those that beamlines add, as DECTRIS spells them.
 pub const KEYS: [&str; 47] = [
@@ -84,7 +85,19 @@ pub const NUMBERS: [(&str, &str); 16] = [
     ("flux", "1/s"),
 ];
 
-/// The same as columns.
+/// The same as columns, and one more that is asked for.
+pub(in crate::source) fn columns_with(also: Option<&str>) -> Arc<[Column]> {
+    let known = columns();
+    match also.map(column_name) {
+        Some(name) if find_column(&known, &name).is_none() => {
+            let also = Column { name: name.to_ascii_lowercase(), unit: String::new() };
+            known.iter().cloned().chain([also]).collect()
+        }
+        _ => known,
+    }
+}
+
+/// Those that are always read.
 pub(in crate::source) fn columns() -> Arc<[Column]> {
     static COLUMNS: LazyLock<Arc<[Column]>> = LazyLock::new(|| {
         NUMBERS.iter().map(|(name, unit)| Column { name: (*name).into(), unit: (*unit).into() }).collect()
@@ -199,9 +212,9 @@ impl MiniCbf {
     }
 }
 
-/// The values that change from frame to frame.
-pub(in crate::source) fn frame_header(contents: &[u8]) -> FrameHeader {
-    let mut header = FrameHeader { numbers: vec![f64::NAN; NUMBERS.len()], ..FrameHeader::default() };
+/// The values that change from frame to frame, and a number for each of these columns.
+pub(in crate::source) fn frame_header(contents: &[u8], columns: &[Column]) -> FrameHeader {
+    let mut header = FrameHeader { numbers: vec![f64::NAN; columns.len()], ..FrameHeader::default() };
     for line in lines(contents) {
         match line {
             Line::Date(date) => header.date = iso_date(date),
@@ -211,7 +224,7 @@ pub(in crate::source) fn frame_header(contents: &[u8]) -> FrameHeader {
                 header.count_cutoff = cutoff.filter(|cutoff: &f64| cutoff.is_finite() && *cutoff > 0.0);
             }
             Line::Key(key, value) => {
-                let place = NUMBERS.iter().position(|(name, _)| name.eq_ignore_ascii_case(key));
+                let place = columns.iter().position(|column| column.name.eq_ignore_ascii_case(key));
                 let Some(place) = place else { continue };
                 let word = value.split(is_blank).next().unwrap_or_default();
                 header.numbers[place] = word.parse().unwrap_or(f64::NAN);

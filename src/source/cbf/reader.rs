@@ -14,7 +14,9 @@ use flate2::read::MultiGzDecoder;
 use super::section::{BinarySection, Text};
 use super::{CbfError, mini};
 use crate::files;
-use crate::frame::{BadFrame, Encoding, Frame, FrameHeader, FrameId, Origin, Slot, SlotMemory, Slots};
+use crate::frame::{
+    BadFrame, Column, Encoding, Frame, FrameHeader, FrameId, Origin, Slot, SlotMemory, Slots,
+};
 use crate::source::{Place, Reader, Ticket};
 use crate::trace;
 
@@ -35,12 +37,19 @@ pub(super) fn longest(expected: Option<Encoding>) -> usize {
 }
 
 /// Reads CBF frames.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct CbfReader {
     expected: Option<Encoding>,
     verify: bool,
+    columns: Arc<[Column]>,
     /// Bytes of a gz or bz2 file; kept so that its memory is used again.
     unpacked: Vec<u8>,
+}
+
+impl Default for CbfReader {
+    fn default() -> CbfReader {
+        CbfReader::new(None, false)
+    }
 }
 
 impl CbfReader {
@@ -48,7 +57,12 @@ impl CbfReader {
     ///
     /// With `verify`, frames carry the Content-MD5 of their header, which whoever reduces them compares with their bytes.
     pub fn new(expected: Option<Encoding>, verify: bool) -> CbfReader {
-        CbfReader { expected, verify, unpacked: Vec::new() }
+        CbfReader { expected, verify, columns: mini::columns(), unpacked: Vec::new() }
+    }
+
+    /// The same, for these numbers of the headers.
+    pub(super) fn reading(self, columns: Arc<[Column]>) -> CbfReader {
+        CbfReader { columns, ..self }
     }
 
     fn fill(
@@ -64,7 +78,7 @@ impl CbfReader {
         let text = Text::split(file).map_err(header)?;
         let section = BinarySection::parse(file, text.section).map_err(header)?;
 
-        let mut frame = mini::frame_header(text.contents);
+        let mut frame = mini::frame_header(text.contents, &self.columns);
         if self.verify {
             frame.digest = section.digest().map_err(header)?;
         }

@@ -45,6 +45,8 @@ pub(super) struct Album {
     pub(super) count: usize,
     /// What the headers say; nothing yet when files of one image are looked at when they are read.
     seen: Option<Words>,
+    /// A number of the headers that is asked for.
+    also: Option<Arc<str>>,
     /// The first file that is usable.
     usable: usize,
 }
@@ -149,22 +151,22 @@ fn first_image(path: &Path) -> Result<FirstImage, Flaw> {
 }
 
 impl Album {
-    /// The images of these files: the first usable one says what they are.
+    /// The images of these files: the first usable one says what they are. `also` names a number of their headers that is asked for.
     ///
     /// # Errors
     /// The first file's flaw when none is usable.
-    pub(super) fn of(files: &[PathBuf]) -> Result<Album, (PathBuf, Flaw)> {
+    pub(super) fn of(files: &[PathBuf], also: Option<&str>) -> Result<Album, (PathBuf, Flaw)> {
         let mut error = None;
         for (usable, file) in files.iter().enumerate() {
             match first_image(file) {
-                Ok(first) => return Ok(Album::like(&first, files, usable)),
+                Ok(first) => return Ok(Album::like(&first, files, usable, also)),
                 Err(flaw) => error = error.or(Some((file.clone(), flaw))),
             }
         }
         Err(error.unwrap_or_else(|| (PathBuf::new(), "there are no files".into())))
     }
 
-    fn like(first: &FirstImage, files: &[PathBuf], usable: usize) -> Album {
+    fn like(first: &FirstImage, files: &[PathBuf], usable: usize, also: Option<&str>) -> Album {
         let &FirstImage { format, encoding, undone, has_more } = first;
         let mut album = Album {
             format,
@@ -174,13 +176,14 @@ impl Album {
             pieces: Vec::with_capacity(files.len()),
             count: 0,
             seen: None,
+            also: also.map(Into::into),
             usable,
         };
         if !has_more {
             (0..files.len()).for_each(|file| album.push(file, Holds::Unseen));
             return album;
         }
-        let mut words = Words::default();
+        let mut words = Words::asking(album.also.clone());
         for file in 0..files.len() {
             album.look_at(file, &mut words);
         }
@@ -282,7 +285,7 @@ impl Album {
         if said.is_empty() {
             said.extend(of_file(self.usable));
         }
-        let mut words = Words::default();
+        let mut words = Words::asking(self.also.clone());
         said.iter().for_each(|says| words.see(says));
         let header = said.first().map(|says| frame_header(says, &words.columns()));
         (words, header.unwrap_or_default())

@@ -64,7 +64,16 @@ impl SeriesFrames {
     /// # Errors
     /// The first file's flaw when none is usable.
     pub fn open(files: &[PathBuf]) -> Result<SeriesFrames, SeriesError> {
-        let album = Album::of(files).map_err(|(path, flaw)| SeriesError { path, cause: flaw.to_string() })?;
+        SeriesFrames::open_with(files, None)
+    }
+
+    /// The same, of whose headers one number is read whether it changes or not.
+    ///
+    /// # Errors
+    /// As [`SeriesFrames::open`].
+    pub fn open_with(files: &[PathBuf], also: Option<&str>) -> Result<SeriesFrames, SeriesError> {
+        let album =
+            Album::of(files, also).map_err(|(path, flaw)| SeriesError { path, cause: flaw.to_string() })?;
         let all = (0..album.count).step_by(1);
         Ok(SeriesFrames::some_of(Arc::new(album), all))
     }

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use crate::frame::{Column, FrameHeader};
 use crate::source::cbf::{MiniCbf, mini};
 use crate::source::facts::DetectorFacts;
+use crate::source::monitor::column_name;
 use crate::source::plain::{EdfHeader, Says, TiffWords};
 
 /// Keys of EDF, in lower case, that say how the file is written, or which of many it is.
@@ -56,10 +57,17 @@ pub(super) struct Words {
     numbers: Vec<(String, f64, bool)>,
     /// Whether a detector wrote lines as in CBF.
     has_mini: bool,
+    /// A number that is kept whether it changes or not.
+    also: Option<Arc<str>>,
     facts: Option<DetectorFacts>,
 }
 
 impl Words {
+    /// Nothing yet; `also` is the name of a number that is asked for.
+    pub(super) fn asking(also: Option<Arc<str>>) -> Words {
+        Words { also, ..Words::default() }
+    }
+
     /// Looks at one more header.
     pub(super) fn see(&mut self, says: &Says) {
         let is_first = self.facts.is_none();
@@ -87,13 +95,16 @@ impl Words {
     /// Numbers that frames have a column of.
     pub(super) fn columns(&self) -> Arc<[Column]> {
         if self.has_mini {
-            return mini::columns();
+            return mini::columns_with(self.also.as_deref());
         }
         self.kept().take(MOST).collect()
     }
 
     fn kept(&self) -> impl Iterator<Item = Column> {
-        let kept = self.numbers.iter().filter(|(name, _, changes)| *changes || name == EXPOSURE_TIME);
+        let also = self.also.as_deref().map(column_name);
+        let is_asked = move |name: &str| also.as_deref().is_some_and(|also| also.eq_ignore_ascii_case(name));
+        let kept = self.numbers.iter();
+        let kept = kept.filter(move |(name, _, changes)| *changes || name == EXPOSURE_TIME || is_asked(name));
         kept.map(|(name, _, _)| Column {
             name: name.clone(),
             unit: if name == EXPOSURE_TIME { "s".into() } else { String::new() },
@@ -119,7 +130,7 @@ pub(super) fn frame_header(says: &Says, columns: &[Column]) -> FrameHeader {
         Says::Edf { header, .. } => edf_frame(header, columns),
         Says::Tiff(words) => {
             let mut header = match description(words) {
-                Some(lines) => mini::frame_header(lines.as_bytes()),
+                Some(lines) => mini::frame_header(lines.as_bytes(), columns),
                 None => FrameHeader::default(),
             };
             if columns.is_empty() {

@@ -86,7 +86,10 @@ impl<'a> StoredRows<'a> {
             }),
             false => None,
         };
-        let beside = layout.beside.iter().map(|&beside| Ok((beside, place("result", beside.name(), size_of::<f32>())?)));
+        let beside = layout
+            .beside
+            .iter()
+            .map(|&beside| Ok((beside, place("result", beside.name(), size_of::<f32>())?)));
         let beside = beside.collect::<Result<Vec<_>, OutputError>>()?;
         Ok(StoredRows {
             earlier,
