@@ -3,7 +3,7 @@
 #
 #   scripts/setup.sh          cmake >= 3.26 (HDF5), libclang (bindgen), nvcc 13.0 (kernels)
 #   scripts/setup.sh format   clang-format 20.1.8, as .tools/format/bin/clang-format: others lay out differently
-#   scripts/setup.sh oracle   pyFAI 2026.9.0, FabIO, silx, h5py, scikit-image, ASTRA, PoCL: what the tests compare with
+#   scripts/setup.sh oracle   pyFAI 2026.9.0, FabIO, silx, h5py, scikit-image, ASTRA, PoCL, nexusformat: what the tests compare with
 #   scripts/setup.sh slurm    Debian's Slurm and ShellCheck, unpacked: the cluster of one node that the tests of `xrdct slurm` start.
 #                             Neither root nor installing is needed; where there is no such package, .tools/slurm.why says why
 #
@@ -37,10 +37,10 @@ at_least() { # have, want: true when version have >= want
 }
 
 if [ "${1:-}" = oracle ]; then
-    stamp=$tools/oracle/.ready-4
+    stamp=$tools/oracle/.ready-5
     if [ ! -e "$stamp" ]; then
-        say "oracles for the tests: pyFAI 2026.9.0, FabIO, silx, h5py, scikit-image, ASTRA, PoCL (one time)"
-        make_venv "$tools/oracle" pyFAI==2026.9.0 fabio==2026.6.0 silx==3.1.3 h5py hdf5plugin scikit-image==0.26.0 astra-toolbox==2.5.0 pyopencl==2026.1.4 mako==1.4.3 pocl-binary-distribution==3.0
+        say "oracles for the tests: pyFAI 2026.9.0, FabIO, silx, h5py, scikit-image, ASTRA, PoCL, nexusformat (one time)"
+        make_venv "$tools/oracle" pyFAI==2026.9.0 fabio==2026.6.0 silx==3.1.3 h5py hdf5plugin scikit-image==0.26.0 astra-toolbox==2.5.0 pyopencl==2026.1.4 mako==1.4.3 pocl-binary-distribution==3.0 nexusformat==2.1.0
         touch "$stamp"
     fi
     exit 0

@@ -209,9 +209,10 @@ fn parts_segments_and_runs_that_go_on_have_the_same_bits() {
     ];
     let done = run(at, &same_numbers, "one.h5");
     assert_eq!(done.code, 10, "{}", done.stderr);
-    for (monitor, words) in
-        [("flux", "monitor"), ("table.csv::other", "monitor: it holds other values than before")]
-    {
+    for (monitor, words) in [
+        ("flux", "monitor_of_frames: it was crc32:"),
+        ("table.csv::other", "monitor_of_frames: it holds other values than before"),
+    ] {
         let other = run(at, &[&["--monitor", monitor], &same_numbers[2..]].concat(), "one.h5");
         assert!(
             other.code == 5 && other.stderr.contains(words),
@@ -273,13 +274,14 @@ fn a_tomogram_is_not_divided_once_more() {
     let folder = scan();
     let at = folder.path();
     good(at, &["--monitor", "flux", "--slow", "3", "--fast", "4"], "divided.h5", 0);
-    let done = xrdct(at, &["tomo", "divided.h5", "-o", "tomo.h5", "--monitor", "flux"]);
+    let scan = ["--rotation", "0:120:3", "--translation", "0:3:4", "--device", "cpu", "-o", "tomo.h5"];
+    let done = xrdct(at, &[&["tomo", "divided.h5", "--monitor", "flux"], &scan[..]].concat());
     assert!(done.code == 2 && done.stderr.contains("it is not done twice"), "{} {}", done.code, done.stderr);
     good(at, &["--slow", "3", "--fast", "4"], "plain.h5", 0);
     for (monitor, words) in
         [("table.csv", "which one?"), ("table.csv::diode", "a good frame has the value 0")]
     {
-        let done = xrdct(at, &["tomo", "plain.h5", "-o", "tomo.h5", "--monitor", monitor]);
+        let done = xrdct(at, &[&["tomo", "plain.h5", "--monitor", monitor], &scan[..]].concat());
         assert!(done.code == 2 && done.stderr.contains(words), "{monitor}: {} {}", done.code, done.stderr);
     }
 }

@@ -166,7 +166,12 @@ fn what_changed_is_named_and_nothing_is_touched() {
     write_small_scan(folder.path(), FRAMES);
     let at = |name: &str| folder.path().join(name);
     fs::write(at("mask.npy"), crate::support::images::npy("|u1", false, &[61, 47], &[0; 61 * 47])).unwrap();
-    let options = "--device cpu -c 50 --mask mask.npy";
+    let variances = |of: f32| {
+        let values: Vec<u8> = [of; 61 * 47].iter().flat_map(|value| value.to_le_bytes()).collect();
+        fs::write(at("variance.npy"), crate::support::images::npy("<f4", false, &[61, 47], &values)).unwrap();
+    };
+    variances(2.0);
+    let options = "--device cpu -c 50 --mask mask.npy --variance variance.npy";
     let mut run = begin(folder.path(), &words(1, options, "r.h5"), 20);
     wait_for_rows(&at("r.h5"));
     run.kill().unwrap();
@@ -184,13 +189,17 @@ fn what_changed_is_named_and_nothing_is_touched() {
     };
     refused(&options.replace("-c 50", "-c 51"), "npt: it was 50, it is 51");
     refused(&format!("{options} --polarization 0.99"), "it was not given, it is [0.99,0.0]");
-    refused("--device cpu -c 50", "mask: it was crc32:");
+    refused("--device cpu -c 50 --variance variance.npy", "mask: it was crc32:");
     refused(&format!("{options} --frames :39"), "there were 40 input files, there are 39 now");
 
     let poni = fs::read_to_string(at("small.poni")).unwrap();
     fs::write(at("small.poni"), poni.replace("Distance: 0.05", "Distance: 0.051")).unwrap();
     refused(options, "poni.dist: it was 0.05, it is 0.051");
     fs::write(at("small.poni"), poni).unwrap();
+
+    variances(3.0);
+    refused(options, "variance_of_pixels: it holds other values than before");
+    variances(2.0);
 
     let mut mask = [0; 61 * 47];
     mask[100] = 1;

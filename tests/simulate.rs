@@ -57,6 +57,8 @@ fn request(folder: &Path) -> Simulation {
         beamstop: None,
         bad_pixels: 11,
         hot_pixels: 5,
+        spots: 0,
+        hits: 0,
         exposure: 0.1,
         noise: true,
         seed: 42,
@@ -169,6 +171,7 @@ fn gaps_and_bad_and_hot_pixels_are_where_they_belong() {
     scene.expect(&expectation.shots[0].weights, &mut levels);
     let mut frame = vec![0_i32; levels.len()];
     scene.round(&levels, &mut frame);
+    scene.overlay(&mut frame);
     let count = |value: i32| frame.iter().filter(|&&v| v == value).count();
     assert_eq!(count(-1), mask.count());
     assert_eq!(count(-2), 11);

@@ -13,6 +13,7 @@ mod codec;
 mod config;
 mod conformance;
 mod cuda;
+mod definition;
 mod detectors;
 mod docs;
 mod engine;

@@ -208,6 +208,8 @@ fn simulate_powder(
         beamstop: None,
         bad_pixels: 247,
         hot_pixels: 0,
+        spots: 0,
+        hits: 0,
         exposure: 0.004,
         noise: true,
         seed: 1,

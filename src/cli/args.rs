@@ -9,8 +9,8 @@ use clap::builder::PossibleValue;
 use clap::{ArgAction, Args, ValueEnum};
 
 use crate::session::options::{
-    BadFramesName, ErrorModelName, MOST_COUNT, Options, SaturationFrom, ScanPart, SegmentSize, Slice,
-    Splitting, StatisticName, StrategyName,
+    BadFramesName, DefinitionName, ErrorModelName, MOST_COUNT, Options, SaturationFrom, ScanPart,
+    SegmentSize, Slice, Splitting, StatisticName, StrategyName,
 };
 
 /// Seconds between two times that the disk is asked to keep what was written.
@@ -184,6 +184,10 @@ pub struct IntegrateArgs {
     #[arg(long, value_name = "SIZE", value_parser = str::parse::<SegmentSize>, help_heading = "Output")]
     pub segments: Option<SegmentSize>,
 
+    /// Show the patterns as this application definition of NeXus has them, too, in an entry of its own: q or 2theta, for GSAS-II and others
+    #[arg(long, value_name = "NAME", help_heading = "Output")]
+    pub definition: Option<DefinitionName>,
+
     /// Result file
     #[arg(short, long, value_name = "FILE", help_heading = "Output")]
     pub output: Option<PathBuf>,
@@ -319,6 +323,7 @@ impl IntegrateArgs {
             part,
             sums,
             segments,
+            definition,
             output,
             overwrite: _,
             resume: _,
@@ -377,6 +382,7 @@ impl IntegrateArgs {
             part,
             sums,
             segments,
+            definition,
             output,
             config,
             device,
@@ -428,6 +434,9 @@ words!(ErrorModelName:
     Azimuthal = "azimuthal" "From how the pixels of a bin differ",
     Hybrid = "hybrid" "Outliers are known by how pixels differ; what is left has Poisson's",
     None = "none" "No uncertainties");
+words!(DefinitionName:
+    NXazint1d = "NXazint1d" "Patterns of one axis",
+    NXazint2d = "NXazint2d" "Patterns of two axes, with --npt-azim");
 words!(StrategyName:
     Auto = "auto" "Gpu where there is one; else pool, unless there is only one frame",
     Sequential = "sequential" "Read, decode, integrate, write, one frame after the other",

@@ -187,6 +187,14 @@ pub struct SimulateArgs {
     #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Counting")]
     pub hot_pixels: usize,
 
+    /// Spots of single crystals in each frame, on its rings and elsewhere in every frame
+    #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Counting")]
+    pub spots: usize,
+
+    /// Tracks of gamma rays in each frame
+    #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Counting")]
+    pub hits: usize,
+
     /// Radius of a beamstop's shadow on the detector, mm
     #[arg(long, value_name = "MM", help_heading = "Counting")]
     pub beamstop: Option<f64>,
@@ -323,6 +331,8 @@ pub fn request(args: &SimulateArgs) -> anyhow::Result<Simulation> {
         beamstop: args.beamstop.map(|mm| mm * 1e-3),
         bad_pixels: args.bad_pixels.unwrap_or(pixels / 10_000),
         hot_pixels: args.hot_pixels,
+        spots: args.spots,
+        hits: args.hits,
         exposure: args.exposure,
         noise: !args.no_noise,
         seed: args.seed,

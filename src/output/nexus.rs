@@ -168,6 +168,25 @@ pub fn show<T: H5Type + Into<OwnedDynValue>>(
         .create(name)
 }
 
+/// Shows a whole array in another shape of as many values.
+///
+/// # Errors
+/// What the library says.
+pub fn show_as<T: H5Type + Into<OwnedDynValue>>(
+    parent: &Group,
+    name: &str,
+    shape: &[usize],
+    source: &Dataset,
+    beyond: T,
+) -> Result<Dataset> {
+    parent
+        .new_dataset::<T>()
+        .fill_value(beyond)
+        .shape(shape)
+        .virtual_map(".", source.name(), source.shape(), Selection::All, shape, Selection::All)
+        .create(name)
+}
+
 /// Where an array shows that of the same name in another file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Elsewhere {

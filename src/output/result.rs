@@ -20,6 +20,7 @@ mod beside;
 mod block;
 mod carry;
 mod copy;
+mod definition;
 mod device;
 mod division;
 mod earlier;
@@ -61,6 +62,7 @@ use sums::SumPlaces;
 
 pub use beside::Beside;
 pub use carry::Carried;
+pub use definition::{Definition, RadialAxis};
 pub use division::{Division, SegmentSize};
 pub use earlier::EarlierResult;
 pub(super) use earlier::{message as read_message, stamps as read_stamps};

@@ -22,7 +22,8 @@ const NAMED: usize = 8;
 /// A file that is not there.
 const GONE: FileStamp = FileStamp { size: -1, time: 0, head: 0 };
 
-/// Keys of the configuration that say how a run is done and not what comes out, or name files whose contents the recipe has.
+/// Keys of the configuration that say how a run is done and not what comes out, or name files whose contents the recipe has, under
+/// another key.
 const HOW: [&str; 18] = [
     "engine",
     "not_in_pyfai",
@@ -165,8 +166,8 @@ pub(super) fn recipe(plan: &Plan) -> Value {
         "mask": plan.mask.as_ref().map(masked),
         "dark": plan.dark.as_deref().map(floats),
         "flat": plan.flat.as_deref().map(floats),
-        "monitor": plan.monitor_recipe,
-        "variance": plan.reduction.errors.image().map(floats),
+        "monitor_of_frames": plan.monitor_recipe,
+        "variance_of_pixels": plan.reduction.errors.image().map(floats),
         "dummy": dummy,
         "saturation": if plan.saturation.masked { json!(plan.saturation.cutoff) } else { Value::Null },
     });

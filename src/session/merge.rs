@@ -7,6 +7,7 @@ use rayon::prelude::*;
 use serde_json::{Value, json};
 
 use super::configuration;
+use super::definition;
 use super::error::{Concern, OrAbout, SessionError, refuse};
 use super::identity;
 use crate::budget;
@@ -348,14 +349,16 @@ fn whole(parts: &[OpenPart]) -> Result<Layout, SessionError> {
     let Some(first) = parts.first() else { refuse!(Usage, "no parts") };
     let PartOf { frames, offset, numbers, scan, .. } = first.of.clone();
     let (inputs, stamps) = joined_files(parts)?;
+    let configuration = configuration::of_whole(&first.layout.configuration);
     let layout = Layout {
+        definition: definition::of(&configuration),
         frames,
         scan,
         offset,
         numbers,
         inputs,
         stamps,
-        configuration: configuration::of_whole(&first.layout.configuration),
+        configuration,
         merged_from: parts
             .iter()
             .map(|part| MergedFrom { name: part.path().to_string(), uuid: part.earlier.uuid.clone() })

@@ -35,6 +35,7 @@ mod calibration;
 pub mod configuration;
 pub mod crew;
 pub mod decode;
+mod definition;
 pub mod device;
 pub mod doors;
 pub mod engines;
@@ -302,6 +303,7 @@ fn about_output(error: OutputError) -> SessionError {
 fn layout(plan: &Plan, axes: Vec<BinAxis>) -> Layout {
     let options = &plan.options;
     let digests = identity::has_digests(plan.frames.as_ref());
+    let configuration = configuration::to_worker(plan);
     Layout {
         scan: plan.scan.clone(),
         offset: options.offset.unwrap_or(0) + plan.part.as_ref().map_or(0, |part| part.first),
@@ -316,7 +318,8 @@ fn layout(plan: &Plan, axes: Vec<BinAxis>) -> Layout {
         digests,
         recipe: identity::recipe(plan),
         inputs: plan.frames.files().iter().map(|f| f.display().to_string()).collect(),
-        configuration: configuration::to_worker(plan),
+        definition: definition::of(&configuration),
+        configuration,
         title: options.experiment_title.clone().unwrap_or_else(|| "xrdct integrate".to_owned()),
         poni_file: options.poni.as_ref().map(|p| p.display().to_string()),
         route: Some(plan.route().to_string()),

@@ -83,6 +83,26 @@ impl ErrorModelName {
     }
 }
 
+/// How NeXus defines patterns: the result has them so, too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DefinitionName {
+    /// Patterns of one axis
+    NXazint1d,
+    /// Patterns of two axes
+    NXazint2d,
+}
+
+impl DefinitionName {
+    /// Its word.
+    pub const fn word(self) -> &'static str {
+        match self {
+            DefinitionName::NXazint1d => "NXazint1d",
+            DefinitionName::NXazint2d => "NXazint2d",
+        }
+    }
+}
+
 /// From which count on pixels are saturated and left out.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
@@ -229,6 +249,8 @@ pub struct Options {
     /// Write the result as segments of about this size (256M, 1G), which a master shows as one; off: as one file, however large; auto: of 256M
     /// where one file would be larger than 2G [default: auto]
     pub segments: Option<SegmentSize>,
+    /// Show the patterns as this application definition of NeXus has them, too, in an entry of its own
+    pub definition: Option<DefinitionName>,
     /// Result file
     pub output: Option<PathBuf>,
     /// Settings of an earlier run, or pyFAI's: JSON of pyFAI-integrate or pyFAI-diffmap, or a result file; options given here win

@@ -10,6 +10,7 @@ use super::budget;
 use super::calibration;
 use super::configuration::{self, ConfigError};
 use super::crew::{self, Crew, Traffic};
+use super::definition;
 use super::device::Device;
 use super::error::{Concern, OrAbout, SessionError, refuse};
 use super::monitor;
@@ -215,6 +216,7 @@ impl Plan {
             plan.settle_device()?;
             plan.check_memory()?;
         }
+        definition::check(&plan)?;
         plan.division()?;
         Ok(plan)
     }

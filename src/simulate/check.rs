@@ -15,6 +15,9 @@ const LONGEST_SIDE: usize = 1 << 20;
 /// Reflections of a substance that are looked at: a second's work. At 70 keV a detector sees some ten thousand.
 const MOST_REFLECTIONS: f64 = 1e7;
 
+/// Most spots or hits of a frame: more are no powder any more.
+const MOST_STRAYS: usize = 100_000;
+
 const POSITIVE: &str = "it must be above zero";
 const NOT_NEGATIVE: &str = "it must not be below zero";
 
@@ -55,6 +58,9 @@ pub(super) fn check(request: &Simulation) -> Result<(), SimulateError> {
     }
     if let Some(fwhm) = request.fwhm {
         width(fwhm)?;
+    }
+    for (name, count) in [("spots", request.spots), ("hits", request.hits)] {
+        setting(name, count as f64, count <= MOST_STRAYS, "a frame has 100000 at most")?;
     }
     setting("eta", request.eta, (0.0..=1.0).contains(&request.eta), "it must lie between 0 and 1")?;
     setting("peak", request.peak, request.peak >= 0.0, NOT_NEGATIVE)?;

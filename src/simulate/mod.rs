@@ -7,7 +7,7 @@
 //! ([`mod@format`]), together with the PONI file that belongs to them.
 //!
 //! The way of a count: [`crystal`] (lines of a substance) → [`pattern`] (intensity over 2θ) → [`scene`]
-//! (expected counts of each pixel: polarisation, solid angle, gaps, defects) → [`poisson`] (drawn counts) →
+//! (expected counts of each pixel: polarisation, solid angle, gaps, defects) → [`poisson`] (drawn counts) → [`strays`] (spots, hits) →
 //! [`series`] (all cores) → [`cbf`] or `stacks` (files). [`phantom`] says how much of each phase every ray meets,
 //! [`truth`] saves that.
 //!
@@ -25,6 +25,7 @@ pub mod poisson;
 pub mod scene;
 pub mod series;
 mod stacks;
+pub mod strays;
 pub mod truth;
 mod view;
 
@@ -42,8 +43,9 @@ use instrument::Instrument;
 use pattern::{Pattern1d, PeakShape, Ring};
 use phantom::Trajectory;
 use scene::{Defects, Scene, SceneView};
-use series::{CbfFiles, Destination, FrameFiles, Noise, Shot};
+use series::{CbfFiles, Destination, Disturbance, FrameFiles, Noise, Shot};
 use stacks::StackFiles;
+use strays::Strays;
 use truth::Phase;
 
 /// Energy times wavelength, keV·Å: the value that pyFAI uses.
@@ -138,6 +140,10 @@ pub struct Simulation {
     pub bad_pixels: usize,
     /// How many pixels count by themselves.
     pub hot_pixels: usize,
+    /// Spots of single crystals in each frame.
+    pub spots: usize,
+    /// Tracks of gamma rays in each frame.
+    pub hits: usize,
     /// Time from one frame to the next, s.
     pub exposure: f64,
     /// Whether counts are drawn (else rounded).
@@ -293,7 +299,8 @@ pub fn simulate(request: &Simulation, done: &(dyn Fn() + Sync)) -> Result<Summar
             Box::new(StackFiles::begin(destination, stacking, instrument, scene, shots, sample)?)
         }
     };
-    summary.bytes = series::write(&*files, scene, shots, noise, done)?;
+    let strays = Strays { spots: request.spots, hits: request.hits, seed: request.seed };
+    summary.bytes = series::write(&*files, scene, shots, Disturbance { noise, strays }, done)?;
     files.finish()?;
     Ok(summary)
 }

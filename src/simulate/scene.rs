@@ -7,6 +7,8 @@
 //! wafer joints that the detector's mask holds read −1, as DECTRIS writes them; hot pixels count by
 //! themselves, whatever falls on them.
 
+use std::collections::HashSet;
+
 use rayon::prelude::*;
 
 use super::error::SimulateError;
@@ -121,6 +123,11 @@ impl Scene {
         mask
     }
 
+    /// Pixels that count by themselves.
+    pub fn hot(&self) -> HashSet<usize> {
+        self.hot.iter().map(|(pixel, _)| *pixel).collect()
+    }
+
     /// Expected levels of a frame in which part `i` has `weights[i]` units; `levels` has one a pixel.
     pub fn expect(&self, weights: &[f32], levels: &mut [Level]) {
         let mut sums = [0.0_f32; 512];
@@ -142,23 +149,22 @@ impl Scene {
         }
     }
 
-    /// Draws a frame around its expected levels.
+    /// Draws a frame around its expected levels; gaps and bad pixels are for [`Scene::overlay`].
     pub fn draw(&self, levels: &[Level], sampler: &Sampler, stream: &mut Draws, pixels: &mut [i32]) {
         for (pixel, level) in pixels.iter_mut().zip(levels) {
             *pixel = sampler.draw(*level, stream).min(COUNT_CUTOFF);
         }
-        self.overlay(pixels);
     }
 
-    /// The frame without noise: expected counts rounded to whole ones.
+    /// The frame without noise: expected counts rounded to whole ones, likewise.
     pub fn round(&self, levels: &[Level], pixels: &mut [i32]) {
         for (pixel, level) in pixels.iter_mut().zip(levels) {
             *pixel = (level.expected().round() as i32).min(COUNT_CUTOFF);
         }
-        self.overlay(pixels);
     }
 
-    fn overlay(&self, pixels: &mut [i32]) {
+    /// Puts gaps and bad pixels where they are.
+    pub fn overlay(&self, pixels: &mut [i32]) {
         for &(pixel, value) in &self.fixed {
             pixels[pixel] = value;
         }

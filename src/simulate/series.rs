@@ -4,6 +4,7 @@
 //! thread keeps one set of buffers (levels, pixels) and makes frame after frame in it; the next one is always the first that
 //! nobody has begun.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -15,6 +16,7 @@ use super::error::SimulateError;
 use super::instrument::Instrument;
 use super::poisson::{Draws, Level, Sampler};
 use super::scene::Scene;
+use super::strays::Strays;
 use crate::frame::Shape;
 use crate::output::draft;
 
@@ -140,20 +142,28 @@ pub enum Noise {
     Poisson(u64),
 }
 
+/// What makes a frame differ from what is expected of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Disturbance {
+    pub noise: Noise,
+    pub strays: Strays,
+}
+
 /// One frame after the other, in the same buffers.
 struct Workplace<'a> {
     scene: &'a Scene,
-    noise: Noise,
+    disturbance: Disturbance,
+    hot: HashSet<usize>,
     weights: Vec<f32>,
     levels: Vec<Level>,
     pixels: Vec<i32>,
 }
 
 impl<'a> Workplace<'a> {
-    fn new(scene: &'a Scene, noise: Noise) -> Workplace<'a> {
+    fn new(scene: &'a Scene, disturbance: Disturbance) -> Workplace<'a> {
         let pixels = scene.shape.pixels();
         let (levels, pixels) = (vec![Level::default(); pixels], vec![0; pixels]);
-        Workplace { scene, noise, weights: Vec::new(), levels, pixels }
+        Workplace { scene, disturbance, hot: scene.hot(), weights: Vec::new(), levels, pixels }
     }
 
     /// The counts of frame `index`.
@@ -163,13 +173,15 @@ impl<'a> Workplace<'a> {
             self.scene.expect(&shot.weights, &mut self.levels);
             self.weights.clone_from(&shot.weights);
         }
-        match self.noise {
+        match self.disturbance.noise {
             Noise::None => self.scene.round(&self.levels, &mut self.pixels),
             Noise::Poisson(seed) => {
                 let mut stream = Draws::new(seed, index as u64);
                 self.scene.draw(&self.levels, sampler, &mut stream, &mut self.pixels);
             }
         }
+        self.disturbance.strays.add(index, self.scene.shape, &self.levels, &self.hot, &mut self.pixels);
+        self.scene.overlay(&mut self.pixels);
         &self.pixels
     }
 }
@@ -197,13 +209,13 @@ pub(super) fn write(
     files: &dyn FrameFiles,
     scene: &Scene,
     shots: &[Shot],
-    noise: Noise,
+    disturbance: Disturbance,
     done: &(dyn Fn() + Sync),
 ) -> Result<u64, SimulateError> {
     let sampler = Sampler::new();
     let next = AtomicUsize::new(0);
     let fill = || {
-        let mut place = Workplace::new(scene, noise);
+        let mut place = Workplace::new(scene, disturbance);
         let mut bytes = 0;
         loop {
             let index = next.fetch_add(1, Ordering::Relaxed);

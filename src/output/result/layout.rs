@@ -8,6 +8,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::beside::Beside;
+use super::definition::Definition;
 use super::part::{MergedFrom, PartOf, SegmentOf, VirtualPart};
 use super::raster::{FrameNumbers, Raster};
 use crate::frame::{Column, FrameHeader};
@@ -92,6 +93,8 @@ pub struct Layout {
     pub configuration: Value,
     /// Who decodes and who integrates, in words, as it was planned.
     pub route: Option<String>,
+    /// What an application definition of NeXus wants to know, where the patterns are shown as it has them, too.
+    pub definition: Option<Definition>,
     /// Title of the entry.
     pub title: String,
     /// PONI file, as given.
@@ -130,6 +133,7 @@ impl Layout {
             segment: None,
             configuration: Value::Null,
             route: None,
+            definition: None,
             title: "xrdct integrate".into(),
             poni_file: None,
             mask_file: None,

@@ -70,6 +70,7 @@ pub fn over(typed: &Options, earlier: Options) -> Result<Options, RangeOfAnother
         no_verify,
         sums,
         segments,
+        definition,
     } = typed.clone();
     if radial_range.is_empty() && !earlier.radial_range.is_empty() {
         let is = |name: &Option<String>| name.as_deref().unwrap_or(Unit::QNm.name()).to_owned();
@@ -135,6 +136,7 @@ pub fn over(typed: &Options, earlier: Options) -> Result<Options, RangeOfAnother
         no_verify: no_verify.or(earlier.no_verify),
         sums: sums.or(earlier.sums),
         segments: segments.or(earlier.segments),
+        definition: definition.or(earlier.definition),
         config,
     })
 }

@@ -63,6 +63,7 @@ pub(super) fn take(keys: &mut Keys, args: &mut Options) -> Result<(), Fault> {
     args.no_verify = keys.flag("no_verify")?;
     args.sums = keys.flag("sums")?;
     args.segments = keys.parsed("segments", "auto, off or a size such as 256M is wanted")?;
+    args.definition = keys.word("definition")?;
     args.variance = keys.text("variance")?;
     args.monitor = keys.text("monitor")?.or(args.monitor.take());
     args.statistic = keys.word("statistic")?.or(args.statistic);
@@ -140,6 +141,7 @@ pub(super) fn section(args: &Options, engine: &str, not_in_pyfai: &[String]) -> 
         no_verify,
         sums,
         segments,
+        definition,
         saturation,
         variance,
         monitor,
@@ -172,6 +174,7 @@ pub(super) fn section(args: &Options, engine: &str, not_in_pyfai: &[String]) -> 
         ("no_verify", json!(no_verify)),
         ("sums", json!(sums)),
         ("segments", json!(segments.map(|size| size.to_string()))),
+        ("definition", json!(definition)),
         ("saturation", json!(saturation)),
         ("variance", json!(variance)),
         // A number of headers stands in pyFAI's key.

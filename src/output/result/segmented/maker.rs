@@ -104,6 +104,7 @@ impl Blueprint {
                 stamps: Vec::new(),
                 shows: Vec::new(),
                 is_master: false,
+                definition: None,
                 ..layout.clone()
             },
             inputs: layout.inputs.clone(),
