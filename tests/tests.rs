@@ -43,6 +43,7 @@ mod several;
 mod simulate;
 mod slurm;
 mod source;
+mod spots;
 mod statistics;
 mod statistics_cli;
 mod support;
