@@ -16,6 +16,7 @@
 //! last set. It touches these two datasets only, so a kill in that millisecond may cost them, never a pattern or a status. A run whose
 //! frames go over to another device, or that loses one of several, is opened once more then ([`ResultFile::go_over`], [`ResultFile::lose`]).
 mod arrays;
+mod azint;
 mod beside;
 mod block;
 mod carry;

@@ -4,33 +4,36 @@ use serde_json::Value;
 
 use super::error::{SessionError, refuse};
 use super::options::DefinitionName;
-use super::plan::Plan;
 use crate::geometry::units::Unit;
 use crate::output::result::{Definition, RadialAxis};
 
-/// That a plan's result can be of the definition that is asked for.
+/// What a result would be made of.
+pub(super) struct Made<'a> {
+    pub unit: Unit,
+    pub has_two_axes: bool,
+    pub wavelength: Option<f64>,
+    /// Where the wavelength would come from.
+    pub geometry: &'a str,
+}
+
+/// That it can be of the definition that is asked for.
 ///
 /// # Errors
 /// What it lacks.
-pub(super) fn check(plan: &Plan) -> Result<(), SessionError> {
-    let Some(definition) = plan.options.definition else { return Ok(()) };
+pub(super) fn check(definition: DefinitionName, made: &Made<'_>) -> Result<(), SessionError> {
     let word = definition.word();
-    match (definition, plan.npt_azim) {
-        (DefinitionName::NXazint1d, Some(_)) => {
+    match (definition, made.has_two_axes) {
+        (DefinitionName::NXazint1d, true) => {
             refuse!(Usage, "--definition {word}: its patterns have one axis; bins of two are NXazint2d")
         }
-        (DefinitionName::NXazint2d, None) => refuse!(Usage, "--definition {word} needs --npt-azim"),
+        (DefinitionName::NXazint2d, false) => refuse!(Usage, "--definition {word} needs --npt-azim"),
         _ => {}
     }
-    if radial(plan.unit).is_none() {
-        refuse!(Usage, "--definition {word}: its radial axis is q or 2theta, not {}", plan.unit.name());
+    if radial(made.unit).is_none() {
+        refuse!(Usage, "--definition {word}: its radial axis is q or 2theta, not {}", made.unit.name());
     }
-    if plan.poni.wavelength.is_none() {
-        refuse!(
-            Calibration,
-            "--definition {word} needs the wavelength, which {} has not",
-            plan.geometry_name()
-        );
+    if made.wavelength.is_none() {
+        refuse!(Calibration, "--definition {word} needs the wavelength, which {} has not", made.geometry);
     }
     Ok(())
 }

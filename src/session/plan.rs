@@ -10,7 +10,7 @@ use super::budget;
 use super::calibration;
 use super::configuration::{self, ConfigError};
 use super::crew::{self, Crew, Traffic};
-use super::definition;
+use super::definition::{self, Made};
 use super::device::Device;
 use super::error::{Concern, OrAbout, SessionError, refuse};
 use super::monitor;
@@ -216,7 +216,11 @@ impl Plan {
             plan.settle_device()?;
             plan.check_memory()?;
         }
-        definition::check(&plan)?;
+        if let Some(name) = plan.options.definition {
+            let (wavelength, geometry) = (plan.poni.wavelength, &plan.geometry_name());
+            let has_two_axes = plan.npt_azim.is_some();
+            definition::check(name, &Made { unit: plan.unit, has_two_axes, wavelength, geometry })?;
+        }
         plan.division()?;
         Ok(plan)
     }

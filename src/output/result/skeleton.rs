@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! /                      NXroot     default=entry_0000
-//!   [azint1d | azint2d]  NXentry    the same as an application definition has it: see `definition.rs`
+//!   [azint1d | azint2d]  NXentry    the same as an application definition has it: see `azint.rs`
 //!   entry_0000           NXentry    default=xrdct/result; title start_time end_time program_name
 //!     pyFAI -> xrdct                where today's viewers look
 //!     xrdct              NXprocess  program version date [route] status message duration frame_status [saturated] bad_frames
@@ -33,8 +33,8 @@ use hdf5::types::FixedUnicode;
 use hdf5::{Group, Result};
 
 use super::arrays::{Arrays, leading};
+use super::azint;
 use super::beside::Beside;
-use super::definition;
 use super::device;
 use super::layout::{BinAxis, FileStamp, Layout};
 use super::part::MergedFrom;
@@ -149,7 +149,7 @@ pub(super) fn build(draft: &File, layout: &Layout) -> Result<RowOffsets> {
     input(&process, &arrays, &mut places)?;
     result(&process, &arrays, &mut places)?;
     if let Some(definition) = &layout.definition {
-        definition::build(&file, layout, definition)?;
+        azint::build(&file, layout, definition)?;
     }
     // The last: nothing may come after its table.
     if layout.sums {
