@@ -379,6 +379,9 @@ impl ResultFile {
     /// As [`ResultFile::flush`], or what HDF5 says.
     pub fn lose(&mut self, why: &str) -> Result<(), OutputError> {
         self.flush()?;
+        if self.lost_devices.iter().any(|known| known == why) {
+            return Ok(());
+        }
         self.lost_devices.push(why.to_owned());
         let room = self.make_room("making room for lost_devices", device::room(0))?;
         device::note_lost(&self.writer.file, &self.lost_devices)
