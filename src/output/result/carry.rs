@@ -56,7 +56,9 @@ pub(super) fn whole_rows(
                 continue;
             }
             let outcome = match earlier.status(row) {
-                Some(FrameStatus::Good) if rows.is_whole(&mut block, frame, row).map_err(unread)? => {
+                Some(FrameStatus::Good)
+                    if rows.checked(&mut block, frame, row).map_err(unread)?.is_some() =>
+                {
                     carried.good += 1;
                     Ok(rows.pattern(&mut block, frame, row).map_err(unread)?)
                 }
