@@ -21,14 +21,14 @@ pub(super) struct Relay {
     devices: Vec<Option<String>>,
     left: AtomicUsize,
     losses: SlotLosses,
-    ended: Mutex<Ended>,
+    ended: Mutex<Closed>,
     /// What each reducer is asked for at the moment.
     asked: Vec<Mutex<Option<Asked>>>,
 }
 
 /// What became of those that have ended.
 #[derive(Default)]
-pub(super) struct Ended {
+pub(super) struct Closed {
     /// Those that came to the end of their work, and can go on.
     pub(super) done: Vec<Box<dyn Reducer>>,
     /// Those that failed, in that order.
@@ -37,7 +37,7 @@ pub(super) struct Ended {
     pub(super) given_up: Vec<FrameId>,
 }
 
-impl Ended {
+impl Closed {
     /// Why the first failed.
     pub(super) fn error(&self) -> Option<ReduceError> {
         self.lost.first().map(|lost| ReduceError::Device(lost.why.clone()))
@@ -81,7 +81,7 @@ impl Relay {
         self.left.load(Ordering::Acquire) > 1
     }
 
-    fn ended(&self) -> MutexGuard<'_, Ended> {
+    fn ended(&self) -> MutexGuard<'_, Closed> {
         self.ended.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -148,7 +148,7 @@ impl Relay {
     }
 
     /// What became of them.
-    pub(super) fn close(self) -> Ended {
+    pub(super) fn close(self) -> Closed {
         self.ended.into_inner().unwrap_or_else(PoisonError::into_inner)
     }
 }
