@@ -103,7 +103,7 @@ impl ResultDraft {
     /// Has the file tell of the devices that an earlier result lost, each once.
     ///
     /// # Errors
-    /// As [`ResultFile::lose`].
+    /// As [`ResultFile::lose`](super::ResultFile::lose).
     pub fn keep_lost_devices(&mut self, earlier: &EarlierResult) -> Result<(), OutputError> {
         earlier.info.lost_devices.iter().try_for_each(|why| self.file.lose(why))
     }
