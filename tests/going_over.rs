@@ -108,13 +108,6 @@ impl Reducer for Failing {
         Ok(given)
     }
 
-    fn check(&mut self) -> Result<(), ReduceError> {
-        match self.failed.load(Ordering::Acquire) {
-            true => Err(ReduceError::Device(WHY.into())),
-            false => self.inner.check(),
-        }
-    }
-
     fn abandon(&mut self) -> Vec<FrameId> {
         let id = |done: Outcome| done.map_or_else(|bad| bad.id, |pattern| pattern.id);
         let made = self.made.drain(..).map(id);

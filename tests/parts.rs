@@ -210,6 +210,33 @@ fn rows_of_the_cpu_stay_marked() {
 }
 
 #[test]
+fn a_whole_tells_of_every_device_that_its_parts_lost() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    write_small_scan(at, FRAMES);
+    let parts = all_parts(at, 1, "-c 50", 3);
+    let lost: [&[&str]; 3] =
+        [&["cuda:1: failed", "cuda:0: hung"], &[], &["cuda:2: failed", "cuda:1: failed"]];
+    for (name, whys) in parts.iter().zip(lost) {
+        let open = hdf5::File::open_rw(at.join(name)).unwrap();
+        let texts: Vec<hdf5::types::VarLenUnicode> = whys.iter().map(|why| why.parse().unwrap()).collect();
+        if !texts.is_empty() {
+            let process = open.group("entry_0000/xrdct").unwrap();
+            process.new_dataset_builder().with_data(&texts).create("lost_devices").unwrap();
+        }
+        open.close().unwrap();
+    }
+    for more in ["", " --virtual"] {
+        // In any order: it is that of the parts.
+        let named = [&parts[2], &parts[0], &parts[1]];
+        let done = merge(at, &named, &format!("-o whole.h5 --overwrite{more}"));
+        assert_eq!((done.code, done.stderr.as_str()), (0, ""), "{more}");
+        let info = ResultInfo::open(&at.join("whole.h5")).unwrap();
+        assert_eq!(info.lost_devices, ["cuda:1: failed", "cuda:0: hung", "cuda:2: failed"], "{more}");
+    }
+}
+
+#[test]
 fn a_virtual_whole_finds_its_parts_beside_itself_and_nowhere_else() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();

@@ -7,26 +7,23 @@ mod fakes;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use xrdct::frame::{SlotMemory, SlotPool};
+use xrdct::frame::SlotPool;
 use xrdct::h5;
 use xrdct::output::lock::Lock;
 use xrdct::output::result::{Ending, Progress, ResultInfo};
 use xrdct::pipeline::{PipelineError, Report, Stop};
-use xrdct::reduce::Reducer;
 use xrdct::session::RunResult;
 use xrdct::session::options::StrategyName;
 use xrdct::session::resume::what_is_left;
 use xrdct::session::{Doors, Plan, Resume, Run, Session};
 
-use self::fakes::{Counting, Dropping, Late, Led, LockedBy, Modest, Patient, UPLOAD};
+use self::fakes::{Counting, Dropping, Late, Modest, Patient};
 use crate::going_over::{At, FRAMES, Failing, LIMIT, Scan, Seen, WHY, marks, planned, rows};
 use crate::support::{one_line, within, xrdct};
 
 /// Of three devices, `failing` give so many outcomes each and then fail.
 #[derive(Debug, Clone)]
 struct Failures {
-    /// All upload from memory that the first of these locked; and how often devices were asked whether they are well.
-    leads: Option<Arc<AtomicUsize>>,
     failing: Vec<(usize, usize)>,
     at: At,
     slots: usize,
@@ -37,7 +34,7 @@ struct Failures {
 impl Failures {
     fn of(failing: &[(usize, usize)]) -> Failures {
         let failing = failing.to_vec();
-        Failures { failing, at: At::Collect, slots: 12, may_go_on: false, stop_after: None, leads: None }
+        Failures { failing, at: At::Collect, slots: 12, may_go_on: false, stop_after: None }
     }
 
     /// The doors of a session of the host, with fakes behind the third.
@@ -60,15 +57,6 @@ impl Failures {
             doors.reducers.push(Box::new(Patient { inner, name: name(number), others }));
         }
         doors.slots = SlotPool::on_host(self.slots, 100_000);
-        if let Some(checked) = &self.leads {
-            let leader = flags.first().map_or_else(Arc::default, Arc::clone);
-            let locked = |_| Box::new(LockedBy(vec![0; 100_000], Arc::clone(&leader))) as Box<dyn SlotMemory>;
-            doors.slots = SlotPool::new((0..self.slots).map(locked));
-            let led = |inner| {
-                Box::new(Led { inner, refused: vec![], checked: Arc::clone(checked) }) as Box<dyn Reducer>
-            };
-            doors.reducers = doors.reducers.into_iter().map(led).collect();
-        }
         doors.packed = doors.slots.clone();
         Doors { may_go_on: self.may_go_on, ..doors }
     }
@@ -159,41 +147,6 @@ fn slots_that_a_device_keeps_for_ever_are_replaced() {
     for slots in [1, 2, 5] {
         go_on(&scan, &Failures { at: At::Hang, slots, ..Failures::of(&[(0, 4)]) });
     }
-}
-
-#[test]
-fn one_that_breaks_what_all_upload_from_is_the_only_one_lost() {
-    let scan = Scan::with_bad(&[2, 19, 39]);
-    for at in [At::Submit, At::Flush, At::Collect, At::Hang] {
-        for (after, slots) in [(0, 12), (1, 30), (17, 12), (17, 4)] {
-            let checked = Arc::<AtomicUsize>::default();
-            let leads = Some(Arc::clone(&checked));
-            go_on(&scan, &Failures { at, slots, leads, ..Failures::of(&[(1, after)]) });
-            assert!(checked.load(Ordering::Relaxed) >= 3, "each is asked whether it is well");
-        }
-    }
-}
-
-#[test]
-fn when_all_fail_although_they_are_well_the_run_ends() {
-    let scan = Scan::with_bad(&[]);
-    let session =
-        Session::open(Plan::new(scan.options(StrategyName::Pool)).expect("a plan")).expect("a session");
-    let mut file = session.result(&scan.path("result.h5"), true).expect("a file");
-    let (report, ended) = within(LIMIT, "a run whose memory is broken", move || {
-        let mut doors = Failures { leads: Some(Arc::default()), ..Failures::of(&[]) }.doors(&session);
-        let broken = Arc::new(AtomicBool::new(true));
-        let locked = |_| Box::new(LockedBy(vec![0; 100_000], Arc::clone(&broken))) as Box<dyn SlotMemory>;
-        doors.slots = SlotPool::new((0..30).map(locked));
-        doors.packed = doors.slots.clone();
-        session.walk(doors, &mut file, Run::default())
-    });
-    let said = ended.expect_err("nothing can be uploaded").to_string();
-    let mut reasons: Vec<&str> = said.split("; ").collect();
-    reasons.sort_unstable();
-    assert_eq!(reasons, [0, 1, 2].map(|n| format!("cuda:{n}: {UPLOAD}")), "{said}");
-    // Whoever began the run may begin another, on some of them.
-    assert_eq!((report.done, report.lost.len()), (0, 3));
 }
 
 #[test]
@@ -313,6 +266,8 @@ fn a_run_that_goes_on_keeps_what_the_file_tells_of_devices() {
     let (report, ended) =
         session.walk(session.doors(left, None, None).expect("doors"), &mut file, Run::default());
     ended.expect("a run");
+    // Said twice, kept once.
+    file.lose(&whys[0]).expect("a file that can be changed");
     file.finish(&report.ending()).expect("a result");
     let (expected, _) = planned(&scan, scan.options(StrategyName::Pool));
     assert_eq!((rows(&path), lost_devices(&scan)), (expected, whys));

@@ -228,7 +228,7 @@ impl Reducer for Uploads {
         self.stream.context().bind()?;
         let at = self.next;
         self.next = (at + 1) % self.events.len();
-        let bytes = &pinned::bytes_for(frame.slot.memory(), self.stream.context())[frame.payload.clone()];
+        let bytes = frame.bytes();
         if bytes.len() > self.room {
             return Err(ReduceError::Device(format!("a frame of {} bytes", bytes.len())));
         }

@@ -148,8 +148,8 @@ pub enum CudaError {
         /// For how long.
         seconds: u64,
     },
-    /// It did not answer before, or broke.
-    #[error("the GPU failed or did not answer before, and nothing more is asked of it")]
+    /// It did not answer before.
+    #[error("the GPU did not answer before, and nothing more is asked of it")]
     GivenUp,
     /// Any of these, with frames on their way.
     #[error("{error}; frames in flight: {}", ranges(.frames))]

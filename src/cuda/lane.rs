@@ -14,7 +14,6 @@ mod sizes;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::codec::byte_offset::{ByteOffsetTables, CHUNK, TILE};
 use super::driver::{Context, DeviceBuffer, Event, PinnedBuffer, Stream};
@@ -23,14 +22,10 @@ use super::error::CudaError;
 use super::integrate::fused::{Fused, FusedBuffers, Results};
 use super::integrate::keep::{DevicePatterns, KeptRow};
 use super::params::{self, XrdctBatch, XrdctSpan, XrdctVerdict};
-use super::pinned;
 use crate::frame::{Codec, Slot};
 pub(super) use sizes::fit;
 use sizes::{DEFICITS, Offsets, Sizes};
 pub use sizes::{LaneSizes, arena, arena_bytes, bytes_needed, is_addressable};
-
-/// How long a device that something went wrong with is waited for, when it is asked whether it is well.
-const CHECK: Duration = Duration::from_secs(10);
 
 /// Frames that a launch can take.
 pub const MAX_BATCH: usize = params::XRDCT_MAX_BATCH as usize;
@@ -220,7 +215,7 @@ impl Lane {
         if let Some(departed) = self.departed.get(index) {
             departed.enqueue(&self.stream)?;
         }
-        let bytes = &pinned::bytes_for(slot.memory(), self.engine.context())[payload];
+        let bytes = &slot.memory().bytes()[payload];
         // Packed bytes keep their address modulo a chunk; the decoder begins anywhere, pixels do not.
         let shift = if codec == Codec::ByteOffset { bytes.as_ptr() as usize % CHUNK } else { 0 };
         let (first, end) = (self.used + shift, self.used + shift + bytes.len());
@@ -429,20 +424,6 @@ impl Lane {
         self.batch.frames = 0;
         self.used = 0;
         waited
-    }
-
-    /// Sees whether the device can still be asked for something, an empty lane's stream being the first to know: a few bytes are cleared there,
-    /// and that is waited for, a short time at most. Takes no memory. A device that cannot is given up.
-    ///
-    /// # Errors
-    /// What the device said, or that it does not answer.
-    pub fn check(&mut self) -> Result<(), CudaError> {
-        let context = self.engine.context();
-        let cleared = context.bind().and_then(|()| {
-            self.stream.enqueue_fill(&self.results, 0, self.results.len().min(8), 0)?;
-            self.stream.wait_within(CHECK)
-        });
-        cleared.inspect_err(|_| context.give_up())
     }
 
     /// Decodes the gathered frames and brings their pixels to the host: verdicts, and the bytes of all frames one after

@@ -4,14 +4,16 @@ use std::any::Any;
 use std::io;
 use std::sync::Arc;
 
-use super::driver::{Context, LockedPages, LockedPart, Pages, PinnedBuffer, bytes_of_parts};
+use super::driver::{
+    Context, LockedPages, LockedPart, Pages, PinnedBuffer, bytes_of_parts, one_was_given_up,
+};
 use super::error::CudaError;
 use super::numa::{self, NumaNode};
 use crate::frame::{SlotMemory, SlotPool};
 
 type Memory = Box<dyn SlotMemory>;
 
-/// GPUs that fetch from the same slots.
+/// GPUs that fetch from the same slots: what is pinned for one is pinned for all.
 type Gpus = Arc<[Arc<Context>]>;
 
 /// A slot's memory, pinned.
@@ -29,7 +31,7 @@ enum PinnedMemory {
     Part(LockedPart),
     /// Taken by itself.
     Alone(PinnedBuffer),
-    /// The system's, where the driver gave none: because the host cannot lock more, or because a GPU failed, which is no fault of
+    /// The system's, where the driver gave none: because the host cannot lock more, or because a GPU hangs, which is no fault of
     /// the frame that is read.
     Plain(Vec<u8>),
 }
@@ -54,9 +56,11 @@ impl SlotMemory for PinnedSlot {
     fn grow(&mut self, len: usize) -> io::Result<()> {
         if len > self.bytes().len() {
             let len = len.max(2 * self.bytes().len());
-            let larger = match by_itself(&self.gpus, len) {
-                Ok(larger) => larger,
-                Err(_) => PinnedMemory::Plain(plain(len)?),
+            // Nothing is pinned once a GPU hangs: the driver may wait for it.
+            let pinned = if one_was_given_up() { None } else { alone(&self.gpus, len).ok() };
+            let larger = match pinned {
+                Some(buffer) => PinnedMemory::Alone(buffer),
+                None => PinnedMemory::Plain(plain(len)?),
             };
             self.outgrown.push(std::mem::replace(&mut self.memory, larger));
         }
@@ -75,26 +79,6 @@ impl SlotMemory for PinnedSlot {
     }
 }
 
-/// A slot's bytes where a GPU fetches them: at an address of its own, where several GPUs fetch from the slot.
-pub fn bytes_for<'a>(slot: &'a dyn SlotMemory, context: &Context) -> &'a [u8] {
-    match slot.as_any().downcast_ref::<PinnedSlot>().map(|pinned| &pinned.memory) {
-        Some(PinnedMemory::Part(part)) => part.bytes_for(context),
-        _ => slot.bytes(),
-    }
-}
-
-/// Memory for one slot, locked by each of several GPUs.
-fn by_itself(gpus: &[Arc<Context>], len: usize) -> Result<PinnedMemory, CudaError> {
-    if gpus.len() > 1
-        && let Ok(pages) = Pages::take(len, &vec![None; gpus.len()])
-        && let Ok(locked) = LockedPages::lock(gpus, pages)
-        && let Some(part) = locked.cut(1, len).next()
-    {
-        return Ok(PinnedMemory::Part(part));
-    }
-    alone(gpus, len).map(PinnedMemory::Alone)
-}
-
 fn plain(len: usize) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     bytes.try_reserve_exact(len).map_err(|error| io::Error::new(io::ErrorKind::OutOfMemory, error))?;
@@ -102,7 +86,7 @@ fn plain(len: usize) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Memory of the driver, of the first GPU that has not failed. It is lost to all of them when that GPU is.
+/// Memory by itself, of the first GPU that has not been given up.
 fn alone(gpus: &[Arc<Context>], len: usize) -> Result<PinnedBuffer, CudaError> {
     let mut failed = CudaError::NoDevice;
     for context in gpus {
@@ -141,7 +125,7 @@ pub struct Ready {
 }
 
 impl Ready {
-    /// Memory for `count` slots of `len` bytes, near the nodes of GPUs in equal shares, of which there is one for each GPU.
+    /// Memory for `count` slots of `len` bytes, near the nodes of GPUs in equal shares.
     pub fn new(count: usize, len: usize, nodes: &[Option<NumaNode>]) -> Ready {
         Ready { pages: Pages::take(bytes_of_parts(count, len), nodes).ok(), count, len }
     }
@@ -160,10 +144,11 @@ impl Ready {
     /// When the host cannot lock as much as `least` slots take.
     pub fn lock(self, gpus: &[Arc<Context>], least: usize) -> Result<(SlotPool, usize), CudaError> {
         let Ready { pages, count, len } = self;
+        let first = gpus.first().ok_or(CudaError::NoDevice)?;
         let gpus = Gpus::from(gpus);
         let slot =
             |memory| Box::new(PinnedSlot { memory, outgrown: vec![], gpus: Arc::clone(&gpus) }) as Memory;
-        if let Some(Ok(pages)) = pages.map(|pages| LockedPages::lock(&gpus, pages)) {
+        if let Some(Ok(pages)) = pages.map(|pages| LockedPages::lock(first, pages)) {
             let parts = pages.cut(count, len).map(|part| slot(PinnedMemory::Part(part)));
             return Ok((SlotPool::new(parts), count));
         }

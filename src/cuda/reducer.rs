@@ -555,11 +555,6 @@ impl Reducer for CudaReducer {
         self.collect_oldest().map_err(|error| self.name(error))
     }
 
-    fn check(&mut self) -> Result<(), ReduceError> {
-        let checked = self.places.first_mut().map_or(Ok(()), |place| place.lane.check());
-        Ok(checked?)
-    }
-
     /// Waits for the device as long as for a batch. When that works the reducer can be used again.
     fn abandon(&mut self) -> Vec<FrameId> {
         let frames = self.frames_in_flight();

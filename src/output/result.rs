@@ -17,6 +17,7 @@
 //! frames go over to another device, or that loses one of several, is opened once more then ([`ResultFile::go_over`], [`ResultFile::lose`]).
 mod arrays;
 mod azint;
+mod band;
 mod beside;
 mod block;
 mod carry;
@@ -56,6 +57,7 @@ use super::lock::{Lock, is_at};
 use super::nexus;
 use crate::files::{folder_of, library, sync_folder};
 use crate::frame::{FrameStatus, Outcome, Pattern};
+use band::MapBand;
 pub(super) use plain::fixed;
 use rows::{FrameRow, RowWriter};
 pub(super) use skeleton::{DATE_LEN, MESSAGE_LEN, RUNNING, STATUS_LEN, stamps as write_stamps};
@@ -142,6 +144,8 @@ pub struct ResultDraft {
     draft: Draft,
     /// Whether a file that it replaces is kept: not when its rows were taken over.
     keeps_old: bool,
+    /// Rows of a part on their way to `map`.
+    band: MapBand,
 }
 
 impl ResultDraft {
@@ -150,7 +154,7 @@ impl ResultDraft {
     /// # Errors
     /// [`OutputError::Exists`], or what the operating system says.
     pub fn publish(self) -> Result<ResultFile, OutputError> {
-        let ResultDraft { mut file, draft, keeps_old } = self;
+        let ResultDraft { mut file, draft, keeps_old, .. } = self;
         // What a run left that did not end is not kept beside what is kept already.
         let old = kept_old(&file.path);
         let unkept = if keeps_old && old.exists() { replaced::segments_at(&file.path) } else { Vec::new() };
@@ -248,7 +252,7 @@ impl ResultFile {
             _lock: lock,
             layout: layout.clone(),
         };
-        Ok(ResultDraft { file, draft, keeps_old: layout.goes_on.is_none() })
+        Ok(ResultDraft { file, draft, keeps_old: layout.goes_on.is_none(), band: MapBand::default() })
     }
 
     /// Has the disk itself keep what was written this often, so that a power cut costs no more; `None`: only at the end. Patterns wait no
@@ -384,6 +388,9 @@ impl ResultFile {
     /// As [`ResultFile::flush`], or what HDF5 says.
     pub fn lose(&mut self, why: &str) -> Result<(), OutputError> {
         self.flush()?;
+        if self.lost_devices.iter().any(|known| known == why) {
+            return Ok(());
+        }
         self.lost_devices.push(why.to_owned());
         let room = self.make_room("making room for lost_devices", device::room(0))?;
         device::note_lost(&self.writer.file, &self.lost_devices)

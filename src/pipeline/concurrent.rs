@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, bounded, unbounded};
 
-use super::relay::{Asking, Closed, Relay, drop_quietly, give_up};
+use super::relay::{Asking, Relay, drop_quietly, give_up};
 use super::report::Listed;
 use super::sequential::read;
 use super::{Corridor, Landing, Passage, PipelineError, Report, Stage, StageTimes, Stop};
@@ -138,13 +138,13 @@ pub(super) fn run(corridor: Corridor<'_>, mut report: Report) -> Passage {
             ending
         })
     });
-    let Closed { error, lost, given_up, left, some_were_led } = relay.close();
-    let ending = ending.and(error.map_or(Ok(()), |error| Err(error.into())));
-    report.lost.extend(lost);
-    report.given_up.extend(given_up);
+    let closed = relay.close();
+    let ending = ending.and(closed.error().map_or(Ok(()), |error| Err(error.into())));
+    report.lost.extend(closed.lost);
+    report.given_up.extend(closed.given_up);
     report.times = times;
     report.close(report.done - before, start.elapsed(), &listed, ending.is_ok());
-    Passage { report, ended: ending, left, some_were_led }
+    Passage { report, ended: ending, left: closed.done }
 }
 
 fn keep_first(ending: &mut Result<(), PipelineError>, next: Result<(), PipelineError>) {
@@ -281,22 +281,18 @@ impl ReducerThread<'_> {
                 // A closed channel means that the run is ending for a reason somebody else reports.
                 let out = |outcome| drop(self.outcomes.send(outcome));
                 let _asks = self.asks("giving up what it had", 0);
-                let given_up = give_up(reducer.as_mut(), out);
-                (error, given_up, reducer.check().is_ok())
+                (error, give_up(reducer.as_mut(), out))
             })
         }));
-        // Unless it is well, what it had goes now: frames hold slots that readers wait for.
+        // What one that failed had goes now: frames hold slots that readers wait for.
         let (result, ends) = match driven {
             Ok(Ok(End::Done)) => {
                 self.relay.done(reducer);
                 return Ok(());
             }
             Ok(Ok(End::Unheard)) => return Ok(()),
-            Ok(Err((error, given_up, true))) => {
-                (Ok(()), self.relay.failed(self.number, error, given_up, Some(reducer)))
-            }
-            Ok(Err((error, given_up, false))) => {
-                let ends = self.relay.failed(self.number, error, given_up, None);
+            Ok(Err((error, given_up))) => {
+                let ends = self.relay.failed(self.number, error, given_up);
                 drop_quietly(reducer);
                 (Ok(()), ends)
             }

@@ -176,8 +176,6 @@ pub struct Passage {
     pub ended: Result<(), PipelineError>,
     /// Reducers that can go on. Of a walk that a device ended, those on other devices.
     pub left: Vec<Box<dyn Reducer>>,
-    /// Whether some of these failed because of one that was lost: what they shared with it, slots above all, cannot be used again.
-    pub some_were_led: bool,
 }
 
 /// Walks more frames of a run that has a report already, and goes on counting there.

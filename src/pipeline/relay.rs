@@ -1,10 +1,7 @@
 //! Reducers of a run, as they fail: one that does hands its work over to the others, and what is left of them all is there in the end.
 //!
-//! A device that breaks may make others fail that are well: what they share belonged to it. So whoever fails is asked whether it can be used
-//! again ([`Reducer::check`]), and in the end those that can are not counted as lost, if there is one that cannot: that was the cause.
-//!
-//! Reducers are not dropped before the last one has ended: giving memory back waits for every device of a process, and one that hangs would
-//! have to be waited for without an end.
+//! Reducers that are done are not dropped before the last one has ended: giving memory back waits for every device of a process, and one that
+//! hangs would have to be waited for without an end.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -24,39 +21,27 @@ pub(super) struct Relay {
     devices: Vec<Option<String>>,
     left: AtomicUsize,
     losses: SlotLosses,
-    ended: Mutex<Ended>,
+    ended: Mutex<Closed>,
     /// What each reducer is asked for at the moment.
     asked: Vec<Mutex<Option<Asked>>>,
 }
 
+/// What became of those that have ended.
 #[derive(Default)]
-struct Ended {
-    /// Those that came to the end of their work.
-    done: Vec<Box<dyn Reducer>>,
-    failed: Vec<Failed>,
-    /// The frames that they had.
-    given_up: Vec<FrameId>,
-}
-
-/// One that failed.
-struct Failed {
-    lost: LostReducer,
-    /// It can be used nevertheless.
-    well: Option<Box<dyn Reducer>>,
-}
-
-/// What became of all.
 pub(super) struct Closed {
-    /// Why the first failed.
-    pub(super) error: Option<ReduceError>,
-    /// Those that were lost.
+    /// Those that came to the end of their work, and can go on.
+    pub(super) done: Vec<Box<dyn Reducer>>,
+    /// Those that failed, in that order.
     pub(super) lost: Vec<LostReducer>,
-    /// The frames that reducers had which failed.
+    /// The frames that these had.
     pub(super) given_up: Vec<FrameId>,
-    /// Those that can go on.
-    pub(super) left: Vec<Box<dyn Reducer>>,
-    /// Whether some of these failed because of another.
-    pub(super) some_were_led: bool,
+}
+
+impl Closed {
+    /// Why the first failed.
+    pub(super) fn error(&self) -> Option<ReduceError> {
+        self.lost.first().map(|lost| ReduceError::Device(lost.why.clone()))
+    }
 }
 
 /// A device is being asked for something.
@@ -96,7 +81,7 @@ impl Relay {
         self.left.load(Ordering::Acquire) > 1
     }
 
-    fn ended(&self) -> MutexGuard<'_, Ended> {
+    fn ended(&self) -> MutexGuard<'_, Closed> {
         self.ended.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -105,21 +90,17 @@ impl Relay {
         self.ended().done.push(reducer);
     }
 
-    /// Notes that the reducer of that number failed, and the frames that it gave up; whether it was the last. Of several each is named. One
-    /// that is well nevertheless comes along.
-    pub(super) fn failed(
-        &self,
-        number: usize,
-        error: ReduceError,
-        mut given_up: Vec<FrameId>,
-        well: Option<Box<dyn Reducer>>,
-    ) -> bool {
+    /// Notes that the reducer of that number failed, and the frames that it gave up; whether it was the last. Of several each is named.
+    pub(super) fn failed(&self, number: usize, error: ReduceError, mut given_up: Vec<FrameId>) -> bool {
         let device = self.devices.get(number).cloned().flatten();
-        let why = why(self.devices.len(), device.as_deref(), error);
+        let ReduceError::Device(why) = error;
+        let why = match &device {
+            Some(device) if self.devices.len() > 1 => format!("{device}: {why}"),
+            _ => why,
+        };
         self.losses.lose(given_up.len());
         let mut ended = self.ended();
-        let lost = LostReducer { device, why, frames: given_up.len() };
-        ended.failed.push(Failed { lost, well });
+        ended.lost.push(LostReducer { device, why, frames: given_up.len() });
         ended.given_up.append(&mut given_up);
         let was_last = self.left.fetch_sub(1, Ordering::AcqRel) == 1;
         if was_last {
@@ -166,43 +147,9 @@ impl Relay {
         }
     }
 
-    /// What became of them. When one failed, those that came to their end are asked whether they are well, too.
+    /// What became of them.
     pub(super) fn close(self) -> Closed {
-        let Ended { done, mut failed, given_up } =
-            self.ended.into_inner().unwrap_or_else(PoisonError::into_inner);
-        let mut left = Vec::new();
-        let someone_failed = !failed.is_empty();
-        for mut reducer in done {
-            match if someone_failed { reducer.check() } else { Ok(()) } {
-                Ok(()) => left.push(reducer),
-                Err(error) => {
-                    let device = reducer.device();
-                    let why = why(self.devices.len(), device.as_deref(), error);
-                    failed.push(Failed { lost: LostReducer { device, why, frames: 0 }, well: None });
-                }
-            }
-        }
-        let is_somebodys_fault = failed.iter().any(|failed| failed.well.is_none());
-        let (mut lost, mut some_were_led) = (Vec::new(), false);
-        for Failed { lost: reducer, well } in failed {
-            match well.filter(|_| is_somebodys_fault) {
-                Some(well) => {
-                    some_were_led = true;
-                    left.push(well);
-                }
-                None => lost.push(reducer),
-            }
-        }
-        let error = lost.first().map(|lost| ReduceError::Device(lost.why.clone()));
-        Closed { error, lost, given_up, left, some_were_led }
-    }
-}
-
-/// Why a reducer failed; of several it is named.
-fn why(all: usize, device: Option<&str>, ReduceError::Device(why): ReduceError) -> String {
-    match device {
-        Some(device) if all > 1 => format!("{device}: {why}"),
-        _ => why,
+        self.ended.into_inner().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -226,8 +173,8 @@ mod tests {
     use super::*;
     use crate::frame::Frame;
 
-    /// A device of that name that does nothing, well or not.
-    struct Idle(&'static str, bool);
+    /// A device of that name that does nothing.
+    struct Idle(&'static str);
 
     impl Reducer for Idle {
         fn capacity(&self) -> usize {
@@ -248,71 +195,47 @@ mod tests {
         fn collect(&mut self) -> Result<Vec<Outcome>, ReduceError> {
             Ok(vec![])
         }
-        fn check(&mut self) -> Result<(), ReduceError> {
-            if self.1 { Ok(()) } else { Err(ReduceError::Device("broken".into())) }
-        }
         fn abandon(&mut self) -> Vec<FrameId> {
             vec![]
         }
     }
 
-    fn reducers(devices: &[(&'static str, bool)]) -> Vec<Box<dyn Reducer>> {
-        devices.iter().map(|(name, well)| Box::new(Idle(name, *well)) as _).collect()
-    }
-
-    fn names(left: &[Box<dyn Reducer>]) -> Vec<String> {
-        left.iter().filter_map(|reducer| reducer.device()).collect()
-    }
-
-    fn fails(relay: &Relay, number: usize, frame: usize, well: Option<Box<dyn Reducer>>) -> bool {
-        relay.failed(number, ReduceError::Device("failed".into()), vec![FrameId(frame)], well)
+    fn reducers(devices: &[&'static str]) -> Vec<Box<dyn Reducer>> {
+        devices.iter().map(|name| Box::new(Idle(name)) as _).collect()
     }
 
     #[test]
-    fn who_is_well_is_lost_only_if_everybody_who_failed_is() {
-        for (broken_one_fails, lost) in [(true, vec!["cuda:0"]), (false, vec!["cuda:1"])] {
-            let mut all = reducers(&[("cuda:0", !broken_one_fails), ("cuda:1", true), ("cuda:2", true)]);
-            let relay = Relay::of(&all);
-            let (third, second) = (all.pop(), all.pop());
-            assert!(!fails(&relay, 1, 7, second));
-            if broken_one_fails {
-                assert!(!fails(&relay, 0, 3, None));
-            } else {
-                all.into_iter().for_each(|first| relay.done(first));
-            }
-            third.into_iter().for_each(|third| relay.done(third));
-            let closed = relay.close();
-            let found: Vec<_> = closed.lost.iter().filter_map(|lost| lost.device.as_deref()).collect();
-            assert_eq!((found, closed.some_were_led), (lost.clone(), broken_one_fails));
-            let left = if broken_one_fails { ["cuda:2", "cuda:1"] } else { ["cuda:0", "cuda:2"] };
-            assert_eq!(names(&closed.left), left);
-            assert_eq!(closed.error.map(|error| error.to_string()), Some(format!("{}: failed", lost[0])));
-            assert_eq!(closed.given_up.len(), 1 + usize::from(broken_one_fails));
-        }
+    fn those_that_are_done_are_left_and_each_that_failed_is_named() {
+        let mut all = reducers(&["cuda:0", "cuda:1", "cuda:2"]);
+        let relay = Relay::of(&all);
+        let fails =
+            |number, frame| relay.failed(number, ReduceError::Device("failed".into()), vec![FrameId(frame)]);
+        assert!(!fails(1, 7) && relay.has_others());
+        assert!(!fails(0, 3) && !relay.has_others());
+        all.pop().into_iter().for_each(|third| relay.done(third));
+        let closed = relay.close();
+        assert_eq!(closed.error().map(|error| error.to_string()), Some("cuda:1: failed".into()));
+        let lost: Vec<_> = closed.lost.iter().map(|lost| (lost.why.as_str(), lost.frames)).collect();
+        assert_eq!(lost, [("cuda:1: failed", 1), ("cuda:0: failed", 1)]);
+        assert_eq!(closed.given_up, [FrameId(7), FrameId(3)]);
+        let left: Vec<_> = closed.done.iter().filter_map(|reducer| reducer.device()).collect();
+        assert_eq!(left, ["cuda:2"]);
     }
 
     #[test]
-    fn one_that_broke_after_its_last_frame_is_found_when_another_fails() {
-        let mut all = reducers(&[("cuda:0", false), ("cuda:1", true)]);
+    fn the_last_that_fails_is_told_so_and_one_alone_is_not_named() {
+        let all = reducers(&["cuda:0"]);
         let relay = Relay::of(&all);
-        let second = all.pop();
-        all.into_iter().for_each(|first| relay.done(first));
-        assert!(!fails(&relay, 1, 7, second));
+        assert!(relay.failed(0, ReduceError::Device("failed".into()), vec![]));
         let closed = relay.close();
-        let expected = LostReducer { device: Some("cuda:0".into()), why: "cuda:0: broken".into(), frames: 0 };
-        assert_eq!((closed.lost, names(&closed.left)), (vec![expected], vec!["cuda:1".to_owned()]));
-        assert!(closed.some_were_led);
-        // Where nobody failed nobody is asked.
-        let all = reducers(&[("cuda:0", false)]);
-        let relay = Relay::of(&all);
-        all.into_iter().for_each(|first| relay.done(first));
-        let closed = relay.close();
-        assert!(closed.lost.is_empty() && closed.error.is_none() && closed.left.len() == 1);
+        let device = Some("cuda:0".to_owned());
+        assert_eq!(closed.lost, [LostReducer { device, why: "failed".into(), frames: 0 }]);
+        assert!(closed.done.is_empty());
     }
 
     #[test]
     fn a_device_that_does_not_answer_is_told_of_ever_more_seldom() {
-        let relay = Relay::of(&reducers(&[("cuda:0", true), ("cuda:1", true)]));
+        let relay = Relay::of(&reducers(&["cuda:0", "cuda:1"]));
         let said = || {
             let mut said = vec![];
             relay.slow(|note| said.push(note.to_owned()));

@@ -85,7 +85,7 @@ pub(super) fn run(corridor: Corridor<'_>, mut report: Report) -> Passage {
     }
     report.times = times;
     report.close(report.done - before, start.elapsed(), &listed, ending.is_ok());
-    Passage { report, ended: ending, left: reducers, some_were_led: false }
+    Passage { report, ended: ending, left: reducers }
 }
 
 /// Reads a ticket's frames, into slots of a pool as long as they come home; shared with the concurrent corridor. Waiting for the first slot is

@@ -57,16 +57,6 @@ pub trait Reducer: Send {
     /// When the device or engine behind it has failed.
     fn collect(&mut self) -> Result<Vec<Outcome>, ReduceError>;
 
-    /// Whether what stands behind it can be used again, when something went wrong here (then it was asked to [`Reducer::abandon`]
-    /// what it had) or at another reducer; waits a short time at most. One device that fails may make work fail that others were
-    /// given, though they are well.
-    ///
-    /// # Errors
-    /// That it cannot.
-    fn check(&mut self) -> Result<(), ReduceError> {
-        Ok(())
-    }
-
     /// Gives up what is in flight, after an error: the frames that no outcome will be given for. Their slots go home, but for those that
     /// a device which does not answer may still fetch; these stay with it.
     fn abandon(&mut self) -> Vec<FrameId>;

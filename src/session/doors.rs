@@ -103,7 +103,7 @@ impl Doors {
     }
 
     /// Doors to reducers that are there already, what is left of those of a run, for the frames of another source. They travel in slots
-    /// that are there, too, where there are some: those that did not come home are replaced. Else in ordinary memory.
+    /// that are there, too; those that did not come home are replaced.
     ///
     /// # Errors
     /// When no GPU is left that the crew needs.
@@ -113,7 +113,7 @@ impl Doors {
         source: Box<dyn Source>,
         traffic: Traffic,
         reducers: Vec<Box<dyn Reducer>>,
-        slots: Option<SlotPool>,
+        slots: SlotPool,
     ) -> Result<Doors, SessionError> {
         let readers: Vec<_> = (0..crew.reading()).map(|_| reader(crew, source.as_ref())).collect();
         let (readers, crew) = match crew.reducers {
@@ -123,12 +123,10 @@ impl Doors {
                 (near::at_nodes(readers, &engines.gpus(gpus)?), crew)
             }
         };
-        let pinned = slots.map(|slots| Pinned { slots, note: None });
-        let Pinned { slots, note } = Pinned::after_a_loss(pinned, &crew, traffic);
+        slots.refill(budget::slots(&crew, traffic.frames));
         let packed = packed_slots(&crew, readers.len(), &slots);
         let strategy = crew.strategy();
-        let notes = note.into_iter().collect();
-        Ok(Doors { source, readers, reducers, packed, slots, strategy, may_go_on: false, notes })
+        Ok(Doors { source, readers, reducers, packed, slots, strategy, may_go_on: false, notes: vec![] })
     }
 
     /// Walks frames through them, to be measured: the first bad frame ends it, and a device that fails.
@@ -188,7 +186,7 @@ impl Pinned {
         Ok(Pinned { slots, note })
     }
 
-    /// What frames travel in when a GPU has failed: slots that are there, if they are good; that GPU may have kept some, which are replaced.
+    /// What frames travel in when a GPU has failed: slots that are there, if they are enough; that GPU may have kept some, which are replaced.
     /// Nothing is pinned then, as that may wait for a GPU that hangs: the driver copies what is in ordinary memory, and takes longer.
     pub(super) fn after_a_loss(pinned: Option<Pinned>, crew: &Crew, traffic: Traffic) -> Pinned {
         let count = budget::slots(crew, traffic.frames);
@@ -199,7 +197,7 @@ impl Pinned {
             }
             None => {
                 let note = crew.needs_gpu().then(|| {
-                    "a GPU failed, and with it what frames travelled in: they travel in ordinary memory, which is slower".to_owned()
+                    "a GPU failed before: frames travel in ordinary memory, which is slower".to_owned()
                 });
                 Pinned { slots: SlotPool::on_host(count, traffic.bytes(crew)), note }
             }

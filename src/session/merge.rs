@@ -198,6 +198,7 @@ impl Merge {
             part.each_file(&mut |file, layout, first| {
                 draft.copy_part(file, layout, first, see).map_err(written)
             })?;
+            draft.keep_lost_devices(&part.earlier).map_err(written)?;
         }
         draft.publish().and_then(|file| file.finish(&Ending::Complete)).map_err(written)
     }
@@ -220,6 +221,7 @@ impl Merge {
         let mut draft = ResultFile::draft_to_fill(lock, &layout, overwrite).map_err(written)?;
         for part in &self.parts {
             part.each_file(&mut |file, layout, first| draft.show_part(file, layout, first).map_err(written))?;
+            draft.keep_lost_devices(&part.earlier).map_err(written)?;
         }
         draft.publish().and_then(|file| file.finish(&Ending::Complete)).map_err(written)
     }

@@ -60,7 +60,6 @@ pub mod tomo;
 mod walk;
 
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::thread;
 
@@ -123,8 +122,6 @@ pub struct Session {
     engines: Engines,
     /// Pinned while the matrix was made; any number of runs travel in them.
     slots: Option<Pinned>,
-    /// Whether these cannot be used any more: they belonged to a GPU that failed.
-    slots_are_lost: AtomicBool,
     /// What does the GPU's work since it failed.
     cores: OnceLock<Cores>,
 }
@@ -152,8 +149,7 @@ impl Session {
             })??;
             // Without them a run takes its own, and then says why it cannot.
             let slots = slots.and_then(|slots| slots.join().ok()).flatten().filter(|_| plan.crew.needs_gpu());
-            let slots_are_lost = AtomicBool::new(false);
-            Ok(Session { plan, lost, axes, engines, slots, slots_are_lost, cores: OnceLock::new() })
+            Ok(Session { plan, lost, axes, engines, slots, cores: OnceLock::new() })
         })
     }
 
@@ -190,8 +186,7 @@ impl Session {
         }
         // What was pinned is for as many frames as the plan has; a GPU that failed may have kept some of it.
         let lost = self.engines.lost();
-        let is_enough = traffic.frames <= planned.frames && !self.slots_are_lost.load(Ordering::Acquire);
-        let pinned = self.slots.clone().filter(|_| is_enough);
+        let pinned = self.slots.clone().filter(|_| traffic.frames <= planned.frames);
         let pinned = match lost.is_empty() {
             true => pinned,
             false => Some(Pinned::after_a_loss(pinned, &self.plan.crew, traffic)),

@@ -7,7 +7,6 @@
 //! Frames that were in flight have no row then, nor have those that nobody began; both are walked through another corridor, of the same
 //! recipe. The host's matrix is made when it is needed and not before: a run on a GPU does not pay for it.
 
-use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use super::budget;
@@ -86,10 +85,6 @@ struct Company<'a> {
 }
 
 impl Company<'_> {
-    fn note(&mut self, notes: &[String]) {
-        notes.iter().for_each(|note| self.watchers.iter_mut().for_each(|watcher| watcher.note(note)));
-    }
-
     /// Says which reducers were lost while others went on.
     fn tell(&mut self, lost: &[LostReducer]) -> Result<(), SinkError> {
         for LostReducer { why, frames, .. } in lost {
@@ -115,14 +110,11 @@ impl Session {
                 doors.reducers.len() > 1 && doors.reducers.iter().any(|reducer| reducer.device().is_some());
             let again = if may_go_on || has_others { doors.source.again() } else { None };
             let slots = doors.slots.clone();
-            let Passage { report: done, ended, left, some_were_led } =
+            let Passage { report: done, ended, left } =
                 self.pass(doors, &mut company, report, again.is_some());
             report = done;
             let lost = report.lost[before..].iter();
             lost.filter_map(|lost| lost.device.as_deref()).for_each(|device| self.engines.lose(device));
-            if some_were_led {
-                self.slots_are_lost.store(true, Ordering::Release);
-            }
             let (Err(PipelineError::Reduce(ReduceError::Device(why))), Some(source)) = (&ended, again) else {
                 return (report, ended);
             };
@@ -142,16 +134,11 @@ impl Session {
                 return (report, Err(PipelineError::Sink(error)));
             }
             report.interrupted = company.stop.is_raised();
-            // Where one took others with it, frames are left that nobody began.
-            if report.interrupted || report.given_up.is_empty() && !some_were_led {
+            if report.interrupted || report.given_up.is_empty() {
                 return (report, Ok(()));
             }
-            let slots = (!some_were_led).then_some(slots);
             doors = match self.doors_of_others(source, &mut company, (left, slots), why) {
-                Ok(others) => {
-                    company.note(&others.notes);
-                    Doors { may_go_on, ..others }
-                }
+                Ok(others) => Doors { may_go_on, ..others },
                 Err(error) => return (report, Err(error)),
             };
             report.given_up.clear();
@@ -184,12 +171,12 @@ impl Session {
         pipeline::go_on(corridor, strategy, report)
     }
 
-    /// Doors to the reducers that are left, for the frames of a source that have no row yet; in the slots that they had, if these are good.
+    /// Doors to the reducers that are left, for the frames of a source that have no row yet; in the slots that they had.
     fn doors_of_others(
         &self,
         source: Box<dyn Source>,
         company: &mut Company<'_>,
-        (left, slots): (Vec<Box<dyn Reducer>>, Option<SlotPool>),
+        (left, slots): (Vec<Box<dyn Reducer>>, SlotPool),
         why: &str,
     ) -> Result<Doors, PipelineError> {
         if let Some(kept) = &mut company.kept {

@@ -1,18 +1,14 @@
 //! Devices that stand in for GPUs, each with a manner of its own.
 
-use std::any::Any;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use xrdct::frame::{Frame, FrameId, Outcome, SlotMemory};
+use xrdct::frame::{Frame, FrameId, Outcome};
 use xrdct::reduce::{ReduceError, Reducer};
 
 use crate::going_over::{FRAMES, LIMIT};
-
-/// What a device says that finds its slots locked by a broken one.
-pub(super) const UPLOAD: &str = "the GPU failed while uploading: CUDA_ERROR_LAUNCH_FAILED";
 
 /// A device that asks for no frame until others have failed.
 pub(super) struct Patient {
@@ -52,76 +48,6 @@ impl Reducer for Patient {
 
     fn abandon(&mut self) -> Vec<FrameId> {
         self.inner.abandon()
-    }
-}
-
-/// Memory that a device fetches from by way of another, which may be broken.
-pub(super) struct LockedBy(pub(super) Vec<u8>, pub(super) Arc<AtomicBool>);
-
-impl SlotMemory for LockedBy {
-    fn bytes(&self) -> &[u8] {
-        &self.0
-    }
-
-    fn bytes_mut(&mut self) -> &mut [u8] {
-        &mut self.0
-    }
-
-    fn grow(&mut self, len: usize) -> std::io::Result<()> {
-        self.0.grow(len)
-    }
-
-    fn as_any(&self) -> &dyn Any {
-        self
-    }
-}
-
-/// A device to which nothing can be uploaded from what another one locked that is broken.
-pub(super) struct Led {
-    pub(super) inner: Box<dyn Reducer>,
-    pub(super) refused: Vec<FrameId>,
-    pub(super) checked: Arc<AtomicUsize>,
-}
-
-impl Reducer for Led {
-    fn capacity(&self) -> usize {
-        self.inner.capacity()
-    }
-
-    fn device(&self) -> Option<String> {
-        self.inner.device()
-    }
-
-    fn submit(&mut self, frame: Frame) -> Result<(), ReduceError> {
-        let locked = frame.slot.memory().as_any().downcast_ref::<LockedBy>();
-        if locked.is_some_and(|LockedBy(_, broken)| broken.load(Ordering::Acquire)) {
-            self.refused.push(frame.id);
-            return Err(ReduceError::Device(UPLOAD.into()));
-        }
-        self.inner.submit(frame)
-    }
-
-    fn flush(&mut self) -> Result<(), ReduceError> {
-        self.inner.flush()
-    }
-
-    fn is_ready(&self) -> Result<bool, ReduceError> {
-        self.inner.is_ready()
-    }
-
-    fn collect(&mut self) -> Result<Vec<Outcome>, ReduceError> {
-        self.inner.collect()
-    }
-
-    fn check(&mut self) -> Result<(), ReduceError> {
-        self.checked.fetch_add(1, Ordering::Relaxed);
-        self.inner.check()
-    }
-
-    fn abandon(&mut self) -> Vec<FrameId> {
-        let mut given_up = self.inner.abandon();
-        given_up.append(&mut self.refused);
-        given_up
     }
 }
 

@@ -73,7 +73,7 @@ pub(super) fn may_unpin() -> bool {
     !HANGS.load(Ordering::Acquire)
 }
 
-/// Whether a device of this process was given up, for whatever reason. A process with such a one should end without asking the driver to.
+/// Whether a device of this process was given up. A process with such a one should end without asking the driver to.
 pub fn one_was_given_up() -> bool {
     !may_unpin()
 }
@@ -125,14 +125,14 @@ impl Context {
         self.ordinal
     }
 
-    /// Asks nothing of the device any more: it does not answer, or is broken. What was made in this context stays as it is, for who frees memory
+    /// Asks nothing of the device any more: it does not answer. What was made in this context stays as it is, for who frees memory
     /// of a device that hangs waits for ever, and who uses it again has the device write into it.
-    pub(in crate::cuda) fn give_up(&self) {
+    pub(super) fn give_up(&self) {
         self.given_up.store(true, Ordering::Release);
         HANGS.store(true, Ordering::Release);
     }
 
-    /// Whether the device was given up.
+    /// Whether the device did not answer once.
     pub fn is_given_up(&self) -> bool {
         self.given_up.load(Ordering::Acquire)
     }

@@ -56,7 +56,9 @@ pub(super) fn whole_rows(
                 continue;
             }
             let outcome = match earlier.status(row) {
-                Some(FrameStatus::Good) if rows.is_whole(&mut block, frame, row).map_err(unread)? => {
+                Some(FrameStatus::Good)
+                    if rows.checked(&mut block, frame, row).map_err(unread)?.is_some() =>
+                {
                     carried.good += 1;
                     Ok(rows.pattern(&mut block, frame, row).map_err(unread)?)
                 }
@@ -87,7 +89,7 @@ impl ResultDraft {
     pub fn carry(&mut self, earlier: &EarlierResult, retry_bad: bool) -> Result<Carried, OutputError> {
         let layout = self.file.layout.clone();
         self.mark_gone_over(earlier)?;
-        earlier.info.lost_devices.iter().try_for_each(|why| self.file.lose(why))?;
+        self.keep_lost_devices(earlier)?;
         let file = &mut self.file;
         let carried = whole_rows(earlier, &layout, retry_bad, &mut |_, by_cpu, outcome| {
             file.by_cpu = by_cpu;
@@ -96,6 +98,14 @@ impl ResultDraft {
         self.file.by_cpu = false;
         self.file.flush()?;
         Ok(carried)
+    }
+
+    /// Has the file tell of the devices that an earlier result lost, each once.
+    ///
+    /// # Errors
+    /// As [`ResultFile::lose`](super::ResultFile::lose).
+    pub fn keep_lost_devices(&mut self, earlier: &EarlierResult) -> Result<(), OutputError> {
+        earlier.info.lost_devices.iter().try_for_each(|why| self.file.lose(why))
     }
 
     /// Has rows marked that the CPU made, when some of an earlier result are.

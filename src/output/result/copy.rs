@@ -1,7 +1,8 @@
 //! Puts the parts of a whole into its file, or shows them there.
 //!
 //! What a part has one after the other, the whole has one after the other, too: so its rows are copied in blocks, by as many threads as
-//! there are, and each is compared with its checksum while it is in cache. A bad frame's row is made as a run makes it. Statuses come last.
+//! there are, and each is compared with its checksum while it is in cache. A bad frame's row is made as a run makes it. `map` is written of many
+//! blocks at once ([`super::band`]). Statuses come last.
 
 use std::io;
 use std::ops::Range;
@@ -10,6 +11,7 @@ use std::os::unix::fs::FileExt;
 use rayon::prelude::*;
 
 use super::ResultDraft;
+use super::band::{MapBand, turn};
 use super::block::RowBlock;
 use super::earlier::{EarlierResult, StoredRows};
 use super::layout::Layout;
@@ -29,6 +31,8 @@ struct PartCopy<'a> {
     rows: StoredRows<'a>,
     /// The numbers of the frames' headers that the whole has, each in its place there; NaN where the part has it not.
     numbers: Vec<(u64, Vec<f64>)>,
+    /// Whether these are the part's own, so that checksums are, too.
+    same_numbers: bool,
     /// Its first frame in the whole, which is its first row: parts of a map are whole lines.
     first: usize,
     to: &'a RowWriter,
@@ -62,27 +66,20 @@ impl ResultDraft {
         let written = |cause| OutputError::from_io(&path, "writing patterns", 0, cause);
         let norms_of = self.norms_of(part, &rows, layout)?;
         let numbers = self.numbers(&rows, layout);
-        let copy = PartCopy { part, layout, rows, numbers, first, to: &self.file.writer };
+        let names = |of: &Layout| -> Vec<String> {
+            of.header_numbers().into_iter().map(|(_, column)| column.name.clone()).collect()
+        };
+        let same_numbers = names(&self.file.layout) == names(layout);
+        let copy = PartCopy { part, layout, rows, numbers, same_numbers, first, to: &self.file.writer };
         copy.values(&norms_of).map_err(written)?;
-        let checksums: Result<Vec<Vec<u32>>, Flaw> = copy
-            .rows
-            .blocks()
-            .into_par_iter()
-            .map_init(RowBlock::default, |block, rows| {
-                let count = rows.clone().filter(|row| layout.row(*row) < layout.frames).count();
-                let checksums = copy.block(block, rows)?;
-                see(count);
-                Ok(checksums)
-            })
-            .collect();
-        let checksums = checksums.map_err(|flaw| match flaw {
+        let checksums = copy.all(&mut self.band, see).map_err(|flaw| match flaw {
             Flaw::Read(cause) => part.unread(cause),
             Flaw::Write(cause) => written(cause),
             Flaw::Damaged(frame) => {
                 part.not(format!("the row of its frame {frame} is damaged: it is not what its checksum says"))
             }
         })?;
-        copy.ending(&checksums.concat()).map_err(written)?;
+        copy.ending(&checksums).map_err(written)?;
         // The disk gets it while the next part is copied.
         self.file.disk.wrote(&self.file.writer.file).map_err(written)?;
         self.note_statuses(part, layout, first);
@@ -181,7 +178,34 @@ impl PartCopy<'_> {
         self.to.write_norms_of(self.first, norms_of)
     }
 
-    /// Copies a block of rows; gives back their checksums.
+    /// Copies all rows; gives back their checksums.
+    fn all(&self, band: &mut MapBand, see: &(dyn Fn(usize) + Sync)) -> Result<Vec<u32>, Flaw> {
+        let (blocks, map, npt) = (self.rows.blocks(), self.to.places.map, self.layout.npt());
+        let together =
+            if map.is_some() { band.most(self.rows.bytes_of_block()) } else { blocks.len().max(1) };
+        let mut checksums = Vec::with_capacity(self.layout.rows());
+        for blocks in blocks.chunks(together) {
+            let copied = blocks.par_iter().zip(band.places(blocks.len())).map_init(
+                RowBlock::default,
+                |block, (rows, turned)| {
+                    let checksums = self.block(block, rows.clone())?;
+                    if map.is_some() {
+                        turn(&block.intensity, npt, turned);
+                    }
+                    see(rows.clone().filter(|row| self.layout.row(*row) < self.layout.frames).count());
+                    Ok(checksums)
+                },
+            );
+            checksums.extend(copied.collect::<Result<Vec<_>, Flaw>>()?.concat());
+            if let (Some(place), Some(rows)) = (map, blocks.first()) {
+                let to = (place, self.first + rows.start);
+                band.write(blocks.len(), self.to, to).map_err(Flaw::Write)?;
+            }
+        }
+        Ok(checksums)
+    }
+
+    /// Copies a block of rows, but for `map`; gives back their checksums.
     fn block(&self, block: &mut RowBlock, rows: Range<usize>) -> Result<Vec<u32>, Flaw> {
         self.rows.load(block, rows.clone()).map_err(Flaw::Read)?;
         let mut checksums = Vec::with_capacity(rows.len());
@@ -192,11 +216,16 @@ impl PartCopy<'_> {
                 checksums.push(0);
                 continue;
             }
-            if !self.rows.is_whole(block, frame, row).map_err(Flaw::Read)? {
+            let Some(checked) = self.rows.checked(block, frame, row).map_err(Flaw::Read)? else {
                 return Err(Flaw::Damaged(frame));
-            }
-            let numbers: Vec<f64> = self.numbers.iter().map(|(_, values)| values[frame]).collect();
-            checksums.push(self.rows.crc(block, frame, row, &numbers).map_err(Flaw::Read)?);
+            };
+            checksums.push(match self.same_numbers {
+                true => checked,
+                false => {
+                    let numbers: Vec<f64> = self.numbers.iter().map(|(_, values)| values[frame]).collect();
+                    self.rows.crc(block, frame, row, &numbers).map_err(Flaw::Read)?
+                }
+            });
         }
         self.to.write_block(self.first, block).map_err(Flaw::Write)?;
         Ok(checksums)

@@ -114,12 +114,8 @@ impl EarlierResult {
     /// # Errors
     /// [`OutputError::NoSegment`], with its path.
     pub fn check_segments(&self) -> Result<(), OutputError> {
-        match &self.info.segments {
-            Some(segments) if self.info.progress == Progress::Complete => {
-                segments.check_all_there(&self.path, &self.statuses)
-            }
-            _ => Ok(()),
-        }
+        let segments = self.info.segments.as_ref().filter(|_| self.info.progress == Progress::Complete);
+        segments.and_then(|segments| segments.unreadable(Some(&self.statuses))).map_or(Ok(()), Err)
     }
 
     /// What became of the frame in a row.

@@ -146,7 +146,7 @@ impl ResultInfo {
         let segments = Segments::read(path, &process)?;
         let statuses = process.dataset("frame_status").and_then(|statuses| statuses.read_raw());
         let statuses: Vec<u8> = statuses.map_err(|error| {
-            let unreadable = segments.as_ref().and_then(Segments::unreadable);
+            let unreadable = segments.as_ref().and_then(|segments| segments.unreadable(None));
             unreadable.unwrap_or_else(|| part("frame_status")(error))
         })?;
         let count = |status: FrameStatus| statuses.iter().filter(|&&s| s == status as u8).count();

@@ -97,12 +97,13 @@ impl Patterns {
             Ok(statuses) => {
                 let segments = Segments::read(path, &process)?;
                 let statuses: Vec<u8> = of_rows(statuses).and_then(|d| d.read_raw()).map_err(|error| {
-                    let unreadable = segments.as_ref().and_then(Segments::unreadable);
+                    let unreadable = segments.as_ref().and_then(|segments| segments.unreadable(None));
                     unreadable.unwrap_or_else(|| part("frame_status")(error))
                 })?;
                 let is_complete = nexus::read_text(&process, "status").is_ok_and(|word| word == COMPLETE);
-                if let Some(segments) = segments.filter(|_| is_complete) {
-                    segments.check_all_there(path, &statuses)?;
+                let segments = segments.filter(|_| is_complete);
+                if let Some(error) = segments.and_then(|segments| segments.unreadable(Some(&statuses))) {
+                    return Err(error);
                 }
                 statuses.iter().map(|&s| s == FrameStatus::Good as u8).collect()
             }

@@ -24,9 +24,6 @@ use crate::frame::{FrameHeader, FrameStatus, Norms, Pattern};
 /// Most slices that one `pwritev` takes (Linux: `IOV_MAX`).
 const MOST_SLICES: usize = 1024;
 
-/// Rows that are turned together: a line of the cache has so many bins.
-const TOGETHER: usize = 16;
-
 /// A frame's outcome and where it goes.
 pub(super) struct FrameRow {
     /// Point of the map, or frame.
@@ -178,16 +175,15 @@ impl RowWriter {
                 self.turned[bin * run.len() + i] = value;
             }
         }
-        self.write_turned(&self.turned, run[0].row, run.len(), place)
-    }
-
-    /// Rows from `row` on that were turned: bin by bin.
-    fn write_turned(&self, turned: &[f32], row: usize, rows: usize, place: u64) -> io::Result<()> {
-        for (bin, values) in turned.chunks_exact(rows).enumerate() {
-            let offset = place + ((bin * self.rows + row) * 4) as u64;
-            self.file.write_all_at(bytes(values), offset)?;
+        for (bin, values) in self.turned.chunks_exact(run.len()).enumerate() {
+            self.file.write_all_at(bytes(values), self.in_map(place, bin, run[0].row))?;
         }
         Ok(())
+    }
+
+    /// Where a bin of a row is in the transposed map at `place`.
+    pub(super) fn in_map(&self, place: u64, bin: usize, row: usize) -> u64 {
+        place + ((bin * self.rows + row) * size_of::<f32>()) as u64
     }
 
     /// Fills every row with NaN.
@@ -197,7 +193,8 @@ impl RowWriter {
         places.try_for_each(|place| self.fill(f32::NAN, place, self.rows * self.npt))
     }
 
-    /// A block of another file's rows, which begin at row `first` here.
+    /// A block of another file's rows, which begin at row `first` here; all but the transposed map, which is written of many blocks at once
+    /// (`band.rs`).
     pub(super) fn write_block(&self, first: usize, block: &RowBlock) -> io::Result<()> {
         let rows = first + block.rows.start;
         self.write_bins(self.places.intensity, rows, &block.intensity)?;
@@ -210,8 +207,7 @@ impl RowWriter {
                 self.write_bins(place, rows, variance)?;
             }
         }
-        let Some(place) = self.places.map else { return Ok(()) };
-        self.write_turned(&turned(&block.intensity, self.npt), rows, block.rows.len(), place)
+        Ok(())
     }
 
     fn write_bins<T: Plain>(&self, place: u64, row: usize, values: &[T]) -> io::Result<()> {
@@ -239,21 +235,6 @@ impl RowWriter {
         }
         Ok(())
     }
-}
-
-/// Rows with their bins first, some rows at a time: what is written then is whole lines of the cache.
-fn turned(values: &[f32], npt: usize) -> Vec<f32> {
-    let rows = values.len() / npt;
-    let mut turned = vec![0.0; values.len()];
-    for first in (0..rows).step_by(TOGETHER) {
-        let last = rows.min(first + TOGETHER);
-        for bin in 0..npt {
-            for row in first..last {
-                turned[bin * rows + row] = values[row * npt + bin];
-            }
-        }
-    }
-    turned
 }
 
 /// What a row's checksum covers, of what a file may have.

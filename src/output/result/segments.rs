@@ -118,33 +118,31 @@ impl Segments {
         (0..self.count()).map(|segment| self.path(segment)).filter(|path| !path.exists()).collect()
     }
 
-    /// The first that is there and is no HDF5 file: HDF5 reads nothing through a master then, and does not say why.
-    pub(super) fn unreadable(&self) -> Option<OutputError> {
-        let is_foreign = |path: &PathBuf| match files::start(path, SIGNATURE.len()) {
-            Ok(start) => start != SIGNATURE,
-            Err(cause) => cause.kind() != io::ErrorKind::NotFound,
+    /// The first that cannot be read. HDF5 shows what it cannot open as empty, and says nothing; through a file that is none of its own it reads
+    /// nothing at all, and does not say why. `statuses` are those of all rows, as the master of a complete run shows them; `None` where HDF5
+    /// could not read them.
+    pub(super) fn unreadable(&self, statuses: Option<&[u8]>) -> Option<OutputError> {
+        let is_unreadable = |segment: &usize| match statuses {
+            Some(statuses) => self.is_empty(*segment, statuses),
+            None => is_foreign(&self.path(*segment)),
         };
-        let path = (0..self.count()).map(|segment| self.path(segment)).find(is_foreign)?;
-        let problem = "cannot be read, or is another file";
+        let path = self.path((0..self.count()).find(is_unreadable)?);
+        let problem = if path.exists() { "cannot be read, or is another file" } else { "is not there" };
         Some(OutputError::NoSegment { path, master: self.master.clone(), problem })
     }
 
-    /// Of a master whose run is complete: that every segment is there and can be read. HDF5 shows what it cannot open as empty, and says
-    /// nothing. `statuses` are those of all rows, as the master shows them.
-    ///
-    /// # Errors
-    /// [`OutputError::NoSegment`], with its path.
-    pub(super) fn check_all_there(&self, master: &Path, statuses: &[u8]) -> Result<(), OutputError> {
-        for segment in 0..self.count() {
-            let end = self.firsts.get(segment + 1).copied().unwrap_or(statuses.len());
-            let rows = statuses.get(self.firsts[segment]..end).unwrap_or_default();
-            if rows.iter().any(|status| *status != FrameStatus::Pending as u8) {
-                continue;
-            }
-            let path = self.path(segment);
-            let problem = if path.exists() { "cannot be read, or is another file" } else { "is not there" };
-            return Err(OutputError::NoSegment { path, master: master.into(), problem });
-        }
-        Ok(())
+    /// Whether no row of a segment has a frame.
+    fn is_empty(&self, segment: usize, statuses: &[u8]) -> bool {
+        let end = self.firsts.get(segment + 1).copied().unwrap_or(statuses.len());
+        let rows = statuses.get(self.firsts[segment]..end).unwrap_or_default();
+        rows.iter().all(|status| *status == FrameStatus::Pending as u8)
+    }
+}
+
+/// Whether a file is there and is no HDF5 file.
+fn is_foreign(path: &Path) -> bool {
+    match files::start(path, SIGNATURE.len()) {
+        Ok(start) => start != SIGNATURE,
+        Err(cause) => cause.kind() != io::ErrorKind::NotFound,
     }
 }

@@ -19,7 +19,7 @@ use crate::h5::storage::Arrangement;
 use crate::h5::{self, Dataset};
 use crate::output::OutputError;
 
-/// Bytes of a block's patterns, about: they are still in cache when they are looked at and written, and a bin of as many rows is a page of `map`.
+/// Bytes of a block's patterns, about: they are still in cache when they are looked at and written.
 const BLOCK_BYTES: usize = 4 << 20;
 
 /// What the rows of an earlier result are made of: what has a value a row or a frame, and where the rest is.
@@ -115,6 +115,11 @@ impl<'a> StoredRows<'a> {
         (0..self.rows).step_by(rows).map(|first| first..self.rows.min(first + rows)).collect()
     }
 
+    /// Bytes of the intensities of a block, at most.
+    pub(in crate::output::result) fn bytes_of_block(&self) -> usize {
+        BLOCK_BYTES.max(self.npt * size_of::<f32>())
+    }
+
     /// Reads a block.
     pub(in crate::output::result) fn load(&self, block: &mut RowBlock, rows: Range<usize>) -> io::Result<()> {
         let (from, count) = (rows.start * self.npt, rows.len() * self.npt);
@@ -145,18 +150,18 @@ impl<'a> StoredRows<'a> {
         self.earlier.file.read_exact_at(bytes_mut(values), place)
     }
 
-    /// Whether a row of a block is what its checksum says.
-    pub(in crate::output::result) fn is_whole(
+    /// The checksum that the file has of a row of a block; `None` where the row is not what that says.
+    pub(in crate::output::result) fn checked(
         &self,
         block: &mut RowBlock,
         frame: usize,
         row: usize,
-    ) -> io::Result<bool> {
+    ) -> io::Result<Option<u32>> {
         let numbers: Vec<f64> = self.numbers.iter().map(|(_, values)| values[frame]).collect();
         match self.crc(block, frame, row, &numbers) {
-            Ok(crc) => Ok(self.earlier.crcs[row] == crc),
+            Ok(crc) => Ok(Some(crc).filter(|crc| *crc == self.earlier.crcs[row])),
             // Its set of norms is not there.
-            Err(error) if error.kind() == io::ErrorKind::Other => Ok(false),
+            Err(error) if error.kind() == io::ErrorKind::Other => Ok(None),
             Err(error) => Err(error),
         }
     }
