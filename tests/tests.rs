@@ -35,6 +35,7 @@ mod pipeline;
 mod plausible;
 mod resume;
 mod resume_stack;
+mod sectors;
 mod segments;
 mod series;
 mod several;

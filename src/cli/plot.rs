@@ -348,12 +348,12 @@ fn of_result(args: &PlotArgs, what: What, look: Look, size: [f64; 2]) -> Result<
                 return Err(anyhow!("{}: no map; integrate with --slow and --fast", args.input.display()))
                     .or_exit(Exit::Usage);
             };
-            let chosen = bin(args, &patterns.axis).or_exit(Exit::Usage)?;
+            let chosen = bin(args, patterns.radial()).or_exit(Exit::Usage)?;
             let Some(bin) = chosen else {
                 return Err(anyhow!("which bin? name it with --bin or --at")).or_exit(Exit::Usage);
             };
             let npt = patterns.npt();
-            let axis = &patterns.axis;
+            let axis = patterns.radial();
             let map = Map {
                 title: with_unit(format!("{} = {:.5}", axis.name, axis.centres[bin]), &axis.unit),
                 values: mean.values.chunks(npt).map(|row| row[bin]).collect(),
@@ -393,9 +393,9 @@ impl Sheet {
         let good = patterns.good.iter().filter(|good| **good).count();
         let pattern = Curve {
             title: format!("Mean of {good} patterns"),
-            x: patterns.axis.centres.clone(),
+            x: patterns.radial().centres.clone(),
             y: mean.collect(),
-            x_label: patterns.axis.long_name.clone(),
+            x_label: patterns.radial().long_name.clone(),
             marks: vec![],
         };
         Ok(Sheet { values, pattern })

@@ -97,7 +97,7 @@ impl Study {
         let weights: Vec<Vec<f32>> = self
             .regions
             .iter()
-            .map(|region| region.weights(&self.patterns.axis.centres).or_about(Concern::Usage))
+            .map(|region| region.weights(&self.patterns.radial().centres).or_about(Concern::Usage))
             .collect::<Result<_, _>>()?;
         // Areas are sums over bins, kept in f64 so that blocks of any size give the same bits.
         let mut areas = vec![vec![0.0_f64; points]; self.regions.len()];

@@ -82,7 +82,7 @@ impl Study {
         notes.push(note);
         wanted.rays.axis = axis;
         wanted.check().or_about(Concern::Usage)?;
-        let regions = regions(options, &patterns.axis.centres, &mean, &bins, &mut notes)?;
+        let regions = regions(options, &patterns.radial().centres, &mean, &bins, &mut notes)?;
         let each = 4 * (rows + 4 * total.rays.len() + 3 * wanted.grid.pixels());
         let fit = (memory / 2 / each).max(1);
         let input = options.input.canonicalize().unwrap_or_else(|_| options.input.clone());
@@ -147,7 +147,7 @@ impl Study {
             to: region.to,
             background: if region.background == Background::Linear { "linear" } else { "none" }.into(),
         };
-        let axis = &self.patterns.axis;
+        let axis = self.patterns.radial();
         TomogramLayout {
             axis: BinAxis { centres: axis.centres[self.bins.clone()].to_vec(), ..axis.clone() },
             mean: self.mean[self.bins.clone()].to_vec(),
