@@ -45,6 +45,7 @@ mod source;
 mod statistics;
 mod statistics_cli;
 mod support;
+mod texture;
 mod tomo_centre;
 mod tomo_cli;
 mod tomo_reconstruct;
