@@ -1,5 +1,6 @@
 //! Results of two axes, read back: sectors whose means are those of their pixels, cakes as pictures, and tomograms of a textured sample.
 
+use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -319,6 +320,61 @@ fn sectors_are_what_integration_over_that_range_gives() {
     }
 }
 
+#[test]
+fn pictures_pages_and_info_tell_of_cakes() {
+    let folder = tempfile::tempdir().expect("a folder");
+    write_small_scan(folder.path(), 12);
+    let bins = ["--npt-azim", "12", "--azimuth-range", "-180", "180"];
+    let scan = ["--slow", "3", "--fast", "4", "scan", "-o", "cakes.h5"];
+    run(folder.path(), &[&SMALL[..], &bins, &scan].concat());
+    let plot = |name: &str, more: &[&str]| {
+        let said = run(folder.path(), &[&["plot", "cakes.h5", "-o", name], more].concat());
+        (said, fs::read_to_string(folder.path().join(name)).expect("a picture"))
+    };
+    let (said, picture) = plot("overview.svg", &["--log", "--range", "1", "5000"]);
+    assert!(said.contains("count alike: the result keeps no norms (integrate --sums does)"), "{said}");
+    for words in
+        ["Azimuthal angle χ (°)", "Scattering vector q (nm⁻¹)", "Mean of 12 cakes", "all azimuth", "−100"]
+    {
+        assert!(picture.contains(words), "no `{words}`");
+    }
+    let (_, picture) = plot("frame.svg", &["pattern", "--frame", "7"]);
+    assert!(picture.contains("Frame 7<") && picture.contains("Azimuthal angle χ (°)"));
+    let (_, picture) = plot("sector.svg", &["pattern", "--frame", "7", "--sector", "150", "210"]);
+    assert!(picture.contains("Frame 7, χ 150 … 210°<") && picture.contains("Intensity"));
+    let (_, picture) = plot("sectors.svg", &["--sector", "150", "210"]);
+    assert!(picture.contains("All patterns, χ 150 … 210°<"));
+    let (_, picture) = plot("map.svg", &["map", "--bin", "20", "--sector", "-90", "0"]);
+    assert!(picture.contains("nm⁻¹, χ -90 … 0°<") && picture.contains(">fast<"));
+    let (_, picture) = plot("whole.svg", &["map", "--bin", "20"]);
+    assert!(picture.contains("nm⁻¹<"));
+    for (arguments, words) in [
+        (&["--sector", "1", "2"][..], "no azimuthal bin has its centre in 1:2"),
+        (&["--sector", "20", "10"], "a sector goes from LOW up to HIGH"),
+        (&["pattern", "--frame", "12"], "no such frame"),
+    ] {
+        let done = xrdct(folder.path(), &[&["plot", "cakes.h5", "-o", "no.png"], arguments].concat());
+        assert!(
+            done.code == 2 && done.stderr.contains(words),
+            "{arguments:?}: {} {}",
+            done.code,
+            done.stderr
+        );
+    }
+    run(folder.path(), &[&SMALL[..], &["scan", "-o", "one.h5"]].concat());
+    let done = xrdct(folder.path(), &["plot", "one.h5", "-o", "no.png", "--sector", "0", "90"]);
+    assert!(done.code == 2 && done.stderr.contains("no azimuthal axis"), "{}", done.stderr);
+    run(folder.path(), &["report", "cakes.h5", "-o", "page.html"]);
+    let page = fs::read_to_string(folder.path().join("page.html")).expect("a page");
+    for words in
+        ["azimuthal axis", "azimuthal, q, intensity = result", "Mean of 12 cakes", "12 x 40 bins each"]
+    {
+        assert!(page.contains(words), "no `{words}`");
+    }
+    let info = run(folder.path(), &["info", "cakes.h5"]);
+    assert!(info.contains("3 x 4 x 12 x 40 (slow x fast x azimuthal x radial bins)"), "{info}");
+}
+
 mod needs_oracle {
     use super::*;
 
@@ -354,5 +410,8 @@ with h5py.File(sys.argv[1], 'w') as h5:
         assert_eq!(&read[..2], [25.0_f32 / 3.0, 10.0]);
         assert_eq!(read[11], -5.0);
         assert!(patterns.averaging().expect("two axes").contains("holds -5 in every frame"));
+        run(folder.path(), &["plot", "diffmap.h5", "-o", "cakes.svg"]);
+        let picture = fs::read_to_string(folder.path().join("cakes.svg")).expect("a picture");
+        assert!(picture.contains("Azimuthal angle χ (°)"));
     }
 }

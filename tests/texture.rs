@@ -1,5 +1,6 @@
 //! Tomograms of a textured sample: grains that shine into different sectors are found in the slices of these sectors, in their places.
 
+use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -317,6 +318,50 @@ fn sectors_that_are_none_are_refused_and_nothing_is_written() {
         assert!(done.code == 2 && done.stderr.contains(words), "{sectors}: {} {}", done.code, done.stderr);
     }
     assert_eq!(names(folder.path()), before);
+}
+
+#[test]
+fn pictures_and_info_know_sectors() {
+    let folder = sample();
+    tomo(folder.path(), "cakes.h5", "sectors.h5", &["--sectors", "4"]);
+    tomo(folder.path(), "powder.h5", "plain-tomo.h5", &[]);
+    let plot = |name: &str, more: &[&str]| {
+        let done = xrdct(folder.path(), &[&["plot", "sectors.h5", "-o", name], more].concat());
+        assert_eq!(done.code, 0, "{more:?}: {}", done.stderr);
+        fs::read_to_string(folder.path().join(name)).expect("a picture")
+    };
+    let overview = plot("all.svg", &[]);
+    for words in
+        ["Mean pattern of each sector", ">grain<", "0 (χ -180 … -90°)", "3 (χ 90 … 180°)", "y (step)"]
+    {
+        assert!(overview.contains(words), "no `{words}`");
+    }
+    let one = plot("one.svg", &["--sector", "2"]);
+    assert!(one.contains("Mean pattern, χ 0 … 90°") && one.contains("grain: tomogram"));
+    let slice = plot("slice.svg", &["tomogram", "--bin", "2", "--sector", "2"]);
+    assert!(slice.contains("q = 2.50000 nm⁻¹, χ 0 … 90°: tomogram"));
+    assert_ne!(slice, plot("other.svg", &["tomogram", "--bin", "2", "--sector", "1"]));
+    assert!(
+        plot("sinogram.svg", &["sinogram", "--region", "grain"]).contains("grain, χ -180 … -90°: sinogram")
+    );
+    assert!(plot("mean.svg", &["pattern", "--sector", "3"]).contains("χ 90 … 180°"));
+    for (file, sector, words) in [
+        ("sectors.h5", &["4"][..], "there are 0 (χ -180 … -90°), 1"),
+        ("sectors.h5", &["-1"], "there are 0"),
+        ("sectors.h5", &["0.5"], "there are 0"),
+        ("sectors.h5", &["0", "90"], "of a tomogram it is one number"),
+        ("plain-tomo.h5", &["0"], "the tomogram is of all azimuth"),
+        ("cakes.h5", &["0"], "of a result it is LOW HIGH"),
+    ] {
+        let done = xrdct(folder.path(), &[&["plot", file, "-o", "no.svg", "--sector"], sector].concat());
+        assert!(done.code == 2 && done.stderr.contains(words), "{file} {sector:?}: {}", done.stderr);
+    }
+    let info = xrdct(folder.path(), &["info", "sectors.h5"]).stdout;
+    assert!(info.contains("0: χ -180 … -90°") && info.contains("28 of 28 made"), "{info}");
+    let report = ["report", "cakes.h5", "--tomo", "sectors.h5", "-o", "page.html"];
+    assert_eq!(xrdct(folder.path(), &report).code, 0);
+    let page = fs::read_to_string(folder.path().join("page.html")).expect("a page");
+    assert!(page.contains("Mean pattern of each sector") && page.contains("Mean of 600 cakes"));
 }
 
 /// Said before the first frame is integrated.
