@@ -462,14 +462,6 @@ fn what_two_axes_do_not_go_with_is_refused() {
     );
     let done = xrdct(folder.path(), &[&SMALL[..], &["-o", "out.h5"]].concat());
     assert_eq!(done.code, 0, "{}", done.stderr);
-    for reader in [&["tomo", "out.h5", "-o", "tomo.h5"][..], &["plot", "out.h5", "-o", "out.png"]] {
-        let done = xrdct(folder.path(), reader);
-        assert!(
-            done.code != 0 && done.stderr.contains("2 axes (azimuthal, q)"),
-            "{reader:?}: {}",
-            done.stderr
-        );
-    }
     let info = xrdct(folder.path(), &["info", "out.h5"]);
     assert!(
         info.code == 0 && info.stdout.contains("2 x 12 x 40 (frames x azimuthal x radial bins)"),

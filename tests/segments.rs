@@ -49,7 +49,7 @@ fn done_of(path: &Path) -> usize {
 
 fn rows_of(path: &Path) -> Vec<u32> {
     let patterns = Patterns::open(path).unwrap();
-    patterns.read(0..patterns.axis.centres.len()).unwrap().into_iter().map(f32::to_bits).collect()
+    patterns.read(0..patterns.radial().centres.len()).unwrap().into_iter().map(f32::to_bits).collect()
 }
 
 /// Begins a run and kills it when it has so many rows.

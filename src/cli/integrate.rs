@@ -44,7 +44,8 @@ pub(super) fn run(args: &IntegrateArgs) -> Result<Exit, Failure> {
     }
     if args.tomo.is_some() && plan.npt_azim.is_some() {
         return Err(anyhow!(
-            "--tomo: slices are made of powder patterns, which have one axis; leave --npt-azim out"
+            "--tomo: in one run slices are made of powder patterns; leave --npt-azim out, or integrate first and then \
+             `xrdct tomo` the result, with --sectors"
         ))
         .or_exit(Exit::Usage);
     }

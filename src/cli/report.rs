@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::exit::{Exit, Failure, OrExit};
-use super::plot::{Sheet, overview, refuse_existing};
+use super::plot::{Sheet, overview, overview_of_cakes, refuse_existing};
 use super::summary::pace;
 use super::words::{count, ends};
 use super::{say, settings};
@@ -51,18 +51,13 @@ pub(super) fn run(args: &ReportArgs) -> Result<Exit, Failure> {
     let name = args.input.file_name().map_or_else(String::new, |n| n.to_string_lossy().into_owned());
     let mut parts = vec![Section::Table(facts(&info))];
     parts.extend(inputs(&info.inputs));
-    let sheet = Sheet::of(&patterns).or_exit(Exit::Input)?;
     parts.push(Section::Heading("Patterns".into()));
-    let picture = sheet.patterns(&patterns, Look::default(), [1160.0, 720.0])?;
-    parts.push(Section::Picture(
-        picture,
-        format!("Mean pattern, and all {} patterns, one a row", patterns.good.iter().filter(|g| **g).count()),
-    ));
+    parts.push(pattern_picture(&patterns)?);
     if let Some(path) = &args.tomo {
         let tomo = Tomogram::open(path).or_exit(Exit::Input)?;
         parts.push(Section::Heading("Tomogram".into()));
         parts.push(Section::Picture(
-            overview(&tomo, args.truth.as_deref(), Look::default())?,
+            overview(&tomo, None, args.truth.as_deref(), Look::default())?,
             format!("{}: mean pattern with regions of interest, their sinograms and slices", path.display()),
         ));
         if let Some(duration) = tomo.duration {
@@ -79,10 +74,12 @@ pub(super) fn run(args: &ReportArgs) -> Result<Exit, Failure> {
     parts.push(Section::Heading("Settings of the integration".into()));
     parts.push(Section::Table(settings::integration(&info.configuration)));
     parts.push(Section::Heading("Open it".into()));
+    let arrays: Vec<&str> = info.axes.iter().map(|axis| axis.name.as_str()).chain(["intensity"]).collect();
+    let values: Vec<String> = arrays.iter().map(|name| format!("result[{name:?}][()]")).collect();
     parts.push(Section::Code(format!(
-        "import h5py\nwith h5py.File({name:?}) as h5:\n    result = h5[\"/entry_0000/xrdct/result\"]\n    \
-         {0}, intensity = result[\"{0}\"][()], result[\"intensity\"][()]",
-        info.axes.last().map_or("q", |axis| axis.name.as_str())
+        "import h5py\nwith h5py.File({name:?}) as h5:\n    result = h5[\"/entry_0000/xrdct/result\"]\n    {} = {}",
+        arrays.join(", "),
+        values.join(", ")
     )));
     parts.push(Section::Text("The same run again:".into()));
     parts.push(Section::Code(format!("xrdct integrate --config {name} -o again.h5")));
@@ -90,6 +87,22 @@ pub(super) fn run(args: &ReportArgs) -> Result<Exit, Failure> {
         .or_exit(Exit::Output)?;
     say::summary(&format!("{}\n", args.output.display()));
     Ok(Exit::Success)
+}
+
+/// All patterns and their mean, or the mean cake of a result of two axes.
+fn pattern_picture(patterns: &Patterns) -> Result<Section, Failure> {
+    let (look, size) = (Look::default(), [1160.0, 720.0]);
+    let good = patterns.good.iter().filter(|good| **good).count();
+    Ok(match patterns.averaging() {
+        None => Section::Picture(
+            Sheet::of(patterns, None).or_exit(Exit::Input)?.patterns(patterns, look, size)?,
+            format!("Mean pattern, and all {good} patterns, one a row"),
+        ),
+        Some(how) => Section::Picture(
+            overview_of_cakes(patterns, look, size)?,
+            format!("Mean of {good} cakes, and of their patterns over the whole azimuthal axis: {how}"),
+        ),
+    })
 }
 
 fn facts(info: &ResultInfo) -> Vec<(String, String)> {
@@ -132,7 +145,9 @@ fn facts(info: &ResultInfo) -> Vec<(String, String)> {
         over.map(|(rows, why)| ("on the CPU", format!("{}, not on the GPU: {why}", count(*rows, "row"))));
     let lost = info.lost_devices.iter().map(|why| ("lost", format!("{why}; others did its frames again")));
     let axis = info.axes.last().and_then(ends).map(|ends| ("radial axis", ends));
-    let all = facts.into_iter().chain(segments).chain(over).chain(lost).chain(axis).chain(speed);
+    let azimuthal = info.axes.iter().rev().nth(1).and_then(ends).map(|ends| ("azimuthal axis", ends));
+    let all =
+        facts.into_iter().chain(segments).chain(over).chain(lost).chain(axis).chain(azimuthal).chain(speed);
     all.map(|(name, value)| (name.to_owned(), value)).collect()
 }
 

@@ -16,10 +16,13 @@ use super::say;
 use super::signals::{self, Asked};
 use super::words::{seconds, with_unit};
 use crate::output::draft::leftovers;
-use crate::output::result::Ending;
+use crate::output::result::{Ending, range_in_words};
 use crate::output::tomogram::{RegionEntry, TomogramFile, TomogramLayout};
 use crate::session::tomo::{Maker, Study, TomoOptions};
 use crate::session::{Concern, Device, PatternStore, SessionError};
+
+/// Sectors that are told one by one.
+const SECTORS_TOLD: usize = 12;
 
 /// Runs the command.
 pub(super) fn run(args: &TomoArgs) -> Result<Exit, Failure> {
@@ -139,6 +142,14 @@ fn describe(study: &Study, layout: &TomogramLayout, device: &str) -> String {
         |r: &RegionEntry| with_unit(format!("{} {:.5} to {:.5}", r.name, r.from, r.to), &layout.axis.unit);
     let names: Vec<String> = layout.regions.iter().map(region).collect();
     text += &line("regions", &names.join(", "));
+    let sectors: Vec<String> = layout.sectors.iter().map(|sector| range_in_words(*sector)).collect();
+    match &sectors[..] {
+        [] => {}
+        [first, .., last] if sectors.len() > SECTORS_TOLD => {
+            text += &line("sectors", &format!("{}: {first}, …, {last}", sectors.len()));
+        }
+        sectors => text += &line("sectors", &sectors.join(", ")),
+    }
     text += &line(
         "reconstruct",
         &format!("{}; {} x {} pixels of {:.6} {unit}", study.method(), y.len(), x.len(), study.pixel()),

@@ -16,7 +16,12 @@ pub fn raised(text: &str) -> String {
 
 /// A label as it stands in pyFAI's units (`Scattering vector $q$ ($\AA^{-1}$)`), in plain letters: `… q (Å⁻¹)`.
 pub fn label(text: &str) -> String {
-    let mut plain = text.replace("\\AA", "Å").replace("\\theta", "θ").replace("^{o}", "°").replace("^o", "°");
+    let mut plain = text
+        .replace("\\AA", "Å")
+        .replace("\\theta", "θ")
+        .replace("\\chi", "χ")
+        .replace("^{o}", "°")
+        .replace("^o", "°");
     plain = plain.replace("A^-1", "Å⁻¹").replace('$', "");
     while let Some(start) = plain.find("^{") {
         let Some(end) = plain[start..].find('}') else { break };

@@ -34,6 +34,7 @@ mod plain;
 mod raster;
 mod replaced;
 mod rows;
+mod sector;
 mod segment_names;
 mod segmented;
 mod segments;
@@ -73,8 +74,9 @@ pub(super) use info::opened;
 pub use info::{Progress, ResultInfo};
 pub use layout::{BinAxis, Ending, FileStamp, Layout};
 pub use part::{MergedFrom, PartOf, SegmentOf, VirtualPart};
-pub use patterns::Patterns;
+pub use patterns::{MeanCake, Patterns};
 pub use raster::{FrameNumbers, Motor, Raster};
+pub use sector::{Sector, SectorError, range_in_words};
 pub use segmented::{Aside, SegmentedDraft, SegmentedResult};
 pub use segments::Segments;
 

@@ -13,6 +13,10 @@
 //!     tomogram           NXdata   tomogram (npt, y, x), row 0 the lowest
 //!     regions/<name>/sinogram, tomogram                NXdata, two-dimensional
 //! ```
+//!
+//! Where azimuthal sectors have slices of their own, every array has one more axis before these, `azimuthal`: the middle of each
+//! sector, and in `azimuthal_bounds` (sectors, 2) where it begins and ends, named by the axis' attribute `bounds` as in CF
+//! conventions, because sectors need not touch. Without sectors the file is as it was before there were any.
 mod reader;
 mod skeleton;
 
@@ -49,7 +53,10 @@ pub struct RegionEntry {
 pub struct TomogramLayout {
     /// Radial axis of the bins that are reconstructed.
     pub axis: BinAxis,
-    /// Mean of all good patterns over these bins.
+    /// Azimuthal sectors that have slices of their own: from where to where, degrees, ascending. None: slices are of all azimuth,
+    /// and arrays have no axis for it.
+    pub sectors: Vec<[f64; 2]>,
+    /// Mean of all good patterns over these bins, of one sector after the other.
     pub mean: Vec<f32>,
     /// Rotations, degrees.
     pub rotation: Vec<f64>,
@@ -80,14 +87,29 @@ pub struct TomogramLayout {
 }
 
 impl TomogramLayout {
-    /// Bins that have a slice of their own.
-    pub fn bins(&self) -> usize {
-        if self.all_bins { self.axis.centres.len() } else { 0 }
+    /// Parts of the azimuth that have slices of their own; 1 without sectors.
+    pub fn parts(&self) -> usize {
+        self.sectors.len().max(1)
     }
 
-    /// Slices to be made: bins, then regions.
+    /// Bins that have a slice of their own: those of the radial axis, of one sector after the other.
+    pub fn bins(&self) -> usize {
+        if self.all_bins { self.parts() * self.axis.centres.len() } else { 0 }
+    }
+
+    /// Number of a bin of the radial axis in a sector among [`bins`](TomogramLayout::bins).
+    pub fn bin(&self, sector: usize, bin: usize) -> usize {
+        sector * self.axis.centres.len() + bin
+    }
+
+    /// Number of a region's pictures in a sector: each region has those of all sectors, one after the other.
+    pub fn picture(&self, sector: usize, region: usize) -> usize {
+        region * self.parts() + sector
+    }
+
+    /// Slices to be made: bins, then pictures of regions.
     pub fn slices(&self) -> usize {
-        self.bins() + self.regions.len()
+        self.bins() + self.regions.len() * self.parts()
     }
 
     fn sinogram(&self) -> usize {
@@ -167,8 +189,8 @@ impl TomogramFile {
             )));
         }
         let same = |a: &TomogramLayout, b: &TomogramLayout| {
-            (a.x.len(), a.y.len(), &a.rotation, &a.translation, a.centre)
-                == (b.x.len(), b.y.len(), &b.rotation, &b.translation, b.centre)
+            (a.x.len(), a.y.len(), &a.rotation, &a.translation, a.centre, &a.sectors)
+                == (b.x.len(), b.y.len(), &b.rotation, &b.translation, b.centre, &b.sectors)
         };
         if !same(&there.layout, &layout) {
             return Err(not(
@@ -186,7 +208,7 @@ impl TomogramFile {
         Ok(TomogramFile { path, file, layout, places, done, begun, before, _lock: lock })
     }
 
-    /// Which slices are complete: bins, then regions.
+    /// Which slices are complete: bins, then pictures of regions.
     pub fn done(&self) -> &[bool] {
         &self.done
     }
@@ -208,15 +230,16 @@ impl TomogramFile {
         self.mark(first, slices.len() / slice)
     }
 
-    /// Puts the sinogram and the slice of a region.
+    /// Puts the sinogram and the slice of a region, by the number of its [`picture`](TomogramLayout::picture).
     ///
     /// # Errors
     /// [`OutputError::Full`] or [`OutputError::Io`].
-    pub fn put_region(&mut self, region: usize, sinogram: &[f32], slice: &[f32]) -> Result<(), OutputError> {
+    pub fn put_region(&mut self, picture: usize, sinogram: &[f32], slice: &[f32]) -> Result<(), OutputError> {
+        let (region, sector) = (picture / self.layout.parts(), picture % self.layout.parts());
         let (first, second) = self.places.regions[region];
-        self.write(sinogram, first)?;
-        self.write(slice, second)?;
-        self.mark(self.layout.bins() + region, 1)
+        self.write(sinogram, first + (sector * size_of_val(sinogram)) as u64)?;
+        self.write(slice, second + (sector * size_of_val(slice)) as u64)?;
+        self.mark(self.layout.bins() + picture, 1)
     }
 
     fn mark(&mut self, first: usize, count: usize) -> Result<(), OutputError> {

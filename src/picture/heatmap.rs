@@ -39,7 +39,7 @@ const MOST_PIXELS: usize = 1600;
 
 impl Heatmap<'_> {
     /// Its ends, given or found.
-    fn ends(&self) -> (f64, f64) {
+    pub fn ends(&self) -> (f64, f64) {
         let (low, high) = self.limits.unwrap_or_else(|| match self.log {
             true => {
                 limits(&self.values.iter().map(|v| if *v > 0.0 { *v } else { f32::NAN }).collect::<Vec<_>>())

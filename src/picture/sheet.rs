@@ -139,6 +139,68 @@ pub fn patterns(mean: &Curve, all: &Map, look: Look, [width, height]: [f64; 2]) 
     Ok(svg)
 }
 
+/// A region in every sector of the azimuth.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SectorMaps {
+    /// What it is called.
+    pub name: String,
+    /// (y, x) of each sector, titled by it.
+    pub tomograms: Vec<Map>,
+}
+
+/// What the overview of sectors shows: the mean pattern of each, one a row, and of each region the tomograms of all sectors with the same
+/// colours, so that they can be compared.
+///
+/// # Errors
+/// As [`one_map`].
+pub fn sectors(
+    title: &str,
+    remarks: &[String],
+    means: &Map,
+    regions: &[SectorMaps],
+    look: Look,
+) -> Result<Svg, PictureError> {
+    const WIDTH: f64 = 1200.0;
+    const SIDE: f64 = 142.0;
+    const COLUMN: f64 = 180.0;
+    const COLUMNS: usize = 6;
+    const LINE: f64 = SIDE + 66.0;
+    let top = 86.0 + 16.0 * remarks.len() as f64;
+    let lines = |region: &SectorMaps| region.tomograms.len().div_ceil(COLUMNS);
+    let height = |region: &SectorMaps| 56.0 + LINE * lines(region) as f64;
+    let mut svg = Svg::new(WIDTH, top + 290.0 + regions.iter().map(height).sum::<f64>());
+    head(&mut svg, title, remarks);
+    means.draw(&mut svg, [100.0, top, WIDTH - 190.0, 200.0], Look { limits: None, ..look }, true)?;
+    let mut y = top + 270.0;
+    for (i, region) in regions.iter().enumerate() {
+        svg.rect([24.0, y, 6.0, height(region) - 30.0], REGIONS[i % REGIONS.len()], None);
+        svg.text((40.0, y + 12.0), Style::plain(14.0, Anchor::Start).bold(), &region.name);
+        let all: Vec<f32> = region.tomograms.iter().flat_map(|map| map.values.iter().copied()).collect();
+        // The same ends for all; with a logarithm a picture's own are only wanted where nothing was asked for.
+        let common =
+            Heatmap { values: &all, columns: 1, limits: look.limits, map: look.map, log: look.log }.ends();
+        let look = Look { limits: Some(common), ..look };
+        for (n, map) in region.tomograms.iter().enumerate() {
+            let (line, column) = (n / COLUMNS, n % COLUMNS);
+            let place = [90.0 + COLUMN * column as f64, y + 42.0 + LINE * line as f64, SIDE, SIDE];
+            let is_last = column + 1 == COLUMNS || n + 1 == region.tomograms.len();
+            // One label for a line of pictures.
+            let y_label = if column == 0 { map.y_label.clone() } else { String::new() };
+            Map { y_label, ..map.clone() }.draw(&mut svg, place, look, is_last)?;
+        }
+        y += height(region);
+    }
+    Ok(svg)
+}
+
+/// What stands above an overview.
+fn head(svg: &mut Svg, title: &str, remarks: &[String]) {
+    svg.text((28.0, 36.0), Style::plain(19.0, Anchor::Start).bold(), title);
+    for (i, remark) in remarks.iter().enumerate() {
+        svg.text((28.0, 60.0 + 16.0 * i as f64), Style::plain(11.5, Anchor::Start).coloured(QUIET), remark);
+    }
+}
+
 /// What the overview shows of a region.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RegionMaps {
@@ -168,10 +230,7 @@ pub fn overview(
     let text = 20.0 + 16.0 * remarks.len() as f64;
     let top = 66.0 + text + 250.0;
     let mut svg = Svg::new(WIDTH, top + 60.0 + ROW * regions.len() as f64);
-    svg.text((28.0, 36.0), Style::plain(19.0, Anchor::Start).bold(), title);
-    for (i, remark) in remarks.iter().enumerate() {
-        svg.text((28.0, 60.0 + 16.0 * i as f64), Style::plain(11.5, Anchor::Start).coloured(QUIET), remark);
-    }
+    head(&mut svg, title, remarks);
     mean.draw(&mut svg, [100.0, 66.0 + text, WIDTH - 140.0, 200.0], Look { limits: None, ..look });
     let left = if with_truth { [100.0, 490.0, 860.0] } else { [180.0, 680.0, 0.0] };
     for (i, region) in regions.iter().enumerate() {

@@ -9,7 +9,7 @@ use crate::cli::settings::algorithm;
 use crate::cli::summary::pace;
 use crate::cli::words::{Sentences, count, ends, unit, with_unit};
 use crate::frame::FrameStatus;
-use crate::output::result::{PartOf, Progress, ResultInfo, SegmentOf, Segments};
+use crate::output::result::{PartOf, Progress, ResultInfo, SegmentOf, Segments, range_in_words};
 use crate::output::stack::StackInfo;
 use crate::output::tomogram::Tomogram;
 use crate::session::kind::InputError;
@@ -123,6 +123,7 @@ pub(super) fn tomogram(path: &Path) -> Result<Sentences, Failure> {
         ),
     );
     facts.add_all("radial axis", ends(&layout.axis));
+    facts.add_all("sectors", sectors_in_words(&layout.sectors));
     if !layout.all_bins {
         facts.add("", "regions only: bins have no slices of their own");
     }
@@ -181,6 +182,20 @@ fn state(progress: &Progress, what: &str) -> String {
         Progress::Interrupted => format!("interrupted by the user; the {what} that are there are good"),
         Progress::Failed(reason) => format!("failed: {reason}"),
         Progress::Running => "still being written, or its run was killed".to_owned(),
+    }
+}
+
+/// Azimuthal sectors of a tomogram, a line each; of many the ends.
+fn sectors_in_words(sectors: &[[f64; 2]]) -> Vec<String> {
+    match sectors {
+        [first, .., last] if sectors.len() > MESSAGES => {
+            vec![format!("{}: {}, …, {}", sectors.len(), range_in_words(*first), range_in_words(*last))]
+        }
+        _ => sectors
+            .iter()
+            .enumerate()
+            .map(|(n, sector)| format!("{n}: {}", range_in_words(*sector)))
+            .collect(),
     }
 }
 

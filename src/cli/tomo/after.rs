@@ -31,6 +31,10 @@ pub(in crate::cli) fn after_integration(
     })?;
     let TomoArgs { device, threads, .. } = said.args.clone();
     ensure!(said.args.output.is_none() && !said.args.dry_run, "--tomo-options: the file is named by --tomo");
+    ensure!(
+        said.args.sectors.is_none() || options.npt_azim.is_some_and(|npt| npt > 1),
+        "--tomo-options: --sectors needs an azimuthal axis, which --npt-azim gives"
+    );
     Ok(Some(TomoArgs {
         input,
         output: Some(output.clone()),

@@ -54,6 +54,11 @@ pub struct TomoArgs {
     #[arg(long, num_args = 2, value_names = ["A", "B"], allow_negative_numbers = true, help_heading = "Bins and regions")]
     pub radial_range: Vec<f64>,
 
+    /// Slices of each azimuthal sector of a result that has --npt-azim: a number of equal ones, or ranges of χ in degrees,
+    /// LOW:HIGH,LOW:HIGH …, which may cross 180 (170:190) [default: one of all azimuth]
+    #[arg(long, value_name = "SECTORS", allow_hyphen_values = true, help_heading = "Bins and regions")]
+    pub sectors: Option<String>,
+
     /// Region of interest NAME=LOW:HIGH, a peak's area above a straight background (:none keeps it); repeatable
     /// [default: the three strongest peaks]
     #[arg(long, value_name = "REGION", help_heading = "Bins and regions")]
@@ -175,6 +180,7 @@ impl TomoArgs {
             interleave,
             offset,
             radial_range,
+            sectors,
             region,
             regions_only,
             monitor,
@@ -213,6 +219,7 @@ impl TomoArgs {
             interleave,
             offset,
             radial_range,
+            sectors,
             region,
             regions_only,
             monitor,

@@ -2,6 +2,9 @@
 //!
 //! pyFAI-diffmap's files have the same layout under `/entry_0000/pyFAI` and are read too; what they do not have (statuses,
 //! header numbers) is absent then.
+mod cakes;
+mod weights;
+
 use std::ops::Range;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -9,15 +12,23 @@ use std::path::{Path, PathBuf};
 use super::info::{bin_axes, not_whole, opened};
 use super::layout::{BinAxis, COMPLETE};
 use super::plain::bytes;
+use super::sector::Sector;
 use super::segments::Segments;
 use crate::budget;
 use crate::files;
 use crate::frame::FrameStatus;
+use crate::geometry::letters::with_unit;
 use crate::h5::{self, Dataset, Group, Kind};
 use crate::output::{OutputError, nexus};
 
+pub use cakes::MeanCake;
+use weights::BinWeights;
+
 /// Rows are counted in 32 bits by those who work with them.
 const MOST_ROWS: usize = u32::MAX as usize;
+
+/// Name of the azimuthal axis, as pyFAI-diffmap has it.
+const AZIMUTHAL: &str = "azimuthal";
 
 /// What is kept of each row beside its pattern: status, frame, sum, positions.
 const ROW_BYTES: usize = 64;
@@ -28,10 +39,12 @@ pub struct Patterns {
     path: PathBuf,
     intensity: Dataset,
     process: Group,
+    /// How azimuthal bins are averaged, where there are some.
+    weights: Option<BinWeights>,
     /// What tells this result from another one, and from itself once more rows came.
     pub identity: String,
-    /// Bins.
-    pub axis: BinAxis,
+    /// Axes of the bins, slowest first: the radial one is the last, before it may be the azimuthal one.
+    pub axes: Vec<BinAxis>,
     /// (slow, fast) of a map; `None` when rows are frames one after the other.
     pub map: Option<(usize, usize)>,
     /// Which rows hold a pattern.
@@ -55,27 +68,22 @@ impl Patterns {
             .ok_or_else(|| not("there is no group /entry_0000/xrdct or /entry_0000/pyFAI in it".into()))?;
         let data = process.group("result").map_err(part("result"))?;
         let intensity = data.dataset("intensity").map_err(part("result/intensity"))?;
-        let mut axes = bin_axes(path, &data)?;
-        if axes.len() > 1 {
-            let names: Vec<&str> = axes.iter().map(|axis| axis.name.as_str()).collect();
-            return Err(not(format!(
-                "its patterns have {} axes ({}), and only powder patterns can be read back: those of a run without --npt-azim",
-                axes.len(),
-                names.join(", ")
-            )));
-        }
-        let Some(axis) = axes.pop() else { return Err(not("result has no radial axis".into())) };
+        let axes = bin_axes(path, &data)?;
+        check_axes(&axes).map_err(not)?;
+        let bins: Vec<usize> = axes.iter().map(|axis| axis.centres.len()).collect();
         let shape = intensity.shape();
-        let (rows, map) = match shape[..] {
-            [frames, _] => (Some(frames), None),
-            [slow, fast, _] => (slow.checked_mul(fast), Some((slow, fast))),
+        let leading = &shape[..shape.len().saturating_sub(bins.len())];
+        let (rows, map) = match *leading {
+            [frames] => (Some(frames), None),
+            [slow, fast] => (slow.checked_mul(fast), Some((slow, fast))),
             _ => {
+                let each = if bins.len() == 1 { "npt" } else { "azimuthal, npt" };
                 return Err(not(format!(
-                    "intensity has the shape {shape:?}, not (frames, npt) or (slow, fast, npt)"
+                    "intensity has the shape {shape:?}, not (frames, {each}) or (slow, fast, {each})"
                 )));
             }
         };
-        let rows = rows.filter(|rows| (1..=MOST_ROWS).contains(rows) && !axis.centres.is_empty());
+        let rows = rows.filter(|rows| (1..=MOST_ROWS).contains(rows) && !bins.contains(&0));
         let Some(rows) = rows else {
             return Err(not(format!(
                 "intensity has the shape {shape:?}; at least 1 and at most {MOST_ROWS} rows of at least 1 bin are wanted"
@@ -87,10 +95,10 @@ impl Patterns {
             Some(length) if length == rows => Ok(dataset),
             _ => Err(format!("it has the shape {:?}, there are {rows} rows", dataset.shape()).into()),
         };
-        if shape[shape.len() - 1] != axis.centres.len() {
+        if shape[leading.len()..] != bins {
             return Err(not(format!(
-                "intensity has the shape {shape:?}, the axis has {} bins",
-                axis.centres.len()
+                "intensity has the shape {shape:?}, {} {bins:?} bins",
+                if bins.len() == 1 { "the axis has" } else { "the axes have" }
             )));
         }
         let good = match process.dataset("frame_status") {
@@ -121,7 +129,22 @@ impl Patterns {
             }
         };
         let identity = identity(path, &file, &process);
-        Ok(Patterns { path: path.into(), identity, intensity, process, axis, map, good, frames })
+        let weights = match axes.len() {
+            1 => None,
+            _ => Some(BinWeights::of(path, &process, rows, bins.iter().product())?),
+        };
+        Ok(Patterns { path: path.into(), intensity, process, weights, identity, axes, map, good, frames })
+    }
+
+    /// The radial axis.
+    pub fn radial(&self) -> &BinAxis {
+        // There is one: no file without is opened.
+        &self.axes[self.axes.len() - 1]
+    }
+
+    /// The azimuthal axis, degrees, of a result of two axes.
+    pub fn azimuthal(&self) -> Option<&BinAxis> {
+        self.axes.iter().rev().nth(1)
     }
 
     /// Number of rows.
@@ -129,30 +152,34 @@ impl Patterns {
         self.frames.len()
     }
 
-    /// Number of bins.
+    /// Number of radial bins.
     pub fn npt(&self) -> usize {
-        self.axis.centres.len()
+        self.radial().centres.len()
     }
 
-    /// Some bins of every row: `[row][bin]`. Rows without a pattern are NaN.
+    /// Some radial bins of every row: `[row][bin]`, of two axes the means over the whole azimuthal one
+    /// ([`Patterns::read_sectors`]). Rows without a pattern are NaN.
     ///
     /// # Errors
     /// [`OutputError::Read`].
     pub fn read(&self, bins: Range<usize>) -> Result<Vec<f32>, OutputError> {
+        if let Some(azimuthal) = self.azimuthal() {
+            return self.read_sectors(&[Sector::whole(&azimuthal.centres)], bins);
+        }
         let count = bins.len();
         let part = match self.map {
             None => vec![0..self.rows(), bins],
             Some((slow, fast)) => vec![0..slow, 0..fast, bins],
         };
-        let mut values = self.intensity.read_part::<f32>(&part).map_err(|cause| OutputError::Read {
-            path: self.path.clone(),
-            action: "reading patterns",
-            cause,
-        })?;
+        let mut values = self.intensity.read_part::<f32>(&part).map_err(|cause| self.failed(cause))?;
         for (row, _) in values.chunks_mut(count).zip(&self.good).filter(|(_, good)| !**good) {
             row.fill(f32::NAN);
         }
         Ok(values)
+    }
+
+    fn failed(&self, cause: h5::Error) -> OutputError {
+        OutputError::Read { path: self.path.clone(), action: "reading patterns", cause }
     }
 
     /// A number of the frames' headers, one a row; NaN where no frame is. `None` when the file has none of that name.
@@ -171,6 +198,22 @@ impl Patterns {
                 .is_ok_and(|dataset| matches!(dataset.facts().kind, Kind::Integer | Kind::Float))
         };
         input.member_names().unwrap_or_default().into_iter().filter(is_number).collect()
+    }
+}
+
+/// Whether powder patterns can be made of bins of these axes; says why not.
+fn check_axes(axes: &[BinAxis]) -> Result<(), String> {
+    match axes {
+        [_] => Ok(()),
+        [azimuthal, _] if azimuthal.name == AZIMUTHAL && azimuthal.unit == "deg" => Ok(()),
+        _ => {
+            let name = |axis: &BinAxis| with_unit(&axis.name, &axis.unit);
+            Err(format!(
+                "its bins have {} axes ({}); those that are read are a radial one, and before it `{AZIMUTHAL}` in degrees",
+                axes.len(),
+                axes.iter().map(name).collect::<Vec<_>>().join(", ")
+            ))
+        }
     }
 }
 

@@ -24,6 +24,8 @@ use hdf5::{Group, H5Type, Result};
 use super::layout::Layout;
 use super::plain::bytes;
 use crate::frame::Norms;
+use crate::h5;
+use crate::h5::storage::Arrangement;
 use crate::output::nexus;
 
 /// Most chunks of the table: each costs the HDF5 library some 100 bytes of index and a microsecond.
@@ -147,4 +149,27 @@ impl NormsTable {
         self.recent.push_front((Arc::clone(norms), number));
         Ok(number)
     }
+}
+
+/// Where each set of norms of a file lies, of which there are at most so many; a set that has no place is at 0.
+pub(super) fn places_of_sets(table: &h5::Dataset, npt: usize, most: usize) -> h5::Result<Vec<u64>> {
+    let Arrangement::Chunked { chunk, written } = table.storage()?.layout else {
+        return Err("is not in chunks".into());
+    };
+    let [many, bins] = chunk[..] else { return Err("has not two dimensions".into()) };
+    if bins != npt || table.shape().get(1) != Some(&npt) {
+        return Err("has another number of bins".into());
+    }
+    let count = table.shape()[0];
+    if count > most {
+        return Err("has more sets than there are rows".into());
+    }
+    let mut places = vec![0; count];
+    for chunk in table.chunks(written)? {
+        let first = (chunk.number as usize).saturating_mul(many);
+        for (at, place) in places.iter_mut().skip(first).take(many).enumerate() {
+            *place = chunk.place.saturating_add((at * 3 * npt * size_of::<f64>()) as u64);
+        }
+    }
+    Ok(places)
 }

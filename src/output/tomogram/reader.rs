@@ -1,6 +1,7 @@
 //! Reads a tomogram file back: for pictures, for resuming, for tests. Nothing is taken on trust.
 use std::path::{Path, PathBuf};
 
+use super::skeleton::BOUNDS;
 use super::{RegionEntry, TomogramLayout};
 use crate::h5::{self, File, Group, Number};
 use crate::output::result::{BinAxis, Progress, opened};
@@ -16,7 +17,7 @@ pub struct Tomogram {
     process: Group,
     /// What it holds.
     pub layout: TomogramLayout,
-    /// Which slices are complete: bins, then regions.
+    /// Which slices are complete: bins, then pictures of regions.
     pub done: Vec<bool>,
     /// `running`, `complete`, `interrupted` or `failed`.
     pub status: String,
@@ -75,7 +76,7 @@ impl Tomogram {
         })
     }
 
-    /// Slice of a bin, (y, x).
+    /// Slice of a bin, (y, x), by the number that [`TomogramLayout::bin`] gives it.
     ///
     /// # Errors
     /// [`OutputError::Read`], or [`OutputError::NotAResult`] when bins have no slices.
@@ -101,22 +102,39 @@ impl Tomogram {
                 ),
             });
         }
+        let (npt, parts) = (self.layout.axis.centres.len(), self.layout.sectors.len());
+        let (sector, of_sector) = (bin / npt, bin % npt);
         let slice = |dataset: h5::Dataset| match dataset.shape()[..] {
-            [bins, rows, columns] if bin < bins => dataset.read_part(&[bin..bin + 1, 0..rows, 0..columns]),
+            [bins, rows, columns] if parts == 0 && bin < bins => {
+                dataset.read_part(&[bin..bin + 1, 0..rows, 0..columns])
+            }
+            [sectors, bins, rows, columns] if sector < sectors.min(parts) && of_sector < bins => {
+                let (sector, bin) = (sector..sector + 1, of_sector..of_sector + 1);
+                dataset.read_part(&[sector, bin, 0..rows, 0..columns])
+            }
             ref other => Err(format!("`{name}` has the shape {other:?}").into()),
         };
         self.process.dataset(name).and_then(slice).map_err(|cause| self.failed(cause))
     }
 
-    /// Both pictures of a region.
+    /// Both pictures of a region, by the number that [`TomogramLayout::picture`] gives them.
     ///
     /// # Errors
     /// [`OutputError::Read`].
-    pub fn region(&self, region: usize) -> Result<RegionImages, OutputError> {
+    pub fn region(&self, picture: usize) -> Result<RegionImages, OutputError> {
+        let (region, sector) = (picture / self.layout.parts(), picture % self.layout.parts());
         let name = &self.layout.regions[region].name;
+        let parts = self.layout.sectors.len();
+        let picture = |dataset: h5::Dataset| match dataset.shape()[..] {
+            [_, _] if parts == 0 => dataset.read_raw(),
+            [sectors, rows, columns] if sector < sectors.min(parts) => {
+                dataset.read_part(&[sector..sector + 1, 0..rows, 0..columns])
+            }
+            ref other => Err(format!("region {name} has the shape {other:?}").into()),
+        };
         let read = |what: &str| -> Result<Vec<f32>, OutputError> {
             let dataset = self.process.dataset(&format!("regions/{name}/{what}/{what}"));
-            dataset.and_then(|d| d.read_raw()).map_err(|cause| self.failed(cause))
+            dataset.and_then(picture).map_err(|cause| self.failed(cause))
         };
         Ok(RegionImages { sinogram: read("sinogram")?, tomogram: read("tomogram")? })
     }
@@ -129,8 +147,9 @@ impl Tomogram {
 fn read(path: &Path, entry: Group, process: Group) -> h5::Result<Tomogram> {
     let all_bins = process.link_exists("tomogram");
     let mean = process.group("mean_pattern")?;
-    let name = mean.attribute_texts("axes")?.into_iter().next().unwrap_or_default();
+    let name = mean.attribute_texts("axes")?.into_iter().next_back().unwrap_or_default();
     let centres = mean.dataset(&name)?;
+    let sectors: Vec<f64> = if mean.link_exists(BOUNDS) { values(&mean, BOUNDS)? } else { Vec::new() };
     let collection = process.group("regions")?;
     let regions = collection.member_names()?.into_iter().map(|name| -> h5::Result<RegionEntry> {
         let group = collection.group(&name)?;
@@ -158,6 +177,7 @@ fn read(path: &Path, entry: Group, process: Group) -> h5::Result<Tomogram> {
             centres: centres.read_raw()?,
             name,
         },
+        sectors: sectors.as_chunks().0.to_vec(),
         mean: values(&mean, "intensity")?,
         rotation: numbers(&rays, "rotation")?,
         translation: numbers(&rays, "translation")?,

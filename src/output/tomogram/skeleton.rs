@@ -15,14 +15,18 @@ const CONVENTIONS: &str = "x points right, y up, both ascending with the index: 
     origin is on the rotation axis. The sample turns counter-clockwise by the rotation, and a sinogram's value is what lies on \
     x*cos(rotation) - y*sin(rotation) = translation - axis.";
 
+/// Name of the axis of sectors, and of the dataset that has their ends.
+pub(super) const AZIMUTHAL: &str = "azimuthal";
+pub(super) const BOUNDS: &str = "azimuthal_bounds";
+
 /// Where numbers and texts lie in the file.
 #[derive(Debug, Clone, Default)]
 pub(super) struct SliceOffsets {
-    /// f32 (bins, rotation, translation); 0 without bins.
+    /// f32 ([sectors,] bins, rotation, translation); 0 without bins.
     pub sinogram: u64,
-    /// f32 (bins, y, x)
+    /// f32 ([sectors,] bins, y, x)
     pub tomogram: u64,
-    /// Sinogram and slice of each region.
+    /// Sinograms and slices of each region.
     pub regions: Vec<(u64, u64)>,
     /// u8 (slices)
     pub done: u64,
@@ -66,23 +70,26 @@ pub(super) fn build(draft: &File, layout: &TomogramLayout) -> Result<()> {
     nexus::text(&configuration, "type", "application/json")?;
     nexus::text(&configuration, "data", &format!("{:#}", layout.configuration))?;
 
-    let mean = data(&process, "mean_pattern", "intensity", &[&layout.axis.name])?;
+    let mean = data(&process, "mean_pattern", "intensity", &[&layout.axis.name], layout)?;
     radial(&mean, &layout.axis)?;
-    let intensity = nexus::numbers(&mean, "intensity", [layout.mean.len()], &layout.mean)?;
+    let shape = with_sectors(layout, [layout.axis.centres.len()]);
+    let intensity = nexus::numbers(&mean, "intensity", shape, &layout.mean)?;
     nexus::attribute(&intensity, "long_name", "Mean intensity")?;
     if layout.all_bins {
         let name = layout.axis.name.as_str();
-        let group = data(&process, "sinogram", "sinogram", &[name, "rotation", "translation"])?;
+        let bins = layout.axis.centres.len();
+        let group = data(&process, "sinogram", "sinogram", &[name, "rotation", "translation"], layout)?;
         radial(&group, &layout.axis)?;
         rays(&group, layout)?;
-        let shape = [layout.bins(), layout.rotation.len(), layout.translation.len()];
+        let points = [layout.rotation.len(), layout.translation.len()];
+        let shape = with_sectors(layout, [bins, points[0], points[1]]);
         image(&nexus::reserve::<f32>(&group, "sinogram", shape)?.0, "Intensity", None)?;
-        let missing = nexus::numbers(&group, "missing", [shape[1], shape[2]], &layout.missing)?;
+        let missing = nexus::numbers(&group, "missing", points, &layout.missing)?;
         nexus::attribute(&missing, "long_name", "1: this point was interpolated")?;
-        let group = data(&process, "tomogram", "tomogram", &[name, "y", "x"])?;
+        let group = data(&process, "tomogram", "tomogram", &[name, "y", "x"], layout)?;
         radial(&group, &layout.axis)?;
         pixels(&group, layout)?;
-        let shape = [layout.bins(), layout.y.len(), layout.x.len()];
+        let shape = with_sectors(layout, [bins, layout.y.len(), layout.x.len()]);
         image(&nexus::reserve::<f32>(&group, "tomogram", shape)?.0, "Intensity", Some(&layout.unit))?;
     }
     let regions = nexus::group(&process, "regions", "NXcollection")?;
@@ -91,15 +98,15 @@ pub(super) fn build(draft: &File, layout: &TomogramLayout) -> Result<()> {
         nexus::attribute_numbers(&group, "range", &[region.from, region.to])?;
         nexus::attribute(&group, "unit", &layout.axis.unit)?;
         nexus::attribute(&group, "background", &region.background)?;
-        let sinogram = data(&group, "sinogram", "sinogram", &["rotation", "translation"])?;
+        let sinogram = data(&group, "sinogram", "sinogram", &["rotation", "translation"], layout)?;
         rays(&sinogram, layout)?;
-        let shape = [layout.rotation.len(), layout.translation.len()];
+        let shape = with_sectors(layout, [layout.rotation.len(), layout.translation.len()]);
         nexus::attribute(&sinogram, "title", &region.name)?;
         image(&nexus::reserve::<f32>(&sinogram, "sinogram", shape)?.0, &region.name, None)?;
-        let tomogram = data(&group, "tomogram", "tomogram", &["y", "x"])?;
+        let tomogram = data(&group, "tomogram", "tomogram", &["y", "x"], layout)?;
         pixels(&tomogram, layout)?;
         nexus::attribute(&tomogram, "title", &region.name)?;
-        let shape = [layout.y.len(), layout.x.len()];
+        let shape = with_sectors(layout, [layout.y.len(), layout.x.len()]);
         image(&nexus::reserve::<f32>(&tomogram, "tomogram", shape)?.0, &region.name, Some(&layout.unit))?;
     }
     drop((entry, process));
@@ -121,7 +128,9 @@ pub(super) fn find(parts: &h5::File, file: &File, layout: &TomogramLayout) -> h5
     };
     let (sinogram, slice) = (4 * layout.sinogram(), 4 * layout.slice());
     let region = |name: &str| -> h5::Result<(u64, u64)> {
-        let place = |what: &str, bytes: usize| place(&format!("tomo/regions/{name}/{what}/{what}"), bytes);
+        let place = |what: &str, bytes: usize| {
+            place(&format!("tomo/regions/{name}/{what}/{what}"), layout.parts() * bytes)
+        };
         Ok((place("sinogram", sinogram)?, place("tomogram", slice)?))
     };
     let bins = layout.bins();
@@ -137,11 +146,29 @@ pub(super) fn find(parts: &h5::File, file: &File, layout: &TomogramLayout) -> h5
     })
 }
 
-fn data(parent: &Group, name: &str, signal: &str, axes: &[&str]) -> Result<Group> {
+/// Data with these axes, before which that of sectors comes if there are any.
+fn data(parent: &Group, name: &str, signal: &str, axes: &[&str], layout: &TomogramLayout) -> Result<Group> {
     let group = nexus::group(parent, name, "NXdata")?;
     nexus::attribute(&group, "signal", signal)?;
-    nexus::attribute_list(&group, "axes", axes)?;
+    if layout.sectors.is_empty() {
+        nexus::attribute_list(&group, "axes", axes)?;
+        return Ok(group);
+    }
+    nexus::attribute_list(&group, "axes", &[&[AZIMUTHAL], axes].concat())?;
+    let middle: Vec<f64> = layout.sectors.iter().map(|[low, high]| (low + high) / 2.0).collect();
+    length(&group, AZIMUTHAL, &middle, "deg", "Middle of the sector, azimuthal angle (deg)")?;
+    let axis = group.dataset(AZIMUTHAL)?;
+    nexus::attribute(&axis, "bounds", BOUNDS)?;
+    let bounds = nexus::numbers(&group, BOUNDS, [middle.len(), 2], layout.sectors.as_flattened())?;
+    nexus::attribute(&bounds, "units", "deg")?;
+    nexus::attribute(&bounds, "long_name", "Where each sector begins and ends (deg)")?;
     Ok(group)
+}
+
+/// A shape, before which the number of sectors comes if there are any.
+fn with_sectors<const N: usize>(layout: &TomogramLayout, shape: [usize; N]) -> Vec<usize> {
+    let sectors = (!layout.sectors.is_empty()).then_some(layout.sectors.len());
+    sectors.into_iter().chain(shape).collect()
 }
 
 fn radial(group: &Group, axis: &BinAxis) -> Result<()> {

@@ -20,13 +20,13 @@ const SUGGESTED_REGIONS: usize = 3;
 
 /// The bins that are asked for.
 pub(super) fn bins(options: &TomoOptions, patterns: &Patterns) -> Result<Range<usize>, SessionError> {
-    let centres = &patterns.axis.centres;
+    let centres = &patterns.radial().centres;
     let [low, high] = options.radial_range[..] else { return Ok(0..centres.len()) };
     let inside: Vec<usize> = (0..centres.len()).filter(|&i| (low..=high).contains(&centres[i])).collect();
     match (inside.first(), inside.last()) {
         (Some(first), Some(last)) => Ok(*first..last + 1),
         _ => {
-            let BinAxis { name, unit, .. } = &patterns.axis;
+            let BinAxis { name, unit, .. } = patterns.radial();
             let ends = ends(name, centres, unit).unwrap_or_default();
             refuse!(Usage, "--radial-range {low} {high}: no bin lies in it; they go from {ends}")
         }

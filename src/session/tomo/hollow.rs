@@ -1,5 +1,6 @@
 //! Slices without numbers: which there are, what is said of them, and when a tomogram is none.
 
+use crate::output::result::Sector;
 use crate::output::tomogram::TomogramLayout;
 use crate::session::error::{SessionError, refuse};
 use crate::tomo::region::Region;
@@ -19,26 +20,44 @@ pub struct Hollow {
     of_bins: usize,
     /// Those whose slice is NaN, because some point of the scan has no data in them.
     bins: usize,
+    /// Of each region in each sector.
     regions: Vec<Counted>,
+    sectors: usize,
     /// Slices with a pixel that is not finite though their sinogram is.
     broken: usize,
 }
 
 impl Hollow {
-    /// Nothing found yet of so many bins; `weights` are those of each region, one a bin.
-    pub(super) fn new(of_bins: usize, regions: &[Region], weights: &[Vec<f32>]) -> Hollow {
-        let counted = |(region, weights): (&Region, &Vec<f32>)| Counted {
-            name: region.name.clone(),
-            bins: weights.iter().filter(|w| **w != 0.0).count(),
-            empty: 0,
+    /// Nothing found yet of so many bins of each sector; `weights` are those of each region, one a bin.
+    pub(super) fn new(
+        of_bins: usize,
+        regions: &[Region],
+        sectors: &[Sector],
+        weights: &[Vec<f32>],
+    ) -> Hollow {
+        let places = match sectors {
+            [] => vec![String::new()],
+            sectors => sectors.iter().map(|sector| format!(", {}", sector.name())).collect(),
         };
-        Hollow { of_bins, bins: 0, regions: regions.iter().zip(weights).map(counted).collect(), broken: 0 }
+        let counted = |(region, weights): (&Region, &Vec<f32>)| {
+            let bins = weights.iter().filter(|w| **w != 0.0).count();
+            let of = |place: &String| Counted { name: region.name.clone() + place, bins, empty: 0 };
+            places.iter().map(of).collect::<Vec<_>>()
+        };
+        Hollow {
+            of_bins: of_bins * places.len(),
+            bins: 0,
+            regions: regions.iter().zip(weights).flat_map(counted).collect(),
+            sectors: places.len(),
+            broken: 0,
+        }
     }
 
-    /// A bin that holds no data at some point; `has_slice` when the file has one for it.
-    pub(super) fn add_bin(&mut self, bin: usize, has_slice: bool, weights: &[Vec<f32>]) {
+    /// A bin of a sector that holds no data at some point; `has_slice` when the file has one for it.
+    pub(super) fn add_bin(&mut self, sector: usize, bin: usize, has_slice: bool, weights: &[Vec<f32>]) {
         self.bins += usize::from(has_slice);
-        for (region, weights) in self.regions.iter_mut().zip(weights) {
+        let of_sector = self.regions.iter_mut().skip(sector).step_by(self.sectors);
+        for (region, weights) in of_sector.zip(weights) {
             region.empty += usize::from(weights[bin] != 0.0);
         }
     }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 use super::hollow::Hollow;
+use super::sectors;
 use super::study::Study;
 use crate::cuda::driver::Context;
 use crate::cuda::tomo::SliceSizes;
@@ -93,30 +94,35 @@ impl Study {
     ) -> Result<Hollow, SessionError> {
         let pixels = self.reconstruction.grid.pixels();
         let points = self.reconstruction.rays.len();
-        let all_bins = if self.all_bins { self.bins.len() } else { 0 };
+        let (npt, sectors) = (self.patterns.npt(), self.sectors.len().max(1));
+        let all_bins = if self.all_bins { sectors * self.bins.len() } else { 0 };
         let weights: Vec<Vec<f32>> = self
             .regions
             .iter()
-            .map(|region| region.weights(&self.patterns.axis.centres).or_about(Concern::Usage))
+            .map(|region| region.weights(&self.patterns.radial().centres).or_about(Concern::Usage))
             .collect::<Result<_, _>>()?;
         // Areas are sums over bins, kept in f64 so that blocks of any size give the same bits.
-        let mut areas = vec![vec![0.0_f64; points]; self.regions.len()];
-        let mut hollow = Hollow::new(self.bins.len(), &self.regions, &weights);
+        // Of each region in each sector.
+        let mut areas = vec![vec![0.0_f64; points]; self.regions.len() * sectors];
+        let mut hollow = Hollow::new(self.bins.len(), &self.regions, &self.sectors, &weights);
         let mut needed: Vec<Range<usize>> = vec![self.bins.clone()];
         needed.extend(outside(&weights, &self.bins));
-        for range in needed {
+        let of_all = (0..sectors).flat_map(|sector| needed.iter().map(move |range| (sector, range.clone())));
+        for (sector, range) in of_all {
             for first in range.clone().step_by(self.block) {
                 if stop.is_raised() {
                     return Ok(hollow);
                 }
                 let block = first..(first + self.block).min(range.end);
                 let inside = self.all_bins && self.bins.contains(&first);
-                let place = first.wrapping_sub(self.bins.start);
+                let place = sector * self.bins.len() + first.wrapping_sub(self.bins.start);
                 let wanted = inside && !file.done()[place..place + block.len()].iter().all(|done| *done);
                 let mut slices = vec![0.0; if wanted { block.len() * pixels } else { 0 }];
                 let _range = trace::slices(block.len());
-                let Assembled { mut values, empty } = self.one_block(maker, block.clone(), &mut slices)?;
-                for (area, weights) in areas.iter_mut().zip(&weights) {
+                let columns = sector * npt + block.start..sector * npt + block.end;
+                let Assembled { mut values, empty } = self.one_block(maker, columns, &mut slices)?;
+                let areas = areas.iter_mut().skip(sector).step_by(sectors);
+                for (area, weights) in areas.zip(&weights) {
                     for (weight, bin) in weights[block.clone()].iter().zip(values.chunks(points)) {
                         if *weight != 0.0 {
                             area.iter_mut()
@@ -126,7 +132,7 @@ impl Study {
                     }
                 }
                 for bin in &empty {
-                    hollow.add_bin(block.start + bin, inside, &weights);
+                    hollow.add_bin(sector, block.start + bin, inside, &weights);
                 }
                 if wanted {
                     for bin in empty {
@@ -172,14 +178,14 @@ impl Study {
             return CudaReconstructor::with_patterns(wanted, options, patterns, assembly, frame_of);
         }
         let Some(whole) = &self.whole else { return CudaReconstructor::new(context, wanted, options) };
-        match DevicePatterns::holding(context, whole, self.patterns.npt()) {
+        match DevicePatterns::holding(context, whole, sectors::width(&self.patterns, &self.sectors)) {
             Ok(there) => CudaReconstructor::with_patterns(wanted, options, Arc::new(there), assembly, Some),
             Err(CudaError::OutOfMemory { .. }) => CudaReconstructor::new(context, wanted, options),
             Err(reason) => Err(reason.into()),
         }
     }
 
-    /// Mended sinograms of some bins, and their slices in the unit of lengths; none are made when `slices` is empty.
+    /// Mended sinograms of some bins of a sector, and their slices in the unit of lengths; none are made when `slices` is empty.
     fn one_block(
         &self,
         maker: &mut Maker,
@@ -209,8 +215,11 @@ impl Study {
     /// Mended sinograms of some bins.
     fn sinograms(&self, bins: Range<usize>) -> Result<Assembled, SessionError> {
         let read = match &self.whole {
-            Some(whole) => return Ok(self.assembly.sinograms(whole, self.patterns.npt(), bins)),
-            None => self.patterns.read(bins.clone()).or_about(Concern::Input)?,
+            Some(whole) => {
+                let width = sectors::width(&self.patterns, &self.sectors);
+                return Ok(self.assembly.sinograms(whole, width, bins));
+            }
+            None => sectors::read(&self.patterns, &self.sectors, bins.clone()).or_about(Concern::Input)?,
         };
         Ok(self.assembly.sinograms(&read, bins.len(), 0..bins.len()))
     }

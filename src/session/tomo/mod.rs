@@ -38,6 +38,7 @@ mod make;
 mod motors;
 mod options;
 mod points;
+mod sectors;
 mod study;
 mod sums;
 

@@ -96,6 +96,11 @@ pub struct TomoOptions {
     pub offset: Option<usize>,
     /// Only bins between A and B, in the unit of the radial axis
     pub radial_range: Vec<f64>,
+    /// Slices of each azimuthal sector of a result of two axes: a number of equal ones, or ranges of χ in degrees, LOW:HIGH,LOW:HIGH …
+    /// [default: one of all azimuth]
+    // Left out where it is not said, as in files of before it was there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sectors: Option<String>,
     /// Region of interest NAME=LOW:HIGH, a peak's area above a straight background (:none keeps it); repeatable
     /// [default: the three strongest peaks]
     pub region: Vec<String>,

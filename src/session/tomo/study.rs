@@ -8,10 +8,11 @@ use serde_json::Value;
 use super::choices::{axis, bins, monitor, reconstruction, regions};
 use super::options::TomoOptions;
 use super::points::{self, ScanPoints};
+use super::sectors;
 use super::sums::sums;
 use crate::budget;
 use crate::cuda::DevicePatterns;
-use crate::output::result::{BinAxis, Patterns};
+use crate::output::result::{BinAxis, Patterns, Sector};
 use crate::output::tomogram::{RegionEntry, TomogramLayout};
 use crate::session::error::{Concern, OrAbout, SessionError};
 use crate::session::{PatternStore, on_threads};
@@ -23,7 +24,9 @@ use crate::tomo::{GROUP, Method, Reconstruction, Sinograms, TomoError};
 /// Everything that is known of the scan before the first slice.
 pub struct Study {
     pub(super) patterns: Patterns,
-    /// All patterns, when they fit into memory.
+    /// The azimuthal sectors that have slices of their own; none: slices are of all azimuth.
+    pub(super) sectors: Vec<Sector>,
+    /// All patterns, those of each sector one after the other, when they fit into memory.
     pub(super) whole: Option<Vec<f32>>,
     /// The same on the GPU that made them.
     pub(super) on_device: Option<Arc<DevicePatterns>>,
@@ -35,7 +38,7 @@ pub struct Study {
     /// Bins that are worked on together.
     pub(super) block: usize,
     pub(super) threads: usize,
-    /// Mean over good rows, of every bin.
+    /// Mean over good rows, of every bin of every sector.
     mean: Vec<f32>,
     /// Unit of lengths.
     unit: &'static str,
@@ -60,14 +63,28 @@ impl Study {
     fn look(options: &TomoOptions, kept: Option<PatternStore>) -> Result<Study, SessionError> {
         let patterns = Patterns::open(&options.input).or_about(Concern::Input)?;
         let bins = bins(options, &patterns)?;
+        let sectors = sectors::asked(options.sectors.as_deref(), &patterns)?;
         let memory = options.working_memory();
         let on_device = kept.as_ref().and_then(|kept| kept.on_device.clone());
-        let whole = whole(&patterns, kept, memory / 2)?;
+        let whole = whole(&patterns, &sectors, kept, memory / 2)?;
         let rows = patterns.rows();
         let chunk = (memory / 4 / (rows * size_of::<f32>())).clamp(1, bins.len());
-        let (sums, mean) = sums(&patterns, whole.as_deref(), &bins, chunk)?;
+        // What the scan is shows on the sum over all azimuth, with sectors or without.
+        let (sums, mean, of_sectors) = match sectors.is_empty() {
+            true => {
+                let (sums, mean) = sums(&patterns, &[], whole.as_deref(), &bins, chunk)?;
+                (sums, mean, None)
+            }
+            false => {
+                let (total, mean) = sums(&patterns, &[], None, &bins, chunk)?;
+                let all = 0..sectors::width(&patterns, &sectors);
+                let (_, each) = sums(&patterns, &sectors, whole.as_deref(), &all, chunk)?;
+                (total, mean, Some(each))
+            }
+        };
         let ScanPoints { grid, unit, warnings } = points::find(options, &patterns, &sums)?;
         let mut notes = grid.notes.clone();
+        notes.extend(patterns.averaging());
         let monitor = options.monitor.as_ref().map(|source| monitor(source, &patterns)).transpose()?;
         if monitor.is_some() {
             notes.push("each frame is divided by its monitor".into());
@@ -82,7 +99,7 @@ impl Study {
         notes.push(note);
         wanted.rays.axis = axis;
         wanted.check().or_about(Concern::Usage)?;
-        let regions = regions(options, &patterns.axis.centres, &mean, &bins, &mut notes)?;
+        let regions = regions(options, &patterns.radial().centres, &mean, &bins, &mut notes)?;
         let each = 4 * (rows + 4 * total.rays.len() + 3 * wanted.grid.pixels());
         let fit = (memory / 2 / each).max(1);
         let input = options.input.canonicalize().unwrap_or_else(|_| options.input.clone());
@@ -99,7 +116,8 @@ impl Study {
             assembly,
             bins,
             regions,
-            mean,
+            mean: of_sectors.unwrap_or(mean),
+            sectors,
             unit,
             notes,
             warnings,
@@ -147,10 +165,15 @@ impl Study {
             to: region.to,
             background: if region.background == Background::Linear { "linear" } else { "none" }.into(),
         };
-        let axis = &self.patterns.axis;
+        let axis = self.patterns.radial();
         TomogramLayout {
             axis: BinAxis { centres: axis.centres[self.bins.clone()].to_vec(), ..axis.clone() },
-            mean: self.mean[self.bins.clone()].to_vec(),
+            sectors: self.sectors.iter().map(|sector| sector.bounds).collect(),
+            mean: self
+                .mean
+                .chunks(self.patterns.npt())
+                .flat_map(|mean| mean[self.bins.clone()].to_vec())
+                .collect(),
             rotation: rays.angles.clone(),
             translation: self.assembly.grid.positions.clone(),
             x: along(grid.x0, grid.columns),
@@ -171,13 +194,15 @@ impl Study {
 /// All patterns: those that were kept, or as read when they take no more than `most` bytes.
 fn whole(
     patterns: &Patterns,
+    sectors: &[Sector],
     kept: Option<PatternStore>,
     most: usize,
 ) -> Result<Option<Vec<f32>>, SessionError> {
-    let all = budget::bytes_of(&[patterns.rows(), patterns.npt()], size_of::<f32>());
+    let width = sectors::width(patterns, sectors);
+    let all = budget::bytes_of(&[patterns.rows(), width], size_of::<f32>());
     match (kept, all <= most as u64) {
         (Some(kept), _) => Ok(Some(kept.rows(patterns))),
-        (None, true) => patterns.read(0..patterns.npt()).map(Some).or_about(Concern::Input),
+        (None, true) => sectors::read(patterns, sectors, 0..width).map(Some).or_about(Concern::Input),
         (None, false) => Ok(None),
     }
 }

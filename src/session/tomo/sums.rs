@@ -4,38 +4,44 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
+use super::sectors;
 use crate::budget;
-use crate::output::result::Patterns;
+use crate::output::result::{Patterns, Sector};
 use crate::session::error::{Concern, OrAbout, SessionError, refuse};
 
 /// Rows that are summed up one after the other.
 const TOGETHER: usize = 1024;
 
-/// Sum of each row over the bins (NaN for bad ones and those without a number), and the mean over good rows of every bin.
+/// Sum of each row over the bins (NaN for bad ones and those without a number), and the mean over good rows of every bin, NaN where none has a number. With
+/// sectors bins are those of each, one sector after the other.
 ///
 /// # Errors
 /// When there is no memory for it, the rows cannot be read, or hold nothing.
 pub(super) fn sums(
     patterns: &Patterns,
+    sectors: &[Sector],
     whole: Option<&[f32]>,
     bins: &Range<usize>,
     chunk: usize,
 ) -> Result<(Vec<f32>, Vec<f32>), SessionError> {
-    let (rows, npt) = (patterns.rows(), patterns.npt());
+    let (rows, npt) = (patterns.rows(), sectors::width(patterns, sectors));
     let mut sums = vec![0.0_f64; rows];
     let mut seen = vec![false; rows];
     budget::allow(
         format_args!("sums over {rows} rows of {npt} bins"),
-        budget::bytes_of(&[rows.div_ceil(TOGETHER) + 2, npt], size_of::<f64>()),
+        budget::bytes_of(&[rows.div_ceil(TOGETHER) + 2, npt], size_of::<(f64, bool)>()),
     )
     .or_about(Concern::Input)?;
-    // Some rows at a time on every core; how many decides the bits of the mean, and is always the same.
-    let mut parts = vec![vec![0.0_f64; npt]; rows.div_ceil(TOGETHER)];
+    // Some rows at a time on every core; how many decides the bits of the mean, and is always the same. With each sum, whether it is one
+    // of any number.
+    let mut parts = vec![vec![(0.0_f64, false); npt]; rows.div_ceil(TOGETHER)];
     let step = if whole.is_some() { npt } else { chunk };
     for first in (0..npt).step_by(step) {
         let range = first..(first + step).min(npt);
-        let read =
-            if whole.is_none() { patterns.read(range.clone()).or_about(Concern::Input)? } else { vec![] };
+        let read = match whole {
+            None => sectors::read(patterns, sectors, range.clone()).or_about(Concern::Input)?,
+            Some(_) => vec![],
+        };
         let rows = whole.unwrap_or(&read).par_chunks(TOGETHER * range.len());
         let found = sums.par_chunks_mut(TOGETHER).zip(seen.par_chunks_mut(TOGETHER));
         let known = patterns.good.par_chunks(TOGETHER).zip(found);
@@ -43,7 +49,8 @@ pub(super) fn sums(
             let rows = rows.chunks(range.len()).zip(sums.iter_mut().zip(seen));
             for (row, (sum, seen)) in rows.zip(good).filter(|(_, good)| **good).map(|(row, _)| row) {
                 for (bin, value) in range.clone().zip(row).filter(|(_, v)| v.is_finite()) {
-                    part[bin] += f64::from(*value);
+                    part[bin].0 += f64::from(*value);
+                    part[bin].1 = true;
                     if bins.contains(&bin) {
                         *sum += f64::from(*value);
                         *seen = true;
@@ -52,8 +59,10 @@ pub(super) fn sums(
             }
         });
     }
-    let mut mean = vec![0.0_f64; npt];
-    parts.iter().for_each(|part| mean.iter_mut().zip(part).for_each(|(all, one)| *all += one));
+    let mut mean = vec![(0.0_f64, false); npt];
+    for part in &parts {
+        mean.iter_mut().zip(part).for_each(|(all, one)| *all = (all.0 + one.0, all.1 || one.1));
+    }
     let good = patterns.good.iter().filter(|good| **good).count();
     if good == 0 {
         refuse!(Input, "there is not one good frame in the result");
@@ -64,6 +73,7 @@ pub(super) fn sums(
     for (sum, _) in sums.iter_mut().zip(&seen).filter(|(_, seen)| !**seen) {
         *sum = f64::NAN;
     }
-    let mean = mean.into_iter().map(|v| (v / good as f64) as f32).collect();
+    let of_good = |(sum, is_any)| if is_any { (sum / good as f64) as f32 } else { f32::NAN };
+    let mean = mean.into_iter().map(of_good).collect();
     Ok((sums.into_iter().map(|v| v as f32).collect(), mean))
 }

@@ -12,11 +12,10 @@ use super::super::layout::Layout;
 use super::super::plain::{Plain, bytes_mut};
 use super::super::rows::{RowParts, SumsOfRow};
 use super::super::skeleton::{DATE_LEN, DIGEST_LEN};
+use super::super::sums::places_of_sets;
 use super::{DIGESTS, EarlierResult};
 use crate::budget;
 use crate::frame::{FrameHeader, FrameId, Norms, Pattern};
-use crate::h5::storage::Arrangement;
-use crate::h5::{self, Dataset};
 use crate::output::OutputError;
 
 /// Bytes of a block's patterns, about: they are still in cache when they are looked at and written.
@@ -281,34 +280,11 @@ impl EarlierResult {
 
     /// Where each set of norms is, of which there are at most so many.
     fn sets(&self, npt: usize, most: usize) -> Result<Vec<u64>, OutputError> {
-        let table = self.process.dataset("sums/norms").and_then(|table| sets(&table, npt, most));
+        let table = self.process.dataset("sums/norms").and_then(|table| places_of_sets(&table, npt, most));
         table.map_err(|e| not_whole(&self.path, "sums/norms", &e))
     }
 
     pub(in crate::output::result) fn unread(&self, cause: io::Error) -> OutputError {
         OutputError::from_io(&self.path, "reading what an earlier run wrote", 0, cause)
     }
-}
-
-/// Where each set of norms is; a set that has no place is at 0.
-fn sets(table: &Dataset, npt: usize, most: usize) -> h5::Result<Vec<u64>> {
-    let Arrangement::Chunked { chunk, written } = table.storage()?.layout else {
-        return Err("is not in chunks".into());
-    };
-    let [many, bins] = chunk[..] else { return Err("has not two dimensions".into()) };
-    if bins != npt || table.shape().get(1) != Some(&npt) {
-        return Err("has another number of bins".into());
-    }
-    let count = table.shape()[0];
-    if count > most {
-        return Err("has more sets than there are rows".into());
-    }
-    let mut places = vec![0; count];
-    for chunk in table.chunks(written)? {
-        let first = (chunk.number as usize).saturating_mul(many);
-        for (at, place) in places.iter_mut().skip(first).take(many).enumerate() {
-            *place = chunk.place.saturating_add((at * 3 * npt * size_of::<f64>()) as u64);
-        }
-    }
-    Ok(places)
 }
