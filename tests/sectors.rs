@@ -54,6 +54,7 @@ fn write(path: &Path, edit: impl Fn(&mut Layout), value: Value) {
                 intensity: intensity.iter().map(|v| *v as f32).collect(),
                 sem: None,
                 std: None,
+                count: None,
                 signal: side_by_side(&intensity, &norm).map(|(i, n)| i * n).collect(),
                 variance: None,
                 norms: Arc::new(Norms {

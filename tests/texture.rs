@@ -89,6 +89,7 @@ fn write(
             intensity: intensity.into_iter().map(|v| v as f32).collect(),
             sem: None,
             std: None,
+            count: None,
             signal,
             variance: None,
             norms: Arc::new(Norms {
