@@ -13,6 +13,7 @@ use rayon::prelude::*;
 
 use super::kernel::GROUP;
 use super::stream::PixelStream;
+use super::whole::ask_ahead;
 #[cfg(target_arch = "x86_64")]
 use super::wide::{Avx2, Avx512};
 use super::wide::{PlainLanes, Wide};
@@ -207,7 +208,8 @@ impl Gather {
         pixels: &[[f32; L]],
         bin: &mut Bin<L>,
     ) {
-        let (indices, weights) = engine.norms.csr().row(row);
+        let csr = engine.norms.csr();
+        let (indices, weights) = csr.row(row);
         let normalization = engine.norms.normalization();
         bin.weights.clear();
         bin.norms.clear();
@@ -215,7 +217,11 @@ impl Gather {
         bin.variance.clear();
         bin.weights.extend(weights.iter().map(|weight| f64::from(*weight)));
         bin.norms.extend(indices.iter().map(|pixel| f64::from(normalization[*pixel as usize])));
-        bin.signal.extend(indices.iter().map(|pixel| pixels[*pixel as usize]));
+        let entries = (csr.indptr[row] as usize..).zip(indices);
+        bin.signal.extend(entries.map(|(entry, pixel)| {
+            ask_ahead(pixels, &csr.indices, entry);
+            pixels[*pixel as usize]
+        }));
         match &self.reduction.errors {
             ErrorModel::None | ErrorModel::Azimuthal => {}
             // Of what was counted, before the dark is subtracted.

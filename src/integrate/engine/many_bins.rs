@@ -9,7 +9,7 @@
 use super::azimuthal::{Running, not_negative};
 use super::kernel::GROUP;
 use super::stream::PixelStream;
-use super::whole::Planes;
+use super::whole::{Planes, ask_ahead};
 #[cfg(target_arch = "x86_64")]
 use super::wide::{Avx2, Avx512};
 use super::wide::{Lanes, PlainLanes, Wide};
@@ -105,11 +105,16 @@ impl ManyBins {
         for bin in 0..engine.bins {
             let (indices, weights) = csr.row(bin);
             let entries = indices.iter().map(|pixel| *pixel as usize).zip(weights.iter().copied());
+            let first = csr.indptr[bin] as usize;
+            let asking = entries.clone().zip(first..).map(|(entry, at)| {
+                ask_ahead(planes.signal, &csr.indices, at);
+                entry
+            });
             // SAFETY: the caller's.
             unsafe {
                 if self.is_azimuthal {
                     let mut running = Running::<W>::none();
-                    for (pixel, weight) in entries {
+                    for (pixel, weight) in asking {
                         let signal = planes.signal[pixel].wide();
                         running.enter(f64::from(weight), f64::from(norms[pixel]), signal);
                     }
@@ -118,7 +123,7 @@ impl ManyBins {
                     variances = variances.map(not_negative);
                 } else {
                     let (mut signal, mut variance) = (W::splat(0.0), W::splat(0.0));
-                    for (pixel, weight) in entries.clone() {
+                    for (pixel, weight) in asking {
                         let weight = W::splat(f64::from(weight));
                         signal = signal.plus(weight.times(planes.signal[pixel].wide()));
                     }

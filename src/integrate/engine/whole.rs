@@ -120,6 +120,20 @@ impl Scratch {
     }
 }
 
+/// Asks for what a later entry of the matrix will want, so that it is on its way meanwhile: `entry` is the one that is looked at, `indices` are
+/// the pixels of all.
+#[inline(always)]
+pub(super) fn ask_ahead<const L: usize>(plane: &[[f32; L]], indices: &[u32], entry: usize) {
+    /// Entries. So many reach into the next bins, which the CPU does not foresee.
+    const AHEAD: usize = 64;
+    #[cfg(target_arch = "x86_64")]
+    if let Some(pixel) = indices.get(entry + AHEAD) {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        // SAFETY: a hint, whatever the address.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(plane.as_ptr().wrapping_add(*pixel as usize).cast()) };
+    }
+}
+
 /// [`Vec::resize`], and what is new lies in large pages where the system has some.
 fn resize<T: Copy>(values: &mut Vec<T>, len: usize, value: T) {
     /// The smallest page, on whose border advice must begin.
