@@ -10,7 +10,6 @@
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
 mod blocks;
-mod cakes;
 mod corridor;
 mod decode;
 mod eiger;
@@ -18,6 +17,7 @@ mod integrate;
 mod matrix;
 mod options;
 mod startup;
+mod statistics;
 mod tomo;
 
 use std::process::ExitCode;
@@ -32,7 +32,7 @@ const PARTS: [Part; 9] = [
     ("blocks", blocks::measure),
     ("matrix", matrix::measure),
     ("integrate", integrate::measure),
-    ("cakes", cakes::measure),
+    ("statistics", statistics::measure),
     ("corridor", corridor::on_cpu),
     ("Eiger", eiger::on_cpu),
     ("start-up", startup::on_cpu),

@@ -415,8 +415,19 @@ fn many_bins_have_the_same_bits_in_every_arrangement() {
         };
         let mut expected = None;
         for simd in [Simd::Scalar, Simd::Avx2, Simd::Avx512] {
-            for (tile_pixels, together) in [(4096, 8), (256, 8), (65_536, 3), (1024, 1)] {
-                let engine = Engine::with_tuning(recipe.clone(), Tuning { simd, tile_pixels }).expect("fits");
+            let fused = usize::MAX;
+            let arrangements = [
+                (4096, 8, fused),
+                (256, 8, fused),
+                (65_536, 3, fused),
+                (1024, 1, fused),
+                (4096, 8, 0),
+                (4096, 3, 0),
+                (4096, 1, 0),
+            ];
+            for (tile_pixels, together, many_bins) in arrangements {
+                let tuning = Tuning { simd, tile_pixels, many_bins };
+                let engine = Engine::with_tuning(recipe.clone(), tuning).expect("fits");
                 let mut scratch = Scratch::default();
                 let outcomes = frames.chunks(together).flat_map(|some| engine.integrate(some, &mut scratch));
                 let found: Vec<_> = outcomes.map(|outcome| bits(&outcome.expect("a pattern"))).collect();
@@ -427,7 +438,7 @@ fn many_bins_have_the_same_bits_in_every_arrangement() {
                     }
                     found.clone()
                 });
-                assert!(found == *expected, "{split}, {simd:?}, tiles of {tile_pixels}, {together} together");
+                assert!(found == *expected, "{split}, {tuning:?}, {together} together");
             }
         }
     }

@@ -222,10 +222,11 @@ pub fn assert_same(outcome: &Outcome, expected: &Pattern, what: &str) {
     assert_eq!(pattern.saturated, expected.saturated, "{what}: saturated pixels");
 }
 
-/// Every way to run the engine: instructions × tile sizes (odd, common, the whole image).
+/// Every way to run the engine: instructions × tile sizes (odd, common, the whole image), and bin by bin.
 pub fn tunings() -> impl Iterator<Item = Tuning> {
     let simd = Simd::ALL.into_iter().filter(|simd| simd.is_available());
-    simd.flat_map(|simd| [4, 100, 1024, 65536].map(|tile_pixels| Tuning { simd, tile_pixels }))
+    let forms = [(4, usize::MAX), (100, usize::MAX), (1024, usize::MAX), (65536, usize::MAX), (4096, 0)];
+    simd.flat_map(move |simd| forms.map(|(tile_pixels, many_bins)| Tuning { simd, tile_pixels, many_bins }))
 }
 
 /// All frames of one kind of pixel, packed and raw, in every batch size, against the formulas.

@@ -5,7 +5,7 @@
 pub enum Simd {
     /// One value at a time; any CPU.
     Scalar,
-    /// 8 values of 32 bits at a time.
+    /// 8 values of 32 bits at a time; needs FMA, BMI1 and POPCNT, too (Haswell, Zen and later).
     Avx2,
     /// 16 values of 32 bits at a time; needs F, BW, VL and VNNI (Cascade Lake, Zen 4 and later).
     Avx512,
@@ -22,6 +22,7 @@ impl Simd {
             #[cfg(target_arch = "x86_64")]
             Simd::Avx2 => {
                 is_x86_feature_detected!("avx2")
+                    && is_x86_feature_detected!("fma")
                     && is_x86_feature_detected!("bmi1")
                     && is_x86_feature_detected!("popcnt")
             }

@@ -6,10 +6,10 @@
 //! time. The bits of a result therefore depend on the frame and the [`Recipe`] alone: not on the CPU's instructions, the
 //! size of the tiles, the thread, or the frames it is integrated with.
 //!
-//! Up to eight frames go together, on one of two routes; both add in ascending pixels. What can be summed while pixels come, a mean
-//! with any errors, is fused with decoding. What must see a bin's pixels more than once, because some of them are left
-//! out for what they counted, is gathered bin by bin from frames that are decoded as a whole. `integrate/law.rs` says what
-//! either must find, to the bit. A frame whose bytes do not decode drops out and leaves its neighbours alone.
+//! Up to eight frames go together, on one of three routes; all add in ascending pixels. What can be summed while pixels come, a mean
+//! with any errors, is fused with decoding; but where its bins are too many for a core's cache, it goes bin by bin over frames that are decoded as
+//! a whole. So does what must see a bin's pixels more than once, because some of them are left
+//! out for what they counted. `integrate/law.rs` says what each must find, to the bit. A frame whose bytes do not decode drops out and leaves its neighbours alone.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,16 +26,20 @@ mod azimuthal;
 mod fused;
 mod gather;
 mod kernel;
+mod many_bins;
 mod norms;
 mod prepare;
 mod stream;
 mod tile;
+mod whole;
 mod wide;
 
 use fused::{FusedRoute, FusedScratch};
 use gather::{Gather, GatherScratch};
+use many_bins::ManyBins;
 use norms::NormsOf;
 use prepare::{InvalidRun, PixelVariance, Prepare};
+use whole::WholeFrames;
 
 /// Frames that share one pass over the matrix.
 pub const GROUP: usize = kernel::GROUP;
@@ -202,14 +206,20 @@ pub struct Tuning {
     pub simd: Simd,
     /// Pixels in a tile, at most 65536.
     pub tile_pixels: usize,
+    /// From so many bins on means go bin by bin.
+    pub many_bins: usize,
 }
 
 impl Default for Tuning {
-    /// The best instructions, and the tile that was fastest (profiles/notes/engine-cpu.md).
+    /// The best instructions, and the tile that was fastest (profiles/notes/engine-cpu.md). Means go bin by bin when the sums of a group no longer fit in
+    /// two megabytes (profiles/notes/semantics.md).
     fn default() -> Self {
-        Tuning { simd: Simd::best(), tile_pixels: 4096 }
+        Tuning { simd: Simd::best(), tile_pixels: 4096, many_bins: MANY_BINS }
     }
 }
+
+/// See [`Tuning::default`].
+const MANY_BINS: usize = 1 << 15;
 
 /// Integrates frames; shared by threads, each of which has its own [`Scratch`].
 #[derive(Debug)]
@@ -231,6 +241,8 @@ enum Route {
     /// While they are decoded.
     Fused(FusedRoute),
     /// Bin by bin, when they are decoded.
+    ManyBins(ManyBins),
+    /// The same, with some of a bin's pixels chosen.
     Gather(Gather),
 }
 
@@ -238,6 +250,7 @@ enum Route {
 #[derive(Debug, Default)]
 pub struct Scratch {
     fused: FusedScratch,
+    whole: WholeFrames,
     gather: GatherScratch,
     /// Invalid pixels of each frame.
     invalid: [Vec<InvalidRun>; GROUP],
@@ -254,8 +267,16 @@ const RUN: usize = 1024;
 /// From one lane to the next. One cache line off a power of two, or eight lanes would share the sets of the cache.
 const STRIDE: usize = RUN + 16;
 
-/// Bytes that a thread takes of every pixel when some of a bin's pixels are chosen: frames of a group, decoded.
-pub const GATHERED_PIXEL: usize = GROUP * size_of::<f32>();
+/// Bytes that a thread takes of every pixel where it goes bin by bin over frames of a group that are decoded as a whole; none where it does not.
+pub fn whole_pixel_bytes(reduction: &Reduction, bins: usize) -> usize {
+    let planes = match (reduction.statistic.chooses(), &reduction.errors) {
+        (true, _) => 1,
+        (false, _) if bins < MANY_BINS => 0,
+        (false, ErrorModel::None | ErrorModel::Azimuthal) => 1,
+        (false, ErrorModel::Poisson | ErrorModel::Hybrid | ErrorModel::Variance(_)) => 2,
+    };
+    planes * GROUP * size_of::<f32>()
+}
 
 impl Engine {
     /// Prepares for frames of one kind.
@@ -278,9 +299,10 @@ impl Engine {
         let (route, prepare) = if reduction.statistic.chooses() {
             // Raw counts, as many of them as there are entries that want to know: the dark is subtracted when they are gathered.
             let prepare = Prepare::new(used, None, dummy, saturation.masked, PixelVariance::None, f32::NAN);
-            (Route::Gather(Gather::new(reduction, dark)), prepare)
+            (Route::Gather(Gather::new(reduction, dark, &csr, &normalization)), prepare)
         } else {
             let is_azimuthal = reduction.errors == ErrorModel::Azimuthal;
+            let has_variance = reduction.errors.has_variance();
             let variance = match reduction.errors {
                 ErrorModel::None | ErrorModel::Azimuthal => PixelVariance::None,
                 // A mean has no cycles before its last one.
@@ -290,7 +312,11 @@ impl Engine {
             // A pixel that is not valid changes no sum by being 0; but it is not in a mean that others are compared with.
             let blank = if is_azimuthal { f32::NAN } else { 0.0 };
             let prepare = Prepare::new(used, dark, dummy, saturation.masked, variance, blank);
-            (Route::Fused(FusedRoute::new(&csr, tuning.tile_pixels, is_azimuthal)), prepare)
+            let route = match bins >= tuning.many_bins {
+                true => Route::ManyBins(ManyBins::new(is_azimuthal, has_variance)),
+                false => Route::Fused(FusedRoute::new(&csr, tuning.tile_pixels, is_azimuthal)),
+            };
+            (route, prepare)
         };
         Ok(Engine {
             route,
@@ -319,7 +345,7 @@ impl Engine {
     pub fn matrix_bytes(&self) -> usize {
         match &self.route {
             Route::Fused(fused) => fused.matrix_bytes(),
-            Route::Gather(_) => self.norms.csr().bytes(),
+            Route::ManyBins(_) | Route::Gather(_) => self.norms.csr().bytes(),
         }
     }
 
@@ -331,6 +357,7 @@ impl Engine {
             scratch.saturated = [0; GROUP];
             with_pixel!(self.pixel, T => match &self.route {
                 Route::Fused(fused) => fused.group::<T>(self, group, scratch, &mut outcomes),
+                Route::ManyBins(many) => many.group::<T>(self, group, scratch, &mut outcomes),
                 Route::Gather(gather) => gather.group::<T>(self, group, scratch, &mut outcomes),
             });
         }

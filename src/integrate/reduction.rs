@@ -132,8 +132,21 @@ impl ExactShares {
         }
     }
 
+    /// [`ExactShares::units`] as a whole number in `f64`: no sum of them reaches 2⁵³.
+    #[inline]
+    pub fn whole_units(self, share: f32) -> f64 {
+        let units = (f64::from(share) / self.unit).round_ties_even().max(1.0);
+        if share > 0.0 && share < f32::INFINITY { units } else { 0.0 }
+    }
+
     /// What so many units are.
     pub fn sum(self, units: u64) -> f64 {
-        units as f64 * self.unit
+        self.sum_whole(units as f64)
+    }
+
+    /// The same of a whole number in `f64`.
+    #[inline]
+    pub fn sum_whole(self, units: f64) -> f64 {
+        units * self.unit
     }
 }

@@ -7,7 +7,7 @@ use super::crew::{Crew, Reducers, Traffic};
 use crate::budget::{self, OverBudget};
 use crate::cuda::LaneSizes;
 use crate::frame::Shape;
-use crate::integrate::engine::{GATHERED_PIXEL, GROUP};
+use crate::integrate::engine::GROUP;
 use crate::pipeline::waiting;
 use crate::reduce::host::BATCH;
 
@@ -56,7 +56,7 @@ pub(super) fn check_frames(Shape { slow, fast }: Shape) -> Result<(), OverBudget
     budget::allow(what, budget::bytes_of(&[slow, fast], PIXEL))
 }
 
-/// Sees that there is memory for the run; one that gathers has decoded frames in each thread, to choose among the pixels of a bin.
+/// Sees that there is memory for the run; where it goes bin by bin each thread has decoded frames, `whole_pixel` bytes of every pixel.
 ///
 /// # Errors
 /// [`OverBudget`], which says what the run is.
@@ -65,11 +65,11 @@ pub(super) fn check(
     traffic: &Traffic,
     bins: usize,
     rows: usize,
-    gathers: bool,
+    whole_pixel: usize,
 ) -> Result<(), OverBudget> {
     let Shape { slow, fast } = traffic.encoding.shape;
     let gathering = match crew.reducers {
-        Reducers::Host(workers) if gathers => workers,
+        Reducers::Host(workers) if whole_pixel > 0 => workers,
         _ => 0,
     };
     let slots = slots(crew, traffic.frames);
@@ -81,7 +81,7 @@ pub(super) fn check(
     let bytes = [
         budget::bytes_of(&[slow, fast], PIXEL),
         budget::bytes_of(&[slots], traffic.bytes(crew)),
-        budget::bytes_of(&[gathering, slow, fast], GATHERED_PIXEL),
+        budget::bytes_of(&[gathering, slow, fast], whole_pixel),
         budget::bytes_of(&[patterns, bins], BIN),
         budget::bytes_of(&[workers, bins], SUMS),
         budget::bytes_of(&[rows], ROW),

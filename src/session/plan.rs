@@ -25,7 +25,7 @@ use crate::geometry::detector::Dummy;
 use crate::geometry::mask::Mask;
 use crate::geometry::poni::Poni;
 use crate::geometry::units::Unit;
-use crate::integrate::engine::Saturation;
+use crate::integrate::engine::{Saturation, whole_pixel_bytes};
 use crate::integrate::reduction::Reduction;
 use crate::integrate::split::Split;
 use crate::output::result::{FrameNumbers, PartOf, Raster};
@@ -248,7 +248,8 @@ impl Plan {
     /// Whether there is memory for the run with such a crew.
     pub(super) fn check_crew(&self, crew: &Crew) -> Result<(), OverBudget> {
         let rows = self.scan.as_ref().map_or(self.frames.count(), Raster::points);
-        budget::check(crew, &self.traffic(), self.bins(), rows, self.reduction.statistic.chooses())
+        let whole_pixel = whole_pixel_bytes(&self.reduction, self.bins());
+        budget::check(crew, &self.traffic(), self.bins(), rows, whole_pixel)
     }
 
     /// Bins of a pattern, along both axes.

@@ -38,12 +38,12 @@ const DOORS: &[(&str, &[&str])] = &[
 const OF_PARTS: &[&str] = &[
     "src/bench/ceiling.rs",
     "benches/blocks.rs",
-    "benches/cakes.rs",
     "benches/decode.rs",
     "benches/integrate.rs",
     "benches/kernels.rs",
     "benches/matrix.rs",
     "benches/startup.rs",
+    "benches/statistics.rs",
     "benches/tomo.rs",
     "src/bench/tomo.rs",
 ];

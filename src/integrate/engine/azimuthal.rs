@@ -63,6 +63,21 @@ impl<W> Running<W> {
         Running { signal: zero, norm: zero, mean: no_mean, variance: zero }
     }
 
+    /// Adds a pixel with weight, norm and signal.
+    ///
+    /// # Safety
+    /// The CPU has the instructions of `W`.
+    #[inline(always)]
+    pub(super) unsafe fn enter<const L: usize>(&mut self, weight: f64, norm: f64, signal: W)
+    where
+        W: Wide<L>,
+    {
+        let w = weight * norm;
+        // SAFETY: the caller's.
+        let (own, wide, square) = unsafe { (W::splat(weight).times(signal), W::splat(w), W::splat(w * w)) };
+        self.add(own, wide, square, signal.over_float(norm));
+    }
+
     /// Adds a pixel: c·signal, ω and ω², and b. Frames in which b is NaN are left out.
     #[inline(always)]
     pub(super) fn add<const L: usize>(&mut self, signal: W, w: W, square: W, quotient: W)
@@ -127,9 +142,9 @@ unsafe fn accumulate_avx512(
 }
 
 /// # Safety
-/// AVX2.
+/// AVX2 and FMA.
 #[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2")]
+#[target_feature(enable = "avx2,fma")]
 unsafe fn accumulate_avx2(
     tile: TileView<'_>,
     norms: &[f32],
@@ -169,14 +184,8 @@ unsafe fn accumulate_as<W: Wide<L>, C: Lanes<L>, const L: usize>(
                 if weight == 0.0 {
                     break;
                 }
-                let norm = f64::from(norms[place]);
-                let w = weight * norm;
                 // SAFETY: as above.
-                unsafe {
-                    let signal = counts[place].wide::<W>();
-                    let quotient = signal.over(W::splat(norm));
-                    running.add(W::splat(weight).times(signal), W::splat(w), W::splat(w * w), quotient);
-                }
+                unsafe { running.enter(weight, f64::from(norms[place]), counts[place].wide()) };
             }
             running.signal.store(&mut of.signal);
             running.norm.store(&mut of.norm);

@@ -136,7 +136,7 @@ impl FusedRoute {
 
     /// The sums of the frame in lane `at`.
     fn sums(&self, engine: &Engine, at: usize, frames: usize, scratch: &Scratch) -> pattern::Sums {
-        let norms = engine.norms.without(&scratch.invalid[at], &self.tiles);
+        let norms = engine.norms.without(&scratch.invalid[at], Some(&self.tiles));
         let npt = self.tiles.bins();
         let FusedScratch { signal, variance, moments, moments_one } = &scratch.fused;
         if self.is_azimuthal {

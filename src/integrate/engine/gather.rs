@@ -9,20 +9,21 @@
 //! A bin's pixels are read from memory once; all that is done with them happens in cache. Whatever a frame's pixels
 //! count, those of the frames beside it are not touched: a pixel that is left out in one frame, or in one bin, stays in the others.
 
-use std::time::Instant;
+use rayon::prelude::*;
 
-use super::kernel::{self, Counts, GROUP};
-use super::prepare::Prepared;
+use super::kernel::GROUP;
 use super::stream::PixelStream;
+use super::whole::ask_ahead;
 #[cfg(target_arch = "x86_64")]
 use super::wide::{Avx2, Avx512};
 use super::wide::{PlainLanes, Wide};
-use super::{Engine, RUN, STRIDE, Scratch};
+use super::{Engine, Scratch};
 use crate::codec::Pixel;
 use crate::codec::simd::Simd;
 use crate::frame::{Frame, Norms, Outcome};
+use crate::integrate::csr::Csr;
 use crate::integrate::pattern::Sums;
-use crate::integrate::reduction::{ErrorModel, Reduction, Statistic};
+use crate::integrate::reduction::{ErrorModel, ExactShares, Reduction, Statistic};
 
 mod clip;
 mod quantile;
@@ -34,21 +35,24 @@ use quantile::Ranks;
 pub(super) struct Gather {
     reduction: Reduction,
     dark: Option<Vec<f32>>,
+    /// How shares are added up in each bin. Only for quantiles.
+    exact: Vec<ExactShares>,
 }
 
-/// Frames, decoded, and a bin of them.
+/// A bin of a group, or of the only frame, and what was found.
 #[derive(Debug, Default)]
 pub(super) struct GatherScratch {
-    /// A run of pixels, frame after frame.
-    lanes: Vec<f32>,
-    /// All pixels, frames side by side; or of the only frame.
-    counts: Vec<Counts>,
-    one: Vec<[f32; 1]>,
-    bin: Bin<GROUP>,
-    bin_one: Bin<1>,
-    ranks: Ranks,
+    group: BinScratch<GROUP>,
+    one: BinScratch<1>,
     /// Of each frame, bin after bin.
     found: [Vec<BinSum>; GROUP],
+}
+
+/// What one bin needs.
+#[derive(Debug, Default)]
+struct BinScratch<const L: usize> {
+    bin: Bin<L>,
+    ranks: Ranks<L>,
 }
 
 /// The sums of one bin of one frame over the pixels that count.
@@ -74,15 +78,24 @@ pub(super) struct Bin<const L: usize> {
     variance: Vec<[f32; L]>,
 }
 
-/// Where the pixels of a group lie, and in which frame.
-struct Pixels<'a, const L: usize> {
-    of: &'a [[f32; L]],
-    frames: usize,
-}
-
 impl Gather {
-    pub(super) fn new(reduction: Reduction, dark: Option<Vec<f32>>) -> Gather {
-        Gather { reduction, dark }
+    /// For a matrix without useless entries, and the norm of each pixel.
+    pub(super) fn new(
+        reduction: Reduction,
+        dark: Option<Vec<f32>>,
+        csr: &Csr,
+        normalization: &[f32],
+    ) -> Gather {
+        let shares = |bin| {
+            let (indices, weights) = csr.row(bin);
+            let entries = indices.iter().zip(weights);
+            ExactShares::of(entries.map(|(pixel, weight)| normalization[*pixel as usize] * weight))
+        };
+        let exact = match reduction.statistic {
+            Statistic::Quantile { .. } => (0..csr.bins()).into_par_iter().map(shares).collect(),
+            Statistic::Mean | Statistic::Clip { .. } => vec![],
+        };
+        Gather { reduction, dark, exact }
     }
 
     /// Integrates up to [`GROUP`] frames together.
@@ -93,149 +106,93 @@ impl Gather {
         scratch: &mut Scratch,
         outcomes: &mut Vec<Outcome>,
     ) {
-        let lanes = self.decode::<T>(engine, frames, scratch);
+        let lanes = scratch.decode_whole::<T>(engine, frames);
+        let Scratch { whole, gather: GatherScratch { group, one, found }, .. } = scratch;
+        found.iter_mut().for_each(Vec::clear);
         if !lanes.iter().all(PixelStream::is_bad) {
-            scratch.gather.found.iter_mut().for_each(Vec::clear);
-            match engine.simd {
-                #[cfg(target_arch = "x86_64")]
-                // SAFETY: `Simd` values above Scalar exist only on CPUs that have them (`Engine` asks).
-                Simd::Avx512 => unsafe { self.bins_avx512(engine, frames.len(), &mut scratch.gather) },
-                #[cfg(target_arch = "x86_64")]
-                // SAFETY: as above.
-                Simd::Avx2 => unsafe { self.bins_avx2(engine, frames.len(), &mut scratch.gather) },
-                // SAFETY: plain Rust needs nothing.
-                _ => unsafe { self.bins::<PlainLanes<GROUP>>(engine, frames.len(), &mut scratch.gather) },
+            let found = &mut found[..frames.len()];
+            // SAFETY: `Simd` values above Scalar exist only on CPUs that have them (`Engine` asks); plain Rust needs nothing.
+            unsafe {
+                match (frames.len(), engine.simd) {
+                    (1, _) => {
+                        self.bins::<PlainLanes<1>, 1>(engine, whole.of_one().signal, one, found);
+                    }
+                    #[cfg(target_arch = "x86_64")]
+                    (_, Simd::Avx512) => self.bins_avx512(engine, whole.of_group().signal, group, found),
+                    #[cfg(target_arch = "x86_64")]
+                    (_, Simd::Avx2) => self.bins_avx2(engine, whole.of_group().signal, group, found),
+                    _ => {
+                        let pixels = whole.of_group().signal;
+                        self.bins::<PlainLanes<GROUP>, GROUP>(engine, pixels, group, found);
+                    }
+                }
             }
         }
         for (at, lane) in lanes.into_iter().enumerate() {
             outcomes.push(lane.close().and_then(|frame| {
-                let found = &scratch.gather.found[at];
-                engine.pattern(frame, self.sums(found), scratch.saturated[at])
+                engine.pattern(frame, self.sums(&scratch.gather.found[at]), scratch.saturated[at])
             }));
         }
-    }
-
-    /// Decodes all pixels of a group.
-    fn decode<'a, T: Pixel>(
-        &self,
-        engine: &Engine,
-        frames: &'a [Frame],
-        scratch: &mut Scratch,
-    ) -> Vec<PixelStream<'a>> {
-        let Scratch { gather, invalid, saturated, decoding, .. } = scratch;
-        let pixels = engine.shape.pixels();
-        // The transpose takes four pixels at a time.
-        let (one, many) = if frames.len() == 1 { (pixels, 0) } else { (0, pixels.next_multiple_of(4)) };
-        gather.one.resize(one, [0.0]);
-        gather.counts.resize(many, Counts::default());
-        // Of lanes without a frame no pixel is valid.
-        gather.lanes.clear();
-        gather.lanes.resize(GROUP * STRIDE, f32::NAN);
-        let open = |frame| PixelStream::open(frame, engine.shape, engine.pixel, engine.simd);
-        let mut lanes: Vec<PixelStream> = frames.iter().map(open).collect();
-        let cutoffs: Vec<f32> = frames.iter().map(|f| engine.saturation.cutoff_of(&f.header)).collect();
-        let mut raw = [T::default(); RUN];
-        for first in (0..pixels).step_by(RUN) {
-            let raw = &mut raw[..RUN.min(pixels - first)];
-            for (at, lane) in lanes.iter_mut().enumerate() {
-                let begun = decoding.is_some().then(Instant::now);
-                let is_good = lane.next(raw);
-                if let (Some(decoding), Some(begun)) = (decoding.as_mut(), begun) {
-                    *decoding += begun.elapsed();
-                }
-                if is_good {
-                    let signal = match frames.len() {
-                        1 => gather.one[first..first + raw.len()].as_flattened_mut(),
-                        _ => &mut gather.lanes[at * STRIDE..at * STRIDE + raw.len()],
-                    };
-                    let (invalid, saturated) = (&mut invalid[at], &mut saturated[at]);
-                    let to = Prepared { signal, variance: None, invalid, saturated };
-                    engine.prepare.run(engine.simd, first, raw, cutoffs[at], to);
-                }
-            }
-            if lanes.iter().all(PixelStream::is_bad) {
-                break;
-            }
-            if frames.len() > 1 {
-                let out = &mut gather.counts[first..first + raw.len().next_multiple_of(4)];
-                kernel::side_by_side(engine.simd, &gather.lanes, STRIDE, out);
-            }
-        }
-        lanes
     }
 
     /// # Safety
     /// AVX-512 F, BW and VL.
     #[cfg(target_arch = "x86_64")]
     #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
-    unsafe fn bins_avx512(&self, engine: &Engine, frames: usize, scratch: &mut GatherScratch) {
+    unsafe fn bins_avx512(
+        &self,
+        engine: &Engine,
+        pixels: &[[f32; GROUP]],
+        scratch: &mut BinScratch<GROUP>,
+        found: &mut [Vec<BinSum>],
+    ) {
         // SAFETY: the caller's.
-        unsafe { self.bins::<Avx512>(engine, frames, scratch) };
+        unsafe { self.bins::<Avx512, GROUP>(engine, pixels, scratch, found) };
     }
 
     /// # Safety
-    /// AVX2.
+    /// AVX2 and FMA.
     #[cfg(target_arch = "x86_64")]
-    #[target_feature(enable = "avx2")]
-    unsafe fn bins_avx2(&self, engine: &Engine, frames: usize, scratch: &mut GatherScratch) {
+    #[target_feature(enable = "avx2,fma")]
+    unsafe fn bins_avx2(
+        &self,
+        engine: &Engine,
+        pixels: &[[f32; GROUP]],
+        scratch: &mut BinScratch<GROUP>,
+        found: &mut [Vec<BinSum>],
+    ) {
         // SAFETY: the caller's.
-        unsafe { self.bins::<Avx2>(engine, frames, scratch) };
+        unsafe { self.bins::<Avx2, GROUP>(engine, pixels, scratch, found) };
     }
 
-    /// All bins of a group that is decoded.
+    /// All bins of frames that are decoded.
     ///
     /// # Safety
     /// The CPU has the instructions of `W`.
     #[inline(always)]
-    unsafe fn bins<W: Wide<GROUP>>(&self, engine: &Engine, frames: usize, scratch: &mut GatherScratch) {
-        let GatherScratch { counts, one, bin, bin_one, ranks, found, .. } = scratch;
-        // SAFETY: plain Rust needs nothing, and for the others it is the caller's.
-        unsafe {
-            match frames {
-                1 => self.each_bin::<PlainLanes<1>, 1>(
-                    engine,
-                    Pixels { of: one, frames },
-                    bin_one,
-                    ranks,
-                    found,
-                ),
-                _ => {
-                    let pixels = Pixels { of: kernel::plain(counts), frames };
-                    self.each_bin::<W, GROUP>(engine, pixels, bin, ranks, found);
-                }
-            }
-        }
-    }
-
-    /// # Safety
-    /// As [`Gather::bins`].
-    #[inline(always)]
-    unsafe fn each_bin<W: Wide<L>, const L: usize>(
+    unsafe fn bins<W: Wide<L>, const L: usize>(
         &self,
         engine: &Engine,
-        pixels: Pixels<'_, L>,
-        bin: &mut Bin<L>,
-        ranks: &mut Ranks,
-        found: &mut [Vec<BinSum>; GROUP],
+        pixels: &[[f32; L]],
+        BinScratch { bin, ranks }: &mut BinScratch<L>,
+        found: &mut [Vec<BinSum>],
     ) {
         for row in 0..engine.bins {
-            // SAFETY: the caller's.
-            unsafe { self.fill::<W, L>(engine, row, pixels.of, bin) };
-            match self.reduction.statistic {
+            // SAFETY: the caller's; so below.
+            unsafe { self.fill::<W, L>(engine, row, pixels, bin) };
+            let sums = match self.reduction.statistic {
                 Statistic::Clip { cutoff, cycles } => {
-                    // SAFETY: the caller's.
-                    let sums = unsafe { clip::clip::<W, L>(bin, &self.reduction.errors, cutoff, cycles) };
-                    found.iter_mut().zip(sums).take(pixels.frames).for_each(|(found, sum)| found.push(sum));
+                    // SAFETY: as above.
+                    unsafe { clip::clip::<W, L>(bin, &self.reduction.errors, cutoff, cycles) }
                 }
                 Statistic::Quantile { from, to } => {
-                    ranks.order(bin);
-                    for (at, found) in found.iter_mut().enumerate().take(pixels.frames) {
-                        found.push(quantile::quantile(bin, at, (from, to), ranks));
-                    }
+                    // SAFETY: as above.
+                    unsafe { quantile::quantile::<W, L>(bin, self.exact[row], (from, to), ranks) }
                 }
-                // Its route is another one.
-                Statistic::Mean => {}
-            }
+                // Its routes are others.
+                Statistic::Mean => [BinSum::default(); L],
+            };
+            found.iter_mut().zip(sums).for_each(|(found, sum)| found.push(sum));
         }
     }
 
@@ -251,16 +208,20 @@ impl Gather {
         pixels: &[[f32; L]],
         bin: &mut Bin<L>,
     ) {
-        let (indices, weights) = engine.norms.csr().row(row);
+        let csr = engine.norms.csr();
+        let (indices, weights) = csr.row(row);
         let normalization = engine.norms.normalization();
         bin.weights.clear();
         bin.norms.clear();
         bin.signal.clear();
-        bin.quotient.clear();
         bin.variance.clear();
         bin.weights.extend(weights.iter().map(|weight| f64::from(*weight)));
         bin.norms.extend(indices.iter().map(|pixel| f64::from(normalization[*pixel as usize])));
-        bin.signal.extend(indices.iter().map(|pixel| pixels[*pixel as usize]));
+        let entries = (csr.indptr[row] as usize..).zip(indices);
+        bin.signal.extend(entries.map(|(entry, pixel)| {
+            ask_ahead(pixels, &csr.indices, entry);
+            pixels[*pixel as usize]
+        }));
         match &self.reduction.errors {
             ErrorModel::None | ErrorModel::Azimuthal => {}
             // Of what was counted, before the dark is subtracted.
@@ -278,10 +239,11 @@ impl Gather {
             }
         }
         if matches!(self.reduction.statistic, Statistic::Clip { .. }) {
+            // All of it is written.
             bin.quotient.resize(bin.norms.len(), [0.0; L]);
             for ((quotient, signal), norm) in bin.quotient.iter_mut().zip(&bin.signal).zip(&bin.norms) {
                 // SAFETY: the caller's.
-                unsafe { W::widen(signal).over(W::splat(*norm)).store(quotient) };
+                unsafe { W::widen(signal).over_float(*norm).store(quotient) };
             }
         }
     }

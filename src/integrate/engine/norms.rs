@@ -70,8 +70,8 @@ impl NormsOf {
         &self.all_valid
     }
 
-    /// Without the pixels of `invalid`: maximal runs in ascending order. `tiles` is the same matrix in tiles.
-    pub(super) fn without(&self, invalid: &[InvalidRun], tiles: &FusedMatrix) -> Arc<Norms> {
+    /// Without the pixels of `invalid`: maximal runs in ascending order. `tiles` is the same matrix in tiles, where there is one.
+    pub(super) fn without(&self, invalid: &[InvalidRun], tiles: Option<&FusedMatrix>) -> Arc<Norms> {
         if invalid.is_empty() {
             return Arc::clone(&self.all_valid);
         }
@@ -95,14 +95,19 @@ impl NormsOf {
         Some(norms)
     }
 
-    fn compute(&self, invalid: &[InvalidRun], tiles: &FusedMatrix) -> Norms {
+    fn compute(&self, invalid: &[InvalidRun], tiles: Option<&FusedMatrix>) -> Norms {
         let mut is_invalid = Bits::new(self.csr.pixels);
         for run in invalid {
             (run.start as usize..run.end as usize).for_each(|pixel| is_invalid.set(pixel));
         }
-        let touched = touched(invalid, &is_invalid, tiles);
+        let touched = match tiles {
+            Some(tiles) => touched(invalid, &is_invalid, tiles),
+            None => {
+                (0..self.csr.bins()).map(|bin| has_any(self.csr.row(bin).0, invalid, &is_invalid)).collect()
+            }
+        };
         let mut norms = Norms::clone(&self.all_valid);
-        for bin in (0..tiles.bins()).filter(|bin| touched[*bin]) {
+        for bin in (0..self.csr.bins()).filter(|bin| touched[*bin]) {
             let [n, n2, count] = row(&self.csr, &self.normalization, bin, |pixel| !is_invalid.has(pixel));
             norms.normalization[bin] = n;
             norms.normalization_squared[bin] = n2;
@@ -150,6 +155,14 @@ fn touched(invalid: &[InvalidRun], is_invalid: &Bits, tiles: &FusedMatrix) -> Ve
         }
     }
     touched
+}
+
+/// Whether one of these pixels, which ascend, is invalid. Those of one bin of many lie close together, mostly where no run is.
+fn has_any(pixels: &[u32], invalid: &[InvalidRun], is_invalid: &Bits) -> bool {
+    let (Some(first), Some(last)) = (pixels.first(), pixels.last()) else { return false };
+    let next = invalid.partition_point(|run| run.end <= *first);
+    let may_have = invalid.get(next).is_some_and(|run| run.start <= *last);
+    may_have && pixels.iter().any(|pixel| is_invalid.has(*pixel as usize))
 }
 
 /// One bit a pixel.

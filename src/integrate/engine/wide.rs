@@ -1,7 +1,7 @@
 //! One number of each frame of a group at a time: loops are written once, for plain Rust, AVX2 and AVX-512, and give the same bits.
 //!
 //! The compiler does not find this shape by itself where lanes are left out for not being numbers (profiles/notes/semantics.md). Each operation
-//! here is one of IEEE 754, lane by lane; none is fused with another. A value can only be made by functions that ask for its
+//! here is one of IEEE 754, lane by lane, or gives its bits. A value can only be made by functions that ask for its
 //! instructions, so having one is proof that they are there.
 
 /// `L` numbers, one of each frame.
@@ -26,9 +26,13 @@ pub(super) trait Wide<const L: usize>: Copy {
     fn minus(self, other: Self) -> Self;
     fn times(self, other: Self) -> Self;
     fn over(self, other: Self) -> Self;
+    /// This over `norm`, where both came from `f32`: the same bits as [`Wide::over`], sooner.
+    fn over_float(self, norm: f64) -> Self;
     fn magnitude(self) -> Self;
     /// Where this is above the other; not where either is NaN.
     fn is_above(self, other: Self) -> Self::Mask;
+    /// Where this is above the other or equal to it; not where either is NaN.
+    fn is_from(self, other: Self) -> Self::Mask;
     /// Where this is not NaN.
     fn is_number(self) -> Self::Mask;
     /// 0 where not.
@@ -37,8 +41,10 @@ pub(super) trait Wide<const L: usize>: Copy {
     fn replaced(self, mask: Self::Mask, other: Self) -> Self;
     fn and(one: Self::Mask, other: Self::Mask) -> Self::Mask;
     fn or(one: Self::Mask, other: Self::Mask) -> Self::Mask;
-    fn any(mask: Self::Mask) -> bool;
-    fn bools(mask: Self::Mask) -> [bool; L];
+    /// The first, but not where the other is.
+    fn but(one: Self::Mask, other: Self::Mask) -> Self::Mask;
+    /// A bit for each, the first one lowest.
+    fn bits(mask: Self::Mask) -> u32;
 }
 
 /// Numbers of `L` frames as they lie in memory.
@@ -119,6 +125,11 @@ impl<const L: usize> Wide<L> for PlainLanes<L> {
     }
 
     #[inline(always)]
+    fn over_float(self, norm: f64) -> Self {
+        PlainLanes(self.0.map(|value| value / norm))
+    }
+
+    #[inline(always)]
     fn magnitude(self) -> Self {
         PlainLanes(self.0.map(f64::abs))
     }
@@ -126,6 +137,11 @@ impl<const L: usize> Wide<L> for PlainLanes<L> {
     #[inline(always)]
     fn is_above(self, other: Self) -> [bool; L] {
         std::array::from_fn(|l| self.0[l] > other.0[l])
+    }
+
+    #[inline(always)]
+    fn is_from(self, other: Self) -> [bool; L] {
+        std::array::from_fn(|l| self.0[l] >= other.0[l])
     }
 
     #[inline(always)]
@@ -154,13 +170,13 @@ impl<const L: usize> Wide<L> for PlainLanes<L> {
     }
 
     #[inline(always)]
-    fn any(mask: [bool; L]) -> bool {
-        mask != [false; L]
+    fn but(one: [bool; L], other: [bool; L]) -> [bool; L] {
+        std::array::from_fn(|l| one[l] & !other[l])
     }
 
     #[inline(always)]
-    fn bools(mask: [bool; L]) -> [bool; L] {
-        mask
+    fn bits(mask: [bool; L]) -> u32 {
+        mask.iter().rev().fold(0, |bits, is_set| bits << 1 | u32::from(*is_set))
     }
 }
 
@@ -228,6 +244,22 @@ mod x86 {
             }
         }
 
+        // As with AVX-512, below.
+        #[inline(always)]
+        fn over_float(self, norm: f64) -> Self {
+            // SAFETY: whoever made the value has AVX2, and FMA with it.
+            unsafe {
+                let (inverse, norm) = (_mm256_set1_pd(1.0 / norm), _mm256_set1_pd(norm));
+                let half = |value| {
+                    let near = _mm256_mul_pd(value, inverse);
+                    let rest = _mm256_fnmadd_pd(near, norm, value);
+                    let exact = _mm256_fmadd_pd(rest, inverse, near);
+                    _mm256_blendv_pd(near, exact, _mm256_cmp_pd::<_CMP_ORD_Q>(rest, rest))
+                };
+                Avx2(half(self.0), half(self.1))
+            }
+        }
+
         #[inline(always)]
         fn magnitude(self) -> Self {
             // SAFETY: whoever made the value has AVX2.
@@ -242,6 +274,14 @@ mod x86 {
             // SAFETY: whoever made the values has AVX2.
             unsafe {
                 (_mm256_cmp_pd::<_CMP_GT_OQ>(self.0, other.0), _mm256_cmp_pd::<_CMP_GT_OQ>(self.1, other.1))
+            }
+        }
+
+        #[inline(always)]
+        fn is_from(self, other: Self) -> Self::Mask {
+            // SAFETY: whoever made the values has AVX2.
+            unsafe {
+                (_mm256_cmp_pd::<_CMP_GE_OQ>(self.0, other.0), _mm256_cmp_pd::<_CMP_GE_OQ>(self.1, other.1))
             }
         }
 
@@ -280,16 +320,15 @@ mod x86 {
         }
 
         #[inline(always)]
-        fn any(mask: Self::Mask) -> bool {
-            // SAFETY: whoever made the mask has AVX2.
-            unsafe { _mm256_movemask_pd(_mm256_or_pd(mask.0, mask.1)) != 0 }
+        fn but(one: Self::Mask, other: Self::Mask) -> Self::Mask {
+            // SAFETY: whoever made the masks has AVX2.
+            unsafe { (_mm256_andnot_pd(other.0, one.0), _mm256_andnot_pd(other.1, one.1)) }
         }
 
         #[inline(always)]
-        fn bools(mask: Self::Mask) -> [bool; 8] {
+        fn bits(mask: Self::Mask) -> u32 {
             // SAFETY: whoever made the mask has AVX2.
-            let bits = unsafe { _mm256_movemask_pd(mask.0) | _mm256_movemask_pd(mask.1) << 4 };
-            std::array::from_fn(|l| bits >> l & 1 == 1)
+            unsafe { (_mm256_movemask_pd(mask.0) | _mm256_movemask_pd(mask.1) << 4) as u32 }
         }
     }
 
@@ -332,6 +371,21 @@ mod x86 {
             unsafe { _mm512_storeu_pd(to.as_mut_ptr(), self.0) }
         }
 
+        // An estimate, what it leaves of the value, and a correction. The remainder is exact. A quotient of two numbers of 24 bits is at least 2⁻²⁵ of
+        // its last digit away from where rounding changes, the corrected one 2⁻⁵⁰ from the quotient: so rounding finds what a division
+        // finds. Infinity leaves no number.
+        #[inline(always)]
+        fn over_float(self, norm: f64) -> Self {
+            // SAFETY: whoever made the value has AVX-512.
+            unsafe {
+                let (inverse, norm) = (_mm512_set1_pd(1.0 / norm), _mm512_set1_pd(norm));
+                let near = _mm512_mul_pd(self.0, inverse);
+                let rest = _mm512_fnmadd_pd(near, norm, self.0);
+                let is_number = _mm512_cmp_pd_mask::<_CMP_ORD_Q>(rest, rest);
+                Avx512(_mm512_mask_mov_pd(near, is_number, _mm512_fmadd_pd(rest, inverse, near)))
+            }
+        }
+
         #[inline(always)]
         fn magnitude(self) -> Self {
             // SAFETY: whoever made the value has AVX-512.
@@ -342,6 +396,12 @@ mod x86 {
         fn is_above(self, other: Self) -> __mmask8 {
             // SAFETY: whoever made the values has AVX-512.
             unsafe { _mm512_cmp_pd_mask::<_CMP_GT_OQ>(self.0, other.0) }
+        }
+
+        #[inline(always)]
+        fn is_from(self, other: Self) -> __mmask8 {
+            // SAFETY: whoever made the values has AVX-512.
+            unsafe { _mm512_cmp_pd_mask::<_CMP_GE_OQ>(self.0, other.0) }
         }
 
         #[inline(always)]
@@ -373,13 +433,13 @@ mod x86 {
         }
 
         #[inline(always)]
-        fn any(mask: __mmask8) -> bool {
-            mask != 0
+        fn but(one: __mmask8, other: __mmask8) -> __mmask8 {
+            one & !other
         }
 
         #[inline(always)]
-        fn bools(mask: __mmask8) -> [bool; 8] {
-            std::array::from_fn(|l| mask >> l & 1 == 1)
+        fn bits(mask: __mmask8) -> u32 {
+            u32::from(mask)
         }
     }
 }

@@ -20,8 +20,6 @@ struct Left<const L: usize> {
     norm: [f64; L],
     norm_squared: [f64; L],
     count: [f64; L],
-    /// Whether any were thrown out on the way.
-    any_out: [bool; L],
 }
 
 /// The sums of a bin in each frame.
@@ -37,7 +35,7 @@ pub(super) unsafe fn clip<W: Wide<L>, const L: usize>(
 ) -> [BinSum; L] {
     let is_azimuthal = matches!(errors, ErrorModel::None | ErrorModel::Azimuthal | ErrorModel::Hybrid);
     // SAFETY: the caller's.
-    let mut left = unsafe { pass::<W, L>(bin, is_azimuthal, &[0.0; L], &[f64::INFINITY; L]) };
+    let mut left = unsafe { sum::<W, L>(bin, is_azimuthal) };
     let mut is_done = [false; L];
     for _ in 0..cycles {
         let (mut mean, mut limit) = ([0.0; L], [f64::INFINITY; L]);
@@ -49,12 +47,16 @@ pub(super) unsafe fn clip<W: Wide<L>, const L: usize>(
                     chauvenet(cutoff, left.count[l]) * (left.variance[l] / left.norm_squared[l]).sqrt();
             }
         }
-        if is_done == [true; L] {
+        // SAFETY: the caller's.
+        let thrown_out = unsafe { throw_out::<W, L>(bin, &mean, &limit) };
+        if thrown_out == 0 {
             break;
         }
         // SAFETY: the caller's.
-        left = unsafe { pass::<W, L>(bin, is_azimuthal, &mean, &limit) };
-        is_done.iter_mut().zip(left.any_out).for_each(|(is_done, any_out)| *is_done |= !any_out);
+        left = unsafe { sum::<W, L>(bin, is_azimuthal) };
+        for (l, is_done) in is_done.iter_mut().enumerate() {
+            *is_done |= thrown_out >> l & 1 == 0;
+        }
     }
     if *errors == ErrorModel::Hybrid {
         left.variance = of_pixels(bin);
@@ -68,27 +70,43 @@ pub(super) unsafe fn clip<W: Wide<L>, const L: usize>(
     })
 }
 
-/// Throws out the pixels that are further than `limit` from `mean`, and sums what is left. A limit of NaN throws out none.
+/// Throws out the pixels that are further than `limit` from `mean`; a limit of NaN throws out none. Says of which frames there were any, the first
+/// frame in the lowest bit.
+///
+/// Looking costs a fifth of what summing does with its divisions, and most often nothing is found.
 ///
 /// # Safety
 /// The CPU has the instructions of `W`.
 #[inline(always)]
-unsafe fn pass<W: Wide<L>, const L: usize>(
-    bin: &mut Bin<L>,
-    is_azimuthal: bool,
-    mean: &[f64; L],
-    limit: &[f64; L],
-) -> Left<L> {
-    let Bin { weights, norms, signal, quotient, variance } = bin;
+unsafe fn throw_out<W: Wide<L>, const L: usize>(bin: &mut Bin<L>, mean: &[f64; L], limit: &[f64; L]) -> u32 {
     // SAFETY: the caller's.
     let (mean, limit, out) = unsafe { (W::load(mean), W::load(limit), W::splat(f64::NAN)) };
-    // SAFETY: as above.
+    let mut thrown_out = 0;
+    for quotient in &mut bin.quotient {
+        // SAFETY: as above.
+        let own = unsafe { W::load(quotient) };
+        let is_out = own.minus(mean).magnitude().is_above(limit);
+        let frames = W::bits(is_out);
+        if frames != 0 {
+            own.replaced(is_out, out).store(quotient);
+            thrown_out |= frames;
+        }
+    }
+    thrown_out
+}
+
+/// Sums what is left.
+///
+/// # Safety
+/// The CPU has the instructions of `W`.
+#[inline(always)]
+unsafe fn sum<W: Wide<L>, const L: usize>(bin: &Bin<L>, is_azimuthal: bool) -> Left<L> {
+    let Bin { weights, norms, signal, quotient, variance } = bin;
+    // SAFETY: the caller's.
     let mut left = unsafe { Running::<W>::none() };
     // SAFETY: as above.
     let (mut norm_squared, mut count) = unsafe { (W::splat(0.0), W::splat(0.0)) };
-    // Nowhere.
-    let mut any_out = out.is_number();
-    let entries = weights.iter().zip(norms.iter()).zip(signal.iter()).zip(quotient.iter_mut());
+    let entries = weights.iter().zip(norms).zip(signal).zip(quotient);
     // As many as there are pixels; one without has none.
     let zeros = [0.0_f32; L];
     for (at, (((weight, norm), signal), quotient)) in entries.enumerate() {
@@ -96,13 +114,6 @@ unsafe fn pass<W: Wide<L>, const L: usize>(
         // SAFETY: as above.
         unsafe {
             let own = W::load(quotient);
-            let is_out = own.minus(mean).magnitude().is_above(limit);
-            any_out = W::or(any_out, is_out);
-            let own = own.replaced(is_out, out);
-            // Few are; what need not be written need not leave the cache again.
-            if W::any(is_out) {
-                own.store(quotient);
-            }
             let is_valid = own.is_number();
             let square = W::splat(w * w);
             norm_squared = norm_squared.plus(square.only(is_valid));
@@ -130,7 +141,6 @@ unsafe fn pass<W: Wide<L>, const L: usize>(
         norm: stored(left.norm),
         norm_squared: stored(norm_squared),
         count: stored(count),
-        any_out: W::bools(any_out),
     }
 }
 

@@ -230,7 +230,11 @@ impl Patterns {
         std::iter::from_fn(move || {
             let first = next;
             // No further than the end of this line, unless whole lines are read.
-            let end = if step < line || first % line != 0 { first / line * line + line } else { rows.end };
+            let end = if step < line || !first.is_multiple_of(line) {
+                first / line * line + line
+            } else {
+                rows.end
+            };
             next = (first + step).min(end).min(rows.end);
             (first < next).then_some(first..next)
         })
