@@ -10,8 +10,7 @@ use std::sync::Arc;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use xrdct::codec::byte_offset::{Simd, encode};
-use xrdct::codec::pixel::bytes_of;
-use xrdct::codec::{Pixel, blocks};
+use xrdct::codec::{Pixel, blocks, pixel::bytes_of};
 use xrdct::frame::{
     ChunkFilter, Codec, Encoding, Frame, FrameHeader, FrameId, FrameStatus, Outcome, Pattern, PixelType,
     Shape, SlotPool,
@@ -20,8 +19,7 @@ use xrdct::geometry::detector::Dummy;
 use xrdct::integrate::csr::Csr;
 use xrdct::integrate::engine::{Engine, GROUP, Recipe, RecipeError, Saturation, Scratch, Tuning};
 use xrdct::integrate::reduction::{ErrorModel, Reduction};
-use xrdct::reduce::Reducer;
-use xrdct::reduce::host::HostReducer;
+use xrdct::reduce::{Reducer, host::HostReducer};
 
 use crate::support::side_by_side;
 
@@ -85,15 +83,16 @@ fn naive<T: Pixel>(recipe: &Recipe, raw: &[T]) -> Pattern {
         Some((value, 0.0)) => raw == value,
         Some((value, delta)) => (raw - value).abs() <= delta,
     };
+    let has_variance = recipe.reduction.errors.has_variance();
     let mut pattern = Pattern {
         id: FrameId(0),
         header: FrameHeader::default(),
         intensity: vec![],
-        sem: recipe.reduction.errors.has_variance().then(Vec::new),
-        std: recipe.reduction.errors.has_variance().then(Vec::new),
+        sem: has_variance.then(Vec::new),
+        std: has_variance.then(Vec::new),
         count: None,
         signal: vec![],
-        variance: recipe.reduction.errors.has_variance().then(Vec::new),
+        variance: has_variance.then(Vec::new),
         norms: Arc::default(),
         saturated: 0,
     };

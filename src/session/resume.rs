@@ -31,7 +31,7 @@ impl Resume {
         if !output.exists() {
             return Ok(None);
         }
-        let earlier = EarlierResult::open(output).or_about_in(Concern::Output, "--resume")?;
+        let earlier = EarlierResult::open_to_go_on(output).or_about_in(Concern::Output, "--resume")?;
         if earlier.recipe.get("device").and_then(|device| device.as_str()) == Some("cpu") {
             match options.device.as_deref() {
                 None | Some("auto") => options.device = Some("cpu".to_owned()),

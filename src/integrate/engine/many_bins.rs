@@ -68,7 +68,11 @@ impl ManyBins {
             outcomes.push(lane.close().and_then(|frame| {
                 let variance = self.has_variance.then_some(variance);
                 let norms = engine.norms.without(&scratch.invalid[at], None);
-                engine.pattern(frame, pattern::Sums { signal, variance, norms }, scratch.saturated[at])
+                engine.pattern(
+                    frame,
+                    pattern::Sums { signal, variance, norms, chosen: false },
+                    scratch.saturated[at],
+                )
             }));
         }
     }

@@ -14,6 +14,7 @@ use serde_json::Value;
 use super::device;
 use super::info::{Progress, ResultInfo, not_whole, opened};
 use super::layout::{FileStamp, Layout};
+use super::mend;
 use super::part::PartOf;
 use super::raster::Raster;
 use super::skeleton::DIGEST_LEN;
@@ -59,6 +60,15 @@ enum Digests {
 }
 
 impl EarlierResult {
+    /// Opens what a run left that may have been killed, to go on with it.
+    ///
+    /// # Errors
+    /// As [`ResultInfo::open`].
+    pub fn open_to_go_on(path: &Path) -> Result<EarlierResult, OutputError> {
+        mend::mend(path)?;
+        EarlierResult::open(path)
+    }
+
     /// Opens a result of this program.
     ///
     /// # Errors

@@ -1,6 +1,6 @@
 //! What the files of segments are called, and which names are theirs.
 
-use std::path::{Component, Path};
+use std::path::{Component, Path, PathBuf};
 
 /// What the files of segments are called: `scan.h5.parts/0003.h5`, or `scan.h5.parts/0003-2.h5` where a result that is to be replaced has those
 /// names.
@@ -43,6 +43,11 @@ impl SegmentNames {
             _ => format!("{folder}/{segment:04}-{generation}.h5"),
         }
     }
+}
+
+/// Where the segments of a result are, if it has any.
+pub(super) fn folder_of_segments(master: &Path) -> Option<PathBuf> {
+    Some(master.with_file_name(format!("{}{ENDING}", master.file_name()?.to_str()?)))
 }
 
 /// Which generation a segment's file name is of; `None` where it is none of ours.
