@@ -42,7 +42,7 @@ fn a_result_is_as_large_as_its_patterns_and_sums_are_asked_for() {
     let sums = ["--sums", "--error-model", "poisson", "--dummy", "-2", "--delta-dummy", "1.5"];
     done(&folder, &[&INTEGRATE[..], &sums, &["-o", "sums.h5"]].concat());
     let (with_sums, on_disk) = sizes(&folder, "sums.h5");
-    let (patterns, sums, norms) = (intensities * 2, intensities * 4, 2 * NPT * 3 * 8);
+    let (patterns, sums, norms) = (intensities * 3, intensities * 4, 2 * NPT * 3 * 8);
     let most = patterns + sums + norms + besides;
     assert!(with_sums < most && on_disk < most, "{with_sums} bytes, {on_disk} on disk, not {most}");
 

@@ -358,8 +358,9 @@ for a, b in zip(sys.argv[1::2], sys.argv[2::2]):
         numbers = [name for name in process['input'] if name not in skip]
         for row in np.flatnonzero(status == 0):
             parts = [rows[row]]
-            if 'errors' in process['result']:
-                parts.append(process['result/errors'][()].reshape(-1, npt)[row])
+            for name in ('errors', 'std', 'count'):
+                if name in process['result']:
+                    parts.append(process['result'][name][()].reshape(-1, npt)[row])
             if 'sums' in process:
                 sums = process['sums']
                 parts.append(sums['signal'][()].reshape(-1, npt)[row])
