@@ -41,7 +41,7 @@ mod needs_data {
 
         #[test]
         fn statistics_and_errors_are_pyfais() {
-            conform("statistics.py", data("cbf").parent().expect("cbf is below the data"), 424);
+            conform("statistics.py", data("cbf").parent().expect("cbf is below the data"), 535);
         }
 
         #[test]
