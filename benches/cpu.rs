@@ -16,6 +16,7 @@ mod eiger;
 mod integrate;
 mod matrix;
 mod options;
+mod spots;
 mod startup;
 mod statistics;
 mod tomo;
@@ -27,12 +28,13 @@ use xrdct::bench::machine::Machine;
 
 use options::{Options, Part};
 
-const PARTS: [Part; 9] = [
+const PARTS: [Part; 10] = [
     ("decode", decode::measure),
     ("blocks", blocks::measure),
     ("matrix", matrix::measure),
     ("integrate", integrate::measure),
     ("statistics", statistics::measure),
+    ("spots", spots::measure),
     ("corridor", corridor::on_cpu),
     ("Eiger", eiger::on_cpu),
     ("start-up", startup::on_cpu),
