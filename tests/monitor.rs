@@ -132,7 +132,6 @@ fn each_frame_is_divided_by_its_own() {
         ("table.csv::diode", &diodes, 2),
         ("table.csv::2", &diodes, 2),
         ("counters.h5::/diode", &diodes, 2),
-        ("counters.h5::one", &vec![Some(2.5); FRAMES], 0),
     ] {
         let name = format!("{}.h5", monitor.replace([':', '/'], "_"));
         good(at, &[&plain[..], &["--monitor", monitor]].concat(), &name, bad);
@@ -255,6 +254,7 @@ fn what_is_no_monitor_is_refused_with_what_there_is() {
         ("table.csv::no", 4, "it has no column `no`; it has frame, diode, other"),
         ("short.csv", 4, "it has 2 values, and there are 12 frames"),
         ("counters.h5", 4, "which dataset of it?"),
+        ("counters.h5::one", 4, "it has 1 values, and there are 12 frames"),
         ("counters.h5::/none", 4, "none"),
         ("nothing.csv::a", 4, "nothing.csv"),
     ] {

@@ -1,4 +1,6 @@
 //! Result files and stacks: what h5py, silx and pyFAI's viewer read in them, and what is left when things go wrong.
+mod mended;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -129,31 +131,6 @@ fn info_reads_back_what_was_written() {
     assert_eq!(info.bad_frames, ["frame 1: f_00001.cbf: 3 x 3, not 4 x 4"]);
     assert_eq!((info.inputs, info.configuration), (layout.inputs, layout.configuration));
     assert!(info.beside.is_empty() && !info.end_time.is_empty());
-}
-
-/// The library cuts the table of norms off before it writes the new length: killed in between, a file is shorter than its header says.
-#[test]
-fn a_file_that_was_cut_before_its_header_said_so_is_mended() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("result.h5");
-    let mut layout = layout(40, 17);
-    (layout.beside, layout.sums) = (beside(true), true);
-    let mut file = ResultFile::create(&path, &layout, false).unwrap();
-    for n in 0..20 {
-        file.put(pattern(n, 17, true)).unwrap();
-    }
-    drop(file);
-    let whole = fs::read(&path).unwrap();
-    // Zeros, zero and three sets of 17 bins: what is behind them was never written.
-    let behind = whole.iter().rposition(|byte| *byte != 0).unwrap() + 1;
-    assert!(behind + 1000 < whole.len(), "{behind} of {}", whole.len());
-    fs::OpenOptions::new().write(true).open(&path).unwrap().set_len(behind as u64).unwrap();
-    let error = ResultInfo::open(&path).unwrap_err().to_string();
-    assert!(error.contains("it is shorter than it says") && error.contains("--resume mends"), "{error}");
-    assert!(EarlierResult::open(&path).is_err());
-    let mended = EarlierResult::open_to_go_on(&path).unwrap();
-    assert_eq!((mended.info.progress.clone(), mended.info.frames_done()), (Progress::Running, 20));
-    assert_eq!(fs::read(&path).unwrap(), whole);
 }
 
 #[test]

@@ -296,11 +296,11 @@ fn check_room(path: &Path, needed: u64) -> Result<(), OutputError> {
     }
 }
 
-/// Makes a file of ours longer, with zeros that take no room.
+/// Makes a file of ours longer, with zeros that take no room, or shorter.
 ///
 /// # Errors
 /// What the operating system says.
-pub fn lengthen(path: &Path, length: u64) -> io::Result<()> {
+pub fn set_length(path: &Path, length: u64) -> io::Result<()> {
     let flags = OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
     File::from(rustix::fs::open(path, flags, Mode::empty())?).set_len(length)
 }

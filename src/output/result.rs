@@ -28,6 +28,7 @@ mod division;
 mod earlier;
 mod info;
 mod layout;
+mod length;
 mod mend;
 mod part;
 mod patterns;

@@ -45,7 +45,7 @@ pub(super) fn monitored(
         });
     }
     let all = values(name)?;
-    if all.len() != found && all.len() != 1 {
+    if all.len() != found {
         refuse!(
             Calibration,
             "--monitor {name}: it has {} values, and there are {found} frames: a value for each is wanted, those included that \
@@ -54,8 +54,7 @@ pub(super) fn monitored(
         );
     }
     let bytes: Vec<u8> = all.iter().flat_map(|value| value.to_le_bytes()).collect();
-    let of_frame = |n: usize| if all.len() == 1 { all[0] } else { all[numbers.first + n * numbers.step] };
-    let values: Arc<[f64]> = (0..frames.count()).map(of_frame).collect();
+    let values: Arc<[f64]> = (0..frames.count()).map(|n| all[numbers.first + n * numbers.step]).collect();
     Ok(Monitored {
         frames: Arc::new(MonitoredFrames::new(frames, Monitor::Values(values), name)),
         recipe: format!("crc32:{:08x}", crc32fast::hash(&bytes)),

@@ -1,6 +1,6 @@
 //! A text table of numbers, of which one column is read: what spreadsheets, loggers and numpy.savetxt write.
 //!
-//! Values are separated by tabs, semicolons, commas or blanks, by the first of these that the first line has. That line may name the columns, or the
+//! Values are separated by tabs, semicolons, commas or blanks, by the first of these that the first line has. That line may name the columns (it does when it has the name that is asked for, or no number where one is wanted), or the
 //! last of the remarks before it, which begin with `#` or `//`; other remarks are passed over. Where a cell is empty, or says `nan` or `NA`,
 //! there is no value.
 
@@ -50,13 +50,7 @@ fn read(text: &str, wanted: Option<&str>) -> Result<Vec<f64>, String> {
         Some(remark) => self::rows(remark.trim_start_matches(['#', '/']), separator).next().transpose()?,
         None => None,
     };
-    let is_named = first.cells.iter().any(|cell| value(cell).is_none());
-    let names = if is_named {
-        Some(&first)
-    } else {
-        above.as_ref().filter(|above| above.cells.len() == first.cells.len())
-    };
-    let place = place(names.map(|names| &names.cells[..]), first.cells.len(), wanted)?;
+    let (place, is_named) = place(&first.cells, above.map(|above| above.cells), wanted)?;
     let of_row = |row: &Row| {
         let (line, width) = (row.line, first.cells.len());
         match row.cells.get(place) {
@@ -112,26 +106,39 @@ fn rows(text: &str, separator: Option<char>) -> impl Iterator<Item = Result<Row,
     })
 }
 
-/// Which of `width` columns is meant.
-fn place(names: Option<&[String]>, width: usize, wanted: Option<&str>) -> Result<usize, String> {
-    let there = match names {
-        None => format!("1 to {width}, without names"),
-        Some(names) => {
-            let more = if width > NAMED { format!(" and {} more", width - NAMED) } else { String::new() };
-            format!("{}{more}", names[..width.min(NAMED)].join(", "))
-        }
+/// Which column is meant, and whether the first line names columns: `above` are names from a remark.
+fn place(
+    first: &[String],
+    above: Option<Vec<String>>,
+    wanted: Option<&str>,
+) -> Result<(usize, bool), String> {
+    let width = first.len();
+    let above = above.filter(|above| above.len() == width);
+    let there = || {
+        let names = match (&above, first.iter().all(|cell| value(cell).is_none())) {
+            (_, true) => first,
+            (Some(above), _) => above,
+            (None, _) => return format!("1 to {width}, without names"),
+        };
+        let more = if width > NAMED { format!(" and {} more", width - NAMED) } else { String::new() };
+        format!("{}{more}", names[..width.min(NAMED)].join(", "))
     };
     let Some(wanted) = wanted else {
         return match width {
-            1 => Ok(0),
-            several => Err(format!("it has {several} columns ({there}); which one? Name it: FILE::COLUMN")),
+            1 => Ok((0, value(&first[0]).is_none())),
+            several => {
+                Err(format!("it has {several} columns ({}); which one? Name it: FILE::COLUMN", there()))
+            }
         };
     };
-    let named = || names?.iter().position(|name| name == wanted);
-    let numbered = || {
-        wanted.parse::<usize>().ok().filter(|number| (1..=width).contains(number)).map(|number| number - 1)
-    };
-    named().or_else(numbered).ok_or_else(|| format!("it has no column `{wanted}`; it has {there}"))
+    let number = wanted.parse::<usize>().ok();
+    let numbered = number.filter(|number| (1..=width).contains(number)).map(|number| number - 1);
+    let of = |names: &[String]| names.iter().position(|name| name == wanted);
+    // What is above, or a number, says nothing of the first line: that its cell is no number does.
+    let elsewhere =
+        || numbered.or_else(|| of(above.as_deref()?)).map(|place| (place, value(&first[place]).is_none()));
+    let named = || if number.is_none() { of(first).map(|place| (place, true)) } else { None };
+    named().or_else(elsewhere).ok_or_else(|| format!("it has no column `{wanted}`; it has {}", there()))
 }
 
 /// A cell's number; NaN where it says that there is none.
@@ -159,6 +166,11 @@ mod tests {
             }
         }
         assert_eq!(read(comma, Some("a, b")).expect("quoted"), [7.0, 8.0, 9.0]);
+        // What other columns hold makes no names of the first line.
+        let files = "a.cbf,10\nb.cbf,20\n";
+        assert_eq!(read(files, Some("2")).expect("a number"), [10.0, 20.0]);
+        assert_eq!(read("file,I0\na.cbf,10\n", Some("2")).expect("a number"), [10.0]);
+        assert_eq!(read("# file I0\na.cbf 10\nb.cbf 20\n", Some("I0")).expect("a name above"), [10.0, 20.0]);
         assert_eq!(read("3\n4\n", None).expect("the only one"), [3.0, 4.0]);
         assert_eq!(read("I0\n3\n4", None).expect("the only one"), [3.0, 4.0]);
     }

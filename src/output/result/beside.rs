@@ -31,7 +31,7 @@ impl Beside {
         match self {
             Beside::Errors => "Standard error of the intensity (pyFAI's sem)",
             Beside::Std => "Standard deviation of a pixel of the bin (pyFAI's std)",
-            Beside::Count => "Pixels that count, each by its share in the bin (pyFAI's count)",
+            Beside::Count => "Pixels that count, of clipping each by its share in the bin (pyFAI's count)",
         }
     }
 

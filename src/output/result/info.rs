@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::beside::Beside;
 use super::device;
 use super::layout::{BinAxis, COMPLETE};
-use super::mend::cut_short;
+use super::length::cut_short;
 use super::part::{PartOf, SegmentOf};
 use super::segments::Segments;
 use super::skeleton::RUNNING;
@@ -236,7 +236,7 @@ pub(in crate::output) fn opened(path: &Path) -> Result<h5::File, OutputError> {
     h5::File::open(path).map_err(|cause| {
         let problem = match cause {
             h5::Error::Said(_) if cut_short(&there).is_some() => {
-                "it is shorter than it says: a copy of a part of it, or its writer was killed at the very end, which --resume mends".into()
+                "it is shorter than it says: a part of it is missing; or its writer was killed at the very end, which --resume mends".into()
             }
             h5::Error::Said(_) => "it is not an HDF5 file, or it is damaged".into(),
             other => other.to_string(),

@@ -1,35 +1,24 @@
 //! A file whose writer was killed while the library made it shorter: the end is cut off already, and the header does not say so yet.
 //!
-//! The library cuts first and writes the new length then, and opens no file that is shorter than its header says. Nothing is lost: what was cut
-//! off are sets of norms that no row names. So the file is made as long again as its header says, with zeros that take no room.
+//! The library cuts first and writes the new length then, and opens no file that is shorter than its header says. What it cut off are sets of norms that no row
+//! names. So the file is made as long again as its header says, with zeros that take no room. A file that lost its end otherwise is no such file: one that is not a
+//! result of a run that has not ended stays as it is. The rows of such a run are compared with their checksums, norms included, before any is taken over.
 
-use std::fs::File;
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
+use super::info::{Progress, ResultInfo};
+use super::length::cut_short;
 use super::segment_names::folder_of_segments;
 use crate::files;
 use crate::output::OutputError;
-use crate::output::draft::lengthen;
+use crate::output::draft::set_length;
 
-/// How an HDF5 file begins.
-const SIGNATURE: &[u8; 8] = b"\x89HDF\r\n\x1a\n";
-/// A header (superblock) of version 2 or 3: signature, version, sizes of addresses and lengths, flags, four addresses, checksum.
-const HEADER: usize = 48;
-/// Where in it the length of the file stands. HDF5 File Format Specification 3.0, II.A.
-const LENGTH: std::ops::Range<usize> = 28..36;
+/// Words that every result has near its beginning: what has not is not touched.
+const OURS: [&[u8]; 2] = [b"entry_identifier_uuid", b"frame_status"];
+/// How much of a file is looked through for them.
+const BEGINNING: usize = 256 << 10;
 
-/// How long a file's header says that it is, when the file is shorter.
-pub(super) fn cut_short(file: &File) -> Option<u64> {
-    let mut header = [0; HEADER];
-    file.read_exact_at(&mut header, 0).ok()?;
-    let is_ours = header.starts_with(SIGNATURE) && matches!(header[8], 2 | 3) && header[9] == 8;
-    let length = u64::from_le_bytes(header[LENGTH].try_into().ok()?);
-    let has = file.metadata().ok()?.len();
-    (is_ours && has < length).then_some(length)
-}
-
-/// Makes a result that is to be gone on with, and each of its segments, as long as it must be.
+/// Makes a result that is to be gone on with, and each of its segments, as long as it must be, when its run did not end.
 ///
 /// # Errors
 /// What the operating system says.
@@ -37,13 +26,21 @@ pub(super) fn mend(path: &Path) -> Result<(), OutputError> {
     let segments = folder_of_segments(path).and_then(|folder| folder.read_dir().ok());
     let segments = segments.into_iter().flatten().flatten().map(|entry| entry.path());
     let files: Vec<PathBuf> = segments.filter(|file| file.extension().is_some_and(|it| it == "h5")).collect();
-    for file in files.iter().map(PathBuf::as_path).chain([path]) {
-        let Some(length) = files::open(file).ok().as_ref().and_then(cut_short) else { continue };
-        lengthen(file, length).map_err(|cause| OutputError::Io {
-            path: file.into(),
-            action: "mending its length",
-            cause,
-        })?;
+    files.iter().map(PathBuf::as_path).chain([path]).try_for_each(mend_one)
+}
+
+fn mend_one(path: &Path) -> Result<(), OutputError> {
+    let failed = |cause| OutputError::Io { path: path.into(), action: "mending its length", cause };
+    let Ok(file) = files::open(path) else { return Ok(()) };
+    let (Some(length), Ok(there)) = (cut_short(&file), file.metadata()) else { return Ok(()) };
+    let beginning = files::start(path, BEGINNING).map_err(failed)?;
+    let has = |word: &&[u8]| beginning.windows(word.len()).any(|bytes| bytes == *word);
+    if !OURS.iter().all(|word| has(word)) {
+        return Ok(());
     }
-    Ok(())
+    set_length(path, length).map_err(failed)?;
+    match ResultInfo::open(path) {
+        Ok(info) if info.progress == Progress::Running => Ok(()),
+        _ => set_length(path, there.len()).map_err(failed),
+    }
 }

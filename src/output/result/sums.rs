@@ -153,7 +153,11 @@ impl NormsTable {
 
 /// Where each set of norms of a file lies, of which there are at most so many; a set that has no place is at 0.
 pub(super) fn places_of_sets(table: &h5::Dataset, npt: usize, most: usize) -> h5::Result<Vec<u64>> {
-    let Arrangement::Chunked { chunk, written } = table.storage()?.layout else {
+    let storage = table.storage()?;
+    if !storage.filters.is_empty() {
+        return Err("is packed: somebody wrote the file anew".into());
+    }
+    let Arrangement::Chunked { chunk, written } = storage.layout else {
         return Err("is not in chunks".into());
     };
     let [many, bins] = chunk[..] else { return Err("has not two dimensions".into()) };

@@ -39,7 +39,8 @@ pub(super) fn find_all(args: &mut Options, config: &Path) {
     args.flat.iter_mut().for_each(at);
     args.mask.iter_mut().for_each(at);
     args.variance.iter_mut().for_each(at);
-    let is_file = |name: &&mut String| name.contains("::") || found(name, config).exists();
+    let is_file =
+        |name: &&mut String| may_be_file(name) && (name.contains("::") || found(name, config).is_file());
     args.monitor.iter_mut().filter(is_file).for_each(at);
     if let Some(poni) = args.poni.as_mut().filter(|poni| !is_auto(poni)) {
         *poni = found(&poni.to_string_lossy(), config);
@@ -64,12 +65,18 @@ pub fn made_absolute(mut args: Options) -> std::io::Result<Options> {
     args.mask.iter_mut().for_each(fix);
     args.variance.iter_mut().for_each(fix);
     // What is no file is a number of headers.
-    let is_file = |name: &&mut String| name.contains("::") || Path::new(&**name).exists();
+    let is_file =
+        |name: &&mut String| may_be_file(name) && (name.contains("::") || Path::new(&**name).is_file());
     args.monitor.iter_mut().filter(is_file).for_each(fix);
     if let Some(poni) = args.poni.as_mut().filter(|poni| !is_auto(poni)) {
         *poni = here.join(&*poni);
     }
     Ok(args)
+}
+
+/// Whether a monitor's name may be that of a file: numbers of headers have neither a point nor a path.
+fn may_be_file(name: &str) -> bool {
+    name.contains(['.', '/'])
 }
 
 /// Whether a name may stand for several: `::` names a part of one file.

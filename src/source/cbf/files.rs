@@ -31,7 +31,7 @@ impl CbfFrames {
         let mut frames = CbfFrames::new(files, &first);
         let about = Arc::make_mut(&mut frames.about);
         about.columns = mini::columns_with(also);
-        let number = |column: &Column| first.mini.number(&column.name).unwrap_or(f64::NAN);
+        let number = |column: &Column| first.mini.leading(&column.name).unwrap_or(f64::NAN);
         let known = about.header.numbers.len();
         about.header.numbers.extend(about.columns.iter().skip(known).map(number));
         Ok(frames)

@@ -160,6 +160,11 @@ impl MiniCbf {
         self.numbers(key).next()
     }
 
+    /// The number that the value after `key` begins with, as [`frame_header`] reads it of each frame.
+    pub(in crate::source) fn leading(&self, key: &str) -> Option<f64> {
+        self.text(key)?.split(is_blank).next()?.parse().ok()
+    }
+
     /// The two numbers after `key`: `Beam_xy` (pixels, fast axis first), `Energy_range` (eV).
     pub fn pair(&self, key: &str) -> Option<[f64; 2]> {
         let mut numbers = self.numbers(key);
@@ -219,11 +224,11 @@ pub(in crate::source) fn frame_header(contents: &[u8], columns: &[Column]) -> Fr
         match line {
             Line::Date(date) => header.date = iso_date(date),
             Line::Sensor(_) => {}
-            Line::Key(key, value) if key.eq_ignore_ascii_case("Count_cutoff") => {
-                let cutoff = value.split(is_blank).next().and_then(|word| word.parse().ok());
-                header.count_cutoff = cutoff.filter(|cutoff: &f64| cutoff.is_finite() && *cutoff > 0.0);
-            }
             Line::Key(key, value) => {
+                if key.eq_ignore_ascii_case("Count_cutoff") {
+                    let cutoff = value.split(is_blank).next().and_then(|word| word.parse().ok());
+                    header.count_cutoff = cutoff.filter(|cutoff: &f64| cutoff.is_finite() && *cutoff > 0.0);
+                }
                 let place = columns.iter().position(|column| column.name.eq_ignore_ascii_case(key));
                 let Some(place) = place else { continue };
                 let word = value.split(is_blank).next().unwrap_or_default();

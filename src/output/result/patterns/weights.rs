@@ -50,7 +50,8 @@ impl BinWeights {
         rows: usize,
         bins: usize,
     ) -> Result<BinWeights, OutputError> {
-        if !process.link_exists("sums") {
+        // Norms of quantiles are those of the one pixel or few that were chosen: no weights of a bin.
+        if !process.link_exists("sums") || chooses_few(process) {
             return Ok(BinWeights::Alike { empty: value_of_empty(process), hollow: OnceLock::new() });
         }
         let part = |name: &'static str| move |e: h5::Error| not_whole(path, name, &e);
@@ -82,7 +83,7 @@ impl StoredNorms {
         [azimuths, radial]: &[Range<usize>; 2],
     ) -> io::Result<Vec<f64>> {
         let no_set = || io::Error::other(format!("there is no set {set} of norms"));
-        let place = self.places.get(set as usize).copied().ok_or_else(no_set)?;
+        let place = self.places.get(set as usize).copied().filter(|place| *place > 0).ok_or_else(no_set)?;
         let mut weights = Vec::with_capacity(azimuths.len() * radial.len());
         let mut row = vec![0.0_f64; FIELDS * radial.len()];
         for azimuth in azimuths.clone() {
@@ -95,10 +96,19 @@ impl StoredNorms {
     }
 }
 
+/// Whether patterns are medians or other quantiles.
+fn chooses_few(process: &Group) -> bool {
+    configuration(process)["integrator_method"] == "medfilt1d_ng"
+}
+
+fn configuration(process: &Group) -> Value {
+    let text = nexus::read_text(process, "configuration/data").unwrap_or_default();
+    serde_json::from_str(&text).unwrap_or_default()
+}
+
 /// What bins without a pixel hold, as the run was told: xrdct's `empty`, or pyFAI's `dummy`.
 fn value_of_empty(process: &Group) -> f32 {
-    let text = nexus::read_text(process, "configuration/data").unwrap_or_default();
-    let configuration: Value = serde_json::from_str(&text).unwrap_or_default();
+    let configuration = configuration(process);
     let told = match configuration.get("xrdct") {
         Some(own) => own.get("empty"),
         None => configuration.get("dummy"),
