@@ -12,9 +12,7 @@ use xrdct::frame::{
     BadFrame, Column, FrameHeader, FrameId, FrameStatus, Norms, Outcome, Pattern, PixelType, Shape,
 };
 use xrdct::output::OutputError;
-use xrdct::output::result::{
-    Beside, BinAxis, EarlierResult, Ending, Layout, Progress, Raster, ResultFile, ResultInfo,
-};
+use xrdct::output::result::{Beside, BinAxis, Ending, Layout, Progress, Raster, ResultFile, ResultInfo};
 use xrdct::output::stack::{StackLayout, StackWriter};
 
 use crate::support::{ask_oracle, one_test_passed};
