@@ -35,7 +35,7 @@ fn mend_one(path: &Path) -> Result<(), OutputError> {
     let (Some(length), Ok(there)) = (cut_short(&file), file.metadata()) else { return Ok(()) };
     let beginning = files::start(path, BEGINNING).map_err(failed)?;
     let has = |word: &&[u8]| beginning.windows(word.len()).any(|bytes| bytes == *word);
-    if !OURS.iter().all(|word| has(word)) {
+    if !OURS.iter().all(has) {
         return Ok(());
     }
     set_length(path, length).map_err(failed)?;
