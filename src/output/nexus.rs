@@ -158,14 +158,8 @@ pub fn show<T: H5Type + Into<OwnedDynValue>>(
     source: &Dataset,
     beyond: T,
 ) -> Result<Dataset> {
-    let stored = source.shape();
-    let start = Hyperslab::from(stored.iter().map(|&len| (0..len).into()).collect::<Vec<SliceOrIndex>>());
-    parent
-        .new_dataset::<T>()
-        .fill_value(beyond)
-        .shape(shape)
-        .virtual_map(".", source.name(), stored, Selection::All, shape, start)
-        .create(name)
+    let stored = source.shape().into_iter().map(|len| (0..len).into()).collect::<Vec<SliceOrIndex>>();
+    show_at(parent, name, shape, source, Hyperslab::from(stored).into(), beyond)
 }
 
 /// Shows a whole array in another shape of as many values.
@@ -179,11 +173,23 @@ pub fn show_as<T: H5Type + Into<OwnedDynValue>>(
     source: &Dataset,
     beyond: T,
 ) -> Result<Dataset> {
+    show_at(parent, name, shape, source, Selection::All, beyond)
+}
+
+/// Shows a whole array of the same file at a selection of one of this shape.
+fn show_at<T: H5Type + Into<OwnedDynValue>>(
+    parent: &Group,
+    name: &str,
+    shape: &[usize],
+    source: &Dataset,
+    selection: Selection,
+    beyond: T,
+) -> Result<Dataset> {
     parent
         .new_dataset::<T>()
         .fill_value(beyond)
         .shape(shape)
-        .virtual_map(".", source.name(), source.shape(), Selection::All, shape, Selection::All)
+        .virtual_map(".", source.name(), source.shape(), Selection::All, shape, selection)
         .create(name)
 }
 

@@ -94,11 +94,6 @@ pub struct ResultInfo {
 }
 
 impl ResultInfo {
-    /// Whether there is this in each bin beside the intensity.
-    pub fn has(&self, beside: Beside) -> bool {
-        self.beside.contains(&beside)
-    }
-
     /// Names of what it holds beside the intensity.
     pub fn besides(&self) -> Vec<&'static str> {
         let sums = self.sums.then_some("sums");
@@ -236,7 +231,7 @@ pub(in crate::output) fn opened(path: &Path) -> Result<h5::File, OutputError> {
     h5::File::open(path).map_err(|cause| {
         let problem = match cause {
             h5::Error::Said(_) if cut_short(&there).is_some() => {
-                "it is shorter than it says: a part of it is missing; or its writer was killed at the very end, which --resume mends".into()
+                "it is shorter than it says: a part of it is missing. Where its run was killed at the very end, --resume mends it".into()
             }
             h5::Error::Said(_) => "it is not an HDF5 file, or it is damaged".into(),
             other => other.to_string(),
